@@ -1,0 +1,44 @@
+import type { Observable } from 'rxjs'
+import type { z } from 'zod'
+import type { Detection, Rule } from './finding.ts'
+import type {
+  ContainerObservation,
+  EventsLost,
+  ExecEnded,
+  ExecObservation,
+  ProcessObservation,
+  ResourceSample,
+  RuntimeFileObservation,
+  SourceStatus,
+} from './observation.ts'
+
+/** What a detector may look at: hot streams, one for each kind of observation. */
+export type Observed = {
+  containers$: Observable<ContainerObservation>
+  execs$: Observable<ExecObservation>
+  execEnds$: Observable<ExecEnded>
+  processes$: Observable<ProcessObservation>
+  resources$: Observable<ResourceSample>
+  runtimeFiles$: Observable<RuntimeFileObservation>
+  sourceStatuses$: Observable<SourceStatus>
+  eventsLost$: Observable<EventsLost>
+}
+
+/**
+ * A detector is data and one function. It never logs, counts, reads the wall clock or a global: the core
+ * isolates it, restarts it when it throws, and adds host, ids and times to what it says.
+ */
+export type Detector<Settings extends z.ZodObject = z.ZodObject> = {
+  name: string
+  rules: Readonly<Record<string, Rule>>
+  /** The detector's own settings, beside `enabled` and `rules`; every key has a default and a description. */
+  settings: Settings
+  detect(observed: Observed, settings: z.output<Settings>): Observable<Detection>
+}
+
+/** Keeps the types of one detector's settings and rules while it stands in a table with others. */
+export function defineDetector<Settings extends z.ZodObject>(
+  detector: Detector<Settings>,
+): Detector<Settings> {
+  return detector
+}

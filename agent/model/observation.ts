@@ -1,0 +1,237 @@
+import type { Container } from './container.ts'
+
+/** Where observations come from; these names are label values. */
+export const sourceNames = ['docker-events', 'containers', 'resources', 'processes', 'runtime-files'] as const
+export type SourceName = (typeof sourceNames)[number]
+
+/** One thing that was seen on the host. Every `time` is epoch milliseconds, with a fraction where it is known. */
+export type Observation =
+  | DockerEvent
+  | ContainerObservation
+  | ExecObservation
+  | ExecEnded
+  | ProcessObservation
+  | ResourceSample
+  | RuntimeFileObservation
+  | SourceStatus
+  | EventsLost
+
+/** An event of the engine as it came, before anything was joined to it. */
+export type DockerEvent = {
+  kind: 'docker-event'
+  time: number
+  /** Exact time in nanoseconds since the epoch: more than a number holds. */
+  timeNano: bigint
+  /** `container`, `image`, `network`, … */
+  type: string
+  /** The verb alone: `exec_create`, `die`, `health_status`. */
+  action: string
+  /** What followed the verb after `: `, for an exec the argv joined by spaces. */
+  detail: string
+  /** The id of what it happened to; empty for some events. */
+  actorId: string
+  attributes: Readonly<Record<string, string>>
+}
+
+export type ContainerAction =
+  | 'seen' // found by listing, not by an event
+  | 'created'
+  | 'started'
+  | 'died'
+  | 'oom'
+  | 'paused'
+  | 'unpaused'
+  | 'renamed'
+  | 'updated'
+  | 'removed'
+
+export type ContainerObservation = {
+  kind: 'container'
+  time: number
+  action: ContainerAction
+  container: Container
+  /** `died` only. */
+  exitCode: number | null
+  /** `renamed` only. */
+  previousName: string | null
+}
+
+/** A program that the engine started in a container by its exec call. */
+export type ExecObservation = {
+  kind: 'exec'
+  time: number
+  container: Container
+  /** 64 hexadecimal digits. */
+  execId: string
+  argv: readonly string[]
+  /** False when only the event told the command: then argv is one string with its boundaries lost. */
+  exact: boolean
+  /** Null where the engine could not be asked. */
+  settings: ExecSettings | null
+  /** Whether it is the container's own health check to the letter. */
+  healthcheck: boolean
+}
+
+export type ExecSettings = {
+  /** As given to `--user`, or what the container is configured with. */
+  user: string
+  tty: boolean
+  openStdin: boolean
+  privileged: boolean
+  /** Host pid; 0 when the process had not started or had already failed to. */
+  pid: number
+}
+
+/** The end of an exec; `exitCode` is null when nobody could tell. */
+export type ExecEnded = {
+  kind: 'exec-ended'
+  time: number
+  container: Container
+  execId: string
+  exitCode: number | null
+}
+
+/** What became known of a process: it was there already, it ran a program, or its ids changed without one. */
+export type ProcessChange = 'found' | 'executed' | 'ids-changed'
+
+/** A process of a container, each time it runs a program or changes its ids. */
+export type ProcessObservation = {
+  kind: 'process'
+  time: number
+  change: ProcessChange
+  container: Container
+  process: Process
+  /** How it came into the container. */
+  origin: ProcessOrigin
+}
+
+export type Process = {
+  pid: number
+  parentPid: number
+  /** Epoch milliseconds, in steps of 10; with the pid it names one process for ever. */
+  startedAt: number
+  /** As the host counts them. */
+  uid: number
+  euid: number
+  gid: number
+  /** As the process's own user namespace counts them. */
+  containerUid: number
+  containerEuid: number
+  /** Effective capabilities as the kernel's bit mask; they count in the process's own user namespace only. */
+  capabilities: bigint
+  /** At most 15 bytes, chosen by the process. */
+  comm: string
+  /** Symlinks resolved, ` (deleted)` appended where it is; empty for one that could not be read. */
+  exe: string
+  /** The path is longer than what was kept: its first parts are missing. */
+  exeTruncated: boolean
+  /** Null for one that could not be read. */
+  exeFile: ExecutableFile | null
+  argv: readonly string[]
+  /** There was more than was kept. */
+  argvTruncated: boolean
+  /** Empty where unknown. */
+  workingDirectory: string
+  namespaces: Namespaces
+  /** Path from the root of its hierarchy; empty where unknown. */
+  cgroup: string
+}
+
+/** The file a process runs. Device is the superblock's, encoded as `st_dev` of stat(2). */
+export type ExecutableFile = { device: number; inode: number }
+
+/** Namespaces by their inode numbers, as in /proc/PID/ns; 0 where unknown. */
+export type Namespaces = { mount: number; pid: number; user: number }
+
+export type ProcessOrigin =
+  /** The container's first process, or descended from it. */
+  | { via: 'init' }
+  /** Came from outside: `entry` is its topmost ancestor in the container. */
+  | { via: 'entered'; entry: Pick<Process, 'pid' | 'startedAt'> }
+
+/** What a container used at one moment, against what it may use. Counters count from the container's start. */
+export type ResourceSample = {
+  kind: 'resources'
+  time: number
+  container: Container
+  memory: {
+    /** Usage less the page cache that can go at once (`inactive_file`). */
+    workingSetBytes: number
+    /** Null when there is none. */
+    limitBytes: number | null
+    /** Processes killed for want of memory; null where the kernel does not tell. */
+    oomKills: number | null
+  }
+  cpu: {
+    usageSeconds: number
+    /** Null without a quota. */
+    quotaCores: number | null
+    periods: number
+    throttledPeriods: number
+    throttledSeconds: number
+  }
+  pids: { current: number; limit: number | null }
+}
+
+export type RuntimeFileChange =
+  | 'found' // baseline: seen at start, or for the first time
+  | 'written'
+  | 'replaced'
+  | 'removed'
+  | 'attributes' // owner or mode
+
+/** Something happened to a file that runs when Docker starts a container. */
+export type RuntimeFileObservation = {
+  kind: 'runtime-file'
+  time: number
+  change: RuntimeFileChange
+  path: string
+  before: FileState | null
+  after: FileState | null
+  /** Who did it, where the kernel says so. */
+  writer: Writer | null
+  /** The container the writer is in; null for the host or when unknown. */
+  container: Container | null
+  /** The rest of a long write that was reported when it began. */
+  continued?: true
+}
+
+export type FileState = {
+  device: number
+  inode: number
+  sizeBytes: number
+  /** Permission bits with setuid and its kin. */
+  mode: number
+  uid: number
+  gid: number
+  /** Lower-case hexadecimal. */
+  sha256: string
+}
+
+export type Writer = { pid: number; uid: number | null; exe: string; argv: readonly string[] }
+
+/** A source speaking of itself. */
+export type SourceStatus = {
+  kind: 'source-status'
+  time: number
+  source: SourceName
+  up: boolean
+  /** How it works now: `ebpf`, `cgroup-v2`, `api`, …; empty while it is down. */
+  mode: string
+  /** Whether this is the best mode that the configuration allows. */
+  best: boolean
+  /** Why it is down or not in its best mode, and what to do; empty when all is well. */
+  reason: string
+}
+
+/** A source or a queue could not keep up, and says how much it did not see. */
+export type EventsLost = {
+  kind: 'events-lost'
+  time: number
+  source: SourceName
+  reason: string
+  /** How many; at least 1 where only the fact is known. */
+  count: number
+  /** Whose events they were, where one container's alone were dropped. */
+  container?: Container
+}

@@ -1,0 +1,149 @@
+import type { Container, ContainerDetails } from '../../agent/model/container.ts'
+import type { Detection, Finding } from '../../agent/model/finding.ts'
+import type {
+  ExecObservation,
+  ExecSettings,
+  Process,
+  ProcessObservation,
+} from '../../agent/model/observation.ts'
+
+/** A container as tests need one; every part can be replaced. */
+export function sampleContainer({
+  details,
+  ...identity
+}: Partial<Omit<Container, 'details'>> & { details?: Partial<ContainerDetails> | null } = {}): Container {
+  return {
+    id: 'a'.repeat(64),
+    name: 'web-1',
+    image: 'nginx:1.27',
+    imageId: `sha256:${'b'.repeat(64)}`,
+    labels: {},
+    composeProject: '',
+    composeService: '',
+    k8sNamespace: '',
+    k8sPod: '',
+    state: 'running',
+    details: details === null ? null : { ...sampleDetails, ...details },
+    ...identity,
+  }
+}
+
+const sampleDetails: ContainerDetails = {
+  pid: 4200,
+  startedAt: 1_000_000,
+  user: '',
+  tty: false,
+  healthcheck: null,
+  limits: { memoryBytes: null, cpus: null, pids: null },
+  privileged: false,
+  capabilitiesAdded: [],
+  securityOptions: [],
+  mounts: [],
+  pidMode: '',
+  workingDirectory: '',
+  restartCount: 0,
+  oomKilled: false,
+  execIds: [],
+}
+
+/** An exec as root of `true`, without a terminal. */
+export function sampleExec({
+  settings,
+  ...exec
+}: Partial<Omit<ExecObservation, 'settings'>> & {
+  settings?: Partial<ExecSettings> | null
+} = {}): ExecObservation {
+  return {
+    kind: 'exec',
+    time: 2_000_000,
+    container: sampleContainer(),
+    execId: 'e'.repeat(64),
+    argv: ['true'],
+    exact: true,
+    settings:
+      settings === null
+        ? null
+        : { user: '', tty: false, openStdin: false, privileged: false, pid: 0, ...settings },
+    healthcheck: false,
+    ...exec,
+  }
+}
+
+export function sampleDetection(detection: Partial<Detection> = {}): Detection {
+  return {
+    rule: 'exec-command',
+    time: 2_000_000,
+    container: sampleContainer(),
+    summary: 'root ran true in web-1',
+    subject: ['true', 'root'],
+    act: 'e1',
+    evidence: { argv: ['true'] },
+    ...detection,
+  }
+}
+
+export function sampleFinding(finding: Partial<Finding> = {}): Finding {
+  const time = '2026-11-23T17:42:10.123Z'
+  return {
+    id: '01JDC000000000000000000000',
+    time,
+    detected_at: time,
+    detector: 'exec-into-container',
+    rule: 'interactive-shell',
+    severity: 'warning',
+    kind: 'event',
+    state: 'firing',
+    summary: 'root opened an interactive sh in web-1',
+    host: 'node-7',
+    container: {
+      id: 'a'.repeat(64),
+      name: 'web-1',
+      image: 'nginx:1.27',
+      image_id: '',
+      compose_project: '',
+      compose_service: '',
+    },
+    evidence: { argv: ['sh'], tty: true, pid: 4242 },
+    count: 1,
+    first_seen: time,
+    last_seen: time,
+    fingerprint: '9f2c41d07ab3',
+    ...finding,
+  }
+}
+
+/** A process of the container's own, as user 1000. */
+export function sampleProcess({
+  process,
+  ...seen
+}: Partial<Omit<ProcessObservation, 'process'>> & { process?: Partial<Process> } = {}): ProcessObservation {
+  return {
+    kind: 'process',
+    time: 2_000_000,
+    change: 'executed',
+    container: sampleContainer(),
+    origin: { via: 'init' },
+    ...seen,
+    process: {
+      pid: 5_000,
+      parentPid: 1,
+      startedAt: 1_999_990,
+      uid: 1_000,
+      euid: 1_000,
+      gid: 1_000,
+      containerUid: 1_000,
+      containerEuid: 1_000,
+      capabilities: 0n,
+      comm: 'app',
+      exe: '/app',
+      exeTruncated: false,
+      exeFile: null,
+      argv: ['/app'],
+      argvTruncated: false,
+      workingDirectory: '/',
+      namespaces: { mount: 1, pid: 2, user: 3 },
+      cgroup: '/docker/' + 'a'.repeat(64),
+      ...process,
+    },
+  }
+}
