@@ -1,0 +1,165 @@
+import { z } from 'zod'
+import { detectors } from '../../detectors/index.ts'
+import type { Detector } from '../model/detector.ts'
+import { severities } from '../model/finding.ts'
+import { duration, size } from './units.ts'
+
+const severity = z.enum(severities)
+
+/** Port 15736 is where Prometheus scrapes; loopback, because findings are nobody else's business. */
+export const defaultListenAddress = '127.0.0.1:15736'
+
+const listenAddress = z
+  .string()
+  .regex(/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]*):\d{1,5}$/, {
+    error: 'expected HOST:PORT, :PORT or [IPv6]:PORT',
+    abort: true,
+  })
+  .refine(
+    (address) => Number(address.slice(address.lastIndexOf(':') + 1)) <= 65_535,
+    'the port is above 65535',
+  )
+
+const alertmanager = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL', abort: true })
+    .refine((url) => new URL(url).username === '', 'credentials do not belong in the URL')
+    .describe('Base URL of one Alertmanager instance; name every instance of a cluster.'),
+  min_severity: severity.default('warning').describe('Findings below it are not sent.'),
+  timeout: duration('10s').describe('How long one request may take.'),
+})
+
+/** The configuration file: one schema for type, default, validation and documentation. */
+export const configSchema = z.strictObject({
+  docker: z
+    .strictObject({
+      host: z
+        .string()
+        .optional()
+        .describe(
+          'Where the engine listens: unix:///var/run/docker.sock or tcp://host:port; DOCKER_HOST by default.',
+        ),
+      tls: z
+        .strictObject({
+          ca_file: z.string().describe('PEM file of the authority that signed the engine’s certificate.'),
+          cert_file: z.string().describe('PEM file of the client certificate.'),
+          key_file: z.string().describe('PEM file of its key.'),
+        })
+        .optional()
+        .describe('Certificates for a tcp engine; DOCKER_CERT_PATH by default.'),
+    })
+    .prefault({}),
+  state_directory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Where findings and the cursor are kept; see the README for the default.'),
+  host_name: z
+    .string()
+    .min(1)
+    .max(253)
+    .optional()
+    .describe('The host label; the kernel’s host name by default.'),
+  web: z
+    .strictObject({
+      listen_addresses: z
+        .array(listenAddress)
+        .min(1)
+        .default([defaultListenAddress])
+        .describe('Where metrics and the status page are served.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('The least that is logged.'),
+      format: z
+        .enum(['json', 'text'])
+        .optional()
+        .describe('json, or text for people; text on a terminal, else json by default.'),
+    })
+    .prefault({}),
+  sources: z
+    .strictObject({
+      resources: z
+        .strictObject({
+          interval: duration('5s', { min: '1s', max: '5m' }).describe(
+            'How often every running container is sampled.',
+          ),
+        })
+        .prefault({}),
+      processes: z
+        .strictObject({
+          mode: z
+            .enum(['auto', 'ebpf', 'connector', 'procfs'])
+            .default('auto')
+            .describe('How processes are seen; auto takes the best that works here.'),
+          interval: duration('1s', { min: '200ms', max: '1m' }).describe(
+            'How often /proc is read in mode procfs.',
+          ),
+        })
+        .prefault({}),
+      runtime_files: z
+        .strictObject({
+          paths: z
+            .array(z.string().startsWith('/', 'expected an absolute path'))
+            .default([])
+            .describe('Files to watch beside the runtime binaries that are found.'),
+          interval: duration('1m', { min: '1s', max: '1d' }).describe(
+            'How often every file is checked without cause.',
+          ),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  detectors: z
+    .strictObject(Object.fromEntries(detectors.map((detector) => [detector.name, detectorSchema(detector)])))
+    .prefault({}),
+  alertmanagers: z
+    .array(alertmanager)
+    .refine((all) => new Set(all.map(({ url }) => url)).size === all.length, 'an instance is named twice')
+    .default([])
+    .describe('Every Alertmanager instance that alerts go to.'),
+  findings: z
+    .strictObject({
+      retention: duration('30d', { min: '1h' }).describe('How long findings are kept.'),
+      max_size: size('256MiB', { min: '1MiB' }).describe('How much they may take; the oldest go first.'),
+    })
+    .prefault({}),
+})
+
+export type Config = z.output<typeof configSchema>
+
+export type RuleConfig = { enabled: boolean; severity: (typeof severities)[number] }
+
+/** What every detector's section holds, whatever its own settings are. */
+export type DetectorConfig = { enabled: boolean; rules: Readonly<Record<string, RuleConfig>> }
+
+/** A detector's section: on or off, each rule's switch and severity, and the detector's own settings. */
+function detectorSchema(detector: Detector) {
+  const rules = Object.entries(detector.rules).map(([name, rule]) => [
+    name,
+    z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .default(rule.enabledByDefault ?? true)
+          .describe('Whether the rule speaks.'),
+        severity: severity.default(rule.severity).describe('How bad it is here.'),
+      })
+      .prefault({}),
+  ])
+  return z
+    .strictObject({
+      enabled: z.boolean().default(true).describe('Whether the detector runs.'),
+      rules: z.strictObject(Object.fromEntries(rules)).prefault({}),
+      ...detector.settings.shape,
+    })
+    .prefault({})
+}
+
+/** The section of one detector, typed as far as all detectors share it. */
+export function detectorConfig(config: Config, name: string): DetectorConfig & Record<string, unknown> {
+  const section = config.detectors[name]
+  if (section === undefined) throw new Error(`no configuration section for the detector ${name}`)
+  return section as DetectorConfig & Record<string, unknown>
+}

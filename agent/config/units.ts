@@ -1,0 +1,45 @@
+import { z } from 'zod'
+
+const unitMs = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const
+const durationPattern = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/
+
+/** Reads a duration as Prometheus writes it (`30s`, `1h30m`, `7d`) to milliseconds; undefined when it is none. */
+export function parseDuration(text: string): number | undefined {
+  const match = durationPattern.exec(text)
+  if (match === null || text === '') return undefined
+  const parts = Object.values(unitMs).map((ms, index) => Number(match[index + 1] ?? 0) * ms)
+  return parts.reduce((total, part) => total + part, 0)
+}
+
+const unitBytes = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
+
+/** Reads a size with a binary unit (`256MiB`) to bytes; undefined when it is none. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)$/.exec(text)
+  if (match === null) return undefined
+  return Math.round(Number(match[1]) * unitBytes[match[2] as keyof typeof unitBytes])
+}
+
+type Bounds = { min?: string; max?: string }
+
+/** A schema for a duration with its default, as milliseconds; at least 1 ms unless `min` says otherwise. */
+export function duration(defaultText: string, { min = '1ms', max = '3650d' }: Bounds = {}) {
+  return quantity(parseDuration, { min, max }, 'a duration like 30s, 5m or 1h30m').prefault(defaultText)
+}
+
+/** A schema for a size with its default, as bytes. */
+export function size(defaultText: string, { min = '1B', max = '1024TiB' }: Bounds = {}) {
+  return quantity(parseSize, { min, max }, 'a size like 64KiB or 256MiB').prefault(defaultText)
+}
+
+function quantity(parse: (text: string) => number | undefined, { min, max }: Required<Bounds>, what: string) {
+  const least = parse(min) ?? 0
+  const most = parse(max) ?? Number.MAX_SAFE_INTEGER
+  return z.string({ error: `expected ${what}` }).transform((text, context) => {
+    const value = parse(text)
+    if (value !== undefined && value >= least && value <= most) return value
+    const message = value === undefined ? `expected ${what}` : `must be between ${min} and ${max}`
+    context.issues.push({ code: 'custom', message, input: text })
+    return z.NEVER
+  })
+}
