@@ -1,0 +1,131 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Finding } from '../model/finding.ts'
+import { transaction } from './database.ts'
+
+/** A finding that a receiver still has to get, or to be reminded of. Times are epoch milliseconds. */
+export type Delivery = {
+  finding: Finding
+  /** When the receiver first took it; null until then. */
+  deliveredAt: number | null
+}
+
+/** The statements of one open database; every method may throw what SQLite throws. */
+export type Tables = ReturnType<typeof prepareTables>
+
+/** Prepares all statements once: preparing costs more than running them. */
+export function prepareTables(database: DatabaseSync) {
+  const insertFinding = database.prepare(
+    `INSERT INTO findings (id, time, detector, rule, severity, kind, state, container, fingerprint, act, json)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET state = excluded.state, json = excluded.json
+     ON CONFLICT DO NOTHING`,
+  )
+  const enqueue = database.prepare(
+    `INSERT INTO outbox (receiver, fingerprint, finding_id, next_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (receiver, fingerprint) DO UPDATE
+       SET delivered_at = iif(finding_id = excluded.finding_id, delivered_at, NULL),
+           finding_id = excluded.finding_id, next_at = excluded.next_at`,
+  )
+  const due = database.prepare(
+    `SELECT findings.json, delivered_at FROM outbox JOIN findings ON findings.id = finding_id
+     WHERE receiver = ? AND next_at <= ? ORDER BY finding_id LIMIT ?`,
+  )
+  const nextDue = database.prepare('SELECT min(next_at) AS at FROM outbox WHERE receiver = ?')
+  const delivered = database.prepare(
+    `UPDATE outbox SET delivered_at = coalesce(delivered_at, ?), next_at = ?
+     WHERE receiver = ? AND finding_id = ? AND next_at <= ?`,
+  )
+  const dequeue = database.prepare('DELETE FROM outbox WHERE receiver = ? AND finding_id = ?')
+  const pending = database.prepare(
+    'SELECT count(*) AS n FROM outbox WHERE receiver = ? AND delivered_at IS NULL',
+  )
+  const firing = database.prepare(
+    `SELECT json FROM findings WHERE kind = 'condition' AND state = 'firing' ORDER BY id`,
+  )
+  const latest = database.prepare('SELECT json FROM findings ORDER BY id DESC LIMIT ?')
+  const getState = database.prepare('SELECT value FROM state WHERE key = ?')
+  const setState = database.prepare(
+    'INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  )
+  const deleteBefore = database.prepare(
+    `DELETE FROM findings WHERE time < ? AND NOT (kind = 'condition' AND state = 'firing')`,
+  )
+  const deleteOldest = database.prepare(
+    `DELETE FROM findings WHERE id IN (
+       SELECT id FROM findings WHERE NOT (kind = 'condition' AND state = 'firing') ORDER BY id LIMIT ?)`,
+  )
+
+  return {
+    /** Stores a finding and who shall get it; false when its act is in the store already. */
+    save(finding: Finding, act: string | null, receivers: readonly string[], now: number): boolean {
+      return transaction(database, () => {
+        const { changes } = insertFinding.run(
+          finding.id,
+          Date.parse(finding.time),
+          finding.detector,
+          finding.rule,
+          finding.severity,
+          finding.kind,
+          finding.state,
+          finding.container?.name ?? '',
+          finding.fingerprint,
+          act,
+          JSON.stringify(finding),
+        )
+        if (changes === 0) return false
+        for (const receiver of receivers) enqueue.run(receiver, finding.fingerprint, finding.id, now)
+        return true
+      })
+    },
+    due(receiver: string, now: number, limit: number): Delivery[] {
+      return due.all(receiver, now, limit).map((row) => ({
+        finding: parseFinding(row['json']),
+        deliveredAt: row['delivered_at'] === null ? null : Number(row['delivered_at']),
+      }))
+    },
+    /** When a receiver has to be looked after next; null when nothing waits for it. */
+    nextDue(receiver: string): number | null {
+      const at = nextDue.get(receiver)?.['at']
+      return typeof at === 'number' ? at : null
+    },
+    delivered(receiver: string, findingIds: readonly string[], now: number, nextAt: number): void {
+      transaction(database, () => {
+        for (const id of findingIds) delivered.run(now, nextAt, receiver, id, now)
+      })
+    },
+    dequeue(receiver: string, findingIds: readonly string[]): void {
+      transaction(database, () => {
+        for (const id of findingIds) dequeue.run(receiver, id)
+      })
+    },
+    /** How many findings a receiver has not got yet. */
+    pending(receiver: string): number {
+      return Number(pending.get(receiver)?.['n'])
+    },
+    firing(): Finding[] {
+      return firing.all().map((row) => parseFinding(row['json']))
+    },
+    /** The newest findings, newest first. */
+    latest(limit: number): Finding[] {
+      return latest.all(limit).map((row) => parseFinding(row['json']))
+    },
+    getState(key: string): string | null {
+      const value = getState.get(key)?.['value']
+      return typeof value === 'string' ? value : null
+    },
+    setState(key: string, value: string): void {
+      setState.run(key, value)
+    },
+    /** Forgets findings older than a time, except conditions that still fire; returns how many. */
+    deleteBefore(time: number): number {
+      return Number(deleteBefore.run(time).changes)
+    },
+    deleteOldest(count: number): number {
+      return Number(deleteOldest.run(count).changes)
+    },
+  }
+}
+
+function parseFinding(json: unknown): Finding {
+  return JSON.parse(String(json)) as Finding
+}

@@ -1,0 +1,136 @@
+import test from 'ava'
+import { defaultConfig } from '../agent/config/load.ts'
+import { type Config, configSchema, detectorConfig } from '../agent/config/schema.ts'
+import { createFindings } from '../agent/findings.ts'
+import type { Finding } from '../agent/model/finding.ts'
+import { execIntoContainer } from '../detectors/exec-into-container.ts'
+import { monitorIntegrity } from '../detectors/monitor-integrity.ts'
+import { sampleDetection, sampleFinding } from './support/samples.ts'
+
+function findingsWith(config: Config = defaultConfig(), firing: readonly Finding[] = []) {
+  let id = 0
+  return createFindings({
+    host: 'node-7',
+    now: () => 2_000_004,
+    newId: () => String((id += 1)),
+    configOf: (name) => detectorConfig(config, name),
+    firing,
+  })
+}
+
+const condition = (rest = {}) =>
+  sampleDetection({
+    rule: 'source-degraded',
+    container: null,
+    subject: ['processes'],
+    evidence: { reason: 'a' },
+    ...rest,
+  })
+
+test('a detection becomes a finding with host, times, severity and fingerprint', (t) => {
+  const publication = findingsWith().from(execIntoContainer, sampleDetection())
+  t.is(publication?.change, 'new')
+  t.is(publication?.act, 'e1')
+  t.like(publication?.finding, {
+    id: '1',
+    time: '1970-01-01T00:33:20.000Z',
+    detected_at: '1970-01-01T00:33:20.004Z',
+    detector: 'exec-into-container',
+    rule: 'exec-command',
+    severity: 'info',
+    kind: 'event',
+    state: 'firing',
+    host: 'node-7',
+    container: { name: 'web-1', image: 'nginx:1.27' },
+    count: 1,
+  })
+  t.regex(publication?.finding.fingerprint ?? '', /^[0-9a-f]{12}$/)
+})
+
+test('the fingerprint is the same for the same thing happening again, and differs with what it is about', (t) => {
+  const print = (rest = {}) =>
+    findingsWith().from(execIntoContainer, sampleDetection(rest))?.finding.fingerprint
+  t.is(print(), print({ time: 3_000_000, act: 'e2', evidence: {}, summary: 'other' }))
+  t.not(print(), print({ subject: ['sh', 'root'] }))
+  t.not(print(), print({ rule: 'exec-as-root' }))
+  t.not(print(), print({ container: null }))
+  t.not(print({ subject: ['a', 'b'] }), print({ subject: ['ab'] }))
+})
+
+test('of the rules that apply to one act the most severe speaks, as severities are configured', (t) => {
+  const detection = sampleDetection({ rule: 'interactive-shell', also: ['exec-as-root', 'exec-command'] })
+  const speaks = (rules: object) => {
+    const config = configSchema.parse({ detectors: { 'exec-into-container': { rules } } })
+    const finding = findingsWith(config).from(execIntoContainer, detection)?.finding
+    return [finding?.rule, finding?.severity, finding?.evidence['also']]
+  }
+  t.deepEqual(speaks({}), ['interactive-shell', 'warning', ['exec-as-root', 'exec-command']])
+  t.deepEqual(speaks({ 'exec-as-root': { severity: 'critical' } }), [
+    'exec-as-root',
+    'critical',
+    ['interactive-shell', 'exec-command'],
+  ])
+  t.deepEqual(speaks({ 'interactive-shell': { enabled: false }, 'exec-as-root': { enabled: false } }), [
+    'exec-command',
+    'info',
+    undefined,
+  ])
+})
+
+test('a rule that is off says nothing', (t) => {
+  const config = configSchema.parse({
+    detectors: { 'exec-into-container': { rules: { 'exec-command': { enabled: false } } } },
+  })
+  t.is(findingsWith(config).from(execIntoContainer, sampleDetection()), null)
+})
+
+test('a condition is one finding from its beginning to its end', (t) => {
+  const findings = findingsWith()
+  const began = findings.from(monitorIntegrity, condition())
+  const went = findings.from(monitorIntegrity, condition({ time: 2_000_500, evidence: { reason: 'b' } }))
+  t.is(findings.firing().length, 1)
+  const ended = findings.from(monitorIntegrity, condition({ time: 2_001_000, state: 'resolved' }))
+  t.deepEqual([began?.change, went?.change, ended?.change], ['new', 'updated', 'resolved'])
+  t.deepEqual([began?.finding.id, went?.finding.id, ended?.finding.id], ['1', '1', '1'])
+  t.deepEqual(went?.finding.evidence, { reason: 'b' })
+  t.like(ended?.finding, {
+    state: 'resolved',
+    first_seen: '1970-01-01T00:33:20.000Z',
+    last_seen: '1970-01-01T00:33:21.000Z',
+  })
+  t.is(findings.firing().length, 0)
+  t.is(findings.from(monitorIntegrity, condition({ state: 'resolved' })), null)
+  t.not(findings.from(monitorIntegrity, condition())?.finding.id, '1')
+})
+
+test('a condition of an earlier run goes on under its id, or ends when nobody confirms it', (t) => {
+  const known = findingsWith().from(monitorIntegrity, condition())?.finding as Finding
+  const other = sampleFinding({ id: 'old', kind: 'condition', fingerprint: 'unseen' })
+  const findings = findingsWith(defaultConfig(), [{ ...known, id: 'kept' }, other])
+  t.like(findings.from(monitorIntegrity, condition()), { change: 'updated', finding: { id: 'kept' } })
+  t.like(findings.resolveUnconfirmed(), [{ change: 'resolved', finding: { id: 'old', state: 'resolved' } }])
+  t.deepEqual(
+    findings.firing().map(({ id }) => id),
+    ['kept'],
+  )
+  t.deepEqual(findings.resolveUnconfirmed(), [])
+})
+
+test('hostile text is bounded and escaped before it goes anywhere', (t) => {
+  const huge = 'x'.repeat(200_000)
+  const finding = findingsWith().from(
+    execIntoContainer,
+    sampleDetection({
+      summary: `evil\n\x1b[2J${huge}`,
+      evidence: { text: huge, list: Array.from({ length: 9_999 }, () => huge), deep: { [huge]: huge } },
+    }),
+  )?.finding
+  t.regex(finding?.summary ?? '', /^evil\\n\\x1b\[2Jx+…\[200\d{3} characters\]$/)
+  t.true(JSON.stringify(finding).length < 600_000)
+})
+
+test('a rule that the detector does not have is an error, not a finding', (t) => {
+  t.throws(() => findingsWith().from(execIntoContainer, sampleDetection({ rule: 'made-up' })), {
+    message: /exec-into-container has no rule made-up/,
+  })
+})

@@ -1,0 +1,210 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import test, { type ExecutionContext } from 'ava'
+import { readFindings } from '../../agent/store/read.ts'
+import { openStore, storeFile } from '../../agent/store/store.ts'
+import { sampleFinding } from '../support/samples.ts'
+
+function scratch(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'tidewatch-test-store-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+function open(t: ExecutionContext, directory = scratch(t)) {
+  const modes: string[] = []
+  const lost: number[] = []
+  const store = openStore({
+    directory,
+    onModeChange: (mode, reason) => modes.push(`${mode}: ${reason}`),
+    onLost: (count) => lost.push(count),
+  })
+  t.teardown(store.close)
+  return { store, directory, modes, lost }
+}
+
+const finding = (id: string, rest = {}) => sampleFinding({ id, fingerprint: `fp-${id}`, ...rest })
+const ids = (deliveries: readonly { finding: { id: string } }[]) => deliveries.map((d) => d.finding.id)
+
+test('a finding and its deliveries survive a restart', (t) => {
+  const { store, directory } = open(t)
+  t.true(store.save(finding('1'), 'act', ['am'], 100))
+  store.close()
+  const { store: again } = open(t, directory)
+  t.deepEqual(ids(again.due('am', 100, 9)), ['1'])
+  t.deepEqual(readFindings(directory, { since: 0 }), [finding('1')])
+})
+
+test('an act that is known is not a second finding, under another id either', (t) => {
+  const { store } = open(t)
+  t.true(store.save(finding('1'), 'act', ['am'], 100))
+  t.false(store.save(finding('2'), 'act', ['am'], 100))
+  t.true(store.save(finding('3', { rule: 'exec-as-root' }), 'act', ['am'], 100))
+  t.deepEqual(ids(store.due('am', 100, 9)), ['1', '3'])
+})
+
+test('a newer finding of one fingerprint takes the place of the older in the outbox', (t) => {
+  const { store } = open(t)
+  store.save(finding('1', { fingerprint: 'same' }), 'a', ['am'], 100)
+  store.delivered('am', ['1'], 100, 200)
+  t.deepEqual(ids(store.due('am', 150, 9)), [])
+  store.save(finding('2', { fingerprint: 'same' }), 'b', ['am'], 160)
+  const [delivery, ...others] = store.due('am', 160, 9)
+  t.is(delivery?.finding.id, '2')
+  t.is(delivery?.deliveredAt, null)
+  t.deepEqual(others, [])
+})
+
+test('what is delivered is due again when it should be, and gone when dequeued', (t) => {
+  const { store } = open(t)
+  store.save(finding('1'), null, ['am', 'other'], 100)
+  t.is(store.pending('am'), 1)
+  store.delivered('am', ['1'], 100, 200)
+  t.is(store.pending('am'), 0)
+  t.is(store.nextDue('am'), 200)
+  t.deepEqual(store.due('am', 200, 9), [{ finding: finding('1'), deliveredAt: 100 }])
+  store.dequeue('am', ['1'])
+  t.is(store.nextDue('am'), null)
+  t.is(store.nextDue('other'), 100)
+})
+
+test('a delivery that is under way does not hide the resolution that came meanwhile', (t) => {
+  const { store } = open(t)
+  const condition = { kind: 'condition', fingerprint: 'c' } as const
+  store.save(finding('1', condition), null, ['am'], 100)
+  store.save(finding('1', { ...condition, state: 'resolved' }), null, ['am'], 150)
+  store.delivered('am', ['1'], 100, 160)
+  t.deepEqual(
+    store.due('am', 150, 9).map((d) => d.finding.state),
+    ['resolved'],
+  )
+})
+
+test('conditions that fire are known after a restart', (t) => {
+  const { store, directory } = open(t)
+  store.save(finding('1', { kind: 'condition' }), null, [], 100)
+  store.save(finding('2', { kind: 'condition' }), null, [], 100)
+  store.save(finding('2', { kind: 'condition', state: 'resolved' }), null, [], 100)
+  store.save(finding('3'), null, [], 100)
+  store.close()
+  t.deepEqual(
+    open(t, directory)
+      .store.firing()
+      .map(({ id }) => id),
+    ['1'],
+  )
+})
+
+test('when another program locks the file, all goes on in memory and comes back whole', (t) => {
+  const { store, directory, modes } = open(t)
+  store.save(finding('1'), 'a', ['am'], 100)
+  const other = new DatabaseSync(join(directory, storeFile))
+  t.teardown(() => other.close())
+  other.exec('BEGIN IMMEDIATE')
+
+  t.true(store.save(finding('2'), 'b', ['am'], 100))
+  t.is(store.mode(), 'memory')
+  t.deepEqual(ids(store.due('am', 100, 9)), ['1', '2'])
+  store.dequeue('am', ['1'])
+  store.setState('key', 'value')
+  store.tryToRestore()
+  t.is(store.mode(), 'memory')
+
+  other.exec('ROLLBACK')
+  store.tryToRestore()
+  t.is(store.mode(), 'file')
+  t.deepEqual(ids(store.due('am', 100, 9)), ['2'])
+  t.is(store.getState('key'), 'value')
+  t.deepEqual(
+    readFindings(directory, { since: 0 }).map(({ id }) => id),
+    ['1', '2'],
+  )
+  t.regex(modes[0] ?? '', /^memory: .*locked/)
+  t.regex(modes[1] ?? '', /^file: /)
+})
+
+test('an act that both memory and file know comes back once, and takes its delivery with it', (t) => {
+  const { store, directory } = open(t)
+  store.save(finding('1'), 'same', [], 100)
+  const other = new DatabaseSync(join(directory, storeFile))
+  t.teardown(() => other.close())
+  other.exec('BEGIN IMMEDIATE')
+  store.save(finding('2'), 'same', ['am'], 100)
+  other.exec('ROLLBACK')
+  store.tryToRestore()
+  t.is(store.mode(), 'file')
+  t.deepEqual(
+    readFindings(directory, { since: 0 }).map(({ id }) => id),
+    ['1'],
+  )
+  t.deepEqual(store.due('am', 100, 9), [])
+})
+
+test('a directory that cannot be used, a broken file and one of a newer version are no reason not to start', (t) => {
+  const broken = scratch(t)
+  writeFileSync(join(broken, storeFile), 'this is no database '.repeat(1_000))
+  const newer = scratch(t)
+  const database = new DatabaseSync(join(newer, storeFile))
+  database.exec('PRAGMA user_version = 99')
+  database.close()
+  const directoryAsFile = scratch(t)
+  mkdirSync(join(directoryAsFile, storeFile))
+
+  for (const [directory, reason] of [
+    ['/proc/nowhere', /unable to open/],
+    [broken, /not a database/],
+    [newer, /newer tidewatch \(schema 99/],
+    [directoryAsFile, /unable to open/],
+  ] as const) {
+    const { store, modes } = open(t, directory)
+    t.true(store.save(finding('1'), 'a', ['am'], 100))
+    t.is(store.mode(), 'memory')
+    t.regex(modes.join(), reason)
+  }
+})
+
+test('memory is bounded, and what is forgotten is counted', (t) => {
+  const { store, lost } = open(t, '/proc/nowhere')
+  for (let n = 0; n < 10_500; n += 1) store.save(finding(String(n).padStart(6, '0')), null, [], 100)
+  t.deepEqual(lost, [1_000])
+  t.is(store.latest(20_000).length, 9_500)
+})
+
+test('retention forgets by age and by size, and never a condition that fires', (t) => {
+  const { store } = open(t)
+  const old = '2026-01-01T00:00:00.000Z'
+  store.save(finding('0', { kind: 'condition', time: old }), null, [], 0)
+  store.save(finding('1', { time: old }), null, [], 0)
+  for (let n = 2; n < 2_002; n += 1) store.save(finding(String(10_000 + n)), null, [], 0)
+  const now = Date.parse('2026-11-24T00:00:00Z')
+  t.is(store.prune({ maxAgeMs: 30 * 86_400_000, maxBytes: 1e9 }, now), 1)
+  t.is(store.latest(9_999).length, 2_001)
+  t.is(store.prune({ maxAgeMs: 1e12, maxBytes: 1 }, now), 2_000)
+  t.deepEqual(
+    store.latest(9).map(({ id }) => id),
+    ['0'],
+  )
+})
+
+test('the store is read beside its writer, filtered as asked', (t) => {
+  const { store, directory } = open(t)
+  store.save(finding('1'), null, [], 0)
+  store.save(
+    finding('2', { severity: 'critical', detector: 'runtime-path-write', container: null }),
+    null,
+    [],
+    0,
+  )
+  store.save(finding('3', { severity: 'info', time: '2026-11-23T20:00:00.000Z' }), null, [], 0)
+  const read = (query: object) => readFindings(directory, { since: 0, ...query }).map(({ id }) => id)
+  t.deepEqual(read({}), ['1', '2', '3'])
+  t.deepEqual(read({ severity: 'warning' }), ['1', '2'])
+  t.deepEqual(read({ detector: 'runtime-path-write' }), ['2'])
+  t.deepEqual(read({ container: 'web-1' }), ['1', '3'])
+  t.deepEqual(read({ container: `' OR 1=1 --` }), [])
+  t.deepEqual(read({ since: Date.parse('2026-11-23T19:00:00.000Z') }), ['3'])
+  t.deepEqual(read({ afterId: '1' }), ['2', '3'])
+  t.throws(() => readFindings(scratch(t), { since: 0 }), { message: /no findings store in/ })
+})
