@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  cgroupDirectory,
+  type CgroupMount,
+  type CgroupMounts,
+  containerCgroup,
+  parseMemberships,
+} from './cgroup-mounts.ts'
+import { isVanished } from './kept-files.ts'
+
+export type CgroupMode = 'cgroup-v1' | 'cgroup-v2'
+
+/** The hierarchies of this host, and which controllers the unified one carries: none where version 1 has them. */
+export type HostMounts = {
+  v1: CgroupMounts['v1']
+  v2: (CgroupMount & { controllers: ReadonlySet<string> }) | null
+}
+
+/** Completes what mountinfo says by asking the unified hierarchy for its controllers. */
+export function hostMounts({ v1, v2 }: CgroupMounts): HostMounts {
+  return { v1, v2: v2 === null ? null : { ...v2, controllers: controllersOf(v2) } }
+}
+
+function controllersOf({ mountPoint }: CgroupMount): ReadonlySet<string> {
+  try {
+    return new Set(readFileSync(join(mountPoint, 'cgroup.controllers'), 'latin1').trim().split(' '))
+  } catch (error) {
+    if (isVanished(error)) return new Set()
+    throw error
+  }
+}
+
+/** How this host counts, or null when it does not. */
+export function modeOf({ v1, v2 }: HostMounts): CgroupMode | null {
+  const counting = ['memory', 'cpu', 'pids']
+  if (counting.some((controller) => v1.has(controller))) return 'cgroup-v1'
+  return counting.some((controller) => v2?.controllers.has(controller)) ? 'cgroup-v2' : null
+}
+
+export type Controller = 'memory' | 'cpu' | 'cpuacct' | 'pids'
+
+/** A directory with the files of a controller; `parents` of those above it are seen and bind it too. */
+export type Place = { version: 1 | 2; directory: string; parents: number }
+export type Places = Readonly<Record<Controller, Place | null>>
+
+/**
+ * Where each controller keeps the files of a container, from `/proc/<pid>/cgroup` of its first process; a
+ * controller that the host lacks is null, and all is when the process is in no cgroup of this container.
+ */
+export function locateCgroup(mounts: HostMounts, memberships: string, containerId: string): Places | null {
+  const paths = parseMemberships(memberships)
+  if (![...paths.values()].some((path) => containerCgroup(path, containerId) !== null)) return null
+
+  function place(controller: Controller): Place | null {
+    const v1 = mounts.v1.get(controller)
+    if (v1 !== undefined) return { version: 1, ...below(v1, controller, paths.get(controller)) }
+    if (mounts.v2 === null || !mounts.v2.controllers.has(controller)) return null
+    return { version: 2, ...below(mounts.v2, controller, paths.get('')) }
+  }
+
+  function below(mount: CgroupMount, controller: Controller, path: string | undefined) {
+    const cgroup = containerCgroup(path ?? '', containerId)
+    if (cgroup === null) throw new Error(`its first process is not in its ${controller} cgroup`)
+    const directory = cgroupDirectory(mount, cgroup)
+    if (directory === null)
+      throw new Error(`${cgroup} is not below ${mount.root}, mounted at ${mount.mountPoint}`)
+    return { directory, parents: directory.slice(mount.mountPoint.length).split('/').length - 1 }
+  }
+
+  return { memory: place('memory'), cpu: place('cpu'), cpuacct: place('cpuacct'), pids: place('pids') }
+}

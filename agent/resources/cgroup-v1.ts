@@ -1,0 +1,45 @@
+import { field, finiteLimit, type ReadText, requiredField, type Usage, wholeNumber } from './usage.ts'
+
+/** Memory of a cgroup of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst); null without the controller. */
+export function memoryV1(read: ReadText): Usage['memory'] | null {
+  const usage = read('memory.usage_in_bytes')
+  if (usage === null) return null
+  const stat = read('memory.stat')
+  const evictable = requiredField('memory.stat', stat, 'total_inactive_file')
+  const kills = read('memory.oom_control')
+  return {
+    workingSetBytes: Math.max(0, wholeNumber('memory.usage_in_bytes', usage) - evictable),
+    // The kernel's own minimum over the cgroup and its parents.
+    limitBytes: finiteLimit(requiredField('memory.stat', stat, 'hierarchical_memory_limit')),
+    oomKills: kills === null ? null : field(kills, 'oom_kill'),
+  }
+}
+
+/** CPU of version 1, whose two controllers may be mounted apart; times are nanoseconds (scheduler/sched-bwc.rst). */
+export function cpuV1(readCpu: ReadText, readCpuacct: ReadText): Usage['cpu'] {
+  const usage = readCpuacct('cpuacct.usage')
+  const stat = readCpu('cpu.stat')
+  return {
+    usageSeconds: usage === null ? 0 : wholeNumber('cpuacct.usage', usage) / 1e9,
+    ...(stat === null ? unthrottled : throttling(stat)),
+    quotaCores: quotaV1(readCpu('cpu.cfs_quota_us'), readCpu('cpu.cfs_period_us')),
+  }
+}
+
+// A kernel without CONFIG_CFS_BANDWIDTH cannot throttle and has neither these lines nor the quota files.
+const unthrottled = { periods: 0, throttledPeriods: 0, throttledSeconds: 0 }
+
+function throttling(stat: string): typeof unthrottled {
+  return {
+    periods: requiredField('cpu.stat', stat, 'nr_periods'),
+    throttledPeriods: requiredField('cpu.stat', stat, 'nr_throttled'),
+    throttledSeconds: requiredField('cpu.stat', stat, 'throttled_time') / 1e9,
+  }
+}
+
+/** The quota is -1 without a limit. */
+function quotaV1(quota: string | null, period: string | null): number | null {
+  if (quota === null || period === null || quota.trim() === '-1') return null
+  const cores = wholeNumber('cpu.cfs_quota_us', quota) / wholeNumber('cpu.cfs_period_us', period)
+  return Number.isFinite(cores) ? cores : null
+}

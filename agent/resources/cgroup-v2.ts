@@ -1,0 +1,49 @@
+import { field, leastLimit, limitOf, type ReadText, requiredField, type Usage, wholeNumber } from './usage.ts'
+
+/**
+ * Memory of a cgroup of version 2 (Documentation/admin-guide/cgroup-v2.rst). A limit of a parent binds too, so
+ * `parents` tells how many directories above this one belong to the hierarchy. Null without the controller.
+ */
+export function memoryV2(read: ReadText, parents: number): Usage['memory'] | null {
+  const current = read('memory.current')
+  if (current === null) return null
+  const evictable = requiredField('memory.stat', read('memory.stat'), 'inactive_file')
+  const events = read('memory.events')
+  const limits = Array.from({ length: parents + 1 }, (_, up) => read(`${'../'.repeat(up)}memory.max`))
+  return {
+    workingSetBytes: Math.max(0, wholeNumber('memory.current', current) - evictable),
+    limitBytes: leastLimit(limits.map((text) => (text === null ? null : limitOf('memory.max', text)))),
+    oomKills: events === null ? null : field(events, 'oom_kill'),
+  }
+}
+
+/** CPU of version 2; times are microseconds, and the throttling lines are there with the cpu controller only. */
+export function cpuV2(read: ReadText): Usage['cpu'] {
+  const stat = read('cpu.stat') ?? ''
+  return {
+    usageSeconds: requiredField('cpu.stat', stat, 'usage_usec') / 1e6,
+    quotaCores: quotaV2(read('cpu.max')),
+    periods: field(stat, 'nr_periods') ?? 0,
+    throttledPeriods: field(stat, 'nr_throttled') ?? 0,
+    throttledSeconds: (field(stat, 'throttled_usec') ?? 0) / 1e6,
+  }
+}
+
+/** `<quota> <period>`, where the quota is `max` without a limit. */
+function quotaV2(text: string | null): number | null {
+  if (text === null || text.startsWith('max ')) return null
+  const [quota = '', period = ''] = text.trim().split(' ')
+  const cores = wholeNumber('cpu.max', quota) / wholeNumber('cpu.max', period)
+  return Number.isFinite(cores) ? cores : null
+}
+
+/** Processes and threads, from the same files in both versions; null without the controller. */
+export function pidsOfCgroup(read: ReadText): Usage['pids'] | null {
+  const current = read('pids.current')
+  if (current === null) return null
+  const max = read('pids.max')
+  return {
+    current: wholeNumber('pids.current', current),
+    limit: max === null ? null : limitOf('pids.max', max),
+  }
+}

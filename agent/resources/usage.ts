@@ -1,0 +1,50 @@
+import { clip } from '../model/text.ts'
+import type { ResourceSample } from '../model/observation.ts'
+
+/** What a container uses and may use, wherever it was read. */
+export type Usage = Pick<ResourceSample, 'memory' | 'cpu' | 'pids'>
+
+/** The text of one of a cgroup's files, or null when this kernel does not have it. */
+export type ReadText = (name: string) => string | null
+
+/** Reads a file that must hold one whole number, so that garbage is an error and never a measurement. */
+export function wholeNumber(name: string, text: string): number {
+  if (!/^\d{1,20}\n?$/.test(text)) throw new Error(`${name} holds ${quote(text)} in place of a number`)
+  return Number(text)
+}
+
+/** The value of a line `key value`, or null when there is no such line. */
+export function field(text: string, key: string): number | null {
+  const match = new RegExp(`^${key} (\\d{1,20})$`, 'm').exec(text)
+  return match === null ? null : Number(match[1])
+}
+
+/** The value of a line that the kernel always writes. */
+export function requiredField(name: string, text: string | null, key: string): number {
+  const value = text === null ? null : field(text, key)
+  if (value === null) throw new Error(`${name} has no line ${key}`)
+  return value
+}
+
+// Version 1 says 2^63 less one page where there is no limit (mm/page_counter.c), and no machine has 2^60 bytes.
+const unlimited = 2 ** 60
+
+/** A limit of a cgroup, or null for `max` and for version 1's number without meaning. */
+export function limitOf(name: string, text: string): number | null {
+  if (text.trim() === 'max') return null
+  return finiteLimit(wholeNumber(name, text))
+}
+
+export function finiteLimit(value: number): number | null {
+  return value < unlimited ? value : null
+}
+
+/** The least of several limits, where null is none. */
+export function leastLimit(limits: readonly (number | null)[]): number | null {
+  const set = limits.filter((limit) => limit !== null)
+  return set.length === 0 ? null : Math.min(...set)
+}
+
+function quote(text: string): string {
+  return JSON.stringify(clip(text, 80))
+}

@@ -1,0 +1,74 @@
+import type { ResourceSample } from '../../agent/model/observation.ts'
+import { formatPercent } from '../../agent/model/format.ts'
+import type { Condition } from './condition.ts'
+
+export type ThrottlingThreshold = { throttled_ratio: number; hold: number }
+
+type Counters = Pick<ResourceSample, 'time' | 'cpu'>
+
+/** The trailing window, its oldest sample first, and what it comes to. */
+export type Throttling = {
+  firing: boolean
+  window: readonly Counters[]
+  share: number
+  waitedSeconds: number
+}
+
+const unthrottled: Throttling = { firing: false, window: [], share: 0, waitedSeconds: 0 }
+
+// The window keeps this many samples at most, whatever the sampling interval.
+const windowSteps = 60
+// Under this share of the threshold it is over, so that a share which wavers about it is one finding.
+const resolveFactor = 0.8
+// A container that idles and wakes for a moment is throttled in most of its few periods and misses nothing.
+const negligibleWait = 0.01
+
+/** Throttled is what had to wait in more than this share of its scheduling periods, over the whole hold. */
+export function throttling(
+  before: Throttling,
+  { time, cpu }: Counters,
+  { throttled_ratio, hold }: ThrottlingThreshold,
+): Throttling {
+  const window = slide(before.window, { time, cpu }, hold)
+  const base = window[0]
+  if (base === undefined) return unthrottled
+  const elapsedMs = time - base.time
+  const periods = cpu.periods - base.cpu.periods
+  const share = periods === 0 ? 0 : (cpu.throttledPeriods - base.cpu.throttledPeriods) / periods
+  const waitedSeconds = cpu.throttledSeconds - base.cpu.throttledSeconds
+
+  const isThrottled = share > throttled_ratio && waitedSeconds > (elapsedMs / 1000) * negligibleWait
+  const isOver = share < throttled_ratio * resolveFactor
+  const firing = before.firing ? !isOver : isThrottled && elapsedMs >= hold
+  return { firing, window, share, waitedSeconds }
+}
+
+/** Drops what is older than the hold but for the one sample that spans it; starts anew when counters or clock went back. */
+function slide(window: readonly Counters[], sample: Counters, holdMs: number): readonly Counters[] {
+  const last = window.at(-1)
+  if (last === undefined || sample.time < last.time || sample.cpu.periods < last.cpu.periods) return [sample]
+  const firstInside = window.findIndex(({ time }) => time > sample.time - holdMs)
+  const kept = window.slice(Math.max(0, (firstInside < 0 ? window.length : firstInside) - 1))
+  return sample.time - last.time >= holdMs / windowSteps ? [...kept, sample] : kept
+}
+
+/** CPU time denied by the quota: latency that no usage graph shows. */
+export function cpuThrottled(threshold: ThrottlingThreshold): Condition<Throttling> {
+  return {
+    rule: 'cpu-throttled',
+    start: unthrottled,
+    judge: (before, sample) => throttling(before, sample, threshold),
+    describe: ({ container, cpu, time }, _, { share, waitedSeconds, window }) => {
+      const seconds = Math.round((time - (window[0]?.time ?? time)) / 1000)
+      return {
+        summary: `${container.name} was throttled in ${formatPercent(share)} of its CPU periods in the last ${seconds} s`,
+        evidence: {
+          throttled_ratio: Math.round(share * 1000) / 1000,
+          throttled_seconds: Math.round(waitedSeconds * 1000) / 1000,
+          window_seconds: seconds,
+          quota_cores: cpu.quotaCores,
+        },
+      }
+    },
+  }
+}

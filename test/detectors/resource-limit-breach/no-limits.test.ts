@@ -1,0 +1,27 @@
+import test from 'ava'
+import { missingLimits, noLimits } from '../../../detectors/resource-limit-breach/no-limits.ts'
+import { type Given, sample } from '../../resources/samples.ts'
+
+const table: [given: Given, missing: string[], words: string][] = [
+  [{}, [], 'web-1 has limits for memory, cpu and pids'],
+  [{ cpu: { quotaCores: null } }, ['cpu'], 'web-1 runs without a limit for cpu'],
+  [
+    { memory: { limitBytes: null }, pids: { limit: null } },
+    ['memory', 'pids'],
+    'web-1 runs without a limit for memory and pids',
+  ],
+  [
+    { memory: { limitBytes: null }, cpu: { quotaCores: null }, pids: { limit: null } },
+    ['memory', 'cpu', 'pids'],
+    'web-1 runs without a limit for memory, cpu and pids',
+  ],
+]
+
+for (const [given, missing, words] of table) {
+  test(words, (t) => {
+    const seen = sample(0, given)
+    t.deepEqual(missingLimits(seen), missing)
+    t.is(noLimits.judge({ firing: false }, seen).firing, missing.length > 0)
+    t.deepEqual(noLimits.describe(seen, null, { firing: true }), { summary: words, evidence: { missing } })
+  })
+}

@@ -1,0 +1,77 @@
+import test from 'ava'
+import {
+  cpuThrottled,
+  type Throttling,
+  throttling,
+} from '../../../detectors/resource-limit-breach/throttling.ts'
+import { sample } from '../../resources/samples.ts'
+
+const threshold = { throttled_ratio: 0.25, hold: 300_000 }
+const { start } = cpuThrottled(threshold)
+
+const at = (
+  seconds: number,
+  periods: number,
+  throttledPeriods: number,
+  throttledSeconds = throttledPeriods / 10,
+) => sample(seconds * 1000, { cpu: { periods, throttledPeriods, throttledSeconds } })
+
+const after = (...samples: ReturnType<typeof at>[]): Throttling =>
+  samples.reduce((before, one) => throttling(before, one, threshold), start)
+
+test('a quarter of the periods is not yet over a quarter', (t) => {
+  t.false(after(at(0, 0, 0), at(300, 3_000, 750)).firing)
+  t.true(after(at(0, 0, 0), at(300, 3_000, 751)).firing)
+})
+
+test('nothing is said before the hold is over', (t) => {
+  t.false(after(at(0, 0, 0), at(299, 2_990, 2_990)).firing)
+})
+
+test('what was throttled before the window does not count', (t) => {
+  const now = after(at(0, 0, 0), at(100, 1_000, 1_000), at(400, 4_000, 1_300))
+  t.like(now, { firing: false, share: 0.1 })
+})
+
+test('bursts between calm samples count by their share of the whole window', (t) => {
+  const samples = Array.from({ length: 61 }, (_, index) =>
+    at(index * 5, index * 50, Math.floor(index / 2) * 40),
+  )
+  t.true(after(...samples).firing)
+})
+
+test('a container that idles and is throttled in its few periods misses nothing', (t) => {
+  t.false(after(at(0, 0, 0), at(300, 10, 10, 0.8)).firing)
+})
+
+test('an idle container is not throttled', (t) => {
+  t.like(after(at(0, 5, 5), at(300, 5, 5)), { firing: false, share: 0 })
+})
+
+test('a share that wavers about the threshold does not end it; one well under it does', (t) => {
+  const firing = after(at(0, 0, 0), at(300, 3_000, 900))
+  t.true(throttling(firing, at(600, 6_000, 900 + 610), threshold).firing)
+  t.false(throttling(firing, at(600, 6_000, 900 + 590), threshold).firing)
+})
+
+test('a new cgroup or a clock that is set back begin a new window', (t) => {
+  const before = after(at(0, 0, 0), at(300, 3_000, 900))
+  t.like(throttling(before, at(305, 10, 10), threshold), { share: 0, window: [{ time: 305_000 }] })
+  t.like(throttling(before, at(10, 3_010, 910), threshold), { share: 0, window: [{ time: 10_000 }] })
+})
+
+test('the window keeps its size whatever the interval is', (t) => {
+  const samples = Array.from({ length: 3_000 }, (_, second) => at(second, second * 10, second * 9))
+  const { window, share } = after(...samples)
+  t.true(window.length <= 62)
+  t.true(Math.abs(share - 0.9) < 0.001)
+  t.true((window[0]?.time ?? 0) <= 2_999_000 - threshold.hold)
+})
+
+test('the finding says the share and the time', (t) => {
+  const now = after(at(0, 0, 0), at(300, 3_000, 1_500))
+  t.deepEqual(cpuThrottled(threshold).describe(at(300, 3_000, 1_500), null, now), {
+    summary: 'web-1 was throttled in 50 % of its CPU periods in the last 300 s',
+    evidence: { throttled_ratio: 0.5, throttled_seconds: 150, window_seconds: 300, quota_cores: 1 },
+  })
+})

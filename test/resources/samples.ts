@@ -1,0 +1,94 @@
+import type { Container, ContainerDetails, ContainerView } from '../../agent/model/container.ts'
+import type { ContainerAction, ContainerObservation, ResourceSample } from '../../agent/model/observation.ts'
+import type { Usage } from '../../agent/resources/usage.ts'
+
+/** The container that the trees in `test/fixtures/cgroup/` were made for, with pid 4242. */
+export const fixtureId = `3f1c${'a5'.repeat(30)}`
+
+export function details(given: Partial<ContainerDetails> = {}): ContainerDetails {
+  return {
+    pid: 4242,
+    startedAt: 1_000,
+    user: '',
+    tty: false,
+    healthcheck: null,
+    limits: { memoryBytes: null, cpus: null, pids: null },
+    privileged: false,
+    capabilitiesAdded: [],
+    securityOptions: [],
+    mounts: [],
+    pidMode: '',
+    workingDirectory: '',
+    restartCount: 0,
+    oomKilled: false,
+    execIds: [],
+    ...given,
+  }
+}
+
+export function container(given: Partial<Container> = {}): Container {
+  return {
+    id: fixtureId,
+    name: 'web-1',
+    image: 'nginx:1.27',
+    imageId: '',
+    labels: {},
+    composeProject: '',
+    composeService: '',
+    k8sNamespace: '',
+    k8sPod: '',
+    state: 'running',
+    details: details(),
+    ...given,
+  }
+}
+
+/** What every tree in `test/fixtures/cgroup/` says, whatever its version and driver. */
+export const fixtureUsage: Usage = {
+  memory: { workingSetBytes: 113_246_208, limitBytes: 268_435_456, oomKills: 2 },
+  cpu: { usageSeconds: 12.5, quotaCores: 0.5, periods: 400, throttledPeriods: 100, throttledSeconds: 2.5 },
+  pids: { current: 7, limit: 100 },
+}
+
+export type Given = {
+  container?: Container
+  memory?: Partial<Usage['memory']>
+  cpu?: Partial<Usage['cpu']>
+  pids?: Partial<Usage['pids']>
+}
+
+/** A sample with limits set and nothing near them, but for what is given. */
+export function sample(time: number, given: Given = {}): ResourceSample {
+  return {
+    kind: 'resources',
+    time,
+    container: given.container ?? container(),
+    memory: { workingSetBytes: 0, limitBytes: 1000, oomKills: 0, ...given.memory },
+    cpu: {
+      usageSeconds: 0,
+      quotaCores: 1,
+      periods: 0,
+      throttledPeriods: 0,
+      throttledSeconds: 0,
+      ...given.cpu,
+    },
+    pids: { current: 1, limit: 100, ...given.pids },
+  }
+}
+
+export type Befallen = { container?: Container; exitCode?: number; oomKilled?: boolean }
+
+/** Something that befell the container. */
+export function befell(
+  time: number,
+  action: ContainerAction,
+  { container: given = container(), exitCode, oomKilled = false }: Befallen = {},
+): ContainerObservation {
+  const told = { ...given, details: given.details && { ...given.details, oomKilled } }
+  return { kind: 'container', time, action, container: told, exitCode: exitCode ?? null, previousName: null }
+}
+
+/** A view that holds these containers and takes what is put into the array later. */
+export function viewOf(running: Container[]): ContainerView {
+  return { all: () => running, running: () => running, get: (id) => running.find((one) => one.id === id) }
+}
