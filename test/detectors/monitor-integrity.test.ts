@@ -1,0 +1,84 @@
+import test from 'ava'
+import { map } from 'rxjs'
+import type { EventsLost, SourceStatus } from '../../agent/model/observation.ts'
+import { monitorIntegrity } from '../../detectors/monitor-integrity.ts'
+import { marbles } from '../support/marbles.ts'
+import { silent } from '../support/observed.ts'
+
+const settings = { degraded_hold: 4, lost_window: 6 }
+
+const status = (rest: Partial<SourceStatus> = {}): SourceStatus => ({
+  kind: 'source-status',
+  time: 0,
+  source: 'processes',
+  up: true,
+  mode: 'ebpf',
+  best: true,
+  reason: '',
+  ...rest,
+})
+const down = status({ up: false, mode: '', best: false, reason: 'no engine' })
+const degraded = status({ mode: 'procfs', best: false, reason: 'no BTF' })
+const lost = (count: number, rest: Partial<EventsLost> = {}): EventsLost => ({
+  kind: 'events-lost',
+  time: 0,
+  source: 'docker-events',
+  reason: 'gap',
+  count,
+  ...rest,
+})
+
+test('a source that is down for long enough is a condition, until it is well', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const sourceStatuses$ = hot('w-d-d-----w', { w: status(), d: down })
+    const states$ = monitorIntegrity
+      .detect({ ...silent, sourceStatuses$ }, settings)
+      .pipe(map(({ state }) => state))
+    expectObservable(states$).toBe('r-----f---r', { r: 'resolved', f: 'firing' })
+  })
+})
+
+test('a restart of the engine is no news', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const sourceStatuses$ = hot('w-d-w', { w: status(), d: down })
+    const states$ = monitorIntegrity
+      .detect({ ...silent, sourceStatuses$ }, settings)
+      .pipe(map(({ state }) => state))
+    expectObservable(states$).toBe('r---r', { r: 'resolved' })
+  })
+})
+
+test('a source in a lesser mode says so with its reason, and each source for itself', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const sourceStatuses$ = hot('ab', {
+      a: degraded,
+      b: status({ source: 'resources', mode: 'stats-api', best: false, reason: 'no BTF' }),
+    })
+    const summaries$ = monitorIntegrity
+      .detect({ ...silent, sourceStatuses$ }, settings)
+      .pipe(map(({ summary }) => summary))
+    expectObservable(summaries$).toBe('----ab', {
+      a: 'source processes works in mode procfs only: no BTF',
+      b: 'source resources works in mode stats-api only: no BTF',
+    })
+  })
+})
+
+test('the first loss is told at once, further ones as one sum for each window', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const eventsLost$ = hot('a-bb----b---------c', {
+      a: lost(1),
+      b: lost(10),
+      c: lost(5, { reason: 'invalid' }),
+    })
+    const counts$ = monitorIntegrity
+      .detect({ ...silent, eventsLost$ }, settings)
+      .pipe(map(({ evidence }) => evidence['count']))
+    expectObservable(counts$, '-------------------!').toBe('a-----b-----c-----d', {
+      a: 1,
+      b: 20,
+      c: 10,
+      d: 5,
+    })
+  })
+})
