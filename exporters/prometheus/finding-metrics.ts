@@ -1,0 +1,98 @@
+import type { Publication } from '../../agent/findings.ts'
+import type { Detector } from '../../agent/model/detector.ts'
+import type { DetectorConfig } from '../../agent/config/schema.ts'
+import type { Finding } from '../../agent/model/finding.ts'
+import type { Instruments, Series } from './instruments.ts'
+
+export type FindingMetricsOptions = {
+  detectors: readonly Detector[]
+  configOf: (detector: string) => DetectorConfig
+  firing: () => readonly Finding[]
+  /** The name a container has now; undefined for one that is gone. */
+  nameOf: (containerId: string) => string | undefined
+  now: () => number
+}
+
+const labelNames = ['container', 'image', 'detector', 'rule', 'severity'] as const
+type Labels = (typeof labelNames)[number]
+type Entry = { finding: Finding; count: number; lastAt: number }
+
+// Long enough for an alert on the series to fire, be seen and be looked into.
+const seriesLifetimeMs = 3_600_000
+
+/** What was found, as counters that alert rules can work on. */
+export function createFindingMetrics(make: Instruments, options: FindingMetricsOptions) {
+  const { detectors, configOf, firing, nameOf, now } = options
+  const total = make.counter('tidewatch_findings_total', 'Findings since the daemon started.', [
+    'detector',
+    'rule',
+    'severity',
+  ])
+  // A rate() over a series that is born at 1 sees no increase: every rule starts at 0.
+  for (const detector of detectors) {
+    const { enabled, rules } = configOf(detector.name)
+    for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
+      if (enabled && isOn) total.inc({ detector: detector.name, rule, severity }, 0)
+    }
+  }
+  const latency = make.histogram(
+    'tidewatch_detection_latency_seconds',
+    'From the time of the event to the finding.',
+    ['detector'],
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  )
+
+  const entries = new Map<string, Entry>()
+  const labelsOf = ({ container, detector, rule, severity }: Finding): Record<Labels, string> => ({
+    container: container === null ? '' : (nameOf(container.id) ?? container.name),
+    image: container?.image ?? '',
+    detector,
+    rule,
+    severity,
+  })
+  function* perContainer(valueOf: (entry: Entry) => number): Generator<Series<Labels>> {
+    for (const [key, entry] of entries) {
+      if (entry.lastAt < now() - seriesLifetimeMs) entries.delete(key)
+      else yield [labelsOf(entry.finding), valueOf(entry)]
+    }
+  }
+  make.mirrorTotal(
+    'tidewatch_container_findings_total',
+    'Findings by container; the series goes an hour after its last finding.',
+    labelNames,
+    () => perContainer(({ count }) => count),
+  )
+  make.mirror(
+    'tidewatch_finding_last_timestamp_seconds',
+    'When the last such finding happened, Unix time.',
+    labelNames,
+    () => perContainer(({ finding }) => Date.parse(finding.last_seen) / 1_000),
+  )
+  make.mirror('tidewatch_findings_active', 'Conditions that are firing now.', labelNames, () =>
+    countActive(firing().map(labelsOf)),
+  )
+
+  return {
+    published({ change, finding }: Publication): void {
+      if (change !== 'new') return
+      const { detector, rule, severity, container } = finding
+      total.inc({ detector, rule, severity })
+      latency.observe(
+        { detector },
+        Math.max(0, Date.parse(finding.detected_at) - Date.parse(finding.time)) / 1_000,
+      )
+      const key = `${container?.id ?? ''} ${rule} ${severity}`
+      entries.set(key, { finding, count: (entries.get(key)?.count ?? 0) + 1, lastAt: now() })
+    },
+  }
+}
+
+/** Several conditions of one rule and container are one series. */
+function countActive(all: readonly Record<Labels, string>[]): Series<Labels>[] {
+  const counts = new Map<string, [Record<Labels, string>, number]>()
+  for (const labels of all) {
+    const key = JSON.stringify(Object.values(labels))
+    counts.set(key, [labels, (counts.get(key)?.[1] ?? 0) + 1])
+  }
+  return [...counts.values()]
+}

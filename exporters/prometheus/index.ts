@@ -1,0 +1,47 @@
+import type { Publication } from '../../agent/findings.ts'
+import type { Observation } from '../../agent/model/observation.ts'
+import { type ContainerMetricsOptions, createContainerMetrics } from './container-metrics.ts'
+import { createDaemonMetrics, type DaemonMetricsOptions } from './daemon-metrics.ts'
+import { createFindingMetrics, type FindingMetricsOptions } from './finding-metrics.ts'
+import { createInstruments, createRegistries, render } from './instruments.ts'
+import { createRuntimeFileMetrics } from './runtime-file-metrics.ts'
+
+export type MetricsOptions = DaemonMetricsOptions &
+  ContainerMetricsOptions &
+  Omit<FindingMetricsOptions, 'nameOf'>
+
+/** What a scrape gets: the body, and the content type that says which format it is in. */
+export type Exposition = { contentType: string; body: string }
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** All of tidewatch's metrics (shared names: README, Metrics), fed by what is observed and published. */
+export function createMetrics(options: MetricsOptions) {
+  const registries = createRegistries()
+  const make = createInstruments(registries)
+  const nameOf = (id: string) => options.containers.get(id)?.name
+  const daemon = createDaemonMetrics(make, options)
+  const findings = createFindingMetrics(make, { ...options, nameOf })
+  const perContainer = createContainerMetrics(make, options)
+  const runtimeFiles = createRuntimeFileMetrics(make)
+
+  return {
+    ...daemon,
+    observed(observation: Observation): void {
+      daemon.observed(observation)
+      perContainer.observed(observation)
+      runtimeFiles.observed(observation)
+    },
+    published(publication: Publication): void {
+      findings.published(publication)
+    },
+    /** Every metric there is, for documentation and tests. */
+    describe: () => registries.text.getMetricsAsArray().map(({ name, help }) => ({ name, help })),
+    /** Renders for a scrape, in OpenMetrics where the scraper's Accept header asks for it. */
+    async expose(accept: string): Promise<Exposition> {
+      const asOpenMetrics = accept.includes('application/openmetrics-text')
+      const { contentType } = asOpenMetrics ? registries.openMetrics : registries.text
+      return { contentType, body: await render(registries, asOpenMetrics) }
+    },
+  }
+}

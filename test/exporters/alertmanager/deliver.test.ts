@@ -1,0 +1,173 @@
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test, { type ExecutionContext } from 'ava'
+import { Subject } from 'rxjs'
+import { openStore } from '../../../agent/store/store.ts'
+import { deliver } from '../../../exporters/alertmanager/deliver.ts'
+import { until } from '../../support/processes.ts'
+import { sampleFinding } from '../../support/samples.ts'
+
+type Posted = { labels: { fingerprint: string }; endsAt: string }[]
+
+/** A receiver that answers as it is told, which a real Alertmanager cannot be made to. */
+async function startReceiver(t: ExecutionContext) {
+  const posts: Posted[] = []
+  let reply: (response: ServerResponse, alerts: Posted) => void = (response) => response.end('{}')
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const alerts = JSON.parse(Buffer.concat(chunks).toString()) as Posted
+      posts.push(alerts)
+      reply(response, alerts)
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/prefix/`,
+    posts,
+    replyWith: (next: typeof reply) => (reply = next),
+    fingerprints: () => posts.map((alerts) => alerts.map(({ labels }) => labels.fingerprint).join(' ')),
+  }
+}
+
+/** The real store in memory, the real delivery, and a clock that the test turns. */
+function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
+  let clock = Date.parse(sampleFinding().last_seen)
+  const outcomes: Record<string, number> = {}
+  const health: boolean[] = []
+  const wake$ = new Subject<void>()
+  const store = openStore({
+    directory: '/proc/nowhere',
+    onModeChange: () => undefined,
+    onLost: () => undefined,
+  })
+  const subscription = deliver({
+    receiver: { name: 'am', url, timeoutMs },
+    store,
+    wake$,
+    now: () => clock,
+    onOutcome: (outcome, count) => (outcomes[outcome] = (outcomes[outcome] ?? 0) + count),
+    onHealth: (reachable) => health.push(reachable),
+  }).subscribe()
+  t.teardown(() => subscription.unsubscribe())
+  return {
+    store,
+    outcomes,
+    health,
+    save: (id: string, rest = {}) => {
+      store.save(sampleFinding({ id, fingerprint: `fp-${id}`, ...rest }), null, ['am'], clock)
+      wake$.next()
+    },
+    turnClock: (minutes: number) => {
+      clock += minutes * 60_000
+      wake$.next()
+    },
+  }
+}
+
+test('a finding is posted at once, again after a minute, and no more after its hold', async (t) => {
+  const receiver = await startReceiver(t)
+  const { save, turnClock, store, outcomes } = startDelivery(t, receiver.url)
+  save('1')
+  await until('the first post', () => receiver.posts.length === 1)
+  await sleep(100)
+  t.is(receiver.posts.length, 1)
+  turnClock(1)
+  await until('the second post', () => receiver.posts.length === 2)
+  turnClock(15)
+  await until('the last post', () => receiver.posts.length === 3)
+  await until('an empty outbox', () => store.nextDue('am') === null)
+  t.deepEqual(outcomes, { delivered: 1 })
+})
+
+test('many findings go in bounded batches, oldest first', async (t) => {
+  const receiver = await startReceiver(t)
+  const { save } = startDelivery(t, receiver.url)
+  for (let n = 100; n < 250; n += 1) save(String(n))
+  await until('all of them', () => receiver.posts.flat().length >= 150)
+  t.true(receiver.posts.every((alerts) => alerts.length <= 64))
+  const order = receiver.posts.flat().map(({ labels }) => labels.fingerprint)
+  t.deepEqual(order, order.toSorted())
+})
+
+test('one alert that is refused does not take the others with it', async (t) => {
+  const receiver = await startReceiver(t)
+  receiver.replyWith((response, alerts) => {
+    response.statusCode = alerts.some(({ labels }) => labels.fingerprint === 'fp-2') ? 400 : 200
+    response.end('{}')
+  })
+  const { store, outcomes, turnClock } = startDelivery(t, receiver.url)
+  for (const id of ['1', '2', '3']) {
+    store.save(
+      sampleFinding({ id, fingerprint: `fp-${id}` }),
+      null,
+      ['am'],
+      Date.parse(sampleFinding().last_seen),
+    )
+  }
+  turnClock(0)
+  await until('four posts', () => receiver.posts.length === 4)
+  t.deepEqual(receiver.fingerprints(), ['fp-1 fp-2 fp-3', 'fp-1', 'fp-2', 'fp-3'])
+  await until('the outcome', () => outcomes['delivered'] === 2)
+  t.is(outcomes['rejected'], 1)
+  t.is(store.pending('am'), 0)
+})
+
+test('an instance that fails is tried again, keeps its place, and is complained about once', async (t) => {
+  const receiver = await startReceiver(t)
+  let answers = 0
+  receiver.replyWith((response) => {
+    answers += 1
+    response.statusCode = answers <= 2 ? 503 : 200
+    response.end('{}')
+  })
+  const { save, outcomes, health, store } = startDelivery(t, receiver.url)
+  save('1')
+  await until('the third try', () => outcomes['delivered'] === 1)
+  t.deepEqual(receiver.fingerprints(), ['fp-1', 'fp-1', 'fp-1'])
+  t.is(outcomes['failed'], 2)
+  t.deepEqual(health, [false, true])
+  t.is(store.pending('am'), 0)
+})
+
+test('an instance that takes the connection and never answers is given up and tried again', async (t) => {
+  const receiver = await startReceiver(t)
+  receiver.replyWith((response) => receiver.posts.length > 1 && response.end('{}'))
+  const { save, outcomes } = startDelivery(t, receiver.url, 200)
+  save('1')
+  await until('the delivery', () => outcomes['delivered'] === 1)
+  t.is(outcomes['failed'], 1)
+})
+
+test('while an instance is down, new findings do not add to the tries', async (t) => {
+  const { save, outcomes } = startDelivery(t, 'http://127.0.0.1:1')
+  for (let n = 0; n < 50; n += 1) save(String(n))
+  await until('the first try', () => outcomes['failed'] !== undefined)
+  for (let n = 50; n < 100; n += 1) save(String(n))
+  await sleep(200)
+  t.is(outcomes['failed'], 50)
+})
+
+test('an event that could not be delivered for a day is history; a condition that fires is not', async (t) => {
+  const receiver = await startReceiver(t)
+  receiver.replyWith((response) => {
+    response.statusCode = 500
+    response.end()
+  })
+  const { save, turnClock, outcomes } = startDelivery(t, receiver.url)
+  save('1')
+  save('2', { kind: 'condition' })
+  await until('a failure', () => (outcomes['failed'] ?? 0) > 0)
+  receiver.replyWith((response) => response.end('{}'))
+  turnClock(25 * 60)
+  await until('the delivery', () => outcomes['delivered'] === 1)
+  t.is(outcomes['expired'], 1)
+  t.is(receiver.fingerprints().at(-1), 'fp-2')
+})

@@ -1,0 +1,214 @@
+import { spawnSync } from 'node:child_process'
+import test from 'ava'
+import { defaultConfig } from '../../../agent/config/load.ts'
+import { detectorConfig } from '../../../agent/config/schema.ts'
+import type { Container } from '../../../agent/model/container.ts'
+import type { Finding } from '../../../agent/model/finding.ts'
+import type { Observation, ResourceSample } from '../../../agent/model/observation.ts'
+import { detectors } from '../../../detectors/index.ts'
+import { createMetrics } from '../../../exporters/prometheus/index.ts'
+import { sampleContainer, sampleExec, sampleFinding } from '../../support/samples.ts'
+
+function setUp() {
+  const config = defaultConfig()
+  const state = { time: 1_000_000, containers: [sampleContainer()] as Container[], firing: [] as Finding[] }
+  const metrics = createMetrics({
+    version: '1.2.3',
+    sources: ['docker-events', 'resources'],
+    statuses: () => [
+      {
+        kind: 'source-status',
+        time: 0,
+        source: 'docker-events',
+        up: true,
+        mode: 'stream',
+        best: true,
+        reason: '',
+      },
+      { kind: 'source-status', time: 0, source: 'resources', up: false, mode: '', best: false, reason: 'x' },
+    ],
+    detectors,
+    configOf: (name) => detectorConfig(config, name),
+    firing: () => state.firing,
+    containers: {
+      get: (id) => state.containers.find((container) => container.id === id),
+      all: () => state.containers,
+      running: () => state.containers.filter((container) => container.state === 'running'),
+    },
+    receivers: ['alertmanager/a'],
+    notificationQueueLength: () => 7,
+    storeMode: () => 'memory',
+    now: () => state.time,
+  })
+  const text = async () => (await metrics.expose('')).body
+  const has = async (line: string) => (await text()).split('\n').includes(line)
+  const series = async (name: string) =>
+    (await text()).split('\n').filter((line) => line.startsWith(`${name}{`))
+  return { metrics, state, text, has, series }
+}
+
+const sample = (container: Container, rest: Partial<ResourceSample> = {}): ResourceSample => ({
+  kind: 'resources',
+  time: 1_000_000,
+  container,
+  memory: { workingSetBytes: 100, limitBytes: 200, oomKills: 1 },
+  cpu: { usageSeconds: 1.5, quotaCores: null, periods: 10, throttledPeriods: 2, throttledSeconds: 0.5 },
+  pids: { current: 3, limit: null },
+  ...rest,
+})
+const action = (container: Container, name: 'died' | 'removed'): Observation => ({
+  kind: 'container',
+  time: 1_000_000,
+  action: name,
+  container,
+  exitCode: 0,
+  previousName: null,
+})
+const published = (finding: Partial<Finding> = {}) =>
+  ({ change: 'new', finding: sampleFinding(finding), act: null }) as const
+
+test('what the registry renders is what Prometheus’ own linter accepts, in both formats, in any order', async (t) => {
+  const { metrics, state } = setUp()
+  metrics.observed(sample(state.containers[0] as Container))
+  metrics.observed(sampleExec())
+  metrics.published(published())
+  const first = await metrics.expose('')
+  const open = await metrics.expose('application/openmetrics-text;version=1.0.0,text/plain;q=0.5')
+  const again = await metrics.expose('text/plain')
+  t.regex(first.contentType, /^text\/plain; version=0\.0\.4/)
+  t.regex(open.contentType, /^application\/openmetrics-text; version=1\.0\.0/)
+  t.regex(open.body, /\n# EOF\n$/)
+  const names = (body: string) =>
+    body
+      .split('\n')
+      .filter((line) => /^tidewatch/.test(line))
+      .map((line) => line.split(/[{ ]/)[0])
+  t.deepEqual(names(again.body), names(first.body))
+  t.deepEqual(names(open.body), names(first.body))
+  for (const body of [first.body, again.body]) {
+    const { stdout, stderr, status } = spawnSync('promtool', ['check', 'metrics'], {
+      input: body,
+      encoding: 'utf8',
+    })
+    t.is(`${stdout}${stderr}`, '')
+    t.is(status, 0)
+  }
+})
+
+test('every enabled rule starts at 0, so that a first finding is an increase', async (t) => {
+  const { has, metrics } = setUp()
+  const line =
+    'tidewatch_findings_total{detector="exec-into-container",rule="interactive-shell",severity="warning"}'
+  t.true(await has(`${line} 0`))
+  metrics.published(published())
+  t.true(await has(`${line} 1`))
+  t.true(await has('tidewatch_execs_total{kind="healthcheck"} 0'))
+  t.true(await has('tidewatch_notifications_total{receiver="alertmanager/a",outcome="delivered"} 0'))
+})
+
+test('sources, store and queue show their state', async (t) => {
+  const { has, series } = setUp()
+  t.true(await has('tidewatch_source_up{source="docker-events"} 1'))
+  t.true(await has('tidewatch_source_up{source="resources"} 0'))
+  t.deepEqual(await series('tidewatch_source_mode'), [
+    'tidewatch_source_mode{source="docker-events",mode="stream"} 1',
+  ])
+  t.true(await has('tidewatch_store_up 0'))
+  t.true(await has('tidewatch_notification_queue_length{receiver="alertmanager/a"} 7'))
+})
+
+test('losses are counted by source and reason, and gaps for themselves too', async (t) => {
+  const { has, metrics } = setUp()
+  metrics.observed({ kind: 'events-lost', time: 0, source: 'docker-events', reason: 'gap', count: 1 })
+  metrics.observed({ kind: 'events-lost', time: 0, source: 'docker-events', reason: 'invalid', count: 5 })
+  t.true(await has('tidewatch_source_events_lost_total{source="docker-events",reason="invalid"} 5'))
+  t.true(await has('tidewatch_docker_event_gaps_total 1'))
+})
+
+test('the engine does not choose the labels of the event counter', async (t) => {
+  const { series, metrics } = setUp()
+  for (const name of ['start', 'made-up-1', 'made-up-2']) {
+    metrics.observed({
+      kind: 'docker-event',
+      time: 0,
+      timeNano: 0n,
+      type: 'container',
+      action: name,
+      detail: '',
+      actorId: '',
+      attributes: {},
+    })
+  }
+  t.deepEqual(await series('tidewatch_source_events_total'), [
+    'tidewatch_source_events_total{source="docker-events",type="start"} 1',
+    'tidewatch_source_events_total{source="docker-events",type="other"} 2',
+  ])
+})
+
+test('a container’s use is shown against its limits, and a missing limit has no series', async (t) => {
+  const { has, series, metrics, state } = setUp()
+  metrics.observed(sample(state.containers[0] as Container))
+  const labels = 'container="web-1",image="nginx:1.27"'
+  t.true(await has(`tidewatch_container_memory_working_set_bytes{${labels}} 100`))
+  t.true(await has(`tidewatch_container_cpu_usage_seconds_total{${labels}} 1.5`))
+  t.true(await has(`tidewatch_container_memory_limit_bytes{${labels}} 200`))
+  t.deepEqual(await series('tidewatch_container_pids_limit'), [])
+  t.deepEqual(
+    await series('tidewatch_container_limit_missing'),
+    ['memory', 'cpu', 'pids'].map(
+      (resource) => `tidewatch_container_limit_missing{${labels},resource="${resource}"} 1`,
+    ),
+  )
+})
+
+test('resource series go five minutes after the container, finding series an hour after the finding', async (t) => {
+  const { series, metrics, state } = setUp()
+  const container = state.containers[0] as Container
+  metrics.observed(sample(container))
+  metrics.published(published())
+  metrics.observed(action(container, 'died'))
+  state.containers = []
+  state.time += 299_000
+  t.is((await series('tidewatch_container_pids')).length, 1)
+  state.time += 2_000
+  t.is((await series('tidewatch_container_pids')).length, 0)
+  t.is((await series('tidewatch_container_findings_total')).length, 1)
+  state.time += 3_400_000
+  t.is((await series('tidewatch_container_findings_total')).length, 0)
+  t.is((await series('tidewatch_finding_last_timestamp_seconds')).length, 0)
+})
+
+test('a rename moves a container’s series, and one that takes a name over takes its series over', async (t) => {
+  const { series, metrics, state } = setUp()
+  const container = state.containers[0] as Container
+  metrics.observed(sample(container))
+  metrics.published(published())
+  state.containers = [{ ...container, name: 'web-old' }]
+  t.regex((await series('tidewatch_container_pids')).join(), /container="web-old"/)
+  t.regex((await series('tidewatch_container_findings_total')).join(), /container="web-old"/)
+
+  const successor = sampleContainer({ id: 'd'.repeat(64), name: 'web-old' })
+  metrics.observed(action({ ...container, name: 'web-old' }, 'removed'))
+  metrics.observed(sample(successor, { pids: { current: 9, limit: null } }))
+  state.containers = [successor]
+  t.deepEqual(await series('tidewatch_container_pids'), [
+    'tidewatch_container_pids{container="web-old",image="nginx:1.27"} 9',
+  ])
+})
+
+test('conditions that fire are counted by container and rule', async (t) => {
+  const { series, state } = setUp()
+  state.firing = [sampleFinding({ kind: 'condition' }), sampleFinding({ kind: 'condition', id: 'other' })]
+  t.deepEqual(await series('tidewatch_findings_active'), [
+    'tidewatch_findings_active{container="web-1",image="nginx:1.27",detector="exec-into-container",rule="interactive-shell",severity="warning"} 2',
+  ])
+})
+
+test('label values with quotes, newlines and backslashes stay one line', async (t) => {
+  const { text, metrics, state } = setUp()
+  state.containers = [sampleContainer({ name: 'a"b\\c\nd' })]
+  metrics.observed(sample(state.containers[0] as Container))
+  t.true(
+    (await text()).includes('tidewatch_container_pids{container="a\\"b\\\\c\\nd",image="nginx:1.27"} 3\n'),
+  )
+})
