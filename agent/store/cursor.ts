@@ -14,7 +14,14 @@ const lagMs = 5_000
 export function storedCursor(store: Pick<Store, 'getState' | 'setState'>, now: () => number): Cursor {
   let waiting: { state: CursorState; at: number }[] = []
   return {
-    load: () => parseState(store.getState(key)),
+    load() {
+      const known = parseState(store.getState(key))
+      if (known !== null) return known
+      // A first daemon that crashes before it has got anywhere is to go on from where it began.
+      const beginning = { timeNano: String(BigInt(now()) * 1_000_000n), recent: [] }
+      store.setState(key, JSON.stringify(beginning))
+      return beginning
+    },
     save(state) {
       const ripe = waiting.findLast(({ at }) => at <= now() - lagMs)
       if (ripe !== undefined) store.setState(key, JSON.stringify(ripe.state))

@@ -1,37 +1,47 @@
 import test from 'ava'
 import { storedCursor } from '../../agent/store/cursor.ts'
 
-function cursorOver(state: Map<string, string>) {
-  let time = 0
+const key = 'docker-events-cursor'
+
+function cursorOver(state: Map<string, string>, startedAt = 1_000_000) {
+  let time = startedAt
   const store = {
-    getState: (key: string) => state.get(key) ?? null,
-    setState: (key: string, value: string) => void state.set(key, value),
+    getState: (name: string) => state.get(name) ?? null,
+    setState: (name: string, value: string) => void state.set(name, value),
   }
-  const cursor = storedCursor(store, () => time)
   return {
-    cursor,
-    at: (ms: number) => (time = ms),
-    again: () => storedCursor(store, () => time).load()?.timeNano,
+    cursor: storedCursor(store, () => time),
+    turnClock: (seconds: number) => (time = startedAt + seconds * 1_000),
   }
 }
 
+const placeIn = (state: Map<string, string>) => cursorOver(state).cursor.load()?.timeNano
+
 test('the place that is kept lags five seconds behind what was read', (t) => {
-  const { cursor, at, again } = cursorOver(new Map())
+  const state = new Map([[key, '{"timeNano":"7","recent":["a"]}']])
+  const { cursor, turnClock } = cursorOver(state)
+  t.deepEqual(cursor.load(), { timeNano: '7', recent: ['a'] })
   for (const second of [0, 1, 2, 3, 4]) {
-    at(second * 1_000)
-    cursor.save({ timeNano: String(second), recent: [] })
+    turnClock(second)
+    cursor.save({ timeNano: `10${second}`, recent: [] })
   }
-  t.is(again(), undefined)
-  at(5_000)
-  cursor.save({ timeNano: '5', recent: [] })
-  t.is(again(), '0')
-  at(7_500)
-  cursor.save({ timeNano: '7', recent: [] })
-  t.is(again(), '2')
+  t.is(placeIn(state), '7')
+  turnClock(5)
+  cursor.save({ timeNano: '105', recent: [] })
+  t.is(placeIn(state), '100')
+  turnClock(7.5)
+  cursor.save({ timeNano: '107', recent: [] })
+  t.is(placeIn(state), '102')
+})
+
+test('a first daemon keeps where it began, so that the next goes on from there', (t) => {
+  const state = new Map<string, string>()
+  t.deepEqual(cursorOver(state).cursor.load(), { timeNano: '1000000000000', recent: [] })
+  t.is(cursorOver(state, 9_000_000).cursor.load()?.timeNano, '1000000000000')
 })
 
 test('a place that cannot be read is none', (t) => {
   for (const text of ['', '{', 'null', '5', '{"timeNano":5,"recent":[]}', '{"timeNano":"5","recent":[5]}']) {
-    t.is(cursorOver(new Map([['docker-events-cursor', text]])).cursor.load(), null, text)
+    t.is(placeIn(new Map([[key, text]])), '1000000000000', text)
   }
 })

@@ -81,7 +81,7 @@ test('what the registry renders is what Prometheus’ own linter accepts, in bot
   const names = (body: string) =>
     body
       .split('\n')
-      .filter((line) => /^tidewatch/.test(line))
+      .filter((line) => line.startsWith('tidewatch'))
       .map((line) => line.split(/[{ ]/)[0])
   t.deepEqual(names(again.body), names(first.body))
   t.deepEqual(names(open.body), names(first.body))
