@@ -1,0 +1,24 @@
+import Table from 'cli-table3'
+
+const noBorders = Object.fromEntries(
+  // prettier-ignore
+  ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right',
+   'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'].map((edge) => [edge, '']),
+)
+
+/** Columns without lines, as kubectl and docker print them; cells must be printable already. */
+export function renderTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  widths?: readonly number[],
+): string {
+  const table = new Table({
+    head: [...head],
+    chars: noBorders,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    ...(widths === undefined ? {} : { colWidths: [...widths], wordWrap: true }),
+  })
+  table.push(...rows.map((row) => [...row]))
+  const lines = table.toString().split('\n')
+  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
+}

@@ -1,0 +1,5 @@
+import { runCommandLine } from './commands/index.ts'
+
+// What the daemon writes (findings quote command lines) is for its own user only.
+process.umask(0o077)
+process.exitCode = await runCommandLine(process.argv)

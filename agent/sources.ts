@@ -1,0 +1,94 @@
+import { filter, map, merge, type Observable, share } from 'rxjs'
+import type { Config } from './config/schema.ts'
+import type { DockerClient } from './docker/client.ts'
+import { type Cursor, dockerEvents } from './docker/event-stream.ts'
+import { containerInventory } from './docker/inventory.ts'
+import { messageOf } from './errors.ts'
+import type { ContainerView } from './model/container.ts'
+import type { Observation } from './model/observation.ts'
+import type { Source } from './model/source.ts'
+import { containerOfPid } from './processes/container-of-pid.ts'
+import { processes } from './processes/source.ts'
+import { resources } from './resources/resources.ts'
+import { findRuntimeFiles } from './runtime/paths.ts'
+import { runtimeFiles } from './runtime/source.ts'
+import { supervise } from './streams.ts'
+
+export type SourcesOptions = {
+  config: Config
+  client: DockerClient
+  cursor: Cursor
+  /** Epoch milliseconds. */
+  now: () => number
+}
+
+/** All sources in one stream, each started anew when it fails; and the containers they know of. */
+export type Sources = {
+  containers: ContainerView
+  observe(): Observable<Observation>
+}
+
+// Where the kernel shows itself; tests of single sources put fixtures there.
+const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup' }
+
+/** Connects the sources with each other: what is known of containers rests on the engine's events. */
+export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
+  const { resources: ofResources, processes: ofProcesses, runtime_files: ofFiles } = config.sources
+  const keepUp = (source: Source) => keptUp(source, now)
+
+  const events$ = keepUp(dockerEvents({ client, cursor, now })).pipe(share())
+  const attached$ = events$.pipe(
+    filter((seen) => seen.kind === 'source-status' && seen.up),
+    map(() => undefined),
+  )
+  const inventory = containerInventory({
+    client,
+    events$: events$.pipe(filter((seen) => seen.kind === 'docker-event')),
+    reconcile$: attached$,
+    now,
+  })
+  const containers = inventory.view
+  const processSource = processes({
+    mode: ofProcesses.mode,
+    intervalMs: ofProcesses.interval,
+    containers,
+    now,
+    ...kernel,
+  })
+  const others = [
+    processSource,
+    resources({ containers, statsOnce: client.statsOnce, intervalMs: ofResources.interval, now, ...kernel }),
+    runtimeFiles({
+      find: () =>
+        findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),
+      refind$: attached$,
+      intervalMs: ofFiles.interval,
+      containerOfPid: containerOfPid({
+        table: processSource.table,
+        containers,
+        procRoot: kernel.procRoot,
+        now,
+      }),
+      procRoot: kernel.procRoot,
+      now,
+    }),
+  ]
+  return {
+    containers,
+    // The inventory listens before the first event comes.
+    observe: () => merge(keepUp(inventory), events$, ...others.map(keepUp)),
+  }
+}
+
+/** A source that says that it is down when it fails, and tries again. */
+function keptUp({ name, observe }: Source, now: () => number): Observable<Observation> {
+  return supervise<Observation>(observe(), (error) => ({
+    kind: 'source-status',
+    time: now(),
+    source: name,
+    up: false,
+    mode: '',
+    best: false,
+    reason: messageOf(error),
+  }))
+}
