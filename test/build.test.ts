@@ -1,0 +1,23 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'ava'
+import { version } from '../agent/version.ts'
+import { temporaryDirectory } from './support/daemon.ts'
+import { run, start, until } from './support/processes.ts'
+
+test('the bundle runs alone, from anywhere, and watches the engine', async (t) => {
+  const directory = await temporaryDirectory()
+  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  const dist = join(directory, 'dist')
+  await run(process.execPath, join(import.meta.dirname, '../systemd/build.ts'), dist)
+  const bundle = join(dist, 'tidewatch.js')
+  t.is(await run(process.execPath, bundle, 'version'), `tidewatch ${version}\n`)
+  const daemon = start(process.execPath, [
+    ...[bundle, 'run', `--state.directory=${directory}/state`, '--web.listen-address=127.0.0.1:0'],
+  ])
+  t.teardown(() => daemon.stop('SIGKILL'))
+  const url = await until('the daemon to listen', () => /"url":"(http:[^"]+)"/.exec(daemon.output())?.[1])
+  await until('the daemon to be ready', async () => (await fetch(`${url}/-/ready`)).ok)
+  t.regex(await (await fetch(`${url}/metrics`)).text(), /tidewatch_source_up\{source="docker-events"\} 1/)
+  t.is(await daemon.stop(), 0)
+})

@@ -1,0 +1,81 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+// Runs ava with what the end-to-end tests need: a Docker Engine, Prometheus and Alertmanager of this
+// machine, or, as root on Debian, installed and started here and stopped again.
+
+const programs = {
+  dockerd: 'docker.io',
+  '/bin/busybox': 'busybox-static',
+  prometheus: 'prometheus',
+  'prometheus-alertmanager': 'prometheus-alertmanager',
+  ip: 'iproute2',
+  script: 'bsdutils',
+  python3: 'python3',
+}
+
+installMissing()
+const engine = await startEngineIfNone()
+const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })
+const status = await new Promise<number>((resolve) => ava.once('exit', (code) => resolve(code ?? 1)))
+if (engine !== undefined) {
+  engine.kill('SIGTERM')
+  await new Promise((resolve) => engine.once('exit', resolve))
+}
+process.exitCode = status
+
+function installMissing(): void {
+  const missing = Object.entries(programs).flatMap(([program, name]) => (isThere(program) ? [] : [name]))
+  if (missing.length === 0) return
+  const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    fail(`the end-to-end tests need ${missing.join(', ')}. On Debian, as root: ${command}`)
+  }
+  console.error(`installing what the end-to-end tests need: ${missing.join(' ')}`)
+  for (const line of ['apt-get update -qq', `${command} -qq`]) {
+    const [program = '', ...args] = line.split(' ')
+    const { status } = spawnSync(program, args, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    })
+    if (status !== 0) fail(`\`${line}\` failed`)
+  }
+}
+
+function isThere(program: string): boolean {
+  if (program.startsWith('/')) return existsSync(program)
+  const folders = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`.split(':')
+  return folders.some((folder) => existsSync(join(folder, program)))
+}
+
+async function startEngineIfNone() {
+  if (answers()) return undefined
+  if (process.getuid?.() !== 0) {
+    fail(
+      'no Docker Engine answers, and only root can start one: run the tests as root, or start docker.service',
+    )
+  }
+  console.error('starting a Docker Engine for the end-to-end tests')
+  const log = join(mkdtempSync(join(tmpdir(), 'tidewatch-test-engine-')), 'dockerd.log')
+  const output = openSync(log, 'a')
+  const dockerd = spawn('dockerd', [], { stdio: ['ignore', output, output], detached: true })
+  for (let tries = 0; tries < 60; tries += 1) {
+    await sleep(500)
+    if (answers()) return dockerd
+    if (dockerd.exitCode !== null) break
+  }
+  dockerd.kill('SIGTERM')
+  fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
+}
+
+function answers(): boolean {
+  return spawnSync('docker', ['version'], { stdio: 'ignore' }).status === 0
+}
+
+function fail(reason: string): never {
+  console.error(`tidewatch tests: ${reason}`)
+  process.exit(1)
+}
