@@ -1,0 +1,237 @@
+import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import type { Finding } from '../../agent/model/finding.ts'
+import { alertName } from '../../exporters/alertmanager/alert.ts'
+import { type Alertmanager, amtoolAlerts, startAlertmanager } from '../support/alertmanager.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { docker, run, until } from '../support/processes.ts'
+import { type Prometheus, startPrometheus } from '../support/prometheus.ts'
+
+// Real acts in real containers, seen as a user sees them: in the store, the metrics, Alertmanager and Prometheus.
+
+type Context = {
+  daemon: Daemon
+  alertmanager: Alertmanager
+  prometheus: Prometheus
+  directory: string
+  decoy: string
+  image: string
+}
+const test = anyTest as TestFn<Context>
+const prefix = `tidewatch-test-acts-${process.pid}`
+let containers = 0
+
+test.before(async (t) => {
+  const image = await busyboxImage()
+  const directory = await temporaryDirectory()
+  await chmod(directory, 0o755)
+  const decoy = join(directory, 'decoy-runc')
+  await writeFile(decoy, '#!/bin/sh\nexit 0\n')
+  await chmod(decoy, 0o755)
+  await copyFile('/bin/busybox', join(directory, 'setuid-busybox'))
+  await chmod(join(directory, 'setuid-busybox'), 0o4755)
+  const alertmanager = await startAlertmanager()
+  const daemon = await startDaemon({
+    config: {
+      alertmanagers: [{ url: alertmanager.url, min_severity: 'info' }],
+      sources: { resources: { interval: '1s' }, runtime_files: { paths: [decoy] } },
+      detectors: { 'resource-limit-breach': { memory: { hold: '2s' } } },
+    },
+  })
+  const prometheus = await startPrometheus(daemon.url)
+  t.context = { daemon, alertmanager, prometheus, directory, decoy, image }
+})
+
+test.after.always(async ({ context: { daemon, alertmanager, prometheus, directory } }) => {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+  await prometheus?.remove()
+  await daemon?.stop()
+  await alertmanager?.remove()
+  if (daemon !== undefined) await removeState(daemon)
+  if (directory !== undefined) await rm(directory, { recursive: true, force: true })
+})
+
+/** Runs a container of this test's own; resolves to its name. */
+async function runContainer(t: ExecutionContext<Context>, ...args: string[]): Promise<string> {
+  const name = `${prefix}-${(containers += 1)}`
+  const split = args.indexOf('--')
+  const [options, command] =
+    split === -1 ? [args, ['sleep', '600']] : [args.slice(0, split), args.slice(split + 1)]
+  await docker('run', '-d', '--name', name, ...options, t.context.image, ...command)
+  return name
+}
+
+type Expected = { rule: string; container: string; state?: Finding['state'] }
+
+/** Waits for one finding in the store, and then demands it of the metrics and of Alertmanager. */
+async function seen(
+  t: ExecutionContext<Context>,
+  { rule, container, state = 'firing' }: Expected,
+): Promise<Finding> {
+  const { daemon, alertmanager } = t.context
+  const finding = await until(`${rule} in ${container}`, () =>
+    daemon.findings({ container }).find((found) => found.rule === rule && found.state === state),
+  )
+  const printed = await tidewatch(
+    ...['findings', '--state.directory', daemon.stateDirectory, '--container', container, '--format', 'json'],
+  )
+  t.true(printed.includes(`{"id":"${finding.id}"`), 'tidewatch findings')
+  const { detector, severity } = finding
+  const labels = `container="${container}",image="${finding.container?.image ?? ''}",detector="${detector}",rule="${rule}",severity="${severity}"`
+  t.true(
+    ((await daemon.metric(`tidewatch_container_findings_total{${labels}}`)) ?? 0) >= 1,
+    'the container counter',
+  )
+  t.true(
+    ((await daemon.metric(
+      `tidewatch_findings_total{detector="${detector}",rule="${rule}",severity="${severity}"}`,
+    )) ?? 0) >= 1,
+    'the counter',
+  )
+  if (state === 'firing') {
+    const alert = await until(`${rule} in Alertmanager`, async () =>
+      (await alertmanager.alerts()).find((one) => one.annotations['finding_id'] === finding.id),
+    )
+    t.is(alert.labels['alertname'], alertName(rule))
+    t.is(alert.status.state, 'active')
+    t.regex(
+      await amtoolAlerts(alertmanager.url, `fingerprint=${finding.fingerprint}`),
+      new RegExp(alertName(rule)),
+    )
+  }
+  return finding
+}
+
+function rulesOf(t: ExecutionContext<Context>, container: string, detector: string): string[] {
+  const found = t.context.daemon.findings({ container, detector })
+  return found.map(({ rule }) => rule)
+}
+
+test('a shell with a terminal is an interactive shell, seen within a second', async (t) => {
+  const container = await runContainer(t)
+  await run('script', '-qec', `docker exec -it ${container} sh -c 'echo hello'`, '/dev/null')
+  const finding = await seen(t, { rule: 'interactive-shell', container })
+  t.like(finding.evidence, { argv: ['sh', '-c', 'echo hello'], tty: true, open_stdin: true, user: 'root' })
+  t.true(Date.parse(finding.detected_at) - Date.parse(finding.time) < 1_000)
+  t.deepEqual(rulesOf(t, container, 'exec-into-container'), ['interactive-shell'])
+})
+
+test('an exec as root where another user is configured is one finding', async (t) => {
+  const container = await runContainer(t, '--user', '1000')
+  await docker('exec', '-u', '0', container, 'sleep', '3')
+  const finding = await seen(t, { rule: 'exec-as-root', container })
+  t.like(finding.evidence, { user: '0', configured_user: '1000', also: ['exec-command'] })
+  const all = t.context.daemon.findings({ container }).filter(({ kind }) => kind === 'event')
+  t.deepEqual(
+    all.map(({ rule }) => rule),
+    ['exec-as-root'],
+  )
+})
+
+test('a setuid program that makes root in a container of user 1000 is found', async (t) => {
+  const { directory } = t.context
+  const container = await runContainer(t, '--user', '1000', '-v', `${directory}:/opt/tools:ro`)
+  await docker('exec', '-d', container, '/opt/tools/setuid-busybox', 'sleep', '60')
+  const finding = await seen(t, { rule: 'root-in-nonroot-container', container })
+  t.is(finding.severity, 'critical')
+  t.like(finding.evidence, { uid: 1_000, euid: 0, configured_user: '1000' })
+})
+
+test('a container that writes to a runtime binary through its mount is found', async (t) => {
+  const { decoy } = t.context
+  const container = await runContainer(t, '-v', `${decoy}:/mnt/runc`)
+  await docker('exec', container, 'sh', '-c', 'echo overwritten > /mnt/runc; sleep 1')
+  const finding = await until('the write', () =>
+    t.context.daemon
+      .findings({ detector: 'runtime-path-write' })
+      .find(({ rule, evidence }) => rule === 'runtime-binary-written' && evidence['path'] === decoy),
+  )
+  await seen(t, { rule: 'runtime-binary-written', container: finding.container?.name ?? '' })
+  t.is(finding.severity, 'critical')
+  t.is(finding.container?.name, container)
+  t.not(finding.evidence['sha256_before'], finding.evidence['sha256_after'])
+})
+
+test('a container near its memory limit is a condition that fires and resolves', async (t) => {
+  const container = await runContainer(
+    t,
+    ...['--memory', '32m', '--tmpfs', '/fill:size=64m', '--'],
+    ...[
+      'sh',
+      '-c',
+      'dd if=/dev/zero of=/fill/x bs=1M count=29 2>/dev/null; while [ ! -e /tmp/empty ]; do sleep 0.2; done; rm /fill/x; sleep 600',
+    ],
+  )
+  const firing = await seen(t, { rule: 'memory-near-limit', container })
+  t.is(firing.kind, 'condition')
+  const labels = `container="${container}",image="${firing.container?.image}",detector="resource-limit-breach",rule="memory-near-limit",severity="warning"`
+  t.is(await t.context.daemon.metric(`tidewatch_findings_active{${labels}}`), 1)
+  await docker('exec', container, 'touch', '/tmp/empty')
+  const resolved = await seen(t, { rule: 'memory-near-limit', container, state: 'resolved' })
+  t.is(resolved.id, firing.id)
+  t.is(await t.context.daemon.metric(`tidewatch_findings_active{${labels}}`), undefined)
+  await until('Alertmanager to hear of the end', async () =>
+    (await t.context.alertmanager.alerts()).every(
+      ({ annotations }) => annotations['finding_id'] !== firing.id,
+    ),
+  )
+})
+
+test('a container whose first process is killed for memory is found', async (t) => {
+  const container = await runContainer(
+    t,
+    '--memory',
+    '16m',
+    '--memory-swap',
+    '16m',
+    '--',
+    'tail',
+    '/dev/zero',
+  )
+  const finding = await seen(t, { rule: 'container-oom-killed', container })
+  t.is(finding.severity, 'critical')
+  t.false(rulesOf(t, container, 'resource-limit-breach').includes('oom-kill'))
+})
+
+test('a health check every second is counted and not reported', async (t) => {
+  const counted = async () =>
+    (await t.context.daemon.metric('tidewatch_execs_total{kind="healthcheck"}')) ?? 0
+  const before = await counted()
+  const container = await runContainer(t, '--health-cmd', 'true', '--health-interval', '1s')
+  await until('three health checks', async () => (await counted()) >= before + 3)
+  t.deepEqual(rulesOf(t, container, 'exec-into-container'), [])
+})
+
+test('hostile arguments of 100 KB with newlines and escapes are one finding, and break no line', async (t) => {
+  const container = await runContainer(t)
+  const hostile = `\n\x1b[2J"}\n{"evil":1}${'A'.repeat(100_000)}`
+  await docker('exec', container, 'true', hostile)
+  const finding = await seen(t, { rule: 'exec-command', container })
+  t.notRegex(finding.summary, /\p{Cc}/u)
+  t.true(JSON.stringify(finding).length < 10_000)
+  for (const line of t.context.daemon.output().trim().split('\n'))
+    t.notThrows(() => JSON.parse(line), line.slice(0, 200))
+})
+
+test('Prometheus scrapes the daemon and answers a query over a finding', async (t) => {
+  const { prometheus } = t.context
+  const container = await runContainer(t)
+  await docker('exec', container, 'true')
+  await seen(t, { rule: 'exec-command', container })
+  const [series] = await until('the series in Prometheus', async () => {
+    const found = await prometheus.query(
+      `tidewatch_container_findings_total{container="${container}",rule="exec-command"}`,
+    )
+    return found.length > 0 && found
+  })
+  t.is(series?.value, 1)
+  t.is(series?.metric['job'], 'tidewatch')
+  const up = await prometheus.query('tidewatch_source_up')
+  t.deepEqual(
+    up.map(({ value }) => value),
+    [1, 1, 1, 1, 1],
+  )
+})

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import { startAlertmanager } from '../support/alertmanager.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, type DaemonOptions, removeState, startDaemon } from '../support/daemon.ts'
+import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
+import { until } from '../support/processes.ts'
+
+const test = anyTest as TestFn<{ engine: PrivateEngine; image: string }>
+
+test.before(async (t) => {
+  t.context = { engine: await privateEngine(), image: await busyboxImage() }
+})
+
+test.after.always(async ({ context: { engine } }) => await engine?.remove())
+
+/** A daemon on the private engine, ended with the test. */
+async function daemonOn(
+  t: ExecutionContext<{ engine: PrivateEngine }>,
+  options: DaemonOptions = {},
+): Promise<Daemon> {
+  const daemon = await startDaemon({
+    ...options,
+    args: [`--docker.host=${t.context.engine.host}`, ...(options.args ?? [])],
+  })
+  t.teardown(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
+  return daemon
+}
+
+/** The numbered commands of `true N` that were reported, in order, repeated ones repeated. */
+function numbersOf(daemon: Pick<Daemon, 'findings'>): number[] {
+  const found = daemon.findings({ detector: 'exec-into-container' })
+  return found.map(({ evidence }) => Number((evidence['argv'] as string[])[1])).toSorted((a, b) => a - b)
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
+
+test.serial('an engine that restarts loses no exec that it still knew, and repeats none', async (t) => {
+  const { engine, image } = t.context
+  const daemon = await daemonOn(t)
+  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-a', image, 'sleep', '600')
+  for (const n of range(0, 10)) await engine.docker('exec', 'box-a', 'true', String(n))
+  await engine.stop()
+  await until(
+    'the daemon to notice',
+    async () => (await daemon.metric('tidewatch_source_up{source="docker-events"}')) === 0,
+  )
+  await engine.start()
+  await engine.docker('start', 'box-a')
+  for (const n of range(10, 20)) await engine.docker('exec', 'box-a', 'true', String(n))
+  await until('all execs', () => numbersOf(daemon).length >= 20, 30_000)
+  await sleep(1_000)
+  t.deepEqual(numbersOf(daemon), range(0, 20))
+  t.is(await daemon.metric('tidewatch_source_up{source="docker-events"}'), 1)
+  t.is(await daemon.metric('tidewatch_docker_event_gaps_total'), 0)
+  t.deepEqual(daemon.findings({ detector: 'monitor-integrity' }), [])
+})
+
+test.serial('an engine that is killed amid execs is found again', async (t) => {
+  const { engine, image } = t.context
+  const daemon = await daemonOn(t)
+  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-b', image, 'sleep', '600')
+  await engine.docker('exec', 'box-b', 'true', '1')
+  await until('the first exec', () => numbersOf(daemon).length === 1)
+  await engine.stop('SIGKILL')
+  await engine.start()
+  await engine.docker('start', 'box-b').catch(() => undefined)
+  await until(
+    'the engine to be watched',
+    async () => (await daemon.metric('tidewatch_source_up{source="docker-events"}')) === 1,
+    30_000,
+  )
+  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-b2', image, 'sleep', '600')
+  await engine.docker('exec', 'box-b2', 'true', '2')
+  await until('the second exec', () => numbersOf(daemon).length === 2)
+  t.deepEqual(numbersOf(daemon), [1, 2])
+})
+
+test.serial('a daemon that is killed and started again has seen everything once', async (t) => {
+  const { engine, image } = t.context
+  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-c', image, 'sleep', '600')
+  let daemon = await daemonOn(t)
+  let next = 0
+  const exec = async (count: number) => {
+    for (const n of range(next, next + count)) await engine.docker('exec', 'box-c', 'true', String(n))
+    next += count
+  }
+  for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+    await exec(8)
+    t.is(await daemon.stop(signal), signal === 'SIGTERM' ? 0 : 'SIGKILL')
+    await exec(8)
+    daemon = await daemonOn(t, { stateDirectory: daemon.stateDirectory })
+  }
+  await exec(4)
+  await until('all execs', () => numbersOf(daemon).length >= next)
+  await sleep(1_000)
+  t.deepEqual(numbersOf(daemon), range(0, next))
+})
+
+test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
+  const { engine, image } = t.context
+  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-d', image, 'sleep', '600')
+  let daemon = await daemonOn(t)
+  await engine.docker('exec', 'box-d', 'true', '0')
+  await until('the exec', () => numbersOf(daemon).length === 1)
+  await sleep(6_000)
+  await engine.docker('exec', 'box-d', 'true', '1')
+  await until('the exec', () => numbersOf(daemon).length === 2)
+  await daemon.stop()
+  await engine.docker('exec', 'box-d', 'sh', '-c', 'true')
+  // Each rename is one event; the engine remembers 256.
+  for (const n of range(0, 150)) {
+    await engine.docker('rename', 'box-d', `box-d${n}`)
+    await engine.docker('rename', `box-d${n}`, 'box-d')
+  }
+  daemon = await daemonOn(t, { stateDirectory: daemon.stateDirectory })
+  await until('the gap', async () => (await daemon.metric('tidewatch_docker_event_gaps_total')) === 1)
+  const [lost] = await until('the finding', () => {
+    const found = daemon.findings({ detector: 'monitor-integrity' })
+    return found.length > 0 && found
+  })
+  t.is(lost?.rule, 'events-lost')
+  t.like(lost?.evidence, { source: 'docker-events', reason: 'gap' })
+})
+
+test.serial('a finding reaches an Alertmanager that was away, and after the daemon was killed', async (t) => {
+  const { engine, image } = t.context
+  const first = await startAlertmanager()
+  await first.stop()
+  const config = { alertmanagers: [{ url: first.url, min_severity: 'info' }] }
+  const killed = await daemonOn(t, { config })
+  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-e', image, 'sleep', '600')
+  await engine.docker('exec', 'box-e', 'true', '1')
+  const [finding] = await until('the exec', () => {
+    const found = killed.findings({ detector: 'exec-into-container' })
+    return found.length > 0 && found
+  })
+  await killed.stop('SIGKILL')
+  const daemon = await daemonOn(t, { config, stateDirectory: killed.stateDirectory })
+  t.true(
+    ((await daemon.metric(
+      `tidewatch_notification_queue_length{receiver="alertmanager/${new URL(first.url).host}"}`,
+    )) ?? 0) >= 1,
+  )
+  const alertmanager = await startAlertmanager(Number(new URL(first.url).port))
+  t.teardown(alertmanager.remove)
+  const alert = await until(
+    'the alert',
+    async () =>
+      (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === finding?.id),
+    90_000,
+  )
+  await first.remove()
+  t.is(alert.labels['rule'], 'exec-command')
+})

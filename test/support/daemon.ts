@@ -1,0 +1,84 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Finding } from '../../agent/model/finding.ts'
+import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
+import { run, type Running, start, until } from './processes.ts'
+
+const main = join(import.meta.dirname, '../../agent/main.ts')
+
+export type DaemonOptions = {
+  /** The configuration file's content; JSON is YAML. */
+  config?: object
+  args?: readonly string[]
+  env?: Readonly<Record<string, string>>
+  /** To run a second daemon where an earlier one was. */
+  stateDirectory?: string
+}
+
+/** A real daemon in a process of its own, with a state directory of its own. */
+export type Daemon = Running & {
+  url: string
+  stateDirectory: string
+  /** Reads the store beside the daemon, as `tidewatch findings` does. */
+  findings: (query?: Partial<FindingsQuery>) => Finding[]
+  metrics: (accept?: string) => Promise<string>
+  /** The value of one series, by its exact text: `name{a="b"}`; undefined when there is none. */
+  metric: (series: string) => Promise<number | undefined>
+}
+
+/** Runs the command line from its sources. */
+export function tidewatch(...args: string[]): Promise<string> {
+  return run(process.execPath, main, ...args)
+}
+
+/** Starts a daemon and waits until all its sources are attached. */
+export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
+  const stateDirectory = options.stateDirectory ?? (await temporaryDirectory())
+  const configFile = `${stateDirectory}.yml`
+  await writeFile(configFile, JSON.stringify(options.config ?? {}))
+  const running = start(
+    process.execPath,
+    [
+      main,
+      'run',
+      `--config.file=${configFile}`,
+      `--state.directory=${stateDirectory}`,
+      '--web.listen-address=127.0.0.1:0',
+      '--log.format=json',
+      ...(options.args ?? []),
+    ],
+    options.env,
+  )
+  const url = await until('the daemon to say where it listens', () => {
+    if (running.process.exitCode !== null) throw new Error(`the daemon ended: ${running.output()}`)
+    return /"url":"(http:[^"]+)"/.exec(running.output())?.[1]
+  }).catch((error: unknown) => {
+    throw new Error(running.output(), { cause: error })
+  })
+  await until('the daemon to be ready', async () => (await fetch(`${url}/-/ready`)).status === 200, 20_000)
+  const metrics = async (accept = 'text/plain') =>
+    await (await fetch(`${url}/metrics`, { headers: { accept } })).text()
+  return {
+    ...running,
+    url,
+    stateDirectory,
+    findings: (query) => readFindings(stateDirectory, { since: 0, ...query }),
+    metrics,
+    metric: async (series) => {
+      const line = (await metrics()).split('\n').find((text) => text.startsWith(`${series} `))
+      return line === undefined ? undefined : Number(line.slice(series.length + 1))
+    },
+  }
+}
+
+/** A new directory for a test's files; the test removes it. */
+export async function temporaryDirectory(): Promise<string> {
+  return await mkdtemp(join(tmpdir(), 'tidewatch-test-'))
+}
+
+/** Removes what a daemon left. */
+export async function removeState({ stateDirectory }: Pick<Daemon, 'stateDirectory'>): Promise<void> {
+  await rm(stateDirectory, { recursive: true, force: true })
+  await rm(`${stateDirectory}.yml`, { force: true })
+}

@@ -1,0 +1,22 @@
+import { defaultConfig } from '../../agent/config/load.ts'
+import { detectorConfig } from '../../agent/config/schema.ts'
+import { detectors } from '../../detectors/index.ts'
+import { createMetrics } from '../../exporters/prometheus/index.ts'
+
+/** Every metric of a daemon that has seen nothing. */
+export function describeMetrics() {
+  const config = defaultConfig()
+  return createMetrics({
+    version: '',
+    sources: [],
+    statuses: () => [],
+    detectors,
+    configOf: (name) => detectorConfig(config, name),
+    firing: () => [],
+    containers: { get: () => undefined, all: () => [], running: () => [] },
+    receivers: [],
+    notificationQueueLength: () => 0,
+    storeMode: () => 'file',
+    now: () => 0,
+  }).describe()
+}

@@ -1,0 +1,78 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { temporaryDirectory } from './daemon.ts'
+import { busyboxImage } from './busybox-image.ts'
+import { run, type Running, start, until } from './processes.ts'
+
+/** A Docker Engine of the test's own, which it may stop and start; the host's engine and its network stay as they are. */
+export type PrivateEngine = {
+  /** For `--docker.host`. */
+  host: string
+  docker: (...args: string[]) => Promise<string>
+  start: () => Promise<void>
+  /** Ends the engine and waits for it; containers end with it. */
+  stop: (signal?: NodeJS.Signals) => Promise<void>
+  remove: () => Promise<void>
+}
+
+/**
+ * Makes an engine with directories and a network namespace of its own: a second engine beside a live one would
+ * otherwise take its bridge away.
+ */
+export async function privateEngine(): Promise<PrivateEngine> {
+  const directory = await temporaryDirectory()
+  const namespace = `tidewatch-test-${process.pid}`
+  const host = `unix://${directory}/docker.sock`
+  const docker = (...args: string[]) => run('docker', '-H', host, ...args)
+  await run('ip', 'netns', 'add', namespace)
+  // As on a real host, containerd outlives an engine that is killed.
+  const containerdSocket = join(directory, 'containerd.sock')
+  const containerd = start('containerd', [
+    ...['--address', containerdSocket, '--root', `${directory}/containerd`, '--state', `${directory}/run`],
+  ])
+  let engine: Running | undefined
+
+  async function startEngine(): Promise<void> {
+    // `ip netns exec` would mount a /sys of its own over the cgroups.
+    engine = start('nsenter', [
+      ...[`--net=/run/netns/${namespace}`, 'dockerd'],
+      `--host=${host}`,
+      `--containerd=${containerdSocket}`,
+      `--data-root=${directory}/data`,
+      `--exec-root=${directory}/exec`,
+      `--pidfile=${directory}/pid`,
+      ...['--bridge=none', '--iptables=false', '--ip-masq=false'],
+    ])
+    await until('the private engine', () => docker('version'), 30_000).catch((error: unknown) => {
+      throw new Error(engine?.output() ?? '', { cause: error })
+    })
+  }
+
+  async function stopEngine(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await engine?.stop(signal)
+    engine = undefined
+  }
+
+  await startEngine()
+  const image = await busyboxImage()
+  const archive = join(directory, 'image.tar')
+  await run('docker', 'save', '-o', archive, image)
+  await docker('load', '-i', archive)
+  return {
+    host,
+    docker,
+    start: startEngine,
+    stop: stopEngine,
+    remove: async () => {
+      if (engine === undefined) await startEngine()
+      const left = (await docker('ps', '-aq')).split('\n').filter(Boolean)
+      if (left.length > 0) await docker('rm', '-f', ...left)
+      await stopEngine()
+      await containerd.stop()
+      await run('ip', 'netns', 'delete', namespace)
+      // An engine that was killed leaves the mount it had made of its own directory.
+      await run('umount', '--recursive', '--lazy', `${directory}/data`).catch(() => undefined)
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
