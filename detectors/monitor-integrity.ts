@@ -12,7 +12,6 @@ import {
   switchMap,
   take,
   timer,
-  windowTime,
 } from 'rxjs'
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
@@ -31,6 +30,13 @@ export const monitorIntegrity = defineDetector({
       remedy:
         'Look at what else happened at that time; if it comes again, find out what makes so many events, or report it.',
     },
+    'event-budget-exceeded': {
+      severity: 'warning',
+      kind: 'event',
+      summary: 'A container made more process events in a second than its budget, and was not seen whole.',
+      remedy:
+        'Find out what it starts so many processes for; an attacker may do it to hide, a shell script does it by accident.',
+    },
     'source-degraded': {
       severity: 'warning',
       kind: 'condition',
@@ -47,8 +53,10 @@ export const monitorIntegrity = defineDetector({
   detect: ({ sourceStatuses$, eventsLost$ }: Observed, settings): Observable<Detection> =>
     merge(
       eventsLost$.pipe(
-        groupBy(({ source, reason }) => `${source}\0${reason}`),
-        mergeMap((losses$) => addUp(losses$, settings.lost_window)),
+        groupBy(({ source, reason, container }) => [source, reason, container?.id].join('\0'), {
+          duration: () => timer(settings.lost_window),
+        }),
+        mergeMap(addUp),
         map(describeLoss),
       ),
       sourceStatuses$.pipe(
@@ -59,20 +67,9 @@ export const monitorIntegrity = defineDetector({
     ),
 })
 
-/** The first loss at once, what follows as one sum for each window. */
-function addUp(losses$: Observable<EventsLost>, windowMs: number): Observable<EventsLost> {
-  return losses$.pipe(
-    connect((shared$) =>
-      merge(
-        shared$.pipe(take(1)),
-        shared$.pipe(
-          skip(1),
-          windowTime(windowMs),
-          mergeMap((window$) => window$.pipe(reduce(sum))),
-        ),
-      ),
-    ),
-  )
+/** The first loss at once, and when the window is over what followed as one sum. */
+function addUp(losses$: Observable<EventsLost>): Observable<EventsLost> {
+  return losses$.pipe(connect((shared$) => merge(shared$.pipe(take(1)), shared$.pipe(skip(1), reduce(sum)))))
 }
 
 function sum(total: EventsLost, { count, time }: EventsLost): EventsLost {
@@ -109,13 +106,13 @@ function describeStatus(status: SourceStatus): Detection {
   }
 }
 
-function describeLoss({ source, reason, count, time }: EventsLost): Detection {
-  return {
-    rule: 'events-lost',
-    time,
-    container: null,
-    summary: `source ${source} lost ${count === 1 ? 'an event' : `${count} events`}: ${reason}`,
-    subject: [source, reason],
-    evidence: { source, reason, count },
+function describeLoss({ source, reason, count, time, container }: EventsLost): Detection {
+  const events = count === 1 ? 'an event' : `${count} events`
+  const evidence = { source, reason, count }
+  if (container === undefined) {
+    const summary = `source ${source} lost ${events}: ${reason}`
+    return { rule: 'events-lost', time, container: null, summary, subject: [source, reason], evidence }
   }
+  const summary = `${container.name} made more process events than its budget; ${events} of it not seen`
+  return { rule: 'event-budget-exceeded', time, container, summary, subject: [source], evidence }
 }

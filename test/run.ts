@@ -34,14 +34,14 @@ function installMissing(): void {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
     fail(`the end-to-end tests need ${missing.join(', ')}. On Debian, as root: ${command}`)
   }
-  console.error(`installing what the end-to-end tests need: ${missing.join(' ')}`)
+  say(`installing what the end-to-end tests need: ${missing.join(' ')}`)
   for (const line of ['apt-get update -qq', `${command} -qq`]) {
     const [program = '', ...args] = line.split(' ')
-    const { status } = spawnSync(program, args, {
+    const ended = spawnSync(program, args, {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     })
-    if (status !== 0) fail(`\`${line}\` failed`)
+    if (ended.status !== 0) fail(`\`${line}\` failed`)
   }
 }
 
@@ -54,11 +54,11 @@ function isThere(program: string): boolean {
 async function startEngineIfNone() {
   if (answers()) return undefined
   if (process.getuid?.() !== 0) {
-    fail(
+    return fail(
       'no Docker Engine answers, and only root can start one: run the tests as root, or start docker.service',
     )
   }
-  console.error('starting a Docker Engine for the end-to-end tests')
+  say('starting a Docker Engine for the end-to-end tests')
   const log = join(mkdtempSync(join(tmpdir(), 'tidewatch-test-engine-')), 'dockerd.log')
   const output = openSync(log, 'a')
   const dockerd = spawn('dockerd', [], { stdio: ['ignore', output, output], detached: true })
@@ -68,7 +68,7 @@ async function startEngineIfNone() {
     if (dockerd.exitCode !== null) break
   }
   dockerd.kill('SIGTERM')
-  fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
+  return fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
 }
 
 function answers(): boolean {
@@ -76,6 +76,10 @@ function answers(): boolean {
 }
 
 function fail(reason: string): never {
-  console.error(`tidewatch tests: ${reason}`)
+  say(reason)
   process.exit(1)
+}
+
+function say(line: string): void {
+  process.stderr.write(`tidewatch tests: ${line}\n`)
 }

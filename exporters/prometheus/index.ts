@@ -13,6 +13,9 @@ export type MetricsOptions = DaemonMetricsOptions &
 /** What a scrape gets: the body, and the content type that says which format it is in. */
 export type Exposition = { contentType: string; body: string }
 
+// What the instances hold and the library's types leave out.
+type Described = { name: string; help: string; labelNames?: readonly string[] }
+
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** All of tidewatch's metrics (shared names: README, Metrics), fed by what is observed and published. */
@@ -36,7 +39,12 @@ export function createMetrics(options: MetricsOptions) {
       findings.published(publication)
     },
     /** Every metric there is, for documentation and tests. */
-    describe: () => registries.text.getMetricsAsArray().map(({ name, help }) => ({ name, help })),
+    describe: () =>
+      registries.text.getMetricsAsArray().map(({ name, help, labelNames = [] }: Described) => ({
+        name,
+        help,
+        labels: labelNames,
+      })),
     /** Renders for a scrape, in OpenMetrics where the scraper's Accept header asks for it. */
     async expose(accept: string): Promise<Exposition> {
       const asOpenMetrics = accept.includes('application/openmetrics-text')

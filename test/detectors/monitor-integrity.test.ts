@@ -4,6 +4,7 @@ import type { EventsLost, SourceStatus } from '../../agent/model/observation.ts'
 import { monitorIntegrity } from '../../detectors/monitor-integrity.ts'
 import { marbles } from '../support/marbles.ts'
 import { silent } from '../support/observed.ts'
+import { sampleContainer } from '../support/samples.ts'
 
 const settings = { degraded_hold: 4, lost_window: 6 }
 
@@ -64,7 +65,7 @@ test('a source in a lesser mode says so with its reason, and each source for its
   })
 })
 
-test('the first loss is told at once, further ones as one sum for each window', (t) => {
+test('the first loss is told at once, what follows within the window as one sum at its end', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const eventsLost$ = hot('a-bb----b---------c', {
       a: lost(1),
@@ -74,11 +75,28 @@ test('the first loss is told at once, further ones as one sum for each window', 
     const counts$ = monitorIntegrity
       .detect({ ...silent, eventsLost$ }, settings)
       .pipe(map(({ evidence }) => evidence['count']))
-    expectObservable(counts$, '-------------------!').toBe('a-----b-----c-----d', {
+    expectObservable(counts$, '-------------------!').toBe('a-----b-c---------d', {
       a: 1,
       b: 20,
       c: 10,
       d: 5,
+    })
+  })
+})
+
+test('what one container’s budget cost is told of that container', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const container = sampleContainer()
+    const eventsLost$ = hot('ab', {
+      a: lost(7, { source: 'processes', reason: 'over-budget', container }),
+      b: lost(3, { source: 'processes', reason: 'over-budget' }),
+    })
+    const told$ = monitorIntegrity
+      .detect({ ...silent, eventsLost$ }, settings)
+      .pipe(map((detection) => [detection.rule, detection.container, detection.evidence['count']]))
+    expectObservable(told$).toBe('ab', {
+      a: ['event-budget-exceeded', container, 7],
+      b: ['events-lost', null, 3],
     })
   })
 })
