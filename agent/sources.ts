@@ -37,14 +37,15 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
   const keepUp = (source: Source) => keptUp(source, now)
 
   const events$ = keepUp(dockerEvents({ client, cursor, now })).pipe(share())
-  const attached$ = events$.pipe(
-    filter((seen) => seen.kind === 'source-status' && seen.up),
+  // After a beginning and after a loss, what the events did not tell is asked for.
+  const unsure$ = events$.pipe(
+    filter((seen) => seen.kind === 'events-lost' || (seen.kind === 'source-status' && seen.up)),
     map(() => undefined),
   )
   const inventory = containerInventory({
     client,
     events$: events$.pipe(filter((seen) => seen.kind === 'docker-event')),
-    reconcile$: attached$,
+    reconcile$: unsure$,
     now,
   })
   const containers = inventory.view
@@ -61,7 +62,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     runtimeFiles({
       find: () =>
         findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),
-      refind$: attached$,
+      refind$: unsure$,
       intervalMs: ofFiles.interval,
       containerOfPid: containerOfPid({
         table: processSource.table,

@@ -75,7 +75,7 @@ function describeExec(exec: ExecObservation): Detection {
     container,
     summary: `${nameOf(user)} ${phrases[rule] ?? 'ran'} ${clip(commandLine(argv), 160)} in ${container.name}`,
     subject: [baseName(argv[0] ?? ''), settings?.user ?? ''],
-    act: execId,
+    ...(execId === '' ? {} : { act: execId }),
     evidence: {
       argv: clipArgv(argv),
       argv_exact: exec.exact,
@@ -85,7 +85,7 @@ function describeExec(exec: ExecObservation): Detection {
       privileged: settings?.privileged,
       configured_user: container.details?.user,
       pid: settings?.pid || undefined,
-      exec_id: execId,
+      exec_id: execId || undefined,
     },
   }
 }

@@ -61,7 +61,7 @@ export type ExecObservation = {
   kind: 'exec'
   time: number
   container: Container
-  /** 64 hexadecimal digits. */
+  /** 64 hexadecimal digits; empty where a label of the image hides it and listing did not find it. */
   execId: string
   argv: readonly string[]
   /** False when only the event told the command: then argv is one string with its boundaries lost. */

@@ -1,0 +1,35 @@
+/** A JSON object of which nothing is known: the engine's answers are looked at field by field. */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** The value as an object, or an empty one: then every field of it is missing. */
+export function objectOf(value: unknown): JsonObject {
+  return isObject(value) ? value : {}
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+export function numberOf(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : 0
+}
+
+export function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+export function textsOf(value: unknown): readonly string[] {
+  return listOf(value).filter((item) => typeof item === 'string')
+}
+
+/** The members that are strings; also safe for a member called `__proto__`. */
+export function textMapOf(value: unknown): Record<string, string> {
+  const entries = Object.entries(objectOf(value))
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  )
+}
