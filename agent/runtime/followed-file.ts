@@ -1,0 +1,71 @@
+import {
+  concat,
+  defer,
+  EMPTY,
+  exhaustMap,
+  groupBy,
+  ignoreElements,
+  merge,
+  mergeMap,
+  type Observable,
+  of,
+  Subject,
+  timer,
+} from 'rxjs'
+import { type KnownFile, knownFile, type KnownFileOptions, type Seen } from './known-file.ts'
+import { oneAtATime } from './one-at-a-time.ts'
+import type { RuntimeFile } from './paths.ts'
+import type { Sighting } from './watch.ts'
+import { workBudget } from './work-budget.ts'
+
+/** A runtime file from its baseline on. */
+export type FollowedFile = Pick<KnownFile, 'path' | 'problem' | 'recognises'> & {
+  see(sighting: Sighting): void
+  /** Asks for a look though nothing was seen. */
+  check(): void
+  /** What all changes are counted from. */
+  baseline(): Observable<Seen>
+  changes(): Observable<Seen>
+}
+
+// How long to wait for what belongs to the same act, milliseconds.
+const waitAfterEnd = 2
+const waitWhileOngoing = 50
+const waitWhileReported = 1000
+
+/** Follows one file: what is seen of it in one go leads to one look, and that to an observation per process. */
+export function followFile(file: RuntimeFile, options: KnownFileOptions): FollowedFile {
+  const known = knownFile(file, options)
+  const budget = workBudget()
+  const wake$ = new Subject<number>()
+
+  const seen$ = defer(() => known.look()).pipe(mergeMap((seen) => seen))
+  const lookAndRest$ = defer(() => {
+    const begin = performance.now()
+    const rest$ = defer(() => {
+      const end = performance.now()
+      return timer(budget.spend(end - begin, end))
+    })
+    return concat(seen$, rest$.pipe(ignoreElements()))
+  })
+
+  return {
+    path: known.path,
+    problem: () => known.problem(),
+    recognises: (found) => known.recognises(found),
+    see(sighting) {
+      const isReported = known.note(sighting)
+      if (sighting.complete) wake$.next(waitAfterEnd)
+      else wake$.next(isReported ? waitWhileReported : waitWhileOngoing)
+    },
+    check: () => wake$.next(0),
+    baseline: () => seen$,
+    changes: () =>
+      merge(known.hasNews() ? of(waitAfterEnd) : EMPTY, wake$).pipe(
+        // At most one timer of each length runs, at whatever rate events come.
+        groupBy((wait) => wait),
+        mergeMap((same$) => same$.pipe(exhaustMap((wait) => timer(wait)))),
+        oneAtATime(() => lookAndRest$),
+      ),
+  }
+}

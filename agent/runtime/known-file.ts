@@ -1,0 +1,146 @@
+import { setTimeout } from 'node:timers/promises'
+import { messageOf } from '../errors.ts'
+import type { EventsLost, FileState, RuntimeFileObservation } from '../model/observation.ts'
+import { changesBetween } from './changes.ts'
+import { tryStat } from './files.ts'
+import { readFileState } from './hash.ts'
+import { longWrites } from './long-writes.ts'
+import type { RuntimeFile } from './paths.ts'
+import { gatherTouches, type Identify, type Touch } from './touches.ts'
+import type { Sighting, Watch } from './watch.ts'
+
+export type Seen = RuntimeFileObservation | EventsLost
+
+/** What is known of one file, and the comparison of it with what is there now. */
+export type KnownFile = {
+  path: string
+  /** Why it cannot be watched or read; empty when it can. */
+  problem(): string
+  /** Whether a search has found this file, by another name perhaps, which is then known too. */
+  recognises(file: RuntimeFile): boolean
+  /** Notes what the kernel saw; returns whether it is the rest of a write that is reported already. */
+  note(sighting: Sighting): boolean
+  /** Whether something was noted since the last look. */
+  hasNews(): boolean
+  /** The first look tells what is there, later ones what has changed. Never to be called before the last is done. */
+  look(): Promise<Seen[]>
+}
+
+export type KnownFileOptions = {
+  watch: Watch
+  identify: Identify
+  now: () => number
+  /** Ends a look that hashes. */
+  signal: AbortSignal
+}
+
+// Until the events of a change that was found without one must have come, milliseconds.
+const EVENT_DELAY_MS = 50
+
+/** Keeps what is known of one runtime file. */
+export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: KnownFileOptions): KnownFile {
+  const { path } = file
+  const links = new Set(file.names)
+  const touches = gatherTouches(identify)
+  const writing = longWrites()
+  /** Null when it is gone, undefined as long as it was not seen at all. */
+  let state: FileState | null | undefined
+  let problem = ''
+
+  async function look(): Promise<Seen[]> {
+    const { taken, lost } = touches.take()
+    const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
+    // First, for a file that is new here is not watched yet.
+    problem = watch.mark(path, links)
+    try {
+      const after = await readFileState(path, signal)
+      if (state === undefined) return [...losses, ...baseline(after)]
+      if (taken.length === 0 && changesBetween(state, after, []).length > 0) {
+        await setTimeout(EVENT_DELAY_MS, undefined, { signal })
+        // They ask for a look of their own, which then knows who it was.
+        if (touches.waiting()) return losses
+      }
+      const before = state
+      state = after
+      return [...losses, ...changesOf(before, after, taken), ...(await changedLinks(before, after, taken))]
+    } catch (error) {
+      problem = `${path} cannot be read: ${messageOf(error)}`
+      return taken.length === 0 ? losses : [...losses, eventsLost('unreadable', taken.length)]
+    }
+  }
+
+  function baseline(after: FileState | null): Seen[] {
+    if (after === null) {
+      problem ||= `${path} is not there`
+      return []
+    }
+    state = after
+    return [observation({ change: 'found', before: null, after }, null)]
+  }
+
+  function changesOf(before: FileState | null, after: FileState | null, taken: Touch[]): Seen[] {
+    const deeds = taken.map((touch) => ({ ...touch, entry: touch.entries.has(path) }))
+    const changes = changesBetween(before, after, deeds).map(({ change, by }) => {
+      const continued = change === 'written' && by !== null && writing.goesOn(by.pid, by.time)
+      if (change === 'written' && by !== null) writing.begin(by.pid, by.time)
+      const seen = observation({ change, before, after }, by)
+      return continued ? { ...seen, continued } : seen
+    })
+    for (const touch of taken) if (touch.closed) writing.end(touch.pid)
+    return changes
+  }
+
+  /** A link that leads elsewhere now makes another program run, though the file itself is untouched. */
+  async function changedLinks(before: FileState | null, after: FileState | null, taken: Touch[]) {
+    const seen: Seen[] = []
+    for (const link of links) {
+      const stats = tryStat(link)
+      if (stats === null || leadsTo(stats, after)) continue
+      links.delete(link)
+      // A hard link to the file as it was before it was replaced is left behind, not changed.
+      if (after === null || leadsTo(stats, before)) continue
+      const by = taken.find((touch) => touch.entries.has(link)) ?? null
+      const target = await readFileState(link, signal).catch(() => null)
+      seen.push(observation({ path: link, change: 'replaced', before, after: target }, by))
+    }
+    return seen
+  }
+
+  function observation(
+    what: Pick<RuntimeFileObservation, 'change' | 'before' | 'after'> & { path?: string },
+    by: Touch | null,
+  ): RuntimeFileObservation {
+    return {
+      kind: 'runtime-file',
+      time: by?.time ?? now(),
+      path,
+      ...what,
+      writer: by?.writer ?? null,
+      container: by?.container ?? null,
+    }
+  }
+
+  function eventsLost(reason: string, count: number): EventsLost {
+    return { kind: 'events-lost', time: now(), source: 'runtime-files', reason, count }
+  }
+
+  return {
+    path,
+    problem: () => problem,
+    recognises(found) {
+      const isThis = found.path === path || leadsTo({ dev: found.device, ino: found.inode }, state)
+      if (isThis) for (const name of [found.path, ...found.names]) if (name !== path) links.add(name)
+      return isThis
+    },
+    note(sighting) {
+      touches.add(sighting, now())
+      return writing.goesOn(sighting.pid, now())
+    },
+    hasNews: () => touches.waiting(),
+    look,
+  }
+}
+
+function leadsTo(stats: { dev: number; ino: number }, file: FileState | null | undefined): boolean {
+  return file?.inode === stats.ino && file.device === stats.dev
+}

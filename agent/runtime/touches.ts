@@ -1,0 +1,62 @@
+import type { Container } from '../model/container.ts'
+import type { Writer } from '../model/observation.ts'
+import type { Sighting } from './watch.ts'
+
+/** What one process did to a file since the file was last looked at. */
+export type Touch = {
+  /** When it was first seen, epoch milliseconds. */
+  time: number
+  pid: number
+  writer: Writer | null
+  container: Container | null
+  modified: boolean
+  closed: boolean
+  attributes: boolean
+  /** Names of the file that now lead to something else or nothing. */
+  entries: Set<string>
+}
+
+/** Says who a process is; asked at once, for it may end. */
+export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'>
+
+/** Gathers what is seen of a file between two looks at it. */
+export type Touches = {
+  add(sighting: Sighting, time: number): void
+  waiting(): boolean
+  /** Those that wait, and how many sightings came from processes beyond the bound. */
+  take(): { taken: Touch[]; lost: number }
+}
+
+// Each costs a look at /proc, and becomes an observation of its own.
+const MAX_PROCESSES = 64
+
+/** Touches of one file, by the process that did them. */
+export function gatherTouches(identify: Identify): Touches {
+  let byPid = new Map<number, Touch>()
+  let lost = 0
+  return {
+    add({ pid, modified, closed, attributes, entry }, time) {
+      if (!byPid.has(pid) && byPid.size >= MAX_PROCESSES) {
+        lost++
+        return
+      }
+      const touch = byPid.get(pid) ?? newTouch(pid, time, identify(pid))
+      byPid.set(pid, touch)
+      touch.modified ||= modified
+      touch.closed ||= closed
+      touch.attributes ||= attributes
+      if (entry !== null) touch.entries.add(entry)
+    },
+    waiting: () => byPid.size > 0,
+    take() {
+      const gathered = { taken: [...byPid.values()], lost }
+      byPid = new Map()
+      lost = 0
+      return gathered
+    },
+  }
+}
+
+function newTouch(pid: number, time: number, who: ReturnType<Identify>): Touch {
+  return { time, pid, ...who, modified: false, closed: false, attributes: false, entries: new Set() }
+}
