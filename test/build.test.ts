@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import test from 'ava'
 import { version } from '../agent/version.ts'
 import { temporaryDirectory } from './support/daemon.ts'
-import { run, start, until } from './support/processes.ts'
+import { run, start } from './support/processes.ts'
+import { until } from './support/until.ts'
 
 test('the bundle runs alone, from anywhere, and watches the engine', async (t) => {
   const directory = await temporaryDirectory()
@@ -16,8 +17,8 @@ test('the bundle runs alone, from anywhere, and watches the engine', async (t) =
     ...[bundle, 'run', `--state.directory=${directory}/state`, '--web.listen-address=127.0.0.1:0'],
   ])
   t.teardown(() => daemon.stop('SIGKILL'))
-  const url = await until('the daemon to listen', () => /"url":"(http:[^"]+)"/.exec(daemon.output())?.[1])
-  await until('the daemon to be ready', async () => (await fetch(`${url}/-/ready`)).ok)
+  const url = await until(() => /"url":"(http:[^"]+)"/.exec(daemon.output())?.[1])
+  await until(async () => (await fetch(`${url}/-/ready`)).ok)
   t.regex(await (await fetch(`${url}/metrics`)).text(), /tidewatch_source_up\{source="docker-events"\} 1/)
   t.is(await daemon.stop(), 0)
 })

@@ -6,7 +6,8 @@ import { alertName } from '../../exporters/alertmanager/alert.ts'
 import { type Alertmanager, amtoolAlerts, startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
-import { docker, run, until } from '../support/processes.ts'
+import { docker, run } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 import { type Prometheus, startPrometheus } from '../support/prometheus.ts'
 
 // Real acts in real containers, seen as a user sees them: in the store, the metrics, Alertmanager and Prometheus.
@@ -72,7 +73,7 @@ async function seen(
   { rule, container, state = 'firing' }: Expected,
 ): Promise<Finding> {
   const { daemon, alertmanager } = t.context
-  const finding = await until(`${rule} in ${container}`, () =>
+  const finding = await until(() =>
     daemon.findings({ container }).find((found) => found.rule === rule && found.state === state),
   )
   const printed = await tidewatch(
@@ -92,7 +93,7 @@ async function seen(
     'the counter',
   )
   if (state === 'firing') {
-    const alert = await until(`${rule} in Alertmanager`, async () =>
+    const alert = await until(async () =>
       (await alertmanager.alerts()).find((one) => one.annotations['finding_id'] === finding.id),
     )
     t.is(alert.labels['alertname'], alertName(rule))
@@ -144,7 +145,7 @@ test('a container that writes to a runtime binary through its mount is found', a
   const { decoy } = t.context
   const container = await runContainer(t, '-v', `${decoy}:/mnt/runc`)
   await docker('exec', container, 'sh', '-c', 'echo overwritten > /mnt/runc; sleep 1')
-  const finding = await until('the write', () =>
+  const finding = await until(() =>
     t.context.daemon
       .findings({ detector: 'runtime-path-write' })
       .find(({ rule, evidence }) => rule === 'runtime-binary-written' && evidence['path'] === decoy),
@@ -173,7 +174,7 @@ test('a container near its memory limit is a condition that fires and resolves',
   const resolved = await seen(t, { rule: 'memory-near-limit', container, state: 'resolved' })
   t.is(resolved.id, firing.id)
   t.is(await t.context.daemon.metric(`tidewatch_findings_active{${labels}}`), undefined)
-  await until('Alertmanager to hear of the end', async () =>
+  await until(async () =>
     (await t.context.alertmanager.alerts()).every(
       ({ annotations }) => annotations['finding_id'] !== firing.id,
     ),
@@ -201,7 +202,7 @@ test('a health check every second is counted and not reported', async (t) => {
     (await t.context.daemon.metric('tidewatch_execs_total{kind="healthcheck"}')) ?? 0
   const before = await counted()
   const container = await runContainer(t, '--health-cmd', 'true', '--health-interval', '1s')
-  await until('three health checks', async () => (await counted()) >= before + 3)
+  await until(async () => (await counted()) >= before + 3)
   t.deepEqual(rulesOf(t, container, 'exec-into-container'), [])
 })
 
@@ -221,7 +222,7 @@ test('Prometheus scrapes the daemon and answers a query over a finding', async (
   const container = await runContainer(t)
   await docker('exec', container, 'true')
   await seen(t, { rule: 'exec-command', container })
-  const [series] = await until('the series in Prometheus', async () => {
+  const [series] = await until(async () => {
     const found = await prometheus.query(
       `tidewatch_container_findings_total{container="${container}",rule="exec-command"}`,
     )

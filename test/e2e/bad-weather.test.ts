@@ -13,7 +13,8 @@ import {
   temporaryDirectory,
   tidewatch,
 } from '../support/daemon.ts'
-import { docker, run, start, until } from '../support/processes.ts'
+import { docker, run, start } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 
 const prefix = `tidewatch-test-weather-${process.pid}`
 const main = join(import.meta.dirname, '../../agent/main.ts')
@@ -43,15 +44,18 @@ async function runContainer(name: string): Promise<string> {
   return `${prefix}-${name}`
 }
 
-test.serial('without an engine the daemon serves its metrics and says in one line what is missing', async (t) => {
-  const daemon = await daemonFor(t, { args: ['--docker.host=unix:///nowhere/docker.sock'] })
-  t.is(await daemon.metric('tidewatch_source_up{source="docker-events"}'), 0)
-  t.is(await daemon.metric('tidewatch_source_up{source="runtime-files"}'), 1)
-  const complaint =
-    'no Docker Engine at unix:///nowhere/docker.sock: is docker.service running? or set --docker.host'
-  t.true(daemon.output().includes(`docker-events is down: ${complaint}`), daemon.output())
-  t.is(daemon.output().split('"message":"docker-events is down').length - 1, 1)
-})
+test.serial(
+  'without an engine the daemon serves its metrics and says in one line what is missing',
+  async (t) => {
+    const daemon = await daemonFor(t, { args: ['--docker.host=unix:///nowhere/docker.sock'] })
+    t.is(await daemon.metric('tidewatch_source_up{source="docker-events"}'), 0)
+    t.is(await daemon.metric('tidewatch_source_up{source="runtime-files"}'), 1)
+    const complaint =
+      'no Docker Engine at unix:///nowhere/docker.sock: is docker.service running? or set --docker.host'
+    t.true(daemon.output().includes(`docker-events is down: ${complaint}`), daemon.output())
+    t.is(daemon.output().split('"message":"docker-events is down').length - 1, 1)
+  },
+)
 
 test.serial('a user without the right to the socket is told how to get it', async (t) => {
   const directory = await scratch(t)
@@ -59,7 +63,7 @@ test.serial('a user without the right to the socket is told how to get it', asyn
   const socket = join(directory, 'docker.sock')
   const server = createServer().listen(socket)
   t.teardown(() => server.close())
-  await until('the socket', () => chmod(socket, 0o600).then(() => true))
+  await until(() => chmod(socket, 0o600).then(() => true))
   const state = join(directory, 'state')
   await mkdir(state)
   await chown(state, 65_534, 65_534)
@@ -76,8 +80,8 @@ test.serial('a user without the right to the socket is told how to get it', asyn
     ...[`--docker.host=unix://${socket}`, `--state.directory=${state}`, '--web.listen-address=127.0.0.1:0'],
   ])
   t.teardown(() => running.stop('SIGKILL'))
-  const url = await until('the daemon to listen', () => /"url":"(http:[^"]+)"/.exec(running.output())?.[1])
-  await until('the daemon to be ready', async () => (await fetch(`${url}/-/ready`)).ok)
+  const url = await until(() => /"url":"(http:[^"]+)"/.exec(running.output())?.[1])
+  await until(async () => (await fetch(`${url}/-/ready`)).ok)
   t.regex(
     running.output(),
     /no right to use the Docker Engine at .*: add the user to the group docker, or run as root/,
@@ -98,34 +102,37 @@ test.serial('a read-only state directory is no reason to stop: findings are kept
   t.regex(daemon.output(), /findings are kept in memory only and would not survive a crash/)
   const container = await runContainer('ro')
   await docker('exec', container, 'true')
-  await until('the finding', async () =>
+  await until(async () =>
     (await daemon.metrics()).includes(`tidewatch_container_findings_total{container="${container}"`),
   )
 })
 
-test.serial('a state directory that fills up is survived, and what came meanwhile is stored when there is room', async (t) => {
-  const directory = await scratch(t)
-  const small = join(directory, 'small')
-  await mkdir(small)
-  await run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small)
-  t.teardown(() => run('umount', '-l', small))
-  const daemon = await daemonFor(t, { args: [`--state.directory=${small}`] })
-  const container = await runContainer('full')
-  await writeFile(join(small, 'ballast'), Buffer.alloc(1_048_576)).catch(() => undefined)
-  for (let n = 0; n < 60; n += 1) await docker('exec', container, 'true', 'x'.repeat(1_000), String(n))
-  await until('the store to go on in memory', async () => (await daemon.metric('tidewatch_store_up')) === 0)
-  await rm(join(small, 'ballast'))
-  await until('the store to come back', async () => (await daemon.metric('tidewatch_store_up')) === 1, 30_000)
-  const stored = await tidewatch(
-    'findings',
-    `--state.directory=${small}`,
-    '--container',
-    container,
-    '--format=json',
-  )
-  const numbers = stored.match(/"(\d+)"\],"argv_exact"/g)?.length
-  t.is(numbers, 60)
-})
+test.serial(
+  'a state directory that fills up is survived, and what came meanwhile is stored when there is room',
+  async (t) => {
+    const directory = await scratch(t)
+    const small = join(directory, 'small')
+    await mkdir(small)
+    await run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small)
+    t.teardown(() => run('umount', '-l', small))
+    const daemon = await daemonFor(t, { args: [`--state.directory=${small}`] })
+    const container = await runContainer('full')
+    await writeFile(join(small, 'ballast'), Buffer.alloc(1_048_576)).catch(() => undefined)
+    for (let n = 0; n < 60; n += 1) await docker('exec', container, 'true', 'x'.repeat(1_000), String(n))
+    await until(async () => (await daemon.metric('tidewatch_store_up')) === 0)
+    await rm(join(small, 'ballast'))
+    await until(async () => (await daemon.metric('tidewatch_store_up')) === 1, 30_000)
+    const stored = await tidewatch(
+      'findings',
+      `--state.directory=${small}`,
+      '--container',
+      container,
+      '--format=json',
+    )
+    const numbers = stored.match(/"(\d+)"\],"argv_exact"/g)?.length
+    t.is(numbers, 60)
+  },
+)
 
 test.serial('a store that another program locks is survived', async (t) => {
   const daemon = await daemonFor(t)
@@ -134,29 +141,32 @@ test.serial('a store that another program locks is survived', async (t) => {
   other.exec('BEGIN IMMEDIATE')
   const container = await runContainer('locked')
   await docker('exec', container, 'true')
-  await until('the store to go on in memory', async () => (await daemon.metric('tidewatch_store_up')) === 0)
+  await until(async () => (await daemon.metric('tidewatch_store_up')) === 0)
   other.exec('ROLLBACK')
-  await until('the finding in the file', () => daemon.findings({ container }).length >= 1, 30_000)
+  await until(() => daemon.findings({ container }).length >= 1, 30_000)
   t.is(await daemon.metric('tidewatch_store_up'), 1)
 })
 
-test.serial('a second daemon on the same state directory or port ends at once with one sentence', async (t) => {
-  const daemon = await daemonFor(t)
-  const sameDirectory = start(process.execPath, [
-    main,
-    `--state.directory=${daemon.stateDirectory}`,
-    '--web.listen-address=127.0.0.1:0',
-  ])
-  t.is(await sameDirectory.exited, 1)
-  t.regex(sameDirectory.output(), /^tidewatch: another tidewatch uses the state directory .*\n$/)
-  const samePort = start(process.execPath, [
-    main,
-    `--state.directory=${await scratch(t)}`,
-    `--web.listen-address=${new URL(daemon.url).host}`,
-  ])
-  t.is(await samePort.exited, 1)
-  t.regex(samePort.output(), /tidewatch: cannot listen on 127\.0\.0\.1:\d+: something else listens there/)
-})
+test.serial(
+  'a second daemon on the same state directory or port ends at once with one sentence',
+  async (t) => {
+    const daemon = await daemonFor(t)
+    const sameDirectory = start(process.execPath, [
+      main,
+      `--state.directory=${daemon.stateDirectory}`,
+      '--web.listen-address=127.0.0.1:0',
+    ])
+    t.is(await sameDirectory.exited, 1)
+    t.regex(sameDirectory.output(), /^tidewatch: another tidewatch uses the state directory .*\n$/)
+    const samePort = start(process.execPath, [
+      main,
+      `--state.directory=${await scratch(t)}`,
+      `--web.listen-address=${new URL(daemon.url).host}`,
+    ])
+    t.is(await samePort.exited, 1)
+    t.regex(samePort.output(), /tidewatch: cannot listen on 127\.0\.0\.1:\d+: something else listens there/)
+  },
+)
 
 test.serial('a wrong configuration ends with 78 and names every line', async (t) => {
   const directory = await scratch(t)
@@ -183,7 +193,7 @@ test.serial('an Alertmanager that is away neither stops nor slows detection', as
   })
   const container = await runContainer('noam')
   await docker('exec', container, 'true')
-  const finding = await until('the finding', () =>
+  const finding = await until(() =>
     daemon.findings({ container }).find(({ rule }) => rule === 'exec-command'),
   )
   t.true(Date.parse(finding.detected_at) - Date.parse(finding.time) < 1_000)
@@ -193,41 +203,47 @@ test.serial('an Alertmanager that is away neither stops nor slows detection', as
   )
 })
 
-test.serial('SIGTERM amid execs ends with 0 within five seconds, and the next daemon has them all', async (t) => {
-  const daemon = await daemonFor(t)
-  const container = await runContainer('term')
-  const loop = spawn('docker', ['exec', container, 'sh', '-c', 'true'])
-  const execs = Array.from({ length: 12 }, (_, n) => docker('exec', container, 'true', String(n)))
-  await Promise.all(execs.slice(0, 4))
-  const asked = performance.now()
-  t.is(await daemon.stop('SIGTERM'), 0)
-  t.true(performance.now() - asked < 5_000)
-  await Promise.all(execs)
-  loop.kill()
-  const next = await daemonFor(t, { stateDirectory: daemon.stateDirectory })
-  const numbers = () =>
-    next
-      .findings({ container, detector: 'exec-into-container' })
-      .map(({ evidence }) => (evidence['argv'] as string[])[1])
-      .filter((argument) => argument !== '-c')
-      .toSorted((a, b) => Number(a) - Number(b))
-  await until('all of them', () => numbers().length >= 12)
-  t.deepEqual(
-    numbers(),
-    execs.map((_, n) => String(n)),
-  )
-})
+test.serial(
+  'SIGTERM amid execs ends with 0 within five seconds, and the next daemon has them all',
+  async (t) => {
+    const daemon = await daemonFor(t)
+    const container = await runContainer('term')
+    const loop = spawn('docker', ['exec', container, 'sh', '-c', 'true'])
+    const execs = Array.from({ length: 12 }, (_, n) => docker('exec', container, 'true', String(n)))
+    await Promise.all(execs.slice(0, 4))
+    const asked = performance.now()
+    t.is(await daemon.stop('SIGTERM'), 0)
+    t.true(performance.now() - asked < 5_000)
+    await Promise.all(execs)
+    loop.kill()
+    const next = await daemonFor(t, { stateDirectory: daemon.stateDirectory })
+    const numbers = () =>
+      next
+        .findings({ container, detector: 'exec-into-container' })
+        .map(({ evidence }) => (evidence['argv'] as string[])[1])
+        .filter((argument) => argument !== '-c')
+        .toSorted((a, b) => Number(a) - Number(b))
+    await until(() => numbers().length >= 12)
+    t.deepEqual(
+      numbers(),
+      execs.map((_, n) => String(n)),
+    )
+  },
+)
 
-test.serial('containers that vanish between their event and the question about them are still named', async (t) => {
-  const daemon = await daemonFor(t)
-  const image = await busyboxImage()
-  const names = Array.from({ length: 5 }, (_, n) => `${prefix}-brief-${n}`)
-  await Promise.all(names.map((name) => docker('run', '--rm', '--name', name, image, 'true')))
-  await until(
-    'their ends',
-    async () =>
-      ((await daemon.metric('tidewatch_source_events_total{source="containers",type="removed"}')) ?? 0) >= 5,
-  )
-  t.is(await daemon.metric('tidewatch_source_up{source="containers"}'), 1)
-  t.regex(await daemon.metrics(), /tidewatch_detector_errors_total\{detector="exec-into-container"\} 0/)
-})
+test.serial(
+  'containers that vanish between their event and the question about them are still named',
+  async (t) => {
+    const daemon = await daemonFor(t)
+    const image = await busyboxImage()
+    const names = Array.from({ length: 5 }, (_, n) => `${prefix}-brief-${n}`)
+    await Promise.all(names.map((name) => docker('run', '--rm', '--name', name, image, 'true')))
+    await until(
+      async () =>
+        ((await daemon.metric('tidewatch_source_events_total{source="containers",type="removed"}')) ?? 0) >=
+        5,
+    )
+    t.is(await daemon.metric('tidewatch_source_up{source="containers"}'), 1)
+    t.regex(await daemon.metrics(), /tidewatch_detector_errors_total\{detector="exec-into-container"\} 0/)
+  },
+)

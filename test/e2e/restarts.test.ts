@@ -4,7 +4,7 @@ import { startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, type DaemonOptions, removeState, startDaemon } from '../support/daemon.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
-import { until } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 
 const test = anyTest as TestFn<{ engine: PrivateEngine; image: string }>
 
@@ -44,14 +44,11 @@ test.serial('an engine that restarts loses no exec that it still knew, and repea
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-a', image, 'sleep', '600')
   for (const n of range(0, 10)) await engine.docker('exec', 'box-a', 'true', String(n))
   await engine.stop()
-  await until(
-    'the daemon to notice',
-    async () => (await daemon.metric('tidewatch_source_up{source="docker-events"}')) === 0,
-  )
+  await until(async () => (await daemon.metric('tidewatch_source_up{source="docker-events"}')) === 0)
   await engine.start()
   await engine.docker('start', 'box-a')
   for (const n of range(10, 20)) await engine.docker('exec', 'box-a', 'true', String(n))
-  await until('all execs', () => numbersOf(daemon).length >= 20, 30_000)
+  await until(() => numbersOf(daemon).length >= 20, 30_000)
   await sleep(1_000)
   t.deepEqual(numbersOf(daemon), range(0, 20))
   t.is(await daemon.metric('tidewatch_source_up{source="docker-events"}'), 1)
@@ -64,18 +61,14 @@ test.serial('an engine that is killed amid execs is found again', async (t) => {
   const daemon = await daemonOn(t)
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-b', image, 'sleep', '600')
   await engine.docker('exec', 'box-b', 'true', '1')
-  await until('the first exec', () => numbersOf(daemon).length === 1)
+  await until(() => numbersOf(daemon).length === 1)
   await engine.stop('SIGKILL')
   await engine.start()
   await engine.docker('start', 'box-b').catch(() => undefined)
-  await until(
-    'the engine to be watched',
-    async () => (await daemon.metric('tidewatch_source_up{source="docker-events"}')) === 1,
-    30_000,
-  )
+  await until(async () => (await daemon.metric('tidewatch_source_up{source="docker-events"}')) === 1, 30_000)
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-b2', image, 'sleep', '600')
   await engine.docker('exec', 'box-b2', 'true', '2')
-  await until('the second exec', () => numbersOf(daemon).length === 2)
+  await until(() => numbersOf(daemon).length === 2)
   t.deepEqual(numbersOf(daemon), [1, 2])
 })
 
@@ -95,7 +88,7 @@ test.serial('a daemon that is killed and started again has seen everything once'
     daemon = await daemonOn(t, { stateDirectory: daemon.stateDirectory })
   }
   await exec(4)
-  await until('all execs', () => numbersOf(daemon).length >= next)
+  await until(() => numbersOf(daemon).length >= next)
   await sleep(1_000)
   t.deepEqual(numbersOf(daemon), range(0, next))
 })
@@ -105,10 +98,10 @@ test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-d', image, 'sleep', '600')
   let daemon = await daemonOn(t)
   await engine.docker('exec', 'box-d', 'true', '0')
-  await until('the exec', () => numbersOf(daemon).length === 1)
+  await until(() => numbersOf(daemon).length === 1)
   await sleep(6_000)
   await engine.docker('exec', 'box-d', 'true', '1')
-  await until('the exec', () => numbersOf(daemon).length === 2)
+  await until(() => numbersOf(daemon).length === 2)
   await daemon.stop()
   await engine.docker('exec', 'box-d', 'sh', '-c', 'true')
   // Each rename is one event; the engine remembers 256.
@@ -117,8 +110,8 @@ test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
     await engine.docker('rename', `box-d${n}`, 'box-d')
   }
   daemon = await daemonOn(t, { stateDirectory: daemon.stateDirectory })
-  await until('the gap', async () => (await daemon.metric('tidewatch_docker_event_gaps_total')) === 1)
-  const [lost] = await until('the finding', () => {
+  await until(async () => (await daemon.metric('tidewatch_docker_event_gaps_total')) === 1)
+  const [lost] = await until(() => {
     const found = daemon.findings({ detector: 'monitor-integrity' })
     return found.length > 0 && found
   })
@@ -134,7 +127,7 @@ test.serial('a finding reaches an Alertmanager that was away, and after the daem
   const killed = await daemonOn(t, { config })
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-e', image, 'sleep', '600')
   await engine.docker('exec', 'box-e', 'true', '1')
-  const [finding] = await until('the exec', () => {
+  const [finding] = await until(() => {
     const found = killed.findings({ detector: 'exec-into-container' })
     return found.length > 0 && found
   })
@@ -148,7 +141,6 @@ test.serial('a finding reaches an Alertmanager that was away, and after the daem
   const alertmanager = await startAlertmanager(Number(new URL(first.url).port))
   t.teardown(alertmanager.remove)
   const alert = await until(
-    'the alert',
     async () =>
       (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === finding?.id),
     90_000,

@@ -8,7 +8,8 @@ import { resources } from '../../agent/resources/resources.ts'
 import { usageOfStats } from '../../agent/resources/docker-stats.ts'
 import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { docker, run, start, until } from '../support/processes.ts'
+import { docker, run, start } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 import { container, details, viewOf } from './samples.ts'
 
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', now: Date.now }
@@ -44,11 +45,11 @@ test('a container that is removed while it is sampled vanishes without a word', 
     .observe()
     .subscribe((observation) => seen.push(observation))
   t.teardown(() => subscription.unsubscribe())
-  await until('a sample', () => samplesOf(seen, web) > 0)
+  await until(() => samplesOf(seen, web) > 0)
   await docker('rm', '-f', web.id)
   const gone = samplesOf(seen, web)
   const staying = samplesOf(seen, other)
-  await until('more samples', () => samplesOf(seen, other) > staying + 3)
+  await until(() => samplesOf(seen, other) > staying + 3)
   t.is(samplesOf(seen, web), gone)
   t.is(seen.filter(({ kind }) => kind === 'source-status').length, 1)
 })
@@ -108,8 +109,8 @@ async function detectionsUntil(
     seen.push(observation.action)
     containers$.next(observation)
   })
-  await until('a first sample', () => hasSample)
-  await until(`the container to have ${end}`, () => seen.includes(end), 30_000)
+  await until(() => hasSample)
+  await until(() => seen.includes(end), 30_000)
   await new Promise((resolve) => setTimeout(resolve, 2_000))
   return detections.filter(({ state }) => state === undefined)
 }
@@ -148,7 +149,7 @@ async function observations(
     .observe()
     .subscribe((observation) => seen.push(observation))
   t.teardown(() => subscription.unsubscribe())
-  await until('samples', () => seen.length > count)
+  await until(() => seen.length > count)
   t.like(seen[0], { kind: 'source-status', up: true, best: true })
   return seen.slice(1)
 }

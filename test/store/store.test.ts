@@ -21,7 +21,7 @@ function open(t: ExecutionContext, directory = scratch(t)) {
     onModeChange: (mode, reason) => modes.push(`${mode}: ${reason}`),
     onLost: (count) => lost.push(count),
   })
-  t.teardown(store.close)
+  t.teardown(() => store.close())
   return { store, directory, modes, lost }
 }
 

@@ -1,7 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryDirectory } from './daemon.ts'
-import { freePort, run, type Running, start, until } from './processes.ts'
+import { freePort, run, type Running, start } from './processes.ts'
+import { until } from './until.ts'
 
 export type PostedAlert = {
   labels: Record<string, string>
@@ -30,7 +31,7 @@ export async function startAlertmanager(port?: number): Promise<Alertmanager> {
     `--web.listen-address=${url.slice('http://'.length)}`,
     '--cluster.listen-address=',
   ])
-  await until('Alertmanager to be ready', async () => (await fetch(`${url}/-/ready`)).ok)
+  await until(async () => (await fetch(`${url}/-/ready`)).ok)
   return {
     ...running,
     url,

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
-import { run, type Running, start, until } from './processes.ts'
+import { run, type Running, start } from './processes.ts'
+import { until } from './until.ts'
 
 const main = join(import.meta.dirname, '../../agent/main.ts')
 
@@ -50,13 +51,13 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     ],
     options.env,
   )
-  const url = await until('the daemon to say where it listens', () => {
+  const url = await until(() => {
     if (running.process.exitCode !== null) throw new Error(`the daemon ended: ${running.output()}`)
     return /"url":"(http:[^"]+)"/.exec(running.output())?.[1]
   }).catch((error: unknown) => {
     throw new Error(running.output(), { cause: error })
   })
-  await until('the daemon to be ready', async () => (await fetch(`${url}/-/ready`)).status === 200, 20_000)
+  await until(async () => (await fetch(`${url}/-/ready`)).status === 200, 20_000)
   const metrics = async (accept = 'text/plain') =>
     await (await fetch(`${url}/metrics`, { headers: { accept } })).text()
   return {

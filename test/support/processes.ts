@@ -2,7 +2,6 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
@@ -46,26 +45,6 @@ export function start(
       if (child.exitCode === null && child.signalCode === null) child.kill(signal)
       return await exited
     },
-  }
-}
-
-/** Waits until something is so, and says what was waited for when it never is. */
-export async function until<T>(
-  what: string,
-  look: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 15_000,
-): Promise<T> {
-  const end = Date.now() + timeoutMs
-  let failure: unknown
-  for (;;) {
-    try {
-      const found = await look()
-      if (found !== undefined && found !== false) return found
-    } catch (error) {
-      failure = error
-    }
-    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`, { cause: failure })
-    await sleep(50)
   }
 }
 

@@ -1,10 +1,22 @@
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Waits until something is so; fails by saying what was waited for. */
-export async function until(isSo: () => boolean, timeoutMs = 10_000): Promise<void> {
+/** Waits until a look finds something, and resolves to that; fails by saying what was looked for. */
+export async function until<T>(
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 15_000,
+): Promise<T> {
   const end = performance.now() + timeoutMs
-  while (!isSo()) {
-    if (performance.now() > end) throw new Error(`still not so after ${timeoutMs} ms: ${isSo.toString()}`)
-    await setTimeout(5)
+  let failure: unknown
+  for (;;) {
+    try {
+      const found = await look()
+      if (found !== undefined && found !== false) return found
+    } catch (error) {
+      failure = error
+    }
+    if (performance.now() > end) {
+      throw new Error(`still not so after ${timeoutMs} ms: ${look.toString()}`, { cause: failure })
+    }
+    await sleep(20)
   }
 }

@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 import { Subject } from 'rxjs'
 import { openStore } from '../../../agent/store/store.ts'
 import { deliver } from '../../../exporters/alertmanager/deliver.ts'
-import { until } from '../../support/processes.ts'
+import { until } from '../../support/until.ts'
 import { sampleFinding } from '../../support/samples.ts'
 
 type Posted = { labels: { fingerprint: string }; endsAt: string }[]
@@ -76,14 +76,14 @@ test('a finding is posted at once, again after a minute, and no more after its h
   const receiver = await startReceiver(t)
   const { save, turnClock, store, outcomes } = startDelivery(t, receiver.url)
   save('1')
-  await until('the first post', () => receiver.posts.length === 1)
+  await until(() => receiver.posts.length === 1)
   await sleep(100)
   t.is(receiver.posts.length, 1)
   turnClock(1)
-  await until('the second post', () => receiver.posts.length === 2)
+  await until(() => receiver.posts.length === 2)
   turnClock(15)
-  await until('the last post', () => receiver.posts.length === 3)
-  await until('an empty outbox', () => store.nextDue('am') === null)
+  await until(() => receiver.posts.length === 3)
+  await until(() => store.nextDue('am') === null)
   t.deepEqual(outcomes, { delivered: 1 })
 })
 
@@ -91,7 +91,7 @@ test('many findings go in bounded batches, oldest first', async (t) => {
   const receiver = await startReceiver(t)
   const { save } = startDelivery(t, receiver.url)
   for (let n = 100; n < 250; n += 1) save(String(n))
-  await until('all of them', () => receiver.posts.flat().length >= 150)
+  await until(() => receiver.posts.flat().length >= 150)
   t.true(receiver.posts.every((alerts) => alerts.length <= 64))
   const order = receiver.posts.flat().map(({ labels }) => labels.fingerprint)
   t.deepEqual(order, order.toSorted())
@@ -113,9 +113,9 @@ test('one alert that is refused does not take the others with it', async (t) => 
     )
   }
   turnClock(0)
-  await until('four posts', () => receiver.posts.length === 4)
+  await until(() => receiver.posts.length === 4)
   t.deepEqual(receiver.fingerprints(), ['fp-1 fp-2 fp-3', 'fp-1', 'fp-2', 'fp-3'])
-  await until('the outcome', () => outcomes['delivered'] === 2)
+  await until(() => outcomes['delivered'] === 2)
   t.is(outcomes['rejected'], 1)
   t.is(store.pending('am'), 0)
 })
@@ -130,7 +130,7 @@ test('an instance that fails is tried again, keeps its place, and is complained 
   })
   const { save, outcomes, health, store } = startDelivery(t, receiver.url)
   save('1')
-  await until('the third try', () => outcomes['delivered'] === 1)
+  await until(() => outcomes['delivered'] === 1)
   t.deepEqual(receiver.fingerprints(), ['fp-1', 'fp-1', 'fp-1'])
   t.is(outcomes['failed'], 2)
   t.deepEqual(health, [false, true])
@@ -142,14 +142,14 @@ test('an instance that takes the connection and never answers is given up and tr
   receiver.replyWith((response) => receiver.posts.length > 1 && response.end('{}'))
   const { save, outcomes } = startDelivery(t, receiver.url, 200)
   save('1')
-  await until('the delivery', () => outcomes['delivered'] === 1)
+  await until(() => outcomes['delivered'] === 1)
   t.is(outcomes['failed'], 1)
 })
 
 test('while an instance is down, new findings do not add to the tries', async (t) => {
   const { save, outcomes } = startDelivery(t, 'http://127.0.0.1:1')
   for (let n = 0; n < 50; n += 1) save(String(n))
-  await until('the first try', () => outcomes['failed'] !== undefined)
+  await until(() => outcomes['failed'] !== undefined)
   for (let n = 50; n < 100; n += 1) save(String(n))
   await sleep(200)
   t.is(outcomes['failed'], 50)
@@ -164,10 +164,10 @@ test('an event that could not be delivered for a day is history; a condition tha
   const { save, turnClock, outcomes } = startDelivery(t, receiver.url)
   save('1')
   save('2', { kind: 'condition' })
-  await until('a failure', () => (outcomes['failed'] ?? 0) > 0)
+  await until(() => (outcomes['failed'] ?? 0) > 0)
   receiver.replyWith((response) => response.end('{}'))
   turnClock(25 * 60)
-  await until('the delivery', () => outcomes['delivered'] === 1)
+  await until(() => outcomes['delivered'] === 1)
   t.is(outcomes['expired'], 1)
   t.is(receiver.fingerprints().at(-1), 'fp-2')
 })
