@@ -1,23 +1,22 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fail, installMissing, say } from './support/debian.ts'
 
 // Runs ava with what the end-to-end tests need: a Docker Engine, Prometheus and Alertmanager of this
 // machine, or, as root on Debian, installed and started here and stopped again.
 
-const programs = {
+installMissing({
   dockerd: 'docker.io',
   '/bin/busybox': 'busybox-static',
   prometheus: 'prometheus',
   'prometheus-alertmanager': 'prometheus-alertmanager',
   ip: 'iproute2',
   script: 'bsdutils',
-  python3: 'python3',
-}
-
-installMissing()
+  python3: 'python3-minimal',
+})
 const engine = await startEngineIfNone()
 const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })
 const status = await new Promise<number>((resolve) => ava.once('exit', (code) => resolve(code ?? 1)))
@@ -27,30 +26,6 @@ if (engine !== undefined) {
 }
 process.exitCode = status
 
-function installMissing(): void {
-  const missing = Object.entries(programs).flatMap(([program, name]) => (isThere(program) ? [] : [name]))
-  if (missing.length === 0) return
-  const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    fail(`the end-to-end tests need ${missing.join(', ')}. On Debian, as root: ${command}`)
-  }
-  say(`installing what the end-to-end tests need: ${missing.join(' ')}`)
-  for (const line of ['apt-get update -qq', `${command} -qq`]) {
-    const [program = '', ...args] = line.split(' ')
-    const ended = spawnSync(program, args, {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    })
-    if (ended.status !== 0) fail(`\`${line}\` failed`)
-  }
-}
-
-function isThere(program: string): boolean {
-  if (program.startsWith('/')) return existsSync(program)
-  const folders = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`.split(':')
-  return folders.some((folder) => existsSync(join(folder, program)))
-}
-
 async function startEngineIfNone() {
   if (answers()) return undefined
   if (process.getuid?.() !== 0) {
@@ -58,7 +33,7 @@ async function startEngineIfNone() {
       'no Docker Engine answers, and only root can start one: run the tests as root, or start docker.service',
     )
   }
-  say('starting a Docker Engine for the end-to-end tests')
+  say('starting a Docker Engine')
   const log = join(mkdtempSync(join(tmpdir(), 'tidewatch-test-engine-')), 'dockerd.log')
   const output = openSync(log, 'a')
   const dockerd = spawn('dockerd', [], { stdio: ['ignore', output, output], detached: true })
@@ -73,13 +48,4 @@ async function startEngineIfNone() {
 
 function answers(): boolean {
   return spawnSync('docker', ['version'], { stdio: 'ignore' }).status === 0
-}
-
-function fail(reason: string): never {
-  say(reason)
-  process.exit(1)
-}
-
-function say(line: string): void {
-  process.stderr.write(`tidewatch tests: ${line}\n`)
 }

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
+// An emulated host is ten times slower.
+const patience = process.env['TIDEWATCH_TEST_HOST'] === 'emulated' ? 10 : 1
+
 /** Waits until a look finds something, and resolves to that; fails by saying what was looked for. */
 export async function until<T>(
   look: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 15_000,
 ): Promise<T> {
-  const end = performance.now() + timeoutMs
+  const end = performance.now() + timeoutMs * patience
   let failure: unknown
   for (;;) {
     try {

@@ -1,0 +1,7 @@
+/** What an observer has seen of the load. Latencies in milliseconds. */
+export type Tally = { right: number; seen: number; lost: number; latencies: number[] }
+
+/** Prints the tally as one line of JSON whenever it is asked for on standard input. */
+export function answerReports(tally: Tally): void {
+  process.stdin.on('data', () => process.stdout.write(`${JSON.stringify(tally)}\n`))
+}

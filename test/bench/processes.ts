@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { renderTable } from '../../agent/commands/table.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { docker } from '../support/processes.ts'
+
+// How many short-lived programs of a container each way of watching sees with all fields right, and what that
+// costs. bpftrace (Debian's) is there as what a reader knows; it is given the container by /proc, as a script
+// around it would. Prints a table; ratios are to the first row. EXECS=20000 ROUNDS=3 by default.
+
+const execs = Number(process.env['EXECS'] ?? 20_000)
+const rounds = Number(process.env['ROUNDS'] ?? 3)
+const loops = 8
+const user = 1_234
+const container = `tidewatch-bench-processes-${process.pid}`
+
+type Report = { right: number; seen: number; lost: number; latencies: number[] }
+
+const observers = ['ebpf', 'connector', 'procfs', 'bpftrace'] as const
+type ObserverName = (typeof observers)[number]
+
+type Measurement = Report & { cpuMs: number; loadMs: number; rssBytes: number }
+
+await docker('run', '-d', '--name', container, '--network=none', await busyboxImage(), 'sleep', '86400')
+try {
+  const id = (await docker('inspect', '--format', '{{.Id}}', container)).trim()
+  await runLoad('warm-up', 800)
+  const bare: number[] = []
+  const measured = new Map<ObserverName, Measurement[]>(observers.map((name) => [name, []]))
+  // Interleaved, so that what else the machine does falls on all of them.
+  for (let round = 0; round < rounds; round += 1) {
+    bare.push(await runLoad(`bare-${round}`, execs))
+    for (const name of observers) measured.get(name)?.push(await measure(name, id, `${name}-${round}`))
+  }
+  print(bare, measured)
+} finally {
+  await docker('rm', '-f', container)
+}
+
+/** Runs the programs in bursts of 8 loops; resolves to how long they took, in milliseconds. */
+async function runLoad(nonce: string, count: number): Promise<number> {
+  const each = Math.ceil(count / loops)
+  const loop = `(i=0; while [ $i -lt ${each} ]; do /bin/true ${nonce} $j-$i; i=$((i+1)); done) &`
+  const startedAt = performance.now()
+  await docker(
+    'exec',
+    '--user',
+    String(user),
+    container,
+    'sh',
+    '-c',
+    `for j in $(seq ${loops}); do ${loop} done; wait`,
+  )
+  return performance.now() - startedAt
+}
+
+async function measure(name: ObserverName, id: string, nonce: string): Promise<Measurement> {
+  const observer = startObserver(name, id, nonce)
+  try {
+    await observer.ready
+    const cpuBefore = cpuMs(observer.process)
+    const loadMs = await runLoad(nonce, execs)
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    const cpu = cpuMs(observer.process) - cpuBefore
+    const rssBytes = rss(observer.process)
+    return { ...(await observer.report()), cpuMs: cpu, loadMs, rssBytes }
+  } finally {
+    observer.process.kill('SIGKILL')
+  }
+}
+
+function startObserver(name: ObserverName, id: string, nonce: string) {
+  const script = join(
+    import.meta.dirname,
+    name === 'bpftrace' ? 'observe-bpftrace.ts' : 'observe-processes.ts',
+  )
+  const child = spawn(process.execPath, [script, name, id, nonce, String(user)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const lines = createInterface({ input: child.stdout })
+  const nextLine = async () => String((await once(lines, 'line'))[0])
+  return {
+    process: child,
+    ready: nextLine(),
+    report: async (): Promise<Report> => {
+      const answer = nextLine()
+      child.stdin.write('report\n')
+      return JSON.parse(await answer) as Report
+    },
+  }
+}
+
+/** CPU time of a process and of its living children, in milliseconds. */
+function cpuMs({ pid = 0 }: Pick<ChildProcess, 'pid'>): number {
+  const family = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ name, stat: statOf(name) }))
+    .filter(({ name, stat }) => name === String(pid) || stat[1] === String(pid))
+  return sum(family.map(({ stat }) => (Number(stat[11]) + Number(stat[12])) * 10))
+}
+
+function rss({ pid = 0 }: Pick<ChildProcess, 'pid'>): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024
+}
+
+/** Fields of /proc/PID/stat from the third on: the second may hold anything, parentheses too. */
+function statOf(pid: string): string[] {
+  let text = ''
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  } catch {
+    // It has ended meanwhile.
+  }
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')
+}
+
+function print(bare: readonly number[], measured: ReadonlyMap<ObserverName, readonly Measurement[]>): void {
+  const total = execs * rounds
+  const reference = cpuPerThousand(measured.get('ebpf') ?? [])
+  const rows = [...measured].map(([name, all]) => {
+    const latencies = all.flatMap((one) => one.latencies).toSorted((a, b) => a - b)
+    const cpu = cpuPerThousand(all)
+    return [
+      name,
+      `${((sum(all.map(({ right }) => right)) / total) * 100).toFixed(2)} %`,
+      String(sum(all.map(({ lost }) => lost))),
+      cpu.toFixed(1),
+      (cpu / reference).toFixed(1),
+      (median(all.map(({ loadMs }) => loadMs)) / median(bare)).toFixed(3),
+      percentile(latencies, 0.5),
+      percentile(latencies, 0.99),
+      (Math.max(...all.map(({ rssBytes }) => rssBytes)) / 2 ** 20).toFixed(0),
+    ]
+  })
+  const heads = [
+    'WAY',
+    'ALL RIGHT',
+    'LOST',
+    'CPU ms/1000',
+    'RATIO',
+    'SLOW-DOWN',
+    'P50 ms',
+    'P99 ms',
+    'RSS MiB',
+  ]
+  process.stdout.write(`${rounds} rounds of ${execs} execs in one container, in bursts of ${loops} loops\n\n`)
+  process.stdout.write(renderTable(heads, rows))
+}
+
+function cpuPerThousand(all: readonly Measurement[]): number {
+  return (sum(all.map(({ cpuMs: ms }) => ms)) / (execs * rounds)) * 1_000
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN
+}
+
+function percentile(sorted: readonly number[], share: number): string {
+  return sorted[Math.floor(sorted.length * share)]?.toFixed(1) ?? '-'
+}

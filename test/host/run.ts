@@ -1,0 +1,56 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { installMissing } from '../support/debian.ts'
+
+// Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs there
+// the tests that depend on engine and kernel, with a tenth of the counts. HOST_VM_SUITE chooses another Debian.
+
+const root = join(import.meta.dirname, '../..')
+
+// What depends on the kernel, its cgroups or the engine; the rest is the same everywhere.
+const suites = process.argv.slice(2)
+const tests =
+  suites.length > 0
+    ? suites
+    : [
+        'test/processes',
+        'test/resources/engine.test.ts',
+        'test/docker/engine.test.ts',
+        'test/runtime/source.test.ts',
+        'test/e2e/acts.test.ts',
+      ]
+
+// Only lint, types and bundling need these, and they are half of what would have to be copied.
+const heavy = /^(?:typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild)$/
+
+installMissing({ debootstrap: 'debootstrap', 'qemu-system-x86_64': 'qemu-system-x86', mke2fs: 'e2fsprogs' })
+const payload = mkdtempSync(join(tmpdir(), 'tidewatch-test-host-'))
+try {
+  copyProject()
+  const environment = 'PATH=/payload/node_modules/.bin:$PATH TIDEWATCH_TEST_HOST=emulated'
+  const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} ava --serial --timeout=20m ${tests.join(' ')}`
+  const { status } = spawnSync(join(import.meta.dirname, 'host-vm.sh'), [payload, command], {
+    stdio: 'inherit',
+    env: { ...process.env, HOST_VM_TIMEOUT: '2400', HOST_VM_PACKAGES: 'python3-minimal,gcc,libc6-dev' },
+  })
+  process.exitCode = status ?? 1
+} finally {
+  rmSync(payload, { recursive: true, force: true })
+}
+
+function copyProject(): void {
+  const files = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n')
+  for (const file of files) {
+    mkdirSync(join(payload, dirname(file)), { recursive: true })
+    cpSync(join(root, file), join(payload, file))
+  }
+  for (const name of readdirSync(join(root, 'node_modules'))) {
+    if (heavy.test(name)) continue
+    cpSync(join(root, 'node_modules', name), join(payload, 'node_modules', name), {
+      recursive: true,
+      verbatimSymlinks: true,
+    })
+  }
+}

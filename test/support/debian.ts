@@ -1,0 +1,38 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Installs the Debian packages of programs that are not there; ends the process with a sentence where it cannot. */
+export function installMissing(programs: Readonly<Record<string, string>>): void {
+  const missing = Object.entries(programs).flatMap(([program, name]) => (isThere(program) ? [] : [name]))
+  if (missing.length === 0) return
+  const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    fail(`these tests need ${missing.join(', ')}. On Debian, as root: ${command}`)
+  }
+  say(`installing what they need: ${missing.join(' ')}`)
+  for (const line of ['apt-get update -qq', `${command} -qq`]) {
+    const [program = '', ...args] = line.split(' ')
+    const ended = spawnSync(program, args, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    })
+    if (ended.status !== 0) fail(`\`${line}\` failed`)
+  }
+}
+
+/** Tells whoever runs the tests something beside their results. */
+export function say(line: string): void {
+  process.stderr.write(`tidewatch tests: ${line}\n`)
+}
+
+export function fail(reason: string): never {
+  say(reason)
+  process.exit(1)
+}
+
+function isThere(program: string): boolean {
+  if (program.startsWith('/')) return existsSync(program)
+  const folders = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`.split(':')
+  return folders.some((folder) => existsSync(join(folder, program)))
+}
