@@ -1,8 +1,8 @@
 import test from 'ava'
-import { map, toArray, firstValueFrom, from, NEVER } from 'rxjs'
+import { map, toArray, firstValueFrom, from } from 'rxjs'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
-import type { Observed } from '../../agent/model/detector.ts'
 import { detectionOf, runtimePathWrite } from '../../detectors/runtime-path-write.ts'
+import { silent } from '../support/observed.ts'
 import { sampleContainer } from '../support/samples.ts'
 
 const before: FileState = {
@@ -142,14 +142,3 @@ test('a baseline and the rest of a reported write are no finding', async (t) => 
   )
   t.deepEqual(detections, ['runtime-binary-written'])
 })
-
-const silent: Observed = {
-  containers$: NEVER,
-  execs$: NEVER,
-  execEnds$: NEVER,
-  processes$: NEVER,
-  resources$: NEVER,
-  runtimeFiles$: NEVER,
-  sourceStatuses$: NEVER,
-  eventsLost$: NEVER,
-}

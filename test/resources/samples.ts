@@ -1,46 +1,17 @@
 import type { Container, ContainerDetails, ContainerView } from '../../agent/model/container.ts'
 import type { ContainerAction, ContainerObservation, ResourceSample } from '../../agent/model/observation.ts'
+import { sampleContainer, sampleDetails } from '../support/samples.ts'
 import type { Usage } from '../../agent/resources/usage.ts'
 
 /** The container that the trees in `test/fixtures/cgroup/` were made for, with pid 4242. */
 export const fixtureId = `3f1c${'a5'.repeat(30)}`
 
 export function details(given: Partial<ContainerDetails> = {}): ContainerDetails {
-  return {
-    pid: 4242,
-    startedAt: 1_000,
-    user: '',
-    tty: false,
-    healthcheck: null,
-    limits: { memoryBytes: null, cpus: null, pids: null },
-    privileged: false,
-    capabilitiesAdded: [],
-    securityOptions: [],
-    mounts: [],
-    pidMode: '',
-    workingDirectory: '',
-    restartCount: 0,
-    oomKilled: false,
-    execIds: [],
-    ...given,
-  }
+  return { ...sampleDetails, pid: 4242, startedAt: 1_000, ...given }
 }
 
 export function container(given: Partial<Container> = {}): Container {
-  return {
-    id: fixtureId,
-    name: 'web-1',
-    image: 'nginx:1.27',
-    imageId: '',
-    labels: {},
-    composeProject: '',
-    composeService: '',
-    k8sNamespace: '',
-    k8sPod: '',
-    state: 'running',
-    details: details(),
-    ...given,
-  }
+  return { ...sampleContainer({ id: fixtureId }), details: details(), ...given }
 }
 
 /** What every tree in `test/fixtures/cgroup/` says, whatever its version and driver. */

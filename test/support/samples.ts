@@ -28,7 +28,7 @@ export function sampleContainer({
   }
 }
 
-const sampleDetails: ContainerDetails = {
+export const sampleDetails: ContainerDetails = {
   pid: 4200,
   startedAt: 1_000_000,
   user: '',
