@@ -41,7 +41,12 @@ try {
 }
 
 function copyProject(): void {
-  const files = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n')
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+    .trim()
+    .split('\n')
   for (const file of files) {
     mkdirSync(join(payload, dirname(file)), { recursive: true })
     cpSync(join(root, file), join(payload, file))

@@ -76,6 +76,17 @@ serial('a process that changes its uid without an exec is seen', async (t) => {
   t.is(changed?.process.uid, 1234)
   t.is(changed?.process.euid, 1234)
   t.is(changed?.process.capabilities, 0n)
+  // It is told in another way than the exec that follows, and must not come behind it.
+  await until(() => of(name).at(-1)?.process.argv[0] === 'sh')
+  const told = of(name).filter(({ process }) => process.pid === changed?.process.pid)
+  t.deepEqual(
+    told.slice(-3).map(({ change, process }) => [change, process.argv[0], process.uid]),
+    [
+      ['executed', 'su', 0],
+      ['ids-changed', 'su', 1234],
+      ['executed', 'sh', 1234],
+    ],
+  )
 })
 
 serial(

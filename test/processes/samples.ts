@@ -48,7 +48,7 @@ export function knownProcess(process: Partial<KnownProcess> = {}): KnownProcess 
     makerStartTicks: 0,
     membership: null,
     exit: null,
-    older: null,
+    older: undefined,
     ...process,
   }
 }

@@ -170,6 +170,18 @@ test('what is found in /proc is told when it is new and when it changed, and onl
   )
 })
 
+test('a stranger whose end is told is not found in /proc as if it lived', (t) => {
+  const { tracker, table, observed } = sample(t)
+  tracker.exited(200, 600, 6_000, { status: 0, signal: 0 })
+  tracker.found(init, 6_001)
+  t.is(table.get(200), undefined)
+  t.deepEqual(observed(), [])
+  // And takes nothing from who has its pid by now.
+  tracker.found({ ...init, startTicks: 700 }, 7_001)
+  tracker.exited(200, 650, 7_002, { status: 0, signal: 0 })
+  t.is(table.get(200)?.startTicks, 700)
+})
+
 test('an orphan found under the init of a shared pid namespace descends from its own container’s init', (t) => {
   const db = sampleContainer({ id: other, name: 'db', details: { pid: 210 } })
   const { tracker, observed } = sample(t, [web, db])

@@ -1,0 +1,85 @@
+import { closeSync } from 'node:fs'
+import { createMap, mapTypes } from './bpf.ts'
+import { mapShared, pageSize } from './memory.ts'
+
+/** Takes one record; `bytes` may be the kernel's own memory, to be copied from before the call returns. */
+export type OnRecord = (bytes: Buffer, offset: number, length: number) => void
+
+export type RingReader = {
+  /** Reads what there is, for at most some milliseconds; true when there is more. */
+  drain: (onRecord: OnRecord, maxMs: number) => boolean
+}
+
+export type Ring = RingReader & { fd: number; close(): void }
+
+/** Makes a BPF ring buffer of a power of two bytes. It is read through mapped memory, without a system call. */
+export function openRing(size: number): Ring {
+  const fd = createMap({ type: mapTypes.ringBuffer, keySize: 0, valueSize: 0, entries: size })
+  const page = pageSize()
+  const consumer = mapShared(fd, 0, page, 'write')
+  // The kernel would map the data twice in a row, so that no record wraps, at twice the resident memory.
+  const producer = mapShared(fd, page, page + size, 'read')
+  const reader = ringReader({
+    consumer: new BigInt64Array(consumer.memory, 0, 1),
+    producer: new BigInt64Array(producer.memory, 0, 1),
+    data: Buffer.from(producer.memory, page, size),
+  })
+  let isOpen = true
+  return {
+    fd,
+    drain: (onRecord, maxMs) => isOpen && reader.drain(onRecord, maxMs),
+    close() {
+      isOpen = false
+      consumer.unmap()
+      producer.unmap()
+      closeSync(fd)
+    },
+  }
+}
+
+/** Positions count bytes from the beginning and never turn back; the kernel moves the producer's, we the consumer's. */
+export type RingMemory = { consumer: BigInt64Array; producer: BigInt64Array; data: Buffer }
+
+/** Reads a ring's memory as laid out in the kernel's bpf/ringbuf.c. */
+export function ringReader({ consumer, producer, data }: RingMemory): RingReader {
+  const size = data.length
+  const headers = new Int32Array(data.buffer, data.byteOffset, size / 4)
+  let position = Number(Atomics.load(consumer, 0))
+
+  function drain(onRecord: OnRecord, maxMs: number): boolean {
+    const until = performance.now() + maxMs
+    for (;;) {
+      const end = Number(Atomics.load(producer, 0))
+      if (position >= end) return false
+      while (position < end) {
+        const offset = position % size
+        const header = Atomics.load(headers, offset / 4)
+        // A record that is still being written; its commit wakes us again.
+        if ((header & BUSY) !== 0) return false
+        const length = header & LENGTH
+        if (length > size - HEADER) throw new Error('a ring buffer of the kernel makes no sense')
+        try {
+          if ((header & DISCARDED) === 0) deliver(onRecord, offset + HEADER, length)
+        } finally {
+          position += Math.ceil((HEADER + length) / 8) * 8
+          Atomics.store(consumer, 0, BigInt(position))
+        }
+        if (performance.now() > until) return true
+      }
+    }
+  }
+
+  function deliver(onRecord: OnRecord, start: number, length: number): void {
+    const offset = start % size
+    const end = offset + length
+    if (end <= size) onRecord(data, offset, length)
+    else onRecord(Buffer.concat([data.subarray(offset), data.subarray(0, end - size)]), 0, length)
+  }
+
+  return { drain }
+}
+
+const HEADER = 8
+const BUSY = 1 << 31
+const DISCARDED = 1 << 30
+const LENGTH = ~(BUSY | DISCARDED)

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import type { Container, ContainerView } from '../model/container.ts'
+import { containerOf, parseCgroupFile } from './cgroup.ts'
+import { containerFor } from './describe.ts'
+import type { ProcessTable } from './table.ts'
+
+export type ContainerOfPidOptions = {
+  table: ProcessTable
+  containers: ContainerView
+  procRoot: string
+  /** Epoch milliseconds. */
+  now: () => number
+}
+
+/**
+ * Answers whose a pid is that another source has just seen: from the table, which remembers the dead, else
+ * from the process's cgroup while it lives. Null for the host and for one that nobody knows.
+ */
+export function containerOfPid({ table, containers, procRoot, now }: ContainerOfPidOptions) {
+  return (pid: number): Container | null => {
+    const membership = table.at(pid, now())?.membership
+    if (membership) return containerFor(membership, containers)
+    try {
+      const cgroup = parseCgroupFile(readFileSync(`${procRoot}/${pid}/cgroup`, 'latin1'))
+      return containerOf(cgroup, containers) ?? null
+    } catch {
+      return null
+    }
+  }
+}

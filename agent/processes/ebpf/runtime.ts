@@ -1,0 +1,113 @@
+import { closeSync } from 'node:fs'
+import {
+  attachRawTracepoint,
+  createMap,
+  loadRawTracepointProgram,
+  mappable,
+  mapTypes,
+  missedRuns,
+  readMap,
+} from '../../kernel/bpf.ts'
+import type { Btf } from '../../kernel/btf.ts'
+import { mapShared, pageSize } from '../../kernel/memory.ts'
+import { openRing, type RingReader } from '../../kernel/ring.ts'
+import type { Maps } from './blocks.ts'
+import type { Hierarchy } from './cgroups.ts'
+import { budget as budgetLayout, counters as counterLayout, scratchBytes } from './layout.ts'
+import { program, type Program } from './program.ts'
+
+/** One thing to be told by the kernel: where to listen, and the code that makes records of it. */
+export type TracepointProgram = {
+  /** At most 15 characters. */
+  name: string
+  /** A raw tracepoint. */
+  tracepoint: string
+  write: (p: Program, context: ProgramContext) => void
+}
+
+export type ProgramContext = { maps: Maps; hierarchy: Hierarchy; budget: number }
+
+export type RuntimeOptions = {
+  btf: Btf
+  programs: readonly TracepointProgram[]
+  hierarchy: Hierarchy
+  /** Events of one container in a second. */
+  budget: number
+  /** A power of two. */
+  ringBytes: number
+}
+
+/** Programs at work in the kernel. */
+export type Runtime = Pick<RingReader, 'drain'> & {
+  /** Readable when there are records. */
+  fd: number
+  /** What was not told since the start, by the kernel's count. */
+  losses(): Losses
+  /** How many events of a container were dropped, by its key in exec records. */
+  dropped(budgetKey: bigint): number
+  close(): void
+}
+
+export type Losses = { executed: number; forked: number; exited: number; overBudget: number; missed: number }
+
+/** Writes the programs for this kernel, has it verify them, and attaches them; `close` leaves nothing behind. */
+export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: RuntimeOptions): Runtime {
+  const closers: (() => void)[] = []
+  const close = () => {
+    for (const undo of closers.splice(0).toReversed()) undo()
+  }
+  const kept = (fd: number) => {
+    closers.push(() => closeSync(fd))
+    return fd
+  }
+
+  try {
+    const ring = openRing(ringBytes)
+    closers.push(() => ring.close())
+    const { array, perCpuArray, lruHash } = mapTypes
+    const countersMap = kept(
+      createMap({ type: array, keySize: 4, valueSize: 64, entries: 1, flags: mappable }),
+    )
+    const budgets = kept(
+      createMap({ type: lruHash, keySize: 8, valueSize: budgetLayout.length, entries: 4_096 }),
+    )
+    const cells = mapShared(countersMap, 0, pageSize(), 'read')
+    closers.push(() => cells.unmap())
+    const counts = new BigUint64Array(cells.memory, 0, 8)
+
+    // Not in a closure, which would keep the type information for as long as the runtime lives: 5 MB.
+    const loaded: number[] = []
+    for (const { name, write } of programs) {
+      // A buffer each: on some kernels one program can interrupt another.
+      const scratch = kept(createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }))
+      const p = program(btf)
+      write(p, { maps: { ring: ring.fd, scratch, counters: countersMap, budgets }, hierarchy, budget })
+      loaded.push(kept(loadRawTracepointProgram(name, p.assemble())))
+    }
+    for (const [index, fd] of loaded.entries())
+      kept(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
+
+    const cell = (offset: number) => Number(counts[offset / 8])
+    const value = Buffer.alloc(budgetLayout.length)
+    const key = Buffer.alloc(8)
+    return {
+      fd: ring.fd,
+      drain: ring.drain,
+      losses: () => ({
+        executed: cell(counterLayout.lostExecuted),
+        forked: cell(counterLayout.lostForked),
+        exited: cell(counterLayout.lostExited),
+        overBudget: cell(counterLayout.overBudget),
+        missed: loaded.reduce((sum, fd) => sum + missedRuns(fd), 0),
+      }),
+      dropped(budgetKey) {
+        key.writeBigUInt64LE(budgetKey)
+        return readMap(budgets, key, value) ? Number(value.readBigUInt64LE(budgetLayout.dropped)) : 0
+      },
+      close,
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}

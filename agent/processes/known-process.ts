@@ -1,0 +1,76 @@
+import type { ExecutableFile, Namespaces } from '../model/observation.ts'
+import type { Cgroup } from './cgroup.ts'
+
+/** A process as the table holds it; cheap to make, because a busy host makes thousands in a second. */
+export type KnownProcess = {
+  readonly pid: number
+  /** Clock ticks of 10 ms since boot, as in /proc/PID/stat; with the pid it names one process until the next boot. */
+  readonly startTicks: number
+  /** The parent now; an orphan's is another than the one that made it. */
+  parentPid: number
+  /** Who made it by fork or clone, whoever its parent is now; 0 where unknown. */
+  readonly makerPid: number
+  readonly makerStartTicks: number
+  uid: number
+  euid: number
+  gid: number
+  /** Effective capabilities: 41 bits, which a number holds. */
+  capabilities: number
+  namespaces: Namespaces
+  cgroup: Cgroup
+  /** Decodes each time it is asked: most programs of a host interest nobody. A fork shares its parent's. */
+  program: () => Program
+  membership: Membership | null
+  exit: Exit | null
+  /** Who had the pid before and ended a moment ago. */
+  older: KnownProcess | undefined
+}
+
+/** What can be seen of a process at one moment. */
+export type SeenProcess = Omit<KnownProcess, 'makerPid' | 'makerStartTicks' | 'membership' | 'exit' | 'older'>
+
+export type Ids = Pick<KnownProcess, 'uid' | 'euid' | 'gid' | 'capabilities'>
+
+export type ProcessKey = Pick<KnownProcess, 'pid' | 'startTicks'>
+
+/** What a process runs. */
+export type Program = {
+  comm: string
+  exe: string
+  exeTruncated: boolean
+  exeFile: ExecutableFile | null
+  argv: readonly string[]
+  argvTruncated: boolean
+  workingDirectory: string
+}
+
+/** That a process belongs to a container, and how it got in; its descendants share the object for ever. */
+export type Membership = {
+  /** Which container; corrected while the engine has yet to say which it knows. */
+  id: string
+  /** A step of an image build: no container of the engine. */
+  build: boolean
+  /** The first of the line in the container. */
+  entry: ProcessKey & { parentPid: number }
+  /** Nobody was in the container before. */
+  first: boolean
+  /** Found there, not seen to enter. */
+  found: boolean
+}
+
+/** Milliseconds since boot; the code is wait(2)'s, or null when the exit itself was not seen. */
+export type Exit = { sinceBoot: number; code: ExitCode | null }
+
+/** Exit status, or the signal that ended the process. */
+export type ExitCode = { status: number; signal: number }
+
+/** For what is known of a process before its program is. */
+export const noProgram: Program = {
+  comm: '',
+  exe: '',
+  exeTruncated: false,
+  exeFile: null,
+  argv: [],
+  argvTruncated: false,
+  workingDirectory: '',
+}

@@ -1,0 +1,67 @@
+import { Observable } from 'rxjs'
+import type { BootClock } from '../kernel/clock.ts'
+import type { ContainerView } from '../model/container.ts'
+import type { Namespaces, Observation } from '../model/observation.ts'
+import type { WritableProcessTable } from './table.ts'
+import type { UidMaps } from './uid-map.ts'
+
+/** Ways to see processes, the best first. */
+export const modeNames = ['ebpf', 'connector', 'procfs'] as const
+export type ModeName = (typeof modeNames)[number]
+
+/** A mode that has proven itself; `lacking` is what it cannot see here and should, or empty. */
+export type Attached = { kind: 'attached'; lacking: string }
+
+/** One way to see processes. It fails when it cannot be had, does not prove itself, or breaks later. */
+export type Mode = (surroundings: Surroundings) => Observable<Observation | Attached>
+
+/** What every mode works with. */
+export type Surroundings = {
+  procRoot: string
+  containers: ContainerView
+  table: WritableProcessTable
+  uidMaps: UidMaps
+  hostNamespaces: Namespaces
+  clock: BootClock
+  /** Epoch milliseconds of the boot, the same for the life of the daemon. */
+  bootTime: number
+  /** Epoch milliseconds. */
+  now: () => number
+  /** How often /proc is looked through where there is nothing better. */
+  intervalMs: number
+  /** How often a mode proves again that it still sees. */
+  proveMs: number
+  /** Events of one container in a second; what goes beyond is counted and dropped in the kernel. */
+  budget: number
+  /** Of the ring that the kernel fills while we do other things; a power of two. */
+  ringBytes: number
+}
+
+/**
+ * A mode written as one course of action from attaching to the end of time. `cleanUp` takes what must be closed,
+ * and closes it, the last first, when nobody looks any more or the course fails.
+ */
+export function courseOf(
+  run: (emit: (observation: Observation | Attached) => void, course: Course) => Promise<void>,
+): Observable<Observation | Attached> {
+  return new Observable((subscriber) => {
+    const abort = new AbortController()
+    const closers: (() => void)[] = []
+    const fail = (error: unknown) => {
+      if (!abort.signal.aborted) subscriber.error(error)
+    }
+    const cleanUp = (close: () => void) => void closers.unshift(close)
+    run((observation) => subscriber.next(observation), { signal: abort.signal, cleanUp, fail }).catch(fail)
+    return () => {
+      abort.abort()
+      for (const close of closers) close()
+    }
+  })
+}
+
+export type Course = {
+  signal: AbortSignal
+  cleanUp: (close: () => void) => void
+  /** For what goes wrong in a callback. */
+  fail: (error: unknown) => void
+}

@@ -1,0 +1,76 @@
+/**
+ * Processes of the host and of which container they are, seen in the best way that this kernel offers.
+ *
+ * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
+ * `cgroup.ts` and `membership.ts` (which container it belongs to), `describe.ts` (how it got in, and what it is
+ * for others), `tracker.ts` with `held.ts` (from what a mode tells to the table and to observations). Then the
+ * modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
+ * `ids-without-exec.ts` (be told of a pid, then look), `ebpf/mode.ts` (be told all of it). `proof.ts` makes each
+ * mode prove itself, and `choice.ts` takes the best that does.
+ */
+import { defer } from 'rxjs'
+import { bootClock, type BootClock } from '../kernel/clock.ts'
+import type { ContainerView } from '../model/container.ts'
+import type { Namespaces } from '../model/observation.ts'
+import type { Source } from '../model/source.ts'
+import { bestMode } from './choice.ts'
+import { connector } from './connector.ts'
+import { ebpf } from './ebpf/mode.ts'
+import type { ModeName } from './mode.ts'
+import { readNamespaces } from './proc.ts'
+import { procfs } from './procfs.ts'
+import { processTable, type ProcessTable } from './table.ts'
+import { uidMaps } from './uid-map.ts'
+
+export type ProcessesOptions = {
+  mode: 'auto' | ModeName
+  containers: ContainerView
+  /** Epoch milliseconds. */
+  now: () => number
+  procRoot?: string
+  /** How often /proc is looked through in the mode `procfs`. */
+  intervalMs?: number
+  /** How often the mode in use proves again that it still sees. */
+  proveMs?: number
+  /** Events of one container in a second, beyond which they are counted and dropped. */
+  budget?: number
+  /** Of the ring that the kernel fills in the mode `ebpf`. 4 MiB hold some 10,000 execs. */
+  ringBytes?: number
+  clock?: BootClock
+}
+
+/** The source of process observations, with the table of processes that others may ask. */
+export function processes(options: ProcessesOptions): Source & { table: ProcessTable } {
+  const { mode, procRoot = '/proc', clock = bootClock() } = options
+  const { intervalMs = 1_000, proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
+  const { containers, now } = options
+  const bootTime = clock.epochOffset()
+  const table = processTable({ clock })
+  const observe = () =>
+    defer(() => {
+      const hostNamespaces = readHostNamespaces(procRoot)
+      return bestMode(mode, modes, {
+        procRoot,
+        containers,
+        table,
+        uidMaps: uidMaps(procRoot, hostNamespaces.user),
+        hostNamespaces,
+        clock,
+        bootTime,
+        now,
+        intervalMs,
+        proveMs,
+        budget,
+        ringBytes,
+      })
+    })
+  return { name: 'processes', table, observe }
+}
+
+const modes = { ebpf, connector, procfs }
+
+/** Those of the host's first process; our own where it may not be asked. */
+function readHostNamespaces(procRoot: string): Namespaces {
+  const first = readNamespaces(`${procRoot}/1`)
+  return first.mount === 0 ? readNamespaces(`${procRoot}/self`) : first
+}

@@ -1,0 +1,245 @@
+import type { BootClock } from '../kernel/clock.ts'
+import type { Container, ContainerView } from '../model/container.ts'
+import type {
+  EventsLost,
+  Namespaces,
+  Process,
+  ProcessChange,
+  ProcessObservation,
+} from '../model/observation.ts'
+import { rootCgroup } from './cgroup.ts'
+import { containerFor, describeProcess, originOf } from './describe.ts'
+import { held } from './held.ts'
+import {
+  type ExitCode,
+  type Ids,
+  type KnownProcess,
+  type Membership,
+  noProgram,
+  type SeenProcess,
+} from './known-process.ts'
+import { memberships } from './membership.ts'
+import type { WritableProcessTable } from './table.ts'
+import type { UidMaps } from './uid-map.ts'
+
+/** What every mode tells of processes, whichever way it saw them. Times in milliseconds since boot. */
+export type ProcessTracker = {
+  /** A process as /proc shows it: new, or known and perhaps changed. */
+  found(seen: SeenProcess, sinceBoot: number): void
+  executed(seen: SeenProcess, sinceBoot: number): void
+  forked(child: Forked, sinceBoot: number): void
+  idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void
+  exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void
+  /** Stops its timers. */
+  close(): void
+}
+
+export type Forked = Pick<KnownProcess, 'pid' | 'startTicks' | 'parentPid' | 'uid' | 'euid'> & {
+  makerPid: number
+}
+
+export type TrackerOptions = {
+  table: WritableProcessTable
+  containers: ContainerView
+  hostNamespaces: Namespaces
+  uidMaps: UidMaps
+  clock: BootClock
+  /** Epoch milliseconds. */
+  bootTime: number
+  emit: (observation: ProcessObservation | EventsLost) => void
+}
+
+/** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
+export function processTracker(options: TrackerOptions): ProcessTracker {
+  const { table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
+  const belonging = memberships(table, containers, hostNamespaces)
+  const waiting = held<Pending>({
+    // Not only its name: detectors judge by how the container is configured.
+    isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
+    release: publish,
+    now: () => clock.sinceBoot(),
+  })
+  // Asked once in a second, not for every event: the wall clock is seldom set.
+  let epochOffset = clock.epochOffset()
+  let overflow = 0
+  const timer = setInterval(everySecond, 1_000)
+  let heldTimer: NodeJS.Timeout | undefined
+
+  function found(seen: SeenProcess, sinceBoot: number): void {
+    const known = table.find(seen)
+    if (known === undefined) {
+      const process = admit(seen)
+      if (process === null) return
+      process.membership = table.get(seen.parentPid)?.membership ?? null
+      settle(process, 'found', sinceBoot)
+      return
+    }
+    if (known.exit !== null) return
+    // A process of the host may have entered a container since.
+    const change = changeBetween(known, seen) ?? (known.membership === null ? 'found' : null)
+    update(known, seen)
+    if (change !== null) settle(known, change, sinceBoot)
+  }
+
+  function executed(seen: SeenProcess, sinceBoot: number): void {
+    const process = table.find(seen) ?? admit(seen)
+    if (process === null) return
+    update(process, seen)
+    process.membership ??= table.makerOf(process)?.membership ?? null
+    settle(process, 'executed', sinceBoot)
+  }
+
+  function forked(child: Forked, sinceBoot: number): void {
+    const maker = table.get(child.makerPid)
+    // Nothing is known to inherit: its exec or the next look into /proc will tell.
+    if (maker === undefined || table.find(child) !== undefined) return
+    const { capabilities, gid, namespaces, cgroup, program } = maker
+    // Ids may change without a system call that would tell: by credentials overwritten in the kernel.
+    idsChanged(maker.pid, { uid: child.uid, euid: child.euid }, sinceBoot)
+    const process = admit({ ...child, capabilities, gid, namespaces, cgroup, program })
+    if (process !== null) process.membership = maker.membership
+  }
+
+  function idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void {
+    const process = table.get(pid)
+    if (process === undefined) return
+    const isOther = (ids.uid ?? process.uid) !== process.uid || (ids.euid ?? process.euid) !== process.euid
+    Object.assign(process, ids)
+    if (isOther && process.membership !== null) observe(process, process.membership, 'ids-changed', sinceBoot)
+  }
+
+  function exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void {
+    const process =
+      startTicks === null ? table.get(pid) : (table.find({ pid, startTicks }) ?? bury(pid, startTicks))
+    if (process === undefined) return
+    table.end(process, sinceBoot, code)
+    belonging.ended(process)
+  }
+
+  /** A stranger that ends is in /proc for a moment still, and must not be found there as if it lived. */
+  function bury(pid: number, startTicks: number): KnownProcess | undefined {
+    const former = table.get(pid)
+    if (former !== undefined && former.startTicks > startTicks) return undefined
+    return admit({ ...unknownProcess, pid, startTicks }) ?? undefined
+  }
+
+  function admit(seen: SeenProcess & { makerPid?: number }): KnownProcess | null {
+    const maker = table.get(seen.makerPid ?? seen.parentPid)
+    const { pid, startTicks, parentPid, uid, euid, gid, capabilities, namespaces, cgroup, program } = seen
+    const process: KnownProcess = {
+      pid,
+      startTicks,
+      parentPid,
+      makerPid: maker?.pid ?? 0,
+      makerStartTicks: maker?.startTicks ?? 0,
+      uid,
+      euid,
+      gid,
+      capabilities,
+      namespaces,
+      cgroup,
+      program,
+      membership: null,
+      exit: null,
+      older: undefined,
+    }
+    if (table.add(process)) return process
+    overflow++
+    return null
+  }
+
+  function settle(process: KnownProcess, change: ProcessChange, sinceBoot: number): void {
+    process.membership = belonging.of(process, { found: change === 'found' })
+    if (process.membership !== null) observe(process, process.membership, change, sinceBoot)
+  }
+
+  function observe(
+    subject: KnownProcess,
+    membership: Membership,
+    change: ProcessChange,
+    sinceBoot: number,
+  ): void {
+    uidMaps.learn(subject.namespaces.user, subject.pid)
+    const process = describeProcess(subject, bootTime, uidMaps)
+    const pending = { time: sinceBoot + epochOffset, change, process, subject, membership }
+    if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
+    else heldTimer ??= setTimeout(releaseHeld, heldMs)
+  }
+
+  function publish({ time, change, process, subject, membership }: Pending): void {
+    belonging.container(membership, subject)
+    const container: Container = containerFor(membership, containers)
+    const origin = originOf(membership, container, table, bootTime)
+    emit({ kind: 'process', time, change, container, process, origin })
+  }
+
+  function everySecond(): void {
+    epochOffset = clock.epochOffset()
+    table.forget()
+    // Also forgets what it waited for in vain.
+    waiting.release()
+    if (overflow === 0) return
+    emit({
+      kind: 'events-lost',
+      time: clock.sinceBoot() + epochOffset,
+      source: 'processes',
+      reason: 'table-full',
+      count: overflow,
+    })
+    overflow = 0
+  }
+
+  function releaseHeld(): void {
+    waiting.release()
+    heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
+  }
+
+  function close(): void {
+    clearInterval(timer)
+    clearTimeout(heldTimer)
+  }
+
+  return { found, executed, forked, idsChanged, exited, close }
+}
+
+// How late an observation may be after the engine has named its container.
+const heldMs = 10
+
+/** Described at once, because the process goes on to change; named and judged when its container is known. */
+type Pending = {
+  time: number
+  change: ProcessChange
+  process: Process
+  subject: KnownProcess
+  membership: Membership
+}
+
+const unknownProcess = {
+  parentPid: 0,
+  uid: 0,
+  euid: 0,
+  gid: 0,
+  capabilities: 0,
+  namespaces: { mount: 0, pid: 0, user: 0 },
+  cgroup: rootCgroup,
+  program: () => noProgram,
+}
+
+function update(process: KnownProcess, seen: SeenProcess): void {
+  process.parentPid = seen.parentPid
+  process.uid = seen.uid
+  process.euid = seen.euid
+  process.gid = seen.gid
+  process.capabilities = seen.capabilities
+  process.namespaces = seen.namespaces
+  process.cgroup = seen.cgroup
+  process.program = seen.program
+}
+
+function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessChange | null {
+  const before = known.program()
+  const after = seen.program()
+  const isSameProgram = before.exe === after.exe && before.argv.join('\0') === after.argv.join('\0')
+  if (!isSameProgram) return 'executed'
+  return known.uid === seen.uid && known.euid === seen.euid ? null : 'ids-changed'
+}
