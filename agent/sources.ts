@@ -1,4 +1,4 @@
-import { filter, map, merge, type Observable, share } from 'rxjs'
+import { filter, first, map, merge, mergeMap, type Observable, share } from 'rxjs'
 import type { Config } from './config/schema.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
@@ -74,10 +74,16 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       now,
     }),
   ]
+  const inventory$ = keepUp(inventory).pipe(share())
+  // What they see is of containers: so when those that run are known, or nobody can tell which do.
+  const others$ = inventory$.pipe(
+    first((seen) => seen.kind === 'source-status'),
+    mergeMap(() => merge(...others.map(keepUp))),
+  )
   return {
     containers,
     // The inventory listens before the first event comes.
-    observe: () => merge(keepUp(inventory), events$, ...others.map(keepUp)),
+    observe: () => merge(others$, inventory$, events$),
   }
 }
 

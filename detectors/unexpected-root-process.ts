@@ -70,7 +70,7 @@ export function isRuntimeInit({ exe, argv }: Process): boolean {
 }
 
 function isSame(a: ProcessObservation, b: ProcessObservation): boolean {
-  return a.process.pid === b.process.pid && a.process.startedAt === b.process.startedAt
+  return a.process.pid === b.process.pid && a.process.startTicks === b.process.startTicks
 }
 
 /** Execs that entered as root, or may have; by container id, then exec id. Times are epoch milliseconds. */
@@ -112,7 +112,7 @@ function describe({ container, process, time }: ProcessObservation): Detection {
     container,
     summary: `${program} runs as root in ${container.name}, which is configured to run as ${configuredUser}: ${clip(commandLine(process.argv), 160)}`,
     subject: [process.exe],
-    act: `${container.id}:${process.pid}:${process.startedAt}`,
+    act: `${container.id}:${process.pid}:${process.startTicks}`,
     evidence: {
       program: clip(process.exe, 1_024),
       argv: clipArgv(process.argv),

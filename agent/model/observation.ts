@@ -108,7 +108,9 @@ export type ProcessObservation = {
 export type Process = {
   pid: number
   parentPid: number
-  /** Epoch milliseconds, in steps of 10; with the pid it names one process for ever. */
+  /** Clock ticks since boot, as in /proc/PID/stat; with the pid it names one process until the next boot. */
+  startTicks: number
+  /** Epoch milliseconds, in steps of 10. */
   startedAt: number
   /** As the host counts them. */
   uid: number

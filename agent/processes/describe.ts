@@ -10,6 +10,7 @@ export function describeProcess(process: SeenProcess, bootTime: number, uidMaps:
   return {
     pid,
     parentPid,
+    startTicks: process.startTicks,
     startedAt: startTime(process, bootTime),
     uid,
     euid,

@@ -127,6 +127,7 @@ export function sampleProcess({
     process: {
       pid: 5_000,
       parentPid: 1,
+      startTicks: 100,
       startedAt: 1_999_990,
       uid: 1_000,
       euid: 1_000,
