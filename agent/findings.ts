@@ -25,6 +25,8 @@ export type FindingsOptions = {
   configOf: (detector: string) => DetectorConfig
   /** Conditions that were firing when the daemon ended. */
   firing: readonly Finding[]
+  /** The finding of an act that was told before, in this run or an earlier one. */
+  findByAct: (rule: string, act: string) => Finding | null
 }
 
 /** Makes findings of detections, and keeps the conditions that are firing. */
@@ -37,7 +39,7 @@ export type Findings = {
 }
 
 /** The one place where detections get host, ids, times, severity and bounds. */
-export function createFindings({ host, now, newId, configOf, firing }: FindingsOptions): Findings {
+export function createFindings({ host, now, newId, configOf, firing, findByAct }: FindingsOptions): Findings {
   const conditions = new Map(firing.map((finding) => [finding.fingerprint, finding]))
   const unconfirmed = new Set(conditions.keys())
 
@@ -82,12 +84,21 @@ export function createFindings({ host, now, newId, configOf, firing }: FindingsO
     return { change: 'updated', finding: updated, act: null }
   }
 
+  /** Null where the act was never told: what is known of it now comes too late, or its rule was off. */
+  function complete({ rule, summary, evidence }: Finding, { act = '' }: Detection): Publication | null {
+    const known = findByAct(rule, act)
+    if (known === null) return null
+    const finding = { ...known, summary, evidence: { ...known.evidence, ...evidence } }
+    return { change: 'updated', finding, act }
+  }
+
   return {
     from(detector, detection) {
       const [rule, ...also] = enabledRules(detector, detection, configOf(detector.name))
       if (rule === undefined) return null
       const finding = begin(detector, detection, rule, also)
       if (finding.kind === 'condition') return fromCondition(finding, detection)
+      if (detection.completes) return complete(finding, detection)
       return { change: 'new', finding, act: detection.act ?? null }
     },
     firing: () => [...conditions.values()],

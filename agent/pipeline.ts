@@ -1,6 +1,6 @@
 import { filter, map, merge, type Observable } from 'rxjs'
 import { detectorConfig, type Config } from './config/schema.ts'
-import type { Detector, Observed } from './model/detector.ts'
+import type { Detector, Memory, Observed } from './model/detector.ts'
 import type { Detection } from './model/finding.ts'
 import type { Observation } from './model/observation.ts'
 import { supervise } from './streams.ts'
@@ -9,7 +9,7 @@ import { supervise } from './streams.ts'
 export type Detected = { detector: Detector; detection: Detection }
 
 /** The observations of all sources as the streams that detectors look at. */
-export function observedOf(observations$: Observable<Observation>): Observed {
+export function observedOf(observations$: Observable<Observation>): Omit<Observed, 'memory'> {
   const kind = <K extends Observation['kind']>(name: K) =>
     observations$.pipe(
       filter((observation): observation is Extract<Observation, { kind: K }> => observation.kind === name),
@@ -18,6 +18,7 @@ export function observedOf(observations$: Observable<Observation>): Observed {
     containers$: kind('container'),
     execs$: kind('exec'),
     execEnds$: kind('exec-ended'),
+    execCallers$: kind('exec-caller'),
     processes$: kind('process'),
     resources$: kind('resources'),
     runtimeFiles$: kind('runtime-file'),
@@ -29,14 +30,17 @@ export function observedOf(observations$: Observable<Observation>): Observed {
 /** Runs every enabled detector, each for itself: one that fails is counted and started again, the others go on. */
 export function detect(
   detectors: readonly Detector[],
-  observed: Observed,
+  observed: Omit<Observed, 'memory'>,
   config: Config,
+  memoryOf: (detector: string) => Memory,
   onFailure: (detector: string, error: unknown) => void,
 ): Observable<Detected> {
   const running = detectors.flatMap((detector) => {
     const { enabled, rules: _rules, ...settings } = detectorConfig(config, detector.name)
     if (!enabled) return []
-    const detected$ = detector.detect(observed, settings).pipe(map((detection) => ({ detector, detection })))
+    const detected$ = detector
+      .detect({ ...observed, memory: memoryOf(detector.name) }, settings)
+      .pipe(map((detection) => ({ detector, detection })))
     return [
       supervise<Detected>(detected$, (error) => {
         onFailure(detector.name, error)

@@ -19,6 +19,7 @@ import { createPublisher } from './publisher.ts'
 import { sourceHealth } from './source-health.ts'
 import { createSources } from './sources.ts'
 import { storedCursor } from './store/cursor.ts'
+import { memoryOf } from './store/memory.ts'
 import { lockIfWritable } from './store/lock.ts'
 import { openStore } from './store/store.ts'
 import { version } from './version.ts'
@@ -62,7 +63,14 @@ export async function runDaemon(config: Config): Promise<void> {
   const sources = createSources({ config, client, cursor: storedCursor(store, now), now })
   const { containers } = sources
   const health = sourceHealth(sourceNames)
-  const findings = createFindings({ host, now, newId: monotonicFactory(), configOf, firing: store.firing() })
+  const findings = createFindings({
+    host,
+    now,
+    newId: monotonicFactory(),
+    configOf,
+    firing: store.firing(),
+    findByAct: store.findByAct,
+  })
   const metrics = createMetrics({
     version,
     sources: sourceNames,
@@ -124,7 +132,13 @@ export async function runDaemon(config: Config): Promise<void> {
       if (health.isReady()) welcome()
     }),
   )
-  const detected$ = detect(detectors, observedOf(observations$), config, publisher.detectorFailed)
+  const detected$ = detect(
+    detectors,
+    observedOf(observations$),
+    config,
+    (detector) => memoryOf(store, detector),
+    publisher.detectorFailed,
+  )
   running.add(detected$.subscribe(publisher.publish))
   running.add(timer(welcomeAfterMs).subscribe(welcome))
   running.add(timer(confirmAfterMs).subscribe(publisher.resolveUnconfirmed))

@@ -7,7 +7,11 @@ import { execIntoContainer } from '../detectors/exec-into-container.ts'
 import { monitorIntegrity } from '../detectors/monitor-integrity.ts'
 import { sampleDetection, sampleFinding } from './support/samples.ts'
 
-function findingsWith(config: Config = defaultConfig(), firing: readonly Finding[] = []) {
+function findingsWith(
+  config: Config = defaultConfig(),
+  firing: readonly Finding[] = [],
+  known: readonly { act: string; finding: Finding }[] = [],
+) {
   let id = 0
   return createFindings({
     host: 'node-7',
@@ -15,6 +19,8 @@ function findingsWith(config: Config = defaultConfig(), firing: readonly Finding
     newId: () => String((id += 1)),
     configOf: (name) => detectorConfig(config, name),
     firing,
+    findByAct: (rule, act) =>
+      known.find((one) => one.act === act && one.finding.rule === rule)?.finding ?? null,
   })
 }
 
@@ -133,4 +139,23 @@ test('a rule that the detector does not have is an error, not a finding', (t) =>
   t.throws(() => findingsWith().from(execIntoContainer, sampleDetection({ rule: 'made-up' })), {
     message: /exec-into-container has no rule made-up/,
   })
+})
+
+test('what becomes known later is added to the finding of its act, which stays one', (t) => {
+  const told = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
+  const findings = findingsWith(defaultConfig(), [], [{ act: 'e1', finding: told }])
+  const more = {
+    completes: true,
+    evidence: { exit_code: 3 },
+    summary: 'root ran true in web-1 (exit code 3)',
+  }
+  t.like(findings.from(execIntoContainer, sampleDetection(more)), {
+    change: 'updated',
+    finding: {
+      id: told.id,
+      evidence: { argv: ['true'], exit_code: 3 },
+      summary: 'root ran true in web-1 (exit code 3)',
+    },
+  })
+  t.is(findings.from(execIntoContainer, sampleDetection({ ...more, act: 'never told' })), null)
 })

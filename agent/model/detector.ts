@@ -4,6 +4,7 @@ import type { Detection, Rule } from './finding.ts'
 import type {
   ContainerObservation,
   EventsLost,
+  ExecCaller,
   ExecEnded,
   ExecObservation,
   ProcessObservation,
@@ -12,16 +13,29 @@ import type {
   SourceStatus,
 } from './observation.ts'
 
-/** What a detector may look at: hot streams, one for each kind of observation. */
+/** What a detector may look at: hot streams, one for each kind of observation, and its own memory. */
 export type Observed = {
   containers$: Observable<ContainerObservation>
   execs$: Observable<ExecObservation>
   execEnds$: Observable<ExecEnded>
+  execCallers$: Observable<ExecCaller>
   processes$: Observable<ProcessObservation>
   resources$: Observable<ResourceSample>
   runtimeFiles$: Observable<RuntimeFileObservation>
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
+  memory: Memory
+}
+
+/**
+ * What a detector may keep for longer than the daemon runs, by keys of its own. Commands write it too, so what
+ * matters is read when it is needed and not kept.
+ */
+export type Memory = {
+  get(key: string): string | null
+  set(key: string, value: string): void
+  delete(key: string): void
+  keys(prefix: string): readonly string[]
 }
 
 /**

@@ -36,6 +36,8 @@ export type Detection = {
   subject: readonly string[]
   /** Identifies this one act for ever, so that seeing it again after a restart is not a second finding. */
   act?: string
+  /** More has become known of an act that was told already: its evidence is added to the finding, which stays one. */
+  completes?: boolean
   /** Further rules that apply to the same act. */
   also?: readonly string[]
   evidence: { readonly [key: string]: Json }

@@ -10,6 +10,8 @@ export type Observation =
   | ContainerObservation
   | ExecObservation
   | ExecEnded
+  | ExecCaller
+  | ApiRequest
   | ProcessObservation
   | ResourceSample
   | RuntimeFileObservation
@@ -91,6 +93,62 @@ export type ExecEnded = {
   exitCode: number | null
 }
 
+/** Who asked the engine for an exec; comes before the exec itself or after it. */
+export type ExecCaller = {
+  kind: 'exec-caller'
+  time: number
+  container: Container
+  execId: string
+  caller: Caller
+}
+
+/**
+ * How sure it is who called. `exact`: the client's own request names the exec. `argv`: the command line of a Docker
+ * client says the same exec at the same time. `ambiguous`: several may have been it. `remote`: by TCP, `address`
+ * is all there is. `unknown`: nothing was seen; never a guess.
+ */
+export type CallerConfidence = 'exact' | 'argv' | 'ambiguous' | 'remote' | 'unknown'
+
+export type Caller = {
+  confidence: CallerConfidence
+  /** The client; null where none is known. */
+  process: CallerProcess | null
+  /** The container that the client sits in; null for the host. */
+  container: Container | null
+  /** `remote` only: address and port of the client; else empty. */
+  address: string
+}
+
+export type CallerProcess = {
+  pid: number
+  uid: number
+  /** Names of the host's users; the number as text where there is no name. */
+  user: string
+  /** Who logged in, whatever became of the rights since (/proc/PID/loginuid); empty where nobody did. */
+  loginUser: string
+  exe: string
+  argv: readonly string[]
+  /** Its parent, that one's parent and so on: up to sshd, cron, a shell, a container's init. */
+  ancestors: readonly { pid: number; exe: string; argv: readonly string[] }[]
+}
+
+/** A local process has sent a request to the Docker API; seen by the kernel as it was written. */
+export type ApiRequest = {
+  kind: 'api-request'
+  time: number
+  pid: number
+  /** Clock ticks since boot; with the pid it names the process. */
+  startTicks: number
+  uid: number
+  euid: number
+  /** The same for all requests on one connection. */
+  connection: bigint
+  /** The first bytes of what was written, as latin1 text: the request line, where a request begins here. */
+  text: string
+  /** The container of the client, by its cgroup; null for the host. */
+  container: Container | null
+}
+
 /** What became known of a process: it was there already, it ran a program, or its ids changed without one. */
 export type ProcessChange = 'found' | 'executed' | 'ids-changed'
 
@@ -149,7 +207,16 @@ export type ProcessOrigin =
   /** The container's first process, or descended from it. */
   | { via: 'init' }
   /** Came from outside: `entry` is its topmost ancestor in the container. */
-  | { via: 'entered'; entry: Pick<Process, 'pid' | 'startedAt'> }
+  | {
+      via: 'entered'
+      entry: Pick<Process, 'pid' | 'startTicks' | 'startedAt'>
+      /** The exec of the Docker API that it belongs to, by the runtime's own arguments; empty for none. */
+      execId: string
+      /** Who brought it in, the nearest first: the entry's ancestors outside of the container; bounded. */
+      by: readonly EnteringProcess[]
+    }
+
+export type EnteringProcess = Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'>
 
 /** What a container used at one moment, against what it may use. Counters count from the container's start. */
 export type ResourceSample = {

@@ -39,7 +39,9 @@ export function originOf(
   const { entry } = membership
   const entered = {
     via: 'entered',
-    entry: { pid: entry.pid, startedAt: startTime(entry, bootTime) },
+    entry: { pid: entry.pid, startTicks: entry.startTicks, startedAt: startTime(entry, bootTime) },
+    execId: '',
+    by: [],
   } as const
   const initPid = container.details?.pid ?? 0
   if (initPid === entry.pid) return { via: 'init' }

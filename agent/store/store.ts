@@ -99,6 +99,9 @@ export function openStore({ directory, onModeChange, onLost }: StoreOptions): St
     latest: (limit: number) => attempt((t) => t.latest(limit)),
     getState: (key: string) => attempt((t) => t.getState(key)),
     setState: (key: string, value: string) => attempt((t) => t.setState(key, value)),
+    deleteState: (key: string) => attempt((t) => t.deleteState(key)),
+    stateKeys: (prefix: string) => attempt((t) => t.stateKeys(prefix)),
+    findByAct: (rule: string, act: string) => attempt((t) => t.findByAct(rule, act)),
     prune: (retention: Retention, now: number) => attempt((t) => prune(database, t, retention, now)),
     mode: () => mode,
     tryToRestore(): void {

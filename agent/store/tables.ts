@@ -47,6 +47,11 @@ export function prepareTables(database: DatabaseSync) {
   const setState = database.prepare(
     'INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
   )
+  const deleteState = database.prepare('DELETE FROM state WHERE key = ?')
+  const stateKeys = database.prepare(
+    'SELECT key FROM state WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key',
+  )
+  const byAct = database.prepare('SELECT json FROM findings WHERE rule = ? AND act = ?')
   const deleteBefore = database.prepare(
     `DELETE FROM findings WHERE time < ? AND NOT (kind = 'condition' AND state = 'firing')`,
   )
@@ -115,6 +120,17 @@ export function prepareTables(database: DatabaseSync) {
     },
     setState(key: string, value: string): void {
       setState.run(key, value)
+    },
+    deleteState(key: string): void {
+      deleteState.run(key)
+    },
+    /** All keys that begin with a prefix, in order. */
+    stateKeys(prefix: string): string[] {
+      return stateKeys.all(prefix).map((row) => String(row['key']))
+    },
+    findByAct(rule: string, act: string): Finding | null {
+      const row = byAct.get(rule, act)
+      return row === undefined ? null : parseFinding(row['json'])
     },
     /** Forgets findings older than a time, except conditions that still fire; returns how many. */
     deleteBefore(time: number): number {

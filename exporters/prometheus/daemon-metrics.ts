@@ -133,6 +133,8 @@ const sourceOfKind = {
   container: 'containers',
   exec: 'containers',
   'exec-ended': 'containers',
+  'exec-caller': 'containers',
+  'api-request': 'processes',
   process: 'processes',
   resources: 'resources',
   'runtime-file': 'runtime-files',

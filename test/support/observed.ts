@@ -1,14 +1,27 @@
 import { NEVER } from 'rxjs'
-import type { Observed } from '../../agent/model/detector.ts'
+import type { Memory, Observed } from '../../agent/model/detector.ts'
 
 /** A host on which nothing happens; tests replace the streams they are about. */
 export const silent: Observed = {
   containers$: NEVER,
   execs$: NEVER,
   execEnds$: NEVER,
+  execCallers$: NEVER,
   processes$: NEVER,
   resources$: NEVER,
   runtimeFiles$: NEVER,
   sourceStatuses$: NEVER,
   eventsLost$: NEVER,
+  memory: emptyMemory(),
+}
+
+/** A memory that starts empty and ends with the test. */
+export function emptyMemory(): Memory {
+  const state = new Map<string, string>()
+  return {
+    get: (key) => state.get(key) ?? null,
+    set: (key, value) => void state.set(key, value),
+    delete: (key) => void state.delete(key),
+    keys: (prefix) => [...state.keys()].filter((key) => key.startsWith(prefix)).toSorted(),
+  }
 }
