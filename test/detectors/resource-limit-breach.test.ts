@@ -4,10 +4,18 @@ import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import type { Moment } from '../../detectors/resource-limit-breach/moment.ts'
 import { befell, container, type Given, sample } from '../resources/samples.ts'
 import { marbles } from '../support/marbles.ts'
+import { emptyMemory } from '../support/observed.ts'
 
 const settings = resourceLimitBreach.settings.parse({})
 
-const silent = { execs$: EMPTY, execEnds$: EMPTY, processes$: EMPTY, runtimeFiles$: EMPTY }
+const silent = {
+  memory: emptyMemory(),
+  execs$: EMPTY,
+  execEnds$: EMPTY,
+  execCallers$: EMPTY,
+  processes$: EMPTY,
+  runtimeFiles$: EMPTY,
+}
 const monitor = { sourceStatuses$: EMPTY, eventsLost$: EMPTY }
 
 /** Plays moments into the detector; what it says is `rule` for an event and `rule state` for a condition. */

@@ -53,7 +53,10 @@ test('the runtime’s own init is known by its file and its argument', (t) => {
 })
 
 const byInit = seen({ process: root })
-const byEntering = seen({ process: root, origin: { via: 'entered', entry: { pid: 77, startedAt: 10_000 } } })
+const byEntering = seen({
+  process: root,
+  origin: { via: 'entered', entry: { pid: 77, startTicks: 1, startedAt: 10_000 }, execId: '', by: [] },
+})
 const rootExec = sampleExec({ container, time: 10_000, settings: { user: '0' } })
 const execOf1000 = sampleExec({ container, time: 10_000, settings: { user: '1000' } })
 const execOfNobodyKnows = sampleExec({ container, time: 10_000, settings: null })

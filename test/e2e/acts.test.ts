@@ -24,9 +24,13 @@ const test = anyTest as TestFn<Context>
 const prefix = `tidewatch-test-acts-${process.pid}`
 let containers = 0
 
+// What is to be undone, the last first; also when a later step of the preparation fails.
+const undo: (() => Promise<unknown>)[] = []
+
 test.before(async (t) => {
   const image = await busyboxImage()
   const directory = await temporaryDirectory()
+  undo.push(() => rm(directory, { recursive: true, force: true }))
   await chmod(directory, 0o755)
   const decoy = join(directory, 'decoy-runc')
   await writeFile(decoy, '#!/bin/sh\nexit 0\n')
@@ -34,6 +38,7 @@ test.before(async (t) => {
   await copyFile('/bin/busybox', join(directory, 'setuid-busybox'))
   await chmod(join(directory, 'setuid-busybox'), 0o4755)
   const alertmanager = await startAlertmanager()
+  undo.push(alertmanager.remove)
   const daemon = await startDaemon({
     config: {
       alertmanagers: [{ url: alertmanager.url, min_severity: 'info' }],
@@ -41,18 +46,19 @@ test.before(async (t) => {
       detectors: { 'resource-limit-breach': { memory: { hold: '2s' } } },
     },
   })
+  undo.push(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
   const prometheus = await startPrometheus(daemon.url)
+  undo.push(prometheus.remove)
   t.context = { daemon, alertmanager, prometheus, directory, decoy, image }
 })
 
-test.after.always(async ({ context: { daemon, alertmanager, prometheus, directory } }) => {
+test.after.always(async () => {
   const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
   if (left.length > 0) await docker('rm', '-f', ...left)
-  await prometheus?.remove()
-  await daemon?.stop()
-  await alertmanager?.remove()
-  if (daemon !== undefined) await removeState(daemon)
-  if (directory !== undefined) await rm(directory, { recursive: true, force: true })
+  for (const step of undo.toReversed()) await step()
 })
 
 /** Runs a container of this test's own; resolves to its name. */

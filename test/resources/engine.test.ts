@@ -10,6 +10,7 @@ import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { docker, run, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { emptyMemory } from '../support/observed.ts'
 import { container, details, viewOf } from './samples.ts'
 
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', now: Date.now }
@@ -89,7 +90,14 @@ async function detectionsUntil(
   const source$ = resources({ ...kernel, containers: viewOf(running), intervalMs: 100 })
     .observe()
     .pipe(share())
-  const silent = { execs$: EMPTY, execEnds$: EMPTY, processes$: EMPTY, runtimeFiles$: EMPTY }
+  const silent = {
+    memory: emptyMemory(),
+    execs$: EMPTY,
+    execEnds$: EMPTY,
+    execCallers$: EMPTY,
+    processes$: EMPTY,
+    runtimeFiles$: EMPTY,
+  }
   const resources$ = source$.pipe(filter((seen) => seen.kind === 'resources'))
   const observed = { ...silent, resources$, containers$, sourceStatuses$: EMPTY, eventsLost$: EMPTY }
   const detections: Detection[] = []

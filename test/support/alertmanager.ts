@@ -1,8 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryDirectory } from './daemon.ts'
-import { freePort, run, type Running, start } from './processes.ts'
-import { until } from './until.ts'
+import { freePort, run, type Running, start, whenReady } from './processes.ts'
 
 export type PostedAlert = {
   labels: Record<string, string>
@@ -31,7 +30,7 @@ export async function startAlertmanager(port?: number): Promise<Alertmanager> {
     `--web.listen-address=${url.slice('http://'.length)}`,
     '--cluster.listen-address=',
   ])
-  await until(async () => (await fetch(`${url}/-/ready`)).ok)
+  await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok)
   return {
     ...running,
     url,

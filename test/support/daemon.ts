@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
-import { run, type Running, start } from './processes.ts'
-import { until } from './until.ts'
+import { run, type Running, start, whenReady } from './processes.ts'
 
 const main = join(import.meta.dirname, '../../agent/main.ts')
 
@@ -51,13 +50,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     ],
     options.env,
   )
-  const url = await until(() => {
-    if (running.process.exitCode !== null) throw new Error(`the daemon ended: ${running.output()}`)
-    return /"url":"(http:[^"]+)"/.exec(running.output())?.[1]
-  }).catch((error: unknown) => {
-    throw new Error(running.output(), { cause: error })
-  })
-  await until(async () => (await fetch(`${url}/-/ready`)).status === 200, 20_000)
+  const url = await whenReady(running, () => /"url":"(http:[^"]+)"/.exec(running.output())?.[1])
+  await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok, 20_000)
   const metrics = async (accept = 'text/plain') =>
     await (await fetch(`${url}/metrics`, { headers: { accept } })).text()
   return {

@@ -2,8 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryDirectory } from './daemon.ts'
 import { busyboxImage } from './busybox-image.ts'
-import { run, type Running, start } from './processes.ts'
-import { until } from './until.ts'
+import { run, type Running, start, whenReady } from './processes.ts'
 
 /** A Docker Engine of the test's own, which it may stop and start; the host's engine and its network stay as they are. */
 export type PrivateEngine = {
@@ -44,9 +43,7 @@ export async function privateEngine(): Promise<PrivateEngine> {
       `--pidfile=${directory}/pid`,
       ...['--bridge=none', '--iptables=false', '--ip-masq=false'],
     ])
-    await until(() => docker('version'), 30_000).catch((error: unknown) => {
-      throw new Error(engine?.output() ?? '', { cause: error })
-    })
+    await whenReady(engine, () => docker('version'), 30_000)
   }
 
   async function stopEngine(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
+import { until } from './until.ts'
 
 const execute = promisify(execFile)
 
@@ -45,6 +46,23 @@ export function start(
       if (child.exitCode === null && child.signalCode === null) child.kill(signal)
       return await exited
     },
+  }
+}
+
+/** Waits until a program that was started does its work; one that does not is ended, and its output is the error. */
+export async function whenReady<T>(
+  running: Running,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs?: number,
+): Promise<T> {
+  try {
+    return await until(() => {
+      if (running.process.exitCode !== null) throw new Error('it has ended')
+      return look()
+    }, timeoutMs)
+  } catch (error) {
+    await running.stop('SIGKILL')
+    throw new Error(`${running.process.spawnfile} does not get ready:\n${running.output()}`, { cause: error })
   }
 }
 

@@ -1,8 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryDirectory } from './daemon.ts'
-import { freePort, type Running, start } from './processes.ts'
-import { until } from './until.ts'
+import { freePort, type Running, start, whenReady } from './processes.ts'
 
 /** A real Prometheus (Debian's) that scrapes one daemon every second. */
 export type Prometheus = Running & {
@@ -33,7 +32,7 @@ export async function startPrometheus(target: string): Promise<Prometheus> {
     `--storage.tsdb.path=${join(directory, 'data')}`,
     `--web.listen-address=${url.slice('http://'.length)}`,
   ])
-  await until(async () => (await fetch(`${url}/-/ready`)).ok)
+  await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok)
   return {
     ...running,
     url,
