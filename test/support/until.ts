@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// An emulated host is ten times slower.
-const patience = process.env['TIDEWATCH_TEST_HOST'] === 'emulated' ? 10 : 1
+/** How many times slower than a real machine this one is: an emulated host is ten times slower. */
+export const patience = process.env['TIDEWATCH_TEST_HOST'] === 'emulated' ? 10 : 1
 
 /** Waits until a look finds something, and resolves to that; fails by saying what was looked for. */
 export async function until<T>(
