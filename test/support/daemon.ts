@@ -1,5 +1,4 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
@@ -67,9 +66,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   }
 }
 
-/** A new directory for a test's files; the test removes it. */
+/** A new directory for a test's files, on a real file system: /tmp may be a tmpfs without setuid. The test removes it. */
 export async function temporaryDirectory(): Promise<string> {
-  return await mkdtemp(join(tmpdir(), 'tidewatch-test-'))
+  return await mkdtemp('/var/tmp/tidewatch-test-')
 }
 
 /** Removes what a daemon left. */
