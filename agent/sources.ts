@@ -1,11 +1,13 @@
 import { filter, first, map, merge, mergeMap, type Observable, share } from 'rxjs'
 import type { Config } from './config/schema.ts'
+import { apiSocketsOf } from './docker/api-sockets.ts'
+import { execCallers } from './docker/callers.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
 import { containerInventory } from './docker/inventory.ts'
 import { messageOf } from './errors.ts'
 import type { ContainerView } from './model/container.ts'
-import type { Observation } from './model/observation.ts'
+import type { ExecCaller, Observation } from './model/observation.ts'
 import type { Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
 import { processes } from './processes/source.ts'
@@ -49,10 +51,12 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     now,
   })
   const containers = inventory.view
+  const apiSockets = apiSocketsOf(client.endpoint)
   const processSource = processes({
     mode: ofProcesses.mode,
     intervalMs: ofProcesses.interval,
     containers,
+    apiSockets,
     now,
     ...kernel,
   })
@@ -79,11 +83,22 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
   const others$ = inventory$.pipe(
     first((seen) => seen.kind === 'source-status'),
     mergeMap(() => merge(...others.map(keepUp))),
+    share(),
   )
+  const callers$ = execCallers({
+    execs$: inventory$.pipe(filter((seen) => seen.kind === 'exec')),
+    requests$: others$.pipe(filter((seen) => seen.kind === 'api-request')),
+    apiWatch: processSource.apiWatch,
+    local: apiSockets.length > 0,
+    table: processSource.table,
+    containers,
+    procRoot: kernel.procRoot,
+    now,
+  })
   return {
     containers,
     // The inventory listens before the first event comes.
-    observe: () => merge(others$, inventory$, events$),
+    observe: () => merge(others$, inventory$, events$, callersKeptUp(callers$, now)),
   }
 }
 
@@ -97,5 +112,16 @@ function keptUp({ name, observe }: Source, now: () => number): Observable<Observ
     mode: '',
     best: false,
     reason: messageOf(error),
+  }))
+}
+
+/** Callers that the next exec has again when those of one could not be told. */
+function callersKeptUp(callers$: Observable<ExecCaller>, now: () => number): Observable<Observation> {
+  return supervise<Observation>(callers$, () => ({
+    kind: 'events-lost',
+    time: now(),
+    source: 'containers',
+    reason: 'caller-failed',
+    count: 1,
   }))
 }

@@ -16,6 +16,9 @@ installMissing({
   ip: 'iproute2',
   script: 'bsdutils',
   python3: 'python3-minimal',
+  gcc: 'gcc',
+  '/usr/include/stdio.h': 'libc6-dev',
+  setcap: 'libcap2-bin',
 })
 const engine = await startEngineIfNone()
 const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })

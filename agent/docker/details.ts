@@ -15,6 +15,7 @@ export function detailsOf(inspect: JsonObject): ContainerDetails {
     limits: limitsOf(host),
     privileged: host['Privileged'] === true,
     capabilitiesAdded: textsOf(host['CapAdd']),
+    capabilitiesDropped: textsOf(host['CapDrop']),
     securityOptions: textsOf(host['SecurityOpt']),
     mounts: listOf(inspect['Mounts']).map(mountOf),
     pidMode: textOf(host['PidMode']),
@@ -35,14 +36,21 @@ export function timeOf(value: unknown): number {
 function healthcheckOf(config: JsonObject): Healthcheck | null {
   const healthcheck = objectOf(config['Healthcheck'])
   const [kind, ...words] = textsOf(healthcheck['Test'])
-  const intervalSeconds = numberOf(healthcheck['Interval']) / 1e9 || defaultIntervalSeconds
-  if (kind === 'CMD') return { argv: words, intervalSeconds }
+  const intervals = {
+    intervalSeconds: numberOf(healthcheck['Interval']) / 1e9 || defaultIntervalSeconds,
+    ...(numberOf(healthcheck['StartPeriod']) > 0 && {
+      startIntervalSeconds: numberOf(healthcheck['StartInterval']) / 1e9 || defaultStartIntervalSeconds,
+    }),
+  }
+  if (kind === 'CMD') return { argv: words, ...intervals }
   if (kind !== 'CMD-SHELL') return null
   const shell = textsOf(config['Shell'])
-  return { argv: [...(shell.length > 0 ? shell : ['/bin/sh', '-c']), ...words], intervalSeconds }
+  return { argv: [...(shell.length > 0 ? shell : ['/bin/sh', '-c']), ...words], ...intervals }
 }
 
 const defaultIntervalSeconds = 30
+// Since Docker 25; before that there was none.
+const defaultStartIntervalSeconds = 5
 
 function limitsOf(host: JsonObject): Limits {
   return {

@@ -132,12 +132,13 @@ export function eventReader(
   function takeExec(pid: number, sinceBoot: number): void {
     const seen = readProcess(procRoot, pid)
     if (seen !== null) {
-      tracker.executed(seen, sinceBoot)
+      tracker.executed(seen, sinceBoot, false)
       return
     }
     losses.gone++
     const inherited = table.get(pid)
-    if (inherited !== undefined) tracker.executed({ ...inherited, program: () => noProgram }, sinceBoot)
+    if (inherited !== undefined)
+      tracker.executed({ ...inherited, program: () => noProgram }, sinceBoot, false)
   }
 
   function takeLosses(): ConnectorLosses {

@@ -4,8 +4,16 @@ import type { KnownProcess, Membership, SeenProcess } from './known-process.ts'
 import type { ProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
 
-/** A process as observations tell it. `bootTime` in epoch milliseconds is what its start is counted from. */
-export function describeProcess(process: SeenProcess, bootTime: number, uidMaps: UidMaps): Process {
+/**
+ * A process as observations tell it. `bootTime` in epoch milliseconds is what its start is counted from;
+ * `userNamespace` is its container's.
+ */
+export function describeProcess(
+  process: SeenProcess,
+  bootTime: number,
+  uidMaps: UidMaps,
+  userNamespace = process.namespaces.user,
+): Process {
   const { pid, parentPid, uid, euid, gid, namespaces } = process
   return {
     pid,
@@ -15,8 +23,8 @@ export function describeProcess(process: SeenProcess, bootTime: number, uidMaps:
     uid,
     euid,
     gid,
-    containerUid: uidMaps.inNamespace(uid, namespaces.user),
-    containerEuid: uidMaps.inNamespace(euid, namespaces.user),
+    containerUid: uidMaps.inNamespace(uid, userNamespace),
+    containerEuid: uidMaps.inNamespace(euid, userNamespace),
     capabilities: BigInt(process.capabilities),
     ...process.program(),
     namespaces,
@@ -40,8 +48,7 @@ export function originOf(
   const entered = {
     via: 'entered',
     entry: { pid: entry.pid, startTicks: entry.startTicks, startedAt: startTime(entry, bootTime) },
-    execId: '',
-    by: [],
+    ...membership.brought,
   } as const
   const initPid = container.details?.pid ?? 0
   if (initPid === entry.pid) return { via: 'init' }

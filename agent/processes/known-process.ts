@@ -1,5 +1,7 @@
-import type { ExecutableFile, Namespaces } from '../model/observation.ts'
+import type { ExecutableFile, Gain, Namespaces } from '../model/observation.ts'
 import type { Cgroup } from './cgroup.ts'
+import type { Brought } from './entering.ts'
+import type { Earlier } from './rights.ts'
 
 /** A process as the table holds it; cheap to make, because a busy host makes thousands in a second. */
 export type KnownProcess = {
@@ -20,14 +22,25 @@ export type KnownProcess = {
   cgroup: Cgroup
   /** Decodes each time it is asked: most programs of a host interest nobody. A fork shares its parent's. */
   program: () => Program
+  /** Superblock of the file it runs, as in `ExecutableFile`; 0 where unknown. Known without decoding the rest. */
+  exeDevice: number
   membership: Membership | null
+  /** It was root at a time since it ran its program, or may have been: it may have kept the right to be it again. */
+  heldRoot: boolean
+  /** What it was before its effective uid became root's: by an exec, which is told after that, or by itself. */
+  beforeRoot: Earlier | null
+  /** How it or an ancestor came to root or capabilities in its container; null where none did. */
+  gain: Gain | null
   exit: Exit | null
   /** Who had the pid before and ended a moment ago. */
   older: KnownProcess | undefined
 }
 
 /** What can be seen of a process at one moment. */
-export type SeenProcess = Omit<KnownProcess, 'makerPid' | 'makerStartTicks' | 'membership' | 'exit' | 'older'>
+export type SeenProcess = Omit<
+  KnownProcess,
+  'makerPid' | 'makerStartTicks' | 'membership' | 'heldRoot' | 'beforeRoot' | 'gain' | 'exit' | 'older'
+>
 
 export type Ids = Pick<KnownProcess, 'uid' | 'euid' | 'gid' | 'capabilities'>
 
@@ -54,8 +67,13 @@ export type Membership = {
   entry: ProcessKey & { parentPid: number }
   /** Nobody was in the container before. */
   first: boolean
+  /** The container's own, by number; its processes may make others inside. */
+  userNamespace: number
   /** Found there, not seen to enter. */
   found: boolean
+  /** The first of the line kept the host's mounts as it entered; `nsenter --pid` does. */
+  hadHostMounts: boolean
+  brought: Brought
 }
 
 /** Milliseconds since boot; the code is wait(2)'s, or null when the exit itself was not seen. */

@@ -1,73 +1,113 @@
 import type { Container, ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
 import { containerOf } from './cgroup.ts'
+import { broughtBy } from './entering.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
+import { readRootDevice } from './root-device.ts'
 import type { ProcessTable } from './table.ts'
 
 /** Decides which container a process belongs to. */
 export type Memberships = {
   /** For a process whose cgroup or namespaces became known; what it inherited stays when they name nothing. */
-  of(process: KnownProcess, how: { found: boolean }): Membership | null
+  of(process: KnownProcess, how: How): Membership | null
   /** Forgets a container's namespaces with its first process: their numbers will be used again. */
   ended(process: KnownProcess): void
   /** What the engine knows of the container; corrects the membership when it knows an inner one only. */
   container(membership: Membership, process: KnownProcess): Container | undefined
 }
 
+/** Whether the process was found in /proc or seen to run its program, and what it ran before, if that is known. */
+export type How = { found: boolean; former: KnownProcess['program'] | null }
+
+export type MembershipsOptions = {
+  procRoot: string
+  table: ProcessTable
+  containers: ContainerView
+  hostNamespaces: Namespaces
+}
+
 /**
- * A process is in a container by its cgroup, or because its maker was, or by a namespace of the container's
- * first process: `nsenter` keeps the cgroup of the host, and a process with enough rights can leave its own.
+ * A process is in a container by its cgroup, or because its maker was, or by a namespace of the container's first
+ * process, or because the program it runs lies in that one's root: `nsenter` keeps the cgroup of the host, `chroot`
+ * the namespaces too, and a process with enough rights can leave its own.
  */
-export function memberships(
-  table: ProcessTable,
-  containers: ContainerView,
-  hostNamespaces: Namespaces,
-): Memberships {
+export function memberships({
+  procRoot,
+  table,
+  containers,
+  hostNamespaces,
+}: MembershipsOptions): Memberships {
   // The first process of each container, by container id.
   const inits = new Map<string, KnownProcess>()
   const byNamespace = new Map<number, Membership>()
+  const byRootDevice = new Map<number, Membership>()
   // A mode that takes over from another finds the table as that one left it.
   for (const process of table.living()) {
     const { membership, pid } = process
     if (membership?.first === true && membership.entry.pid === pid) remember(process, membership)
   }
 
-  function of(process: KnownProcess, { found }: { found: boolean }): Membership | null {
+  function of(process: KnownProcess, how: How): Membership | null {
     const inherited = process.membership
+    const { mount, pid } = process.namespaces
+    const ofMounts = byNamespace.get(mount)
+    // Another container's mounts are shared with nobody: it went from one into the other.
+    if (inherited !== null && ofMounts !== undefined && ofMounts.id !== inherited.id) {
+      return membershipOf(process, ofMounts, false, how)
+    }
     const named = namedByCgroup(process)
     if (named !== undefined) {
       if (inherited?.id === named.id) return inherited
       // The runtime joins the cgroup first and the namespaces after: until then it is the host's program.
-      const isOfHost = process.namespaces.mount === hostNamespaces.mount
-      return isOfHost ? inherited : enter(process, named, found)
+      return mount === hostNamespaces.mount ? inherited : enter(process, named, how)
     }
     if (inherited !== null) return inherited
-    const owner = byNamespace.get(process.namespaces.mount) ?? byNamespace.get(process.namespaces.pid)
-    if (owner === undefined) return null
-    return { ...owner, entry: entryOf(process), first: false, found }
+    const owner = ofMounts ?? byNamespace.get(pid) ?? byRootDevice.get(process.exeDevice)
+    return owner === undefined ? null : membershipOf(process, owner, false, how)
   }
 
-  function namedByCgroup({ cgroup }: KnownProcess): { id: string; build: boolean } | undefined {
+  function namedByCgroup({ cgroup }: KnownProcess): Named | undefined {
     const id = containerOf(cgroup, containers)?.id ?? cgroup.ids[0]
     if (id !== undefined) return { id, build: false }
     return cgroup.build === '' ? undefined : { id: cgroup.build, build: true }
   }
 
-  function enter(process: KnownProcess, named: { id: string; build: boolean }, found: boolean): Membership {
+  function enter(process: KnownProcess, named: Named, how: How): Membership {
     const last = inits.get(named.id)
     // Its end may have been noticed only by the table, when its pid was used again.
     const init = last?.exit === null ? last : undefined
     // Containers may share a pid namespace: an orphan is then found as the child of the other's init.
-    if (found && init !== undefined && init.membership !== null && hasInitOfOther(process)) {
+    if (how.found && init !== undefined && init.membership !== null && hasInitOfOther(process)) {
       return init.membership
     }
-    const membership = { ...named, entry: entryOf(process), first: init === undefined, found }
+    const membership = membershipOf(process, named, init === undefined, how)
     if (membership.first) remember(process, membership)
     return membership
   }
 
+  function membershipOf(
+    process: KnownProcess,
+    { id, build }: Named,
+    first: boolean,
+    { found, former }: How,
+  ): Membership {
+    const { pid, startTicks, parentPid, namespaces } = process
+    return {
+      id,
+      build,
+      entry: { pid, startTicks, parentPid },
+      first,
+      userNamespace: (first ? null : inits.get(id)?.membership?.userNamespace) ?? namespaces.user,
+      found,
+      hadHostMounts: namespaces.mount === hostNamespaces.mount,
+      brought: broughtBy(process, former, id, table),
+    }
+  }
+
   function remember(init: KnownProcess, membership: Membership): void {
+    const rootDevice = readRootDevice(procRoot, init.pid)
     inits.set(membership.id, init)
+    if (rootDevice !== null) byRootDevice.set(rootDevice, membership)
     own(init.namespaces.mount, hostNamespaces.mount, membership)
     own(init.namespaces.pid, hostNamespaces.pid, membership)
   }
@@ -85,8 +125,10 @@ export function memberships(
   function ended(process: KnownProcess): void {
     if (process.membership?.entry.pid !== process.pid) return
     for (const [id, init] of inits) if (init === process) inits.delete(id)
-    for (const [namespace, { entry }] of byNamespace) {
-      if (entry.pid === process.pid && entry.startTicks === process.startTicks) byNamespace.delete(namespace)
+    for (const owners of [byNamespace, byRootDevice]) {
+      for (const [number, { entry }] of owners) {
+        if (entry.pid === process.pid && entry.startTicks === process.startTicks) owners.delete(number)
+      }
     }
   }
 
@@ -100,6 +142,4 @@ export function memberships(
   return { of, ended, container }
 }
 
-function entryOf({ pid, startTicks, parentPid }: KnownProcess): Membership['entry'] {
-  return { pid, startTicks, parentPid }
-}
+type Named = Pick<Membership, 'id' | 'build'>

@@ -2,6 +2,7 @@ import { Observable } from 'rxjs'
 import type { BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { Namespaces, Observation } from '../model/observation.ts'
+import type { ApiWatch } from './api-requests.ts'
 import type { WritableProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
 
@@ -35,6 +36,10 @@ export type Surroundings = {
   budget: number
   /** Of the ring that the kernel fills while we do other things; a power of two. */
   ringBytes: number
+  /** Paths that the engine's socket may be bound to. */
+  apiSockets: readonly string[]
+  /** To be told when requests to the engine begin to be seen, and, by null, that they are not any more. */
+  onApiWatch: (watch: ApiWatch | null) => void
 }
 
 /**

@@ -17,7 +17,8 @@ export function readProcess(procRoot: string, pid: number): SeenProcess | null {
     // The pid may have been used again between the first file and the last.
     if (readStat(procRoot, pid)?.startTicks !== stat.startTicks) return null
     const { startTicks, parentPid } = stat
-    return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, program: () => program }
+    const exeDevice = program.exeFile?.device ?? 0
+    return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, program: () => program, exeDevice }
   } catch (error) {
     if (isGone(error)) return null
     throw error

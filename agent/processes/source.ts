@@ -2,7 +2,8 @@
  * Processes of the host and of which container they are, seen in the best way that this kernel offers.
  *
  * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
- * `cgroup.ts` and `membership.ts` (which container it belongs to), `describe.ts` (how it got in, and what it is
+ * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `entering.ts` and `host-files.ts` (who
+ * brought it in, and whether it got out), `describe.ts` (how it got in, and what it is
  * for others), `tracker.ts` with `held.ts` (from what a mode tells to the table and to observations). Then the
  * modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
  * `ids-without-exec.ts` (be told of a pid, then look), `ebpf/mode.ts` (be told all of it). `proof.ts` makes each
@@ -13,6 +14,7 @@ import { bootClock, type BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
 import type { Source } from '../model/source.ts'
+import type { ApiWatch } from './api-requests.ts'
 import { bestMode } from './choice.ts'
 import { connector } from './connector.ts'
 import { ebpf } from './ebpf/mode.ts'
@@ -36,16 +38,26 @@ export type ProcessesOptions = {
   budget?: number
   /** Of the ring that the kernel fills in the mode `ebpf`. 4 MiB hold some 10,000 execs. */
   ringBytes?: number
+  /** Paths that the engine's socket may be bound to: requests written to it are observed, where the kernel can tell. */
+  apiSockets?: readonly string[]
   clock?: BootClock
 }
 
-/** The source of process observations, with the table of processes that others may ask. */
-export function processes(options: ProcessesOptions): Source & { table: ProcessTable } {
+export type ProcessSource = Source & {
+  /** Processes that others may ask for. */
+  table: ProcessTable
+  /** Null while requests to the Docker API are not seen. */
+  apiWatch(): ApiWatch | null
+}
+
+/** The source of what processes do. */
+export function processes(options: ProcessesOptions): ProcessSource {
   const { mode, procRoot = '/proc', clock = bootClock() } = options
   const { intervalMs = 1_000, proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
-  const { containers, now } = options
+  const { containers, now, apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
+  let apiWatch: ApiWatch | null = null
   const observe = () =>
     defer(() => {
       const hostNamespaces = readHostNamespaces(procRoot)
@@ -62,9 +74,11 @@ export function processes(options: ProcessesOptions): Source & { table: ProcessT
         proveMs,
         budget,
         ringBytes,
+        apiSockets,
+        onApiWatch: (watch) => (apiWatch = watch),
       })
     })
-  return { name: 'processes', table, observe }
+  return { name: 'processes', table, apiWatch: () => apiWatch, observe }
 }
 
 const modes = { ebpf, connector, procfs }

@@ -2,6 +2,7 @@ import type { BootClock } from '../kernel/clock.ts'
 import type { Container, ContainerView } from '../model/container.ts'
 import type {
   EventsLost,
+  HostFiles,
   Namespaces,
   Process,
   ProcessChange,
@@ -10,6 +11,7 @@ import type {
 import { rootCgroup } from './cgroup.ts'
 import { containerFor, describeProcess, originOf } from './describe.ts'
 import { held } from './held.ts'
+import { hostFilesCheck } from './host-files.ts'
 import {
   type ExitCode,
   type Ids,
@@ -19,6 +21,8 @@ import {
   type SeenProcess,
 } from './known-process.ts'
 import { memberships } from './membership.ts'
+import { provenance } from './provenance.ts'
+import { type Earlier, earlierOf, type RightsSeen, rightsWatch } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
 
@@ -26,7 +30,8 @@ import type { UidMaps } from './uid-map.ts'
 export type ProcessTracker = {
   /** A process as /proc shows it: new, or known and perhaps changed. */
   found(seen: SeenProcess, sinceBoot: number): void
-  executed(seen: SeenProcess, sinceBoot: number): void
+  /** `isExact` is false where the process was looked at a while after, and may have gone on. */
+  executed(seen: SeenProcess, sinceBoot: number, isExact?: boolean): void
   forked(child: Forked, sinceBoot: number): void
   idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void
   exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void
@@ -39,6 +44,7 @@ export type Forked = Pick<KnownProcess, 'pid' | 'startTicks' | 'parentPid' | 'ui
 }
 
 export type TrackerOptions = {
+  procRoot: string
   table: WritableProcessTable
   containers: ContainerView
   hostNamespaces: Namespaces
@@ -51,8 +57,11 @@ export type TrackerOptions = {
 
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
-  const { table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
-  const belonging = memberships(table, containers, hostNamespaces)
+  const { procRoot, table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
+  const belonging = memberships({ procRoot, table, containers, hostNamespaces })
+  const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
+  const files = provenance({ procRoot, now: () => clock.sinceBoot() })
+  const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
   const waiting = held<Pending>({
     // Not only its name: detectors judge by how the container is configured.
     isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
@@ -70,42 +79,54 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     if (known === undefined) {
       const process = admit(seen)
       if (process === null) return
-      process.membership = table.get(seen.parentPid)?.membership ?? null
-      settle(process, 'found', sinceBoot)
+      const parent = table.get(seen.parentPid)
+      process.membership = parent?.membership ?? null
+      process.gain = parent?.gain ?? null
+      settle(process, 'found', sinceBoot, null, { earlier: parent && earlierOf(parent), isExact: false })
       return
     }
     if (known.exit !== null) return
+    const former = known.program
+    const earlier = earlierOf(known)
     // A process of the host may have entered a container since.
     const change = changeBetween(known, seen) ?? (known.membership === null ? 'found' : null)
     update(known, seen)
-    if (change !== null) settle(known, change, sinceBoot)
+    if (change !== null) settle(known, change, sinceBoot, former, { earlier, isExact: false })
   }
 
-  function executed(seen: SeenProcess, sinceBoot: number): void {
-    const process = table.find(seen) ?? admit(seen)
+  function executed(seen: SeenProcess, sinceBoot: number, isExact = true): void {
+    const known = table.find(seen)
+    const former = known?.program ?? null
+    const earlier = known && earlierOf(known)
+    const process = known ?? admit(seen)
     if (process === null) return
     update(process, seen)
     process.membership ??= table.makerOf(process)?.membership ?? null
-    settle(process, 'executed', sinceBoot)
+    settle(process, 'executed', sinceBoot, former, { earlier, isExact })
   }
 
   function forked(child: Forked, sinceBoot: number): void {
     const maker = table.get(child.makerPid)
     // Nothing is known to inherit: its exec or the next look into /proc will tell.
     if (maker === undefined || table.find(child) !== undefined) return
-    const { capabilities, gid, namespaces, cgroup, program } = maker
+    const { capabilities, gid, namespaces, cgroup, program, exeDevice } = maker
     // Ids may change without a system call that would tell: by credentials overwritten in the kernel.
     idsChanged(maker.pid, { uid: child.uid, euid: child.euid }, sinceBoot)
-    const process = admit({ ...child, capabilities, gid, namespaces, cgroup, program })
-    if (process !== null) process.membership = maker.membership
+    const process = admit({ ...child, capabilities, gid, namespaces, cgroup, program, exeDevice })
+    if (process === null) return
+    process.membership = maker.membership
+    process.heldRoot = maker.heldRoot
+    process.gain = maker.gain
   }
 
   function idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void {
     const process = table.get(pid)
     if (process === undefined) return
     const isOther = (ids.uid ?? process.uid) !== process.uid || (ids.euid ?? process.euid) !== process.euid
+    const earlier = earlierOf(process)
     Object.assign(process, ids)
-    if (isOther && process.membership !== null) observe(process, process.membership, 'ids-changed', sinceBoot)
+    if (!isOther || process.membership === null) return
+    observe(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
   }
 
   function exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void {
@@ -125,7 +146,8 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
 
   function admit(seen: SeenProcess & { makerPid?: number }): KnownProcess | null {
     const maker = table.get(seen.makerPid ?? seen.parentPid)
-    const { pid, startTicks, parentPid, uid, euid, gid, capabilities, namespaces, cgroup, program } = seen
+    const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
+    const { namespaces, cgroup, program, exeDevice } = seen
     const process: KnownProcess = {
       pid,
       startTicks,
@@ -139,7 +161,11 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
       namespaces,
       cgroup,
       program,
+      exeDevice,
       membership: null,
+      heldRoot: false,
+      beforeRoot: null,
+      gain: null,
       exit: null,
       older: undefined,
     }
@@ -148,9 +174,16 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     return null
   }
 
-  function settle(process: KnownProcess, change: ProcessChange, sinceBoot: number): void {
-    process.membership = belonging.of(process, { found: change === 'found' })
-    if (process.membership !== null) observe(process, process.membership, change, sinceBoot)
+  /** `former` is what the process ran before, where that is known. */
+  function settle(
+    process: KnownProcess,
+    change: ProcessChange,
+    sinceBoot: number,
+    former: KnownProcess['program'] | null,
+    before: Before,
+  ): void {
+    process.membership = belonging.of(process, { found: change === 'found', former })
+    if (process.membership !== null) observe(process, process.membership, change, sinceBoot, before)
   }
 
   function observe(
@@ -158,19 +191,22 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     membership: Membership,
     change: ProcessChange,
     sinceBoot: number,
+    { earlier, isExact }: Before,
   ): void {
     uidMaps.learn(subject.namespaces.user, subject.pid)
-    const process = describeProcess(subject, bootTime, uidMaps)
-    const pending = { time: sinceBoot + epochOffset, change, process, subject, membership }
+    const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
+    const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
+    const hostFiles = hostFilesOf(subject, membership)
+    const pending = { time: sinceBoot + epochOffset, change, process, subject, membership, hostFiles, rights }
     if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
     else heldTimer ??= setTimeout(releaseHeld, heldMs)
   }
 
-  function publish({ time, change, process, subject, membership }: Pending): void {
+  function publish({ time, change, process, subject, membership, hostFiles, rights }: Pending): void {
     belonging.container(membership, subject)
     const container: Container = containerFor(membership, containers)
     const origin = originOf(membership, container, table, bootTime)
-    emit({ kind: 'process', time, change, container, process, origin })
+    emit({ kind: 'process', time, change, container, process, origin, hostFiles, ...rights })
   }
 
   function everySecond(): void {
@@ -212,7 +248,12 @@ type Pending = {
   process: Process
   subject: KnownProcess
   membership: Membership
+  hostFiles: HostFiles | null
+  rights: RightsSeen
 }
+
+/** What a process was before a change, or its parent where it is new; and whether the change was seen as it happened. */
+type Before = { earlier: Earlier | undefined; isExact: boolean }
 
 const unknownProcess = {
   parentPid: 0,
@@ -223,6 +264,7 @@ const unknownProcess = {
   namespaces: { mount: 0, pid: 0, user: 0 },
   cgroup: rootCgroup,
   program: () => noProgram,
+  exeDevice: 0,
 }
 
 function update(process: KnownProcess, seen: SeenProcess): void {
@@ -234,6 +276,7 @@ function update(process: KnownProcess, seen: SeenProcess): void {
   process.namespaces = seen.namespaces
   process.cgroup = seen.cgroup
   process.program = seen.program
+  process.exeDevice = seen.exeDevice
 }
 
 function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessChange | null {

@@ -34,6 +34,7 @@ const inspect = {
     PidsLimit: 100,
     Privileged: true,
     CapAdd: ['NET_ADMIN'],
+    CapDrop: ['NET_RAW'],
     SecurityOpt: ['no-new-privileges'],
     PidMode: 'host',
   },
@@ -61,6 +62,7 @@ test('an inspect answer becomes a container', (t) => {
       limits: { memoryBytes: 1024, cpus: 1.5, pids: 100 },
       privileged: true,
       capabilitiesAdded: ['NET_ADMIN'],
+      capabilitiesDropped: ['NET_RAW'],
       securityOptions: ['no-new-privileges'],
       mounts: [{ type: 'bind', source: '/usr/bin', destination: '/host', writable: true }],
       pidMode: 'host',
@@ -116,6 +118,11 @@ for (const [claim, config, healthcheck] of [
     'a shell check runs in the shell of the image',
     { Shell: ['/bin/bash', '-ec'], Healthcheck: { Test: ['CMD-SHELL', 'x'], Interval: 1e9 } },
     { argv: ['/bin/bash', '-ec', 'x'], intervalSeconds: 1 },
+  ],
+  [
+    'while the container starts it is run every 5 s by default',
+    { Healthcheck: { Test: ['CMD', 'x'], StartPeriod: 60e9 } },
+    { argv: ['x'], intervalSeconds: 30, startIntervalSeconds: 5 },
   ],
 ] as const) {
   test(claim, (t) => {

@@ -36,6 +36,7 @@ export function seenProcess(process: Partial<SeenProcess> = {}): SeenProcess {
     namespaces: hostNamespaces,
     cgroup: rootCgroup,
     program: () => ({ ...noProgram, comm: 'sh', exe: '/bin/sh', argv: ['sh'] }),
+    exeDevice: 0,
     ...process,
   }
 }
@@ -47,6 +48,9 @@ export function knownProcess(process: Partial<KnownProcess> = {}): KnownProcess 
     makerPid: 0,
     makerStartTicks: 0,
     membership: null,
+    heldRoot: false,
+    beforeRoot: null,
+    gain: null,
     exit: null,
     older: undefined,
     ...process,
@@ -65,7 +69,7 @@ export function running(...argv: string[]): SeenProcess['program'] {
 }
 
 /** A tracker over a table of its own, with containers that a test makes known when it likes. */
-export function watched(known: readonly Container[] = []) {
+export function watched(known: readonly Container[] = [], procRoot = '/nonexistent') {
   const clock = fakeClock()
   const byId = new Map(known.map((container) => [container.id, container]))
   const containers: ContainerView = {
@@ -77,6 +81,7 @@ export function watched(known: readonly Container[] = []) {
   const seen: (ProcessObservation | EventsLost)[] = []
   const bootTime = clock.epochOffset()
   const tracker = processTracker({
+    procRoot,
     table,
     containers,
     hostNamespaces,

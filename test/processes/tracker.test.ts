@@ -49,14 +49,15 @@ test('what comes from outside entered, with all its descendants, wherever they a
   tracker.forked({ ...fork, pid: 301, startTicks: 810, parentPid: 300, makerPid: 300 }, 8_100)
   tracker.exited(300, 800, 8_200, { status: 0, signal: 0 })
   tracker.executed(seenProcess({ pid: 301, startTicks: 810, parentPid: 200, ...inContainer(id) }), 8_300)
-  const entry = { pid: 300, startedAt: bootTime + 8_000 }
+  const entry = { pid: 300, startTicks: 800, startedAt: bootTime + 8_000 }
+  const by = [{ pid: 50, uid: 0, exe: '/bin/containerd-shim', argv: ['containerd-shim'], containerId: null }]
   t.deepEqual(
     observed()
       .slice(1)
       .map(({ origin }) => origin),
     [
-      { via: 'entered', entry },
-      { via: 'entered', entry },
+      { via: 'entered', entry, execId: '', by },
+      { via: 'entered', entry, execId: '', by },
     ],
   )
 })

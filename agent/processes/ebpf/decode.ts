@@ -4,10 +4,11 @@ import { deviceNumberOfKernel } from '../device.ts'
 import type { ExitCode, Program, SeenProcess } from '../known-process.ts'
 import { parseArgv } from '../proc.ts'
 import type { ProcessTracker } from '../tracker.ts'
-import { common, executed, exited, flags, forked, recordTypes } from './layout.ts'
+import type { SeenRequest } from '../api-requests.ts'
+import { common, executed, exited, flags, forked, limits, recordTypes, requested } from './layout.ts'
 
 export type Decoder = {
-  /** Tells the tracker what a record says; false when it makes no sense. */
+  /** Tells the listener what a record says; false when it makes no sense. */
   decode(bytes: Buffer, offset: number, length: number): boolean
   /** Cgroups seen so far, with the keys that their events were counted under. */
   cgroups(): Iterable<CountedCgroup>
@@ -18,10 +19,13 @@ export type CountedCgroup = { cgroup: Cgroup; budgetKey: bigint }
 /** With the namespaces of its last exec: the next one's are most often the same. */
 type RememberedCgroup = CountedCgroup & { namespaces: Namespaces }
 
+/** Whom it tells; times in milliseconds since boot. */
+export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | 'idsChanged'> & {
+  requested(request: SeenRequest, sinceBoot: number): void
+}
+
 /** Reads the records that the programs write. */
-export function recordDecoder(
-  tracker: Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | 'idsChanged'>,
-): Decoder {
+export function recordDecoder(listener: Listener): Decoder {
   // By cgroup id: names are decoded once, not for every exec in it.
   const cgroups = new Map<number, RememberedCgroup>()
 
@@ -34,6 +38,8 @@ export function recordDecoder(
         return decodeForked(bytes, offset)
       case recordTypes.exited:
         return length >= exited.length && decodeExited(bytes, offset)
+      case recordTypes.requested:
+        return isWholeRequest(bytes, offset, length) && decodeRequested(bytes, offset)
       default:
         return false
     }
@@ -53,9 +59,10 @@ export function recordDecoder(
       capabilities: readNumber(bytes, offset + executed.capabilities),
       namespaces: remembered.namespaces,
       cgroup: remembered.cgroup,
+      exeDevice: deviceNumberOfKernel(u32(executed.device)),
       program: lazily(bytes.toString('latin1', offset, offset + length)),
     }
-    tracker.executed(seen, recordTime(bytes, offset))
+    listener.executed(seen, recordTime(bytes, offset))
     return true
   }
 
@@ -68,7 +75,7 @@ export function recordDecoder(
       euid: bytes.readUInt32LE(offset + common.euid),
       makerPid: bytes.readUInt32LE(offset + forked.makerPid),
     }
-    tracker.forked(child, recordTime(bytes, offset))
+    listener.forked(child, recordTime(bytes, offset))
     return true
   }
 
@@ -77,8 +84,23 @@ export function recordDecoder(
     const time = recordTime(bytes, offset)
     const uid = bytes.readUInt32LE(offset + common.uid)
     const euid = bytes.readUInt32LE(offset + common.euid)
-    tracker.idsChanged(pid, { uid, euid }, time)
-    tracker.exited(pid, startTicks(bytes, offset), time, exitCode(bytes, offset))
+    listener.idsChanged(pid, { uid, euid }, time)
+    listener.exited(pid, startTicks(bytes, offset), time, exitCode(bytes, offset))
+    return true
+  }
+
+  function decodeRequested(bytes: Buffer, offset: number): boolean {
+    const start = offset + requested.text
+    const request = {
+      pid: bytes.readUInt32LE(offset + common.pid),
+      startTicks: startTicks(bytes, offset),
+      uid: bytes.readUInt32LE(offset + common.uid),
+      euid: bytes.readUInt32LE(offset + common.euid),
+      cgroup: cgroupAt(bytes, offset).cgroup,
+      connection: bytes.readBigUInt64LE(offset + requested.connection),
+      text: bytes.toString('latin1', start, start + bytes.readUInt32LE(offset + requested.textBytes)),
+    }
+    listener.requested(request, recordTime(bytes, offset))
     return true
   }
 
@@ -150,6 +172,12 @@ function isWhole(bytes: Buffer, offset: number, length: number): boolean {
     last = end
   }
   return executed.tail + last <= length
+}
+
+function isWholeRequest(bytes: Buffer, offset: number, length: number): boolean {
+  if (length < requested.length) return false
+  const hasRoom = bytes.readUInt32LE(offset + executed.cgroupEnd) <= limits.cgroupEnd
+  return hasRoom && bytes.readUInt32LE(offset + requested.textBytes) <= requested.maxText
 }
 
 function readNamespaces(bytes: Buffer, offset: number, last: Namespaces): Namespaces {

@@ -13,7 +13,7 @@ export const common = {
 } as const
 
 /** What a record is about. */
-export const recordTypes = { executed: 1, forked: 2, exited: 3 } as const
+export const recordTypes = { executed: 1, forked: 2, exited: 3, requested: 4 } as const
 
 export const forked = { makerPid: 36, length: 40 } as const
 
@@ -65,6 +65,15 @@ export const limits = {
 /** NAME_MAX of linux/limits.h and the NUL. */
 export const nameBytes = 256
 
+/** What was written to a socket; its cgroup stands where an exec's does. */
+export const requested = {
+  textBytes: 36, // u32, 0 where it could not be read
+  connection: 40, // u64
+  text: executed.tail + limits.cgroupEnd,
+  maxText: 256,
+  length: executed.tail + limits.cgroupEnd + 256,
+} as const
+
 /** A power of two above every end: what the verifier needs to see that a write stays in the buffer. */
 export const tailMask = 8_191
 
@@ -72,7 +81,13 @@ export const tailMask = 8_191
 export const scratchBytes = executed.tail + tailMask + 1 + limits.argvBytes
 
 /** Cells of the array in which programs count what they could not tell: u64 each. */
-export const counters = { lostExecuted: 0, lostForked: 8, lostExited: 16, overBudget: 24 } as const
+export const counters = {
+  lostExecuted: 0,
+  lostForked: 8,
+  lostExited: 16,
+  overBudget: 24,
+  lostRequested: 32,
+} as const
 
 /** What the kernel keeps of a container's events; u64 each. */
 export const budget = { windowStart: 0, ordinary: 8, privileged: 16, dropped: 24, length: 32 } as const

@@ -3,26 +3,23 @@
  *
  * To be read in this order: `../../kernel/btf.ts` (how this kernel lays out its structures), `assembler.ts` and
  * `program.ts` (machine code), `layout.ts` (what a record looks like), `blocks.ts`, `cgroups.ts`, `paths.ts` and
- * `budget.ts` (what programs are made of), `exec.ts`, `fork.ts` and `exit.ts` (the programs), `runtime.ts` (which
- * loads any such program and owns what it needs), `../../kernel/ring.ts` (how records come out), `decode.ts`.
+ * `budget.ts` (what programs are made of), `exec.ts`, `fork.ts`, `exit.ts` and `request.ts` (the programs),
+ * `runtime.ts` (which loads any such program and owns what it needs), `attach.ts` (which of them this kernel gets),
+ * `../../kernel/ring.ts` (how records come out), `decode.ts`.
  */
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { errorCode, messageOf } from '../../errors.ts'
-import { readBtf } from '../../kernel/btf.ts'
+import { messageOf } from '../../errors.ts'
 import { onReadable } from '../../kernel/poll.ts'
+import { apiRequestOf } from '../api-requests.ts'
 import { noIdsWatch, watchIds } from '../ids-without-exec.ts'
 import { type Course, courseOf, type Mode, type Surroundings } from '../mode.ts'
 import { prove } from '../proof.ts'
 import { scanProcesses } from '../scan.ts'
 import { processTracker } from '../tracker.ts'
+import { attach } from './attach.ts'
 import { recordDecoder, recordTime } from './decode.ts'
-import { execProgram } from './exec.ts'
-import { exitProgram } from './exit.ts'
-import { forkProgram } from './fork.ts'
-import { findHierarchy } from './hierarchy.ts'
 import { lossReport } from './losses.ts'
-import { type Runtime, startRuntime } from './runtime.ts'
+import type { Runtime } from './runtime.ts'
 
 /** Sees every exec, fork and exit of the host, however short, and counts what it could not be told. */
 export const ebpf: Mode = (surroundings) =>
@@ -31,9 +28,14 @@ export const ebpf: Mode = (surroundings) =>
     const { signal, cleanUp } = course
     const tracker = processTracker({ ...surroundings, emit })
     cleanUp(() => tracker.close())
-    const runtime = attach(surroundings)
+    const { runtime, seesRequests, refused } = attach(surroundings)
     cleanUp(() => runtime.close())
-    const decoder = recordDecoder(tracker)
+    const decoder = recordDecoder({
+      ...tracker,
+      requested(request, sinceBoot) {
+        if (request.pid !== process.pid) emit(apiRequestOf(request, sinceBoot, surroundings))
+      },
+    })
     const losses = lossReport(runtime, decoder, surroundings, emit)
     let unreadable = 0
     let ids = noIdsWatch
@@ -46,17 +48,20 @@ export const ebpf: Mode = (surroundings) =>
       return isMore
     }
     const read = readCoalesced(runtime.fd, drain, course)
-    let lacking = ''
+    if (seesRequests) watchRequests(runtime, read, surroundings, course)
+    const lacking = [refused]
     try {
       ids = watchIds(tracker, surroundings, course, read)
     } catch (error) {
-      lacking = `changes of uid without exec are seen late, for want of CAP_NET_ADMIN: ${messageOf(error)}`
+      lacking.push(
+        `changes of uid without exec are seen late, for want of CAP_NET_ADMIN: ${messageOf(error)}`,
+      )
     }
 
     const scan = () => scanProcesses({ ...surroundings, tracker, signal, beforeSlice: read })
     await scan()
     await prove(surroundings, { exits: true, signal })
-    emit({ kind: 'attached', lacking })
+    emit({ kind: 'attached', lacking: lacking.filter(Boolean).join('; ') })
 
     let provenAt = performance.now()
     let hadLost = false
@@ -73,32 +78,28 @@ export const ebpf: Mode = (surroundings) =>
     }
   })
 
-function attach({ procRoot, budget, ringBytes }: Surroundings): Runtime {
-  return startRuntime({
-    btf: readBtf(readTypeInformation()),
-    programs: [exitProgram, forkProgram, execProgram],
-    hierarchy: findHierarchy(procRoot),
-    budget,
-    ringBytes,
+function watchRequests(
+  runtime: Runtime,
+  read: () => boolean,
+  { now, onApiWatch }: Surroundings,
+  { cleanUp }: Course,
+): void {
+  onApiWatch({
+    since: now(),
+    catchUp: () => !read(),
+    lost() {
+      const { requested, overBudget } = runtime.losses()
+      return requested + overBudget
+    },
   })
-}
-
-function readTypeInformation(): Buffer {
-  try {
-    return readFileSync('/sys/kernel/btf/vmlinux')
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error
-    throw new Error('the kernel has no type information (CONFIG_DEBUG_INFO_BTF, usual since Linux 5.8)', {
-      cause: error,
-    })
-  }
+  cleanUp(() => onApiWatch(null))
 }
 
 /**
  * Drains when there is something, but not again within some milliseconds: on a busy host one wake-up for many
- * records costs a quarter of a wake-up for each. Returns what drains at once.
+ * records costs a quarter of a wake-up for each. Returns what drains at once, and tells whether there is more.
  */
-function readCoalesced(fd: number, drain: () => boolean, { fail, cleanUp }: Course): () => void {
+function readCoalesced(fd: number, drain: () => boolean, { fail, cleanUp }: Course): () => boolean {
   let timer: NodeJS.Timeout | undefined
   let isOpen = true
   const polling = onReadable(fd, wake)
@@ -128,7 +129,7 @@ function readCoalesced(fd: number, drain: () => boolean, { fail, cleanUp }: Cour
     else polling.resume()
   }
 
-  return () => void read()
+  return read
 }
 
 const coalesceMs = 5

@@ -61,15 +61,18 @@ export function program(btf: Btf): Program {
 }
 
 /** Places in a program's frame, from its end: what has to survive a call and has no register. */
-export const slots = { scratch: -8, key: -16, pointer: -24, second: -32, fresh: -64 } as const
+export const slots = { scratch: -8, key: -16, pointer: -24, second: -32, fresh: -64, path: -176 } as const
 
-/** Numbers of the kernel's helper functions (`__BPF_FUNC_MAPPER` of linux/bpf.h); all there since Linux 5.8. */
+/** Numbers of the kernel's helper functions (`__BPF_FUNC_MAPPER` of linux/bpf.h); there since Linux 5.8 if not said otherwise. */
 export const helpers = {
   mapLookup: 1,
   mapUpdate: 2,
+  currentTask: 35,
   readUser: 112,
   readKernel: 113,
   readKernelString: 115,
   timeSinceBoot: 125,
   ringOutput: 130,
+  currentTaskTyped: 158, // Linux 5.11
+  registersOf: 175, // Linux 5.15
 } as const

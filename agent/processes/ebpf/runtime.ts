@@ -22,6 +22,8 @@ export type TracepointProgram = {
   name: string
   /** A raw tracepoint. */
   tracepoint: string
+  /** An interrupt may pass here while the program runs; what it is not run for then is nothing that it tells of. */
+  missesNothing?: true
   write: (p: Program, context: ProgramContext) => void
 }
 
@@ -48,7 +50,14 @@ export type Runtime = Pick<RingReader, 'drain'> & {
   close(): void
 }
 
-export type Losses = { executed: number; forked: number; exited: number; overBudget: number; missed: number }
+export type Losses = {
+  executed: number
+  forked: number
+  exited: number
+  requested: number
+  overBudget: number
+  missed: number
+}
 
 /** Writes the programs for this kernel, has it verify them, and attaches them; `close` leaves nothing behind. */
 export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: RuntimeOptions): Runtime {
@@ -86,6 +95,7 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
     }
     for (const [index, fd] of loaded.entries())
       kept(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
+    const countable = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
 
     const cell = (offset: number) => Number(counts[offset / 8])
     const value = Buffer.alloc(budgetLayout.length)
@@ -97,8 +107,9 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
         executed: cell(counterLayout.lostExecuted),
         forked: cell(counterLayout.lostForked),
         exited: cell(counterLayout.lostExited),
+        requested: cell(counterLayout.lostRequested),
         overBudget: cell(counterLayout.overBudget),
-        missed: loaded.reduce((sum, fd) => sum + missedRuns(fd), 0),
+        missed: countable.reduce((sum, fd) => sum + missedRuns(fd), 0),
       }),
       dropped(budgetKey) {
         key.writeBigUInt64LE(budgetKey)

@@ -1,8 +1,18 @@
 import test from 'ava'
 import fc from 'fast-check'
+import type { SeenRequest } from '../../../agent/processes/api-requests.ts'
 import { deviceNumber } from '../../../agent/processes/device.ts'
 import { recordDecoder } from '../../../agent/processes/ebpf/decode.ts'
-import { common, executed, exited, flags, forked, recordTypes } from '../../../agent/processes/ebpf/layout.ts'
+import {
+  common,
+  executed,
+  exited,
+  flags,
+  forked,
+  limits,
+  recordTypes,
+  requested,
+} from '../../../agent/processes/ebpf/layout.ts'
 import type { ExitCode, SeenProcess } from '../../../agent/processes/known-process.ts'
 import type { Forked } from '../../../agent/processes/tracker.ts'
 
@@ -21,6 +31,7 @@ test('an exec’s record is read with paths, arguments and names in their order'
     gid: 5,
     capabilities: 0x1ff_ffff_ffff,
     namespaces: { mount: 11, pid: 12, user: 13 },
+    exeDevice: deviceNumber(8, 1),
     cgroup: { path: `/docker/${id}`, ids: [id], build: '' },
   })
   t.deepEqual(program(), {
@@ -92,6 +103,27 @@ test('forks and exits are read', (t) => {
   }
 })
 
+test('a request is read with its writer, its connection and no more than was written', (t) => {
+  const { seen, decode } = sample()
+  t.true(decode(requestRecord('POST /x\0\xff', `${id}\0docker\0`)))
+  t.deepEqual(seen.requests, [
+    {
+      pid: 42,
+      startTicks: 12_345,
+      uid: 1_000,
+      euid: 0,
+      cgroup: { path: `/docker/${id}`, ids: [id], build: '' },
+      connection: 2n ** 64n - 1n,
+      text: 'POST /x\0\xff',
+    },
+  ])
+  const tooLong = requestRecord('POST')
+  tooLong.writeUInt32LE(requested.maxText + 1, requested.textBytes)
+  const cgroupTooLong = requestRecord('POST')
+  cgroupTooLong.writeUInt32LE(limits.cgroupEnd + 1, executed.cgroupEnd)
+  for (const bytes of [tooLong, cgroupTooLong, requestRecord('POST').subarray(1)]) t.false(decode(bytes))
+})
+
 test('start times are exact after months of uptime', (t) => {
   const { seen, decode } = sample()
   const record = execRecord()
@@ -121,12 +153,18 @@ test('a record that makes no sense is refused and never throws', (t) => {
 })
 
 function sample() {
-  const seen = { executed: [] as SeenProcess[], forked: [] as Forked[], exits: [] as (ExitCode | null)[] }
+  const seen = {
+    executed: [] as SeenProcess[],
+    forked: [] as Forked[],
+    exits: [] as (ExitCode | null)[],
+    requests: [] as SeenRequest[],
+  }
   const decoder = recordDecoder({
     executed: (one) => void seen.executed.push(one),
     forked: (one) => void seen.forked.push(one),
     exited: (_pid, _startTicks, _time, code) => void seen.exits.push(code),
     idsChanged: () => undefined,
+    requested: (request) => void seen.requests.push(request),
   })
   return { seen, decoder, decode: (bytes: Buffer) => decoder.decode(bytes, 0, bytes.length) }
 }
@@ -140,6 +178,17 @@ function begin(type: number, length: number): Buffer {
   bytes.writeUInt32LE(7, common.parentPid)
   bytes.writeUInt32LE(1_000, common.uid)
   bytes.writeUInt32LE(0, common.euid)
+  return bytes
+}
+
+function requestRecord(text: string, cgroup = ''): Buffer {
+  const bytes = begin(recordTypes.requested, requested.length)
+  bytes.writeBigUInt64LE(2n ** 64n - 1n, requested.connection)
+  bytes.writeUInt32LE(text.length, requested.textBytes)
+  bytes.write('rest of an earlier record', requested.text, 'latin1')
+  bytes.write(text, requested.text, 'latin1')
+  bytes.write(cgroup, executed.tail, 'latin1')
+  bytes.writeUInt32LE(cgroup.length, executed.cgroupEnd)
   return bytes
 }
 

@@ -5,7 +5,7 @@ import { lossReport } from '../../../agent/processes/ebpf/losses.ts'
 import type { Losses } from '../../../agent/processes/ebpf/runtime.ts'
 import { sampleContainer } from '../../support/samples.ts'
 
-const none: Losses = { executed: 0, forked: 0, exited: 0, overBudget: 0, missed: 0 }
+const none: Losses = { executed: 0, forked: 0, exited: 0, requested: 0, overBudget: 0, missed: 0 }
 const ours = { unreadable: 0, lostIds: 0 }
 const id = 'a'.repeat(64)
 
@@ -15,11 +15,11 @@ test('only what was lost since the last report is told, with its reason', (t) =>
   set({ ...none, executed: 3, forked: 2, exited: 1 })
   t.true(report(ours))
   t.false(report(ours))
-  set({ ...none, executed: 4, forked: 2, exited: 1, missed: 5 })
+  set({ ...none, executed: 4, forked: 2, exited: 1, requested: 3, missed: 5 })
   t.true(report({ unreadable: 7, lostIds: 8 }))
   t.deepEqual(told(), [
     ['ring-full', 6, undefined],
-    ['ring-full', 1, undefined],
+    ['ring-full', 4, undefined],
     ['program-busy', 5, undefined],
     ['unreadable', 7, undefined],
     ['socket-full', 8, undefined],

@@ -9,6 +9,7 @@ import { exitProgram } from '../../../agent/processes/ebpf/exit.ts'
 import { forkProgram } from '../../../agent/processes/ebpf/fork.ts'
 import { findHierarchy } from '../../../agent/processes/ebpf/hierarchy.ts'
 import { common } from '../../../agent/processes/ebpf/layout.ts'
+import { requestProgram } from '../../../agent/processes/ebpf/request.ts'
 import { until } from '../../support/until.ts'
 import { type Runtime, startRuntime, type TracepointProgram } from '../../../agent/processes/ebpf/runtime.ts'
 
@@ -43,7 +44,12 @@ serial('what has no room in the ring is counted, every single one', async (t) =>
 
 serial('the kernel takes the programs for either version of cgroups', (t) => {
   for (const hierarchy of [{ version: 2 }, { version: 1, controller: 'memory' }] as const) {
-    const programs = [execProgram, forkProgram, exitProgram]
+    const programs = [
+      execProgram,
+      forkProgram,
+      exitProgram,
+      requestProgram([`/${'x'.repeat(106)}`, '/run/ü.sock']),
+    ]
     startRuntime({ btf, programs, hierarchy, budget: 1_000, ringBytes: 4_096 }).close()
   }
   t.pass()

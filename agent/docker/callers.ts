@@ -1,0 +1,110 @@
+/**
+ * Who asked the engine for an exec. No event tells, so a client is known by its own request, seen by the kernel as it
+ * was written, or else by its command line.
+ *
+ * To be read in this order: `request-line.ts` (what a request asks for), `requests-seen.ts` (which clients asked for
+ * what), `client-command.ts` and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was),
+ * `calling-process.ts` (what there is to tell of a client).
+ */
+import { defer, filter, ignoreElements, map, merge, mergeMap, type Observable, of, tap, timer } from 'rxjs'
+import { bootClock, type BootClock } from '../kernel/clock.ts'
+import type { ContainerView } from '../model/container.ts'
+import type { ApiRequest, ExecCaller, ExecObservation } from '../model/observation.ts'
+import type { ApiWatch } from '../processes/api-requests.ts'
+import { containerFor } from '../processes/describe.ts'
+import type { ProcessTable } from '../processes/table.ts'
+import { callerOf } from './caller-verdict.ts'
+import { type CallingProcess, describeCaller } from './calling-process.ts'
+import { type Client, rememberMs, requestsSeen } from './requests-seen.ts'
+import { commandHints } from './command-hints.ts'
+import { hostUsers } from './host-users.ts'
+
+export type ExecCallersOptions = {
+  execs$: Observable<ExecObservation>
+  requests$: Observable<ApiRequest>
+  /** Null while requests are not seen. */
+  apiWatch: () => ApiWatch | null
+  /** Whether clients are processes of this host: of an engine that is asked by TCP nobody can tell. */
+  local: boolean
+  table: ProcessTable
+  containers: ContainerView
+  procRoot: string
+  passwdPath?: string
+  clock?: BootClock
+  /** Epoch milliseconds. */
+  now: () => number
+}
+
+/** Tells of each exec who asked for it, or that nobody can tell. */
+export function execCallers(options: ExecCallersOptions): Observable<ExecCaller> {
+  const { execs$, requests$, apiWatch, local, table, containers, procRoot, now } = options
+  return defer(() => {
+    const users = hostUsers(options.passwdPath)
+    const describe = (calling: CallingProcess) => describeCaller(calling, { table, procRoot, users })
+    const requests = requestsSeen(describe)
+    const hints = commandHints({
+      table,
+      describe,
+      clock: options.clock ?? bootClock(),
+      containerOf: ({ membership }) => (membership ? containerFor(membership, containers) : null),
+    })
+    const lastLoss = lossNotice(now)
+
+    function judge(exec: ExecObservation): Observable<ExecCaller> {
+      // A request is written before the engine tells of what it asks for: the kernel has told of it by now.
+      const isCurrent = apiWatch()?.catchUp() ?? false
+      const starters = requests.startersOf(exec.execId)
+      if (isCurrent && starters.length > 0) return of(tell(exec, starters, []))
+      // A health check is the engine's own; whoever runs the same at the same time must not be taken for it.
+      const found = local && !exec.healthcheck ? hints.of(exec) : []
+      return timer(waitMs).pipe(map(() => tell(exec, requests.startersOf(exec.execId), found)))
+    }
+
+    function tell(exec: ExecObservation, starters: readonly Client[], found: readonly Client[]): ExecCaller {
+      const { container, execId, time, healthcheck } = exec
+      const mayBe = found.filter((client) => !requests.hasStarted(client))
+      const caller = callerOf({
+        starters,
+        hints: mayBe,
+        isShared: mayBe.some(hints.isShared),
+        sawAll: starters.length === 0 && sawAll(exec),
+        healthcheck,
+      })
+      return { kind: 'exec-caller', time, container, execId, caller }
+    }
+
+    function sawAll(exec: ExecObservation): boolean {
+      const watch = apiWatch()
+      if (watch === null || exec.time < watch.since || exec.time < now() - rememberMs) return false
+      return watch.catchUp() && lastLoss(watch) < exec.time - lossMs && !requests.isUnsure(exec)
+    }
+
+    return merge(
+      requests$.pipe(tap(requests.add), ignoreElements()),
+      execs$.pipe(
+        // Without an id there is nothing to join a caller to.
+        filter(({ execId }) => execId !== ''),
+        mergeMap(judge),
+      ),
+    )
+  })
+}
+
+// For the client that was interrupted between its writing and the kernel's telling of it, and for an exec of the same
+// words, which makes a hint ambiguous.
+const waitMs = 100
+
+// A request that was lost came not much earlier than the exec that it asked for.
+const lossMs = 1_000
+
+/** When it was first noticed that the count of losses has grown, which is when it had or later. */
+function lossNotice(now: () => number): (watch: ApiWatch) => number {
+  let count = 0
+  let noticedAt = -Infinity
+  return (watch) => {
+    const lost = watch.lost()
+    if (lost !== count) noticedAt = now()
+    count = lost
+    return noticedAt
+  }
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import type { CallerProcess } from '../model/observation.ts'
+import type { SeenProcess } from '../processes/known-process.ts'
+import { readProcess, readStat } from '../processes/proc.ts'
+import type { ProcessTable } from '../processes/table.ts'
+import type { HostUsers } from './host-users.ts'
+
+export type CallingProcessOptions = { table: ProcessTable; procRoot: string; users: HostUsers }
+
+/** A process with the user that it had when it called. */
+export type CallingProcess = { pid: number; startTicks: number; uid: number }
+
+/** Tells all there is to tell of a client, at once: it may be gone in a moment, and its ancestors after it. */
+export function describeCaller(calling: CallingProcess, options: CallingProcessOptions): CallerProcess {
+  const { table, procRoot, users } = options
+  const { pid, uid } = calling
+  const known = table.find(calling) ?? readLiving(procRoot, calling)
+  const { exe = '', argv = [] } = known?.program() ?? {}
+  return {
+    pid,
+    uid,
+    user: users.nameOf(uid),
+    loginUser: loginUser(calling, options),
+    exe,
+    argv,
+    ancestors: known === undefined ? [] : ancestorsOf(known, table),
+  }
+}
+
+// A shell in a terminal in a session of sshd has 8.
+const maxAncestors = 12
+
+function ancestorsOf(process: SeenProcess, table: ProcessTable): CallerProcess['ancestors'] {
+  const known = table.find(process)
+  const parent = known === undefined ? table.get(process.parentPid) : table.makerOf(known)
+  const line = parent === undefined ? [] : [parent, ...table.ancestors(parent)]
+  return line.slice(0, maxAncestors).map(({ pid, program }) => {
+    const { exe, argv } = program()
+    return { pid, exe, argv }
+  })
+}
+
+function readLiving(procRoot: string, { pid, startTicks }: CallingProcess): SeenProcess | undefined {
+  try {
+    const living = readProcess(procRoot, pid)
+    return living?.startTicks === startTicks ? living : undefined
+  } catch {
+    // Another user's, where we have no right to look.
+    return undefined
+  }
+}
+
+function loginUser({ pid, startTicks }: CallingProcess, { procRoot, users }: CallingProcessOptions): string {
+  try {
+    const loginUid = Number(readFileSync(`${procRoot}/${pid}/loginuid`, 'latin1'))
+    const isSame = readStat(procRoot, pid)?.startTicks === startTicks
+    return isSame && loginUid !== nobodyLoggedIn ? users.nameOf(loginUid) : ''
+  } catch {
+    // It has ended, or the kernel does not keep it (CONFIG_AUDIT).
+    return ''
+  }
+}
+
+// AUDIT_UID_UNSET of linux/audit.h.
+const nobodyLoggedIn = 2 ** 32 - 1

@@ -1,0 +1,13 @@
+import { libc } from './libc.ts'
+
+const getxattr = libc.func('long getxattr(const char *path, const char *name, void *value, size_t size)') as (
+  path: string,
+  name: string,
+  value: null,
+  size: number,
+) => number
+
+/** Whether a file gives capabilities to who runs it (capabilities(7)); Node has no call for extended attributes. */
+export function hasFileCapabilities(path: string): boolean {
+  return getxattr(path, 'security.capability', null, 0) > 0
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { errorCode, messageOf } from '../../errors.ts'
+import { readBtf } from '../../kernel/btf.ts'
+import type { Surroundings } from '../mode.ts'
+import { execProgram } from './exec.ts'
+import { exitProgram } from './exit.ts'
+import { forkProgram } from './fork.ts'
+import { findHierarchy } from './hierarchy.ts'
+import { canSeeRequests, requestProgram } from './request.ts'
+import { type Runtime, startRuntime, type TracepointProgram } from './runtime.ts'
+
+/** `refused` is why this kernel does not tell of requests although it should, or empty. */
+type Attachment = { runtime: Runtime; seesRequests: boolean; refused: string }
+
+/** Attaches the programs that this kernel has tracepoints for: an older one lacks that of requests, and is none the worse. */
+export function attach({ procRoot, budget, ringBytes, apiSockets }: Surroundings): Attachment {
+  const btf = readBtf(readTypeInformation())
+  const hierarchy = findHierarchy(procRoot)
+  const programs = [exitProgram, forkProgram, execProgram]
+  const start = (all: readonly TracepointProgram[]) =>
+    startRuntime({ btf, programs: all, hierarchy, budget, ringBytes })
+  if (apiSockets.length === 0 || !canSeeRequests(btf))
+    return { runtime: start(programs), seesRequests: false, refused: '' }
+  try {
+    const runtime = start([...programs, requestProgram(apiSockets)])
+    return { runtime, seesRequests: true, refused: '' }
+  } catch (error) {
+    const refused = `who asks for an exec is seen by its command line only: ${messageOf(error)}`
+    return { runtime: start(programs), seesRequests: false, refused }
+  }
+}
+
+function readTypeInformation(): Buffer {
+  try {
+    return readFileSync('/sys/kernel/btf/vmlinux')
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+    throw new Error('the kernel has no type information (CONFIG_DEBUG_INFO_BTF, usual since Linux 5.8)', {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,102 @@
+import { arch } from 'node:process'
+import { r0, r1, r2, r3, r6, r7, r8, r9 } from './assembler.ts'
+import { requested } from './layout.ts'
+import { helpers, type Program } from './program.ts'
+
+/**
+ * Puts the beginning of what was just written to the socket in r6 into the record, or nothing where it cannot be had:
+ * the reader was faster than we, and it was written by another call than usual. Uses r8 and r9.
+ */
+export function readWritten(p: Program): void {
+  const done = p.newLabel()
+  const isTaken = p.newLabel()
+  p.store(4, r7, requested.textBytes, 0)
+  readFromQueue(p, done, isTaken)
+  p.label(isTaken)
+  readFromWriter(p, done)
+  p.label(done)
+}
+
+/** The newest write that waits in the socket. */
+function readFromQueue(p: Program, done: string, isTaken: string): void {
+  const newest = p.btf.offsetOf('sock.sk_receive_queue') + p.btf.offsetOf('sk_buff_head.prev')
+  const hasBytes = p.newLabel()
+  p.read(8, r8, r6, newest)
+  // An empty queue's newest is the queue itself.
+  p.addressOf(r2, r6, 'sock.sk_receive_queue')
+  p.jumpIf(r8, '==', r2, isTaken)
+  // The bytes that are not in pages (skb_headlen of linux/skbuff.h).
+  p.read(4, r9, r8, 'sk_buff.len')
+  p.read(4, r1, r8, 'sk_buff.data_len')
+  p.subtract(r9, r1)
+  p.jumpIf(r9, '!=', 0, hasBytes)
+  p.read(8, r1, r6, newest)
+  p.jumpIf(r1, '!=', r8, isTaken)
+  // Pages of a file or a pipe, as images and archives are sent (splice).
+  p.leave()
+  p.label(hasBytes)
+  p.follow(r3, r8, 'sk_buff.data')
+  readBytes(p, helpers.readKernel, isTaken)
+  // Was it taken meanwhile, these may be somebody else's bytes.
+  p.read(8, r1, r6, newest)
+  p.jumpIf(r1, '!=', r8, isTaken)
+  p.store(4, r7, requested.textBytes, r9)
+  p.jump(done)
+}
+
+/** What the reader has taken already still stands in the writer's memory, where its system call says. */
+function readFromWriter(p: Program, done: string): void {
+  const call = calls[arch]
+  if (call === undefined) return
+  const isWrite = p.newLabel()
+  p.call(helpers.currentTaskTyped)
+  p.move(r1, r0)
+  p.call(helpers.registersOf)
+  p.move(r8, r0)
+  p.read(4, r1, r8, call.number)
+  for (const number of call.writes) p.jumpIf(r1, '==', number, isWrite)
+  p.jump(done)
+  p.label(isWrite)
+  p.read(8, r9, r8, call.length(p))
+  p.jumpIf(r9, '==', 0, done)
+  p.read(8, r3, r8, call.buffer(p))
+  readBytes(p, helpers.readUser, done)
+  p.store(4, r7, requested.textBytes, r9)
+}
+
+/** Copies from r3 into the record, r9 bytes of it at most as many as there is room for. */
+function readBytes(p: Program, helper: number, failed: string): void {
+  const fits = p.newLabel()
+  p.jumpIf(r9, '<=', requested.maxText, fits)
+  p.move(r9, requested.maxText)
+  p.label(fits)
+  p.move(r2, r9)
+  p.move(r1, r7)
+  p.add(r1, requested.text)
+  p.call(helper)
+  p.jumpIf(r0, '!=', 0, failed)
+}
+
+type Call = {
+  number: string
+  /** Those of write(2) and sendto(2), whose second argument is the buffer and the third its length. */
+  writes: readonly number[]
+  buffer: (p: Program) => number
+  length: (p: Program) => number
+}
+
+/** Where the registers of a system call are kept (asm/ptrace.h), and its numbers (asm/unistd.h). */
+const calls: Readonly<Record<string, Call>> = {
+  x64: {
+    number: 'pt_regs.orig_ax',
+    writes: [1, 44],
+    buffer: ({ btf }) => btf.offsetOf('pt_regs.si'),
+    length: ({ btf }) => btf.offsetOf('pt_regs.dx'),
+  },
+  arm64: {
+    number: 'pt_regs.syscallno',
+    writes: [64, 206],
+    buffer: ({ btf }) => btf.offsetOf('pt_regs.regs') + 8,
+    length: ({ btf }) => btf.offsetOf('pt_regs.regs') + 16,
+  },
+}

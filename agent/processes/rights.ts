@@ -1,0 +1,97 @@
+import type { ContainerView } from '../model/container.ts'
+import type { Gain, Namespaces, Process, ProcessChange, ProcessObservation } from '../model/observation.ts'
+import { confirmedByFile, hasRoot, mayBeExec, raisedCapabilities, type Rights, wayOfGain } from './gain.ts'
+import type { KnownProcess, Membership } from './known-process.ts'
+import type { Provenance } from './provenance.ts'
+import type { UidMaps } from './uid-map.ts'
+
+/** A process as it was before a change, or its parent where it is new; taken before the change is applied. */
+export type Earlier = Rights & Pick<KnownProcess, 'membership' | 'namespaces'>
+
+/** Copies what a change is about to overwrite. */
+export function earlierOf({
+  uid,
+  euid,
+  capabilities,
+  heldRoot,
+  membership,
+  namespaces,
+}: KnownProcess): Earlier {
+  return { uid, euid, capabilities, heldRoot, membership, namespaces }
+}
+
+/** What an observation tells of rights. */
+export type RightsSeen = Pick<ProcessObservation, 'gain' | 'raisedCapabilities' | 'file'>
+
+export type RightsOptions = {
+  uidMaps: UidMaps
+  hostNamespaces: Namespaces
+  containers: ContainerView
+  provenance: Provenance
+}
+
+/** How a change was seen: what the process was before, if that is known, and whether it was seen as it happened. */
+export type ChangeSeen = { change: ProcessChange; earlier: Earlier | null; isExact: boolean }
+
+/** Says of each change in a container what rights came with it, and remembers that with the process. */
+export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance }: RightsOptions) {
+  return function look(
+    process: KnownProcess,
+    membership: Membership,
+    described: Process,
+    { change, earlier, isExact }: ChangeSeen,
+  ): RightsSeen {
+    const { userNamespace } = membership
+    const inContainer = (uid: number) => uidMaps.inNamespace(uid, userNamespace)
+    const isRoot = (uid: number) => inContainer(uid) === 0
+    // Whoever makes a user namespace has all capabilities, in it and nowhere else (user_namespaces(7)).
+    const counted = ({ namespaces, capabilities }: Pick<KnownProcess, 'namespaces' | 'capabilities'>) =>
+      [userNamespace, hostNamespaces.user].includes(namespaces.user) ? capabilities : 0
+
+    const last = change === 'ids-changed' ? earlier : (process.beforeRoot ?? earlier)
+    process.beforeRoot = null
+    const isFromInside = last?.membership?.id === membership.id
+    const before = isFromInside ? { ...last, capabilities: counted(last) } : asConfigured(process.uid, isRoot)
+    const after = { uid: process.uid, euid: process.euid, capabilities: counted(process) }
+    const transition = { before, after, change, isExact, isRoot }
+    const raised = isFromInside ? raisedCapabilities(before, after) : 0n
+    if (mayBeExec(transition)) {
+      process.beforeRoot = last
+      return { ...(process.gain && { gain: process.gain }), raisedCapabilities: raised }
+    }
+
+    const way = wayOfGain(transition)
+    const isRootNow = hasRoot(after, isRoot)
+    const isLookedAt = way !== null || (isRootNow && change !== 'ids-changed')
+    const init = containers.get(membership.id)?.details?.pid ?? 0
+    const file = isLookedAt ? provenance(described, [membership.entry.pid, init]) : undefined
+    const cause = way === 'file' && file !== undefined ? confirmedByFile(transition, file) : way
+
+    // What was only found, or looked at late, may have been root before.
+    if (change !== 'ids-changed') process.heldRoot = isRootNow || !isExact
+    else if (isRootNow) process.heldRoot = true
+    // A program that begins without rights has no way back to them.
+    if (change !== 'ids-changed' && !isRootNow && after.capabilities === 0) process.gain = null
+
+    const seen = { ...(file && { file }), raisedCapabilities: raised }
+    if (cause === null || file === undefined) return { ...(process.gain && { gain: process.gain }), ...seen }
+    const { pid, startTicks, exe } = described
+    const ids = { uid: inContainer(before.uid), euid: inContainer(before.euid) }
+    const gain: Gain = {
+      way: cause,
+      isNew: true,
+      by: { pid, startTicks, exe },
+      file,
+      before: { ...ids, capabilities: BigInt(before.capabilities) },
+    }
+    process.gain = { ...gain, isNew: false }
+    return { gain, ...seen }
+  }
+}
+
+/** What the runtime gives who enters: its ids, and without root no capabilities (`SetCapabilities` of moby's oci). */
+function asConfigured(uid: number, isRoot: (uid: number) => boolean): Rights {
+  return { uid, euid: uid, capabilities: isRoot(uid) ? allCapabilities : 0, heldRoot: false }
+}
+
+const allCapabilities = 2 ** 41 - 1

@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { renderTable } from '../../agent/commands/table.ts'
+import { isAtLeast } from '../../agent/model/finding.ts'
+import { allRules } from '../../agent/commands/rules.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { removeState, startDaemon } from '../support/daemon.ts'
+import { docker, run } from '../support/processes.ts'
+
+// A day of ordinary operation in some minutes: deploys, restarts, health checks, jobs inside containers and from
+// the host's cron, image builds, looking around, a package upgrade on the host. Prints what was found, by rule;
+// nothing of it should be above info. DAYS=1 by default.
+
+const days = Number(process.env['DAYS'] ?? 1)
+const prefix = `tidewatch-bench-noise-${process.pid}`
+const image = await busyboxImage()
+const acts: Record<string, number> = {}
+
+const daemon = await startDaemon()
+try {
+  for (let day = 0; day < days; day += 1) await live(day)
+  await sleep(5_000)
+  print()
+} finally {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+  await docker('rmi', '-f', ...[0, 1, 2].map((n) => `${prefix}:${n}`)).catch(() => undefined)
+  await daemon.stop()
+  await removeState(daemon)
+}
+
+async function live(day: number): Promise<void> {
+  const name = (what: string) => `${prefix}-${what}-${day}`
+  // What runs all day: as another user, with health checks, with a job every second, as root with workers.
+  await act('containers started', () =>
+    start(name('web'), '--user', '1000', '--memory', '64m', '--pids-limit', '50', '--cpus', '1'),
+  )
+  await act('containers started', () =>
+    start(name('checked'), '--health-cmd', 'test -d /tmp', '--health-interval', '1s'),
+  )
+  await docker(
+    'run',
+    '-d',
+    '--name',
+    name('cron'),
+    image,
+    'sh',
+    '-c',
+    'while sleep 1; do date >/dev/null; ls / >/dev/null; done',
+  )
+  await docker('run', '-d', '--init', '--restart', 'always', '--name', name('init'), image, 'sleep', '86400')
+
+  for (let release = 0; release < 3; release += 1) {
+    await act('images built', () => build(`${prefix}:${release}`))
+    await act('deploys', async () => {
+      await docker(
+        'run',
+        '-d',
+        '--name',
+        name(`app-${release}`),
+        '--user',
+        '1000',
+        `${prefix}:${release}`,
+        'sleep',
+        '86400',
+      )
+      if (release > 0) await docker('rm', '-f', name(`app-${release - 1}`))
+    })
+    await act('restarts', () => docker('restart', '-t', '0', name('web')))
+    await act('jobs from the host', () => docker('exec', name(`app-${release}`), 'sh', '-c', 'ls / | wc -l'))
+    for (let job = 0; job < 10; job += 1)
+      await act('short containers', () =>
+        docker('run', '--rm', '--network=none', '--name', name('job'), image, 'true'),
+      )
+    await act('looks', async () => {
+      for (const look of [
+        ['ps'],
+        ['top', name('web')],
+        ['stats', '--no-stream', name('web')],
+        ['logs', name('web')],
+        ['inspect', name('web')],
+        ['diff', name('web')],
+      ])
+        await docker(...look)
+    })
+    await act('copies', async () => {
+      await docker('cp', `${name('web')}:/bin/busybox`, '/dev/null').catch(() => undefined)
+      await docker('cp', '/etc/hostname', `${name('cron')}:/tmp/hostname`)
+    })
+    await act('pauses', async () => {
+      await docker('pause', name('web'))
+      await docker('unpause', name('web'))
+    })
+    await act('commits', () => docker('commit', name('cron'), `${prefix}:${release}`))
+    await act('limits changed', () =>
+      docker('update', '--memory', '96m', '--memory-swap', '96m', name('web')),
+    )
+  }
+  await act('packages upgraded', () =>
+    run('apt-get', 'install', '-y', '-qq', '--reinstall', 'busybox-static'),
+  )
+  await act('health checks, seconds of', () => sleep(20_000))
+  await act('restarts', () => docker('restart', '-t', '0', name('init')))
+  for (const what of ['web', 'checked', 'cron', 'init', 'app-2'])
+    await act('containers ended', () => docker('rm', '-f', name(what)))
+}
+
+async function start(name: string, ...options: string[]): Promise<void> {
+  await docker('run', '-d', '--name', name, ...options, image, 'sleep', '86400')
+}
+
+async function build(tag: string): Promise<void> {
+  const dockerfile = `FROM ${image}\nRUN echo ${tag} > /release && chown 1000 /release\nRUN ls / && date\n`
+  await run(
+    'sh',
+    '-c',
+    `printf '%b' "$1" | DOCKER_BUILDKIT=0 docker build -q -t "$2" -`,
+    'sh',
+    dockerfile.replaceAll('\n', '\\n'),
+    tag,
+  )
+}
+
+async function act(what: string, work: () => Promise<unknown>): Promise<void> {
+  acts[what] = (acts[what] ?? 0) + 1
+  await work()
+}
+
+function print(): void {
+  // Tests may run beside it.
+  const found = daemon.findings().filter(({ container }) => !container?.name.startsWith('tidewatch-test-'))
+  const rows = allRules()
+    .map(({ rule, severity }) => [rule, severity, String(found.filter((one) => one.rule === rule).length)])
+    .filter(([, , count]) => count !== '0')
+  process.stdout.write(
+    `${Object.entries(acts)
+      .map(([what, count]) => `${count} ${what}`)
+      .join(', ')}\n\n`,
+  )
+  process.stdout.write(renderTable(['RULE', 'SEVERITY', 'FINDINGS'], rows))
+  const loud = found.filter(({ severity }) => isAtLeast(severity, 'warning'))
+  process.stdout.write(`\n${loud.length} above info${loud.length === 0 ? '' : ':'}\n`)
+  for (const { severity, rule, summary } of loud) process.stdout.write(`${severity} ${rule}: ${summary}\n`)
+}

@@ -1,0 +1,51 @@
+/**
+ * A client of the Docker API without the docker command, to be run as a program of its own: creates an exec, starts
+ * it, or both, and prints its id.
+ *
+ *     node api-client.ts SOCKET exec CONTAINER ARGV…
+ *     node api-client.ts SOCKET create CONTAINER ARGV…
+ *     node api-client.ts SOCKET start EXEC-ID [BODY]
+ *     node api-client.ts SOCKET split EXEC-ID         the same with its request line in two pieces
+ */
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const [socketPath = '', what, subject = '', ...rest] = process.argv.slice(2)
+
+if (what === 'start') await start(subject, rest[0])
+else if (what === 'split') await startInPieces(subject)
+else {
+  const id = await create(subject, rest)
+  if (what === 'exec') await start(id)
+  process.stdout.write(id)
+}
+
+async function create(container: string, argv: readonly string[]): Promise<string> {
+  const answer = await post(`/containers/${container}/exec`, JSON.stringify({ Cmd: argv }))
+  return (JSON.parse(answer) as { Id: string }).Id
+}
+
+async function start(id: string, body = '{"Detach":true}'): Promise<void> {
+  await post(`/exec/${id}/start`, body)
+}
+
+async function startInPieces(id: string): Promise<void> {
+  const body = '{"Detach":true}'
+  const engine = connect(socketPath)
+  engine.write(`POST /exec/${id.slice(0, 20)}`)
+  await sleep(50)
+  engine.write(`${id.slice(20)}/start HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\n`)
+  engine.write(`Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`)
+  await text(engine)
+}
+
+async function post(path: string, body: string): Promise<string> {
+  const headers = { 'content-type': 'application/json', 'content-length': body.length }
+  const asking = request({ socketPath, method: 'POST', path, headers })
+  asking.end(body)
+  const [response] = (await once(asking, 'response')) as [IncomingMessage]
+  return await text(response)
+}
