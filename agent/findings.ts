@@ -84,21 +84,30 @@ export function createFindings({ host, now, newId, configOf, firing, findByAct }
     return { change: 'updated', finding: updated, act: null }
   }
 
-  /** Null where the act was never told: what is known of it now comes too late, or its rule was off. */
-  function complete({ rule, summary, evidence }: Finding, { act = '' }: Detection): Publication | null {
-    const known = findByAct(rule, act)
-    if (known === null) return null
-    const finding = { ...known, summary, evidence: { ...known.evidence, ...evidence } }
-    return { change: 'updated', finding, act }
+  /**
+   * Under whichever of the rules it was told: severities may have been configured anew since. Null where the act was
+   * never told: what is known of it now comes too late, or its rules were off.
+   */
+  function complete(detection: Detection, rules: readonly string[]): Publication | null {
+    const { act = '' } = detection
+    for (const rule of rules) {
+      const known = findByAct(rule, act)
+      if (known === null) continue
+      const others = rules.filter((name) => name !== rule)
+      const evidence = { ...known.evidence, ...evidenceOf(detection, others) }
+      return { change: 'updated', finding: { ...known, summary: summaryOf(detection), evidence }, act }
+    }
+    return null
   }
 
   return {
     from(detector, detection) {
-      const [rule, ...also] = enabledRules(detector, detection, configOf(detector.name))
+      const rules = enabledRules(detector, detection, configOf(detector.name))
+      if (detection.completes) return complete(detection, rules)
+      const [rule, ...also] = rules
       if (rule === undefined) return null
       const finding = begin(detector, detection, rule, also)
       if (finding.kind === 'condition') return fromCondition(finding, detection)
-      if (detection.completes) return complete(finding, detection)
       return { change: 'new', finding, act: detection.act ?? null }
     },
     firing: () => [...conditions.values()],

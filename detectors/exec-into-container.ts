@@ -1,102 +1,52 @@
-import { filter, map, type Observable } from 'rxjs'
+import { defer, filter, ignoreElements, merge, type Observable, tap } from 'rxjs'
 import { z } from 'zod'
-import { isRootUser } from '../agent/model/container.ts'
+import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
-import type { ExecObservation } from '../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../agent/model/text.ts'
+import { execFindings } from './exec-into-container/execs.ts'
+import { fileCopies } from './exec-into-container/file-copy.ts'
+import { hostNamespaceEntries } from './exec-into-container/got-out.ts'
+import { type ExecLedger, execLedger } from './exec-into-container/ledger.ts'
+import { execRules } from './exec-into-container/rules.ts'
+import { untrackedExecs } from './exec-into-container/untracked.ts'
 
-/** Who enters a running container through the engine's exec call, and with what rights (MITRE ATT&CK T1609). */
+/** Who enters a running container, by the engine's exec call or without it, and who gets out (MITRE ATT&CK T1609, T1611). */
 export const execIntoContainer = defineDetector({
   name: 'exec-into-container',
-  rules: {
-    'exec-command': {
-      severity: 'info',
-      kind: 'event',
-      summary: 'A command was run in a container through the Docker API.',
-      remedy: 'Nothing, if you know who did it; health checks are counted apart and never reported.',
-    },
-    'interactive-shell': {
-      severity: 'warning',
-      kind: 'event',
-      summary: 'Somebody works interactively in a container: with a terminal, or with a shell on open input.',
-      remedy:
-        'Ask who it was; what is changed by hand is lost at the next deploy, and attackers work like this.',
-    },
-    'exec-as-root': {
-      severity: 'warning',
-      kind: 'event',
-      summary: 'A command was run as root in a container that is configured to run as another user.',
-      remedy: 'Find out why root was needed; run it as the configured user, or build it into the image.',
-    },
-    'privileged-exec': {
-      severity: 'critical',
-      kind: 'event',
-      summary:
-        'A command was run with --privileged in a container that is not: it holds all capabilities of the host.',
-      remedy: 'Treat the host as entered by whoever ran it, until you know why it was done.',
-    },
-  },
-  settings: z.strictObject({}),
-  detect: ({ execs$ }: Observed): Observable<Detection> =>
-    execs$.pipe(
-      filter((exec) => !exec.healthcheck),
-      map(describeExec),
+  rules: execRules,
+  settings: z.strictObject({
+    settle: duration('2s', { max: '1m' }).describe(
+      'How long a process that entered a container may wait for the exec that explains it to be known.',
     ),
+    learn_after: z
+      .int()
+      .min(0)
+      .default(20)
+      .describe('After how many execs the clients of one image are expected to run commands in containers.'),
+  }),
+  detect: (observed: Observed, { settle, learn_after }): Observable<Detection> =>
+    defer(() => {
+      const ledger = execLedger()
+      return merge(
+        announced(observed, ledger),
+        execFindings(observed, ledger, learn_after),
+        untrackedExecs(observed, ledger, settle),
+        hostNamespaceEntries(observed),
+        fileCopies(observed),
+      )
+    }),
 })
 
-// Programs that read commands from their input; what /etc/shells of Debian, Alpine and Fedora lists, by name.
-const shells = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'mksh', 'fish', 'csh', 'tcsh', 'busybox'])
-
-/** Every rule that applies to an exec, the plain one last. */
-export function rulesOfExec({ container, settings, argv }: ExecObservation): [string, ...string[]] {
-  if (settings === null) return ['exec-command']
-  const entersPrivileged = settings.privileged && container.details?.privileged === false
-  const entersAsRoot =
-    container.details !== null && isRootUser(settings.user) && !isRootUser(container.details.user)
-  const hasShellOnInput = settings.openStdin && shells.has(baseName(argv[0] ?? ''))
-
-  const rules: string[] = []
-  if (entersPrivileged) rules.push('privileged-exec')
-  if (entersAsRoot) rules.push('exec-as-root')
-  if (settings.tty || hasShellOnInput) rules.push('interactive-shell')
-  const [first, ...others] = [...rules, 'exec-command']
-  return [first, ...others]
-}
-
-function describeExec(exec: ExecObservation): Detection {
-  const { container, settings, argv, execId } = exec
-  const [rule, ...also] = rulesOfExec(exec)
-  const user = settings === null ? undefined : settings.user || 'root'
-  return {
-    rule,
-    also,
-    time: exec.time,
-    container,
-    summary: `${nameOf(user)} ${phrases[rule] ?? 'ran'} ${clip(commandLine(argv), 160)} in ${container.name}`,
-    subject: [baseName(argv[0] ?? ''), settings?.user ?? ''],
-    ...(execId === '' ? {} : { act: execId }),
-    evidence: {
-      argv: clipArgv(argv),
-      argv_exact: exec.exact,
-      user,
-      tty: settings?.tty,
-      open_stdin: settings?.openStdin,
-      privileged: settings?.privileged,
-      configured_user: container.details?.user,
-      pid: settings?.pid || undefined,
-      exec_id: execId || undefined,
-    },
-  }
-}
-
-/** Root by its name, whether it was given as that or as 0. */
-function nameOf(user: string | undefined): string {
-  if (user === undefined) return 'somebody'
-  return isRootUser(user) ? 'root' : user
-}
-
-const phrases: Readonly<Record<string, string>> = {
-  'interactive-shell': 'opened an interactive',
-  'privileged-exec': 'ran with --privileged',
+/** The engine's event comes at once; what else it knows of the exec has to be asked for. */
+function announced({ dockerEvents$ }: Observed, ledger: ExecLedger): Observable<never> {
+  return dockerEvents$.pipe(
+    filter(
+      ({ type, action }) => type === 'container' && (action === 'exec_create' || action === 'exec_start'),
+    ),
+    tap(({ actorId, attributes }) => {
+      const execId = attributes['execID'] ?? ''
+      if (/^[0-9a-f]{64}$/.test(execId)) ledger.of(execId).announcedIn = actorId
+    }),
+    ignoreElements(),
+  )
 }

@@ -159,3 +159,18 @@ test('what becomes known later is added to the finding of its act, which stays o
   })
   t.is(findings.from(execIntoContainer, sampleDetection({ ...more, act: 'never told' })), null)
 })
+
+test('an act is completed under the rule that told it, though severities were configured anew since', (t) => {
+  const also = ['exec-command']
+  const told = sampleFinding({ rule: 'exec-command', evidence: { argv: ['sh'] } })
+  const findings = findingsWith(defaultConfig(), [], [{ act: 'e1', finding: told }])
+  const completed = findings.from(
+    execIntoContainer,
+    sampleDetection({ completes: true, rule: 'interactive-shell', also, evidence: { exit_code: 0 } }),
+  )
+  t.like(completed?.finding, {
+    id: told.id,
+    rule: 'exec-command',
+    evidence: { argv: ['sh'], exit_code: 0, also: ['interactive-shell'] },
+  })
+})

@@ -1,74 +1,282 @@
 import test from 'ava'
-import { of, toArray, firstValueFrom } from 'rxjs'
-import { execIntoContainer, rulesOfExec } from '../../detectors/exec-into-container.ts'
-import { silent } from '../support/observed.ts'
-import { sampleContainer, sampleExec } from '../support/samples.ts'
+import type { Observable } from 'rxjs'
+import type { Detection } from '../../agent/model/finding.ts'
+import type { Observation, ProcessObservation } from '../../agent/model/observation.ts'
+import { observedOf } from '../../agent/pipeline.ts'
+import { execIntoContainer } from '../../detectors/exec-into-container.ts'
+import { dockerEvent } from '../support/docker-event.ts'
+import { marbles } from '../support/marbles.ts'
+import { emptyMemory } from '../support/observed.ts'
+import {
+  sampleBringer,
+  sampleCaller,
+  sampleContainer,
+  sampleExec,
+  sampleProcess,
+} from '../support/samples.ts'
 
-const user1000 = sampleContainer({ details: { user: '1000:1000' } })
-const privileged = sampleContainer({ details: { privileged: true } })
-const unknown = sampleContainer({ details: null })
+const web = sampleContainer()
+const execId = 'e'.repeat(64)
+const exec = sampleExec()
+const end = { kind: 'exec-ended', time: 2_001_500, container: web, execId, exitCode: 3 } as const
+const caller = {
+  kind: 'exec-caller',
+  time: 2_000_000,
+  container: web,
+  execId,
+  caller: sampleCaller(),
+} as const
+const portainer = sampleContainer({ id: 'c'.repeat(64), name: 'portainer', image: 'portainer:2' })
+const fromPortainer = { ...caller, caller: sampleCaller({ container: portainer }) }
+const runc = sampleBringer(['runc', 'exec'])
 
-test('the rules of an exec, the one about rights before the one about a terminal', (t) => {
-  const table: [string, Parameters<typeof sampleExec>[0], string[]][] = [
-    ['a plain command', {}, ['exec-command']],
-    ['a terminal', { settings: { tty: true } }, ['interactive-shell', 'exec-command']],
-    [
-      'a shell on open input',
-      { argv: ['/bin/sh'], settings: { openStdin: true } },
-      ['interactive-shell', 'exec-command'],
-    ],
-    [
-      'another program on open input',
-      { argv: ['tar', '-x'], settings: { openStdin: true } },
-      ['exec-command'],
-    ],
-    ['a shell without input', { argv: ['sh', '-c', 'true'] }, ['exec-command']],
-    [
-      'root where 1000 is configured',
-      { container: user1000, settings: { user: 'root' } },
-      ['exec-as-root', 'exec-command'],
-    ],
-    [
-      '0:0 where 1000 is configured',
-      { container: user1000, settings: { user: '0:0' } },
-      ['exec-as-root', 'exec-command'],
-    ],
-    ['the configured user', { container: user1000, settings: { user: '1000:1000' } }, ['exec-command']],
-    ['root where root is configured', { settings: { user: 'root' } }, ['exec-command']],
-    [
-      'root where nobody knows what is configured',
-      { container: unknown, settings: { user: 'root' } },
-      ['exec-command'],
-    ],
-    ['--privileged', { settings: { privileged: true } }, ['privileged-exec', 'exec-command']],
-    [
-      '--privileged in a privileged container',
-      { container: privileged, settings: { privileged: true } },
-      ['exec-command'],
-    ],
-    [
-      'everything at once',
-      {
-        container: user1000,
-        argv: ['bash'],
-        settings: { user: '', tty: true, openStdin: true, privileged: true },
-      },
-      ['privileged-exec', 'exec-as-root', 'interactive-shell', 'exec-command'],
-    ],
-    ['an exec that could not be asked about', { settings: null }, ['exec-command']],
-    ['an exec without a command', { argv: [] }, ['exec-command']],
-  ]
-  for (const [what, exec, rules] of table) t.deepEqual(rulesOfExec(sampleExec(exec)), rules, what)
-})
+const entered = (by = [sampleBringer(['nsenter', '-t', '1'])], id = '', rest = {}): ProcessObservation =>
+  sampleProcess({
+    process: { pid: 5_000, startTicks: 100, startedAt: 1_999_990, argv: ['sh'] },
+    origin: { via: 'entered', entry: { pid: 5_000, startTicks: 100, startedAt: 1_999_990 }, execId: id, by },
+    ...rest,
+  })
 
-test('health checks are not reported, everything else is, once', async (t) => {
-  const execs$ = of(sampleExec({ healthcheck: true }), sampleExec({ argv: ['id', '-u'] }))
-  const detections = await firstValueFrom(execIntoContainer.detect({ ...silent, execs$ }, {}).pipe(toArray()))
-  t.is(detections.length, 1)
-  t.like(detections[0], {
+function detect(
+  observations$: Observable<Observation>,
+  { memory = emptyMemory(), settings = { settle: 2_000, learn_after: 2 } } = {},
+): Observable<Detection> {
+  return execIntoContainer.detect({ ...observedOf(observations$), memory }, settings)
+}
+
+/** All that is told of a timeline of observations, in virtual time. */
+function told(
+  t: Parameters<typeof marbles>[0],
+  timeline: string,
+  values: Record<string, Observation>,
+  options: Parameters<typeof detect>[1] = {},
+): Detection[] {
+  const all: Detection[] = []
+  marbles(t, ({ hot, flush }) => {
+    const detections$ = detect(hot(timeline, values), options)
+    detections$.subscribe((detection) => all.push(detection))
+    flush()
+  })
+  return all
+}
+
+const brief = (all: Detection[]) => all.map(({ rule, completes }) => (completes ? `+ ${rule}` : rule))
+
+test('health checks are not reported, everything else is, once and at once', (t) => {
+  const check = sampleExec({ healthcheck: true, execId: 'f'.repeat(64) })
+  const all = told(t, 'ab', { a: check, b: sampleExec({ argv: ['id', '-u'] }) })
+  t.is(all.length, 1)
+  t.like(all[0], {
     rule: 'exec-command',
     summary: 'root ran id -u in web-1',
-    act: 'e'.repeat(64),
+    act: execId,
     evidence: { argv: ['id', '-u'], argv_exact: true, tty: false },
   })
+})
+
+test('an exec’s caller, first programs and end are added to its one finding', (t) => {
+  const program = entered([runc], execId)
+  const all = told(t, 'abcd', { a: exec, b: caller, c: program, d: end })
+  t.deepEqual(brief(all), ['exec-command', '+ exec-command', '+ exec-command', '+ exec-command'])
+  t.true(all.every(({ act }) => act === execId))
+  t.is(all.at(-1)?.summary, 'root ran true in web-1, called by alice (exit code 3 after 1.5 s)')
+  t.like(all.at(-1)?.evidence, { exit_code: 3, duration_seconds: 1.5 })
+  t.like(all.at(-1)?.evidence['caller'], {
+    pid: 4_300,
+    user: 'root',
+    login_user: 'alice',
+    argv: ['docker', 'exec', 'web-1', 'true'],
+    confidence: 'exact',
+    ancestors: ['-bash (pid 4200)'],
+  })
+  t.deepEqual(all.at(-1)?.evidence['programs'], [{ argv: ['sh'], pid: 5_000, uid: 1_000 }])
+})
+
+test('a caller that is told in the same turn as the exec is in the finding from the start', (t) => {
+  const all = told(t, '(ab)', { a: exec, b: fromPortainer })
+  t.deepEqual(brief(all), ['exec-from-container'])
+  t.truthy(all[0]?.evidence['caller'])
+})
+
+test('what was known before the engine told of the exec is in its finding from the start', (t) => {
+  const [first, ...others] = told(t, 'abc', { a: caller, b: entered([runc], execId), c: exec })
+  t.deepEqual(others, [])
+  t.like(first?.evidence, { pid: 5_000 })
+  t.truthy(first?.evidence['caller'])
+  t.truthy(first?.evidence['programs'])
+})
+
+test('of an exec’s programs the first five are told', (t) => {
+  const all = told(t, 'x(aaaaaaaaa)', { x: exec, a: entered([runc], execId) })
+  t.is(all.length, 6)
+})
+
+test('a client in a container is a finding until its image is learned or approved', (t) => {
+  const memory = emptyMemory()
+  const rules = () => brief(told(t, 'ab', { a: fromPortainer, b: exec }, { memory }))
+  t.deepEqual(rules(), ['exec-from-container'])
+  t.deepEqual(rules(), ['exec-from-container'])
+  t.deepEqual(rules(), ['exec-command'])
+  memory.set('client/portainer:2', '0')
+  t.deepEqual(rules(), ['exec-from-container'])
+  memory.set('client/portainer:2', 'approved')
+  t.deepEqual(rules(), ['exec-command'])
+  const guessed = { ...caller, caller: sampleCaller({ container: web, confidence: 'ambiguous' }) }
+  t.deepEqual(brief(told(t, 'ab', { a: guessed, b: exec })), ['exec-command'])
+})
+
+test('a client in a container that becomes known late completes what is told, unless that was a plain command', (t) => {
+  t.deepEqual(brief(told(t, 'a 100ms bc', { a: exec, b: fromPortainer, c: end })), [
+    'exec-command',
+    '+ exec-command',
+    'exec-from-container',
+    '+ exec-from-container',
+  ])
+  const shell = sampleExec({ settings: { tty: true } })
+  t.deepEqual(brief(told(t, 'ab', { a: shell, b: fromPortainer })), [
+    'interactive-shell',
+    '+ interactive-shell',
+  ])
+})
+
+test('a health check that somebody has called for is a lookalike, known before or after', (t) => {
+  const check = sampleExec({ healthcheck: true })
+  const lookalike = ['healthcheck-lookalike']
+  t.deepEqual(brief(told(t, 'ab', { a: caller, b: check })), lookalike)
+  t.deepEqual(brief(told(t, 'ab', { a: check, b: caller })), lookalike)
+  const remote = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'remote', process: null, address: '10.0.0.1:1' }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: check, b: remote })), lookalike)
+  const nobody = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'unknown', client: 'none', process: null }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: check, b: nobody })), [])
+})
+
+test('health checks far more often than their interval explains are lookalikes', (t) => {
+  const checked = (intervalSeconds: number, startIntervalSeconds?: number) =>
+    sampleContainer({
+      details: {
+        healthcheck: {
+          argv: ['true'],
+          intervalSeconds,
+          ...(startIntervalSeconds !== undefined && { startIntervalSeconds }),
+        },
+      },
+    })
+  const run = (container: typeof web, perSecond: number) => {
+    const checks = Array.from({ length: 20 * perSecond }, (_, n) =>
+      sampleExec({
+        container,
+        healthcheck: true,
+        execId: String(n),
+        time: 2_000_000 + (n * 1_000) / perSecond,
+      }),
+    )
+    return brief(
+      told(
+        t,
+        checks.map((_, n) => `(${String.fromCodePoint(0x4e00 + n)})`).join(''),
+        Object.fromEntries(checks.map((check, n) => [String.fromCodePoint(0x4e00 + n), check])),
+      ),
+    )
+  }
+  t.deepEqual(run(checked(0.1), 10), [])
+  t.deepEqual(run(checked(30, 1), 1), [])
+  t.is(run(checked(30), 1).length, 20 - 9)
+})
+
+test('an entry is judged when the engine had its time to tell of an exec, and told once with its tool', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const rule$ = (values: Record<string, Observation>, timeline: string) => detect(hot(timeline, values))
+    expectObservable(rule$({ a: entered() }, 'a')).toBe('2s d', {
+      d: {
+        rule: 'untracked-exec',
+        time: 2_000_000,
+        container: web,
+        summary: 'nsenter ran sh in web-1 as uid 1000, without the Docker API',
+        subject: ['nsenter', 'app'],
+        act: `${web.id}:5000:100`,
+        evidence: {
+          argv: ['sh'],
+          program: '/app',
+          pid: 5_000,
+          user: 'uid 1000',
+          tool: 'nsenter',
+          tool_pid: 3_000,
+          tool_user: 'root',
+          tool_argv: ['nsenter', '-t', '1'],
+          ancestry: ['nsenter -t 1 (pid 3000) as root'],
+          from_container_id: undefined,
+          unknown_exec_id: undefined,
+          started_at: '1970-01-01T00:33:19.990Z',
+        },
+      },
+    })
+  })
+})
+
+test('an exec of the Docker API explains an entry, by whatever tells of it and in time', (t) => {
+  const byId = entered([runc], execId)
+  const event = dockerEvent('exec_create', { actorId: web.id, attributes: { execID: execId } })
+  const running = sampleExec({ settings: { pid: 5_000 } })
+  const hiding = sampleContainer({ labels: { execID: execId } })
+  const isUntracked = (timeline: string, values: Record<string, Observation>) =>
+    brief(told(t, timeline, values)).includes('untracked-exec')
+  t.true(isUntracked('a', { a: byId }), 'an id that nobody knows')
+  t.false(isUntracked('ab', { a: byId, b: exec }), 'the engine tells of it')
+  t.false(isUntracked('ab', { a: byId, b: event }), 'an event names it')
+  t.false(isUntracked('ab', { a: byId, b: { ...exec, healthcheck: true } }), 'a health check')
+  t.true(isUntracked('a 2001ms b', { a: byId, b: exec }), 'too late')
+  t.true(isUntracked('ab', { a: byId, b: { ...exec, container: portainer } }), 'another container’s')
+  t.false(isUntracked('ab', { a: entered([sampleBringer(['x'])]), b: running }), 'its pid')
+  t.true(isUntracked('ab', { a: { ...byId, container: hiding }, b: event }), 'an image’s label')
+  t.false(isUntracked('ab', { a: byId, b: { ...exec, execId: '' } }), 'an exec whose id is hidden')
+  const before = { ...end, time: 1_990_000 }
+  t.true(isUntracked('abc', { a: exec, b: before, c: byId }), 'an id used again')
+})
+
+test('while the engine is not heard nobody is judged', (t) => {
+  const status = (up: boolean): Observation => ({
+    ...{ kind: 'source-status', source: 'docker-events', time: 0, mode: '', best: true, reason: '' },
+    up,
+  })
+  const values = { d: status(false), u: status(true), a: entered([runc], execId), x: exec }
+  t.deepEqual(brief(told(t, 'da 10s u 1s x', values)), ['exec-command'])
+  t.deepEqual(brief(told(t, 'da 10s u 3s x', values)), ['untracked-exec', 'exec-command'])
+  t.deepEqual(brief(told(t, 'da', values)), [])
+})
+
+test('a container’s process among the host’s files is told once, not for what it runs', (t) => {
+  const out = sampleProcess({ hostFiles: 'mount-namespace', process: { pid: 10, parentPid: 9 } })
+  const child = sampleProcess({ hostFiles: 'mount-namespace', process: { pid: 11, parentPid: 10 } })
+  const other = sampleProcess({ hostFiles: 'root', process: { pid: 20, parentPid: 2 } })
+  const all = told(t, 'abac', { a: out, b: child, c: other })
+  t.deepEqual(brief(all), ['host-namespace-entered', 'host-namespace-entered'])
+  t.is(all[0]?.summary, 'app of web-1 is in the mount namespace of the host: /app')
+  t.is(all[1]?.evidence['entered'], 'root')
+})
+
+test('files copied into a container or out of it are told with the direction', (t) => {
+  const seen: Observation = {
+    kind: 'container',
+    time: 0,
+    action: 'seen',
+    container: web,
+    exitCode: null,
+    previousName: null,
+  }
+  const copyIn = dockerEvent('extract-to-dir', { actorId: web.id })
+  const copyOut = dockerEvent('archive-path', { actorId: 'gone' })
+  const all = told(t, 'abcd', { a: seen, b: copyIn, c: copyOut, d: dockerEvent('exec_die') })
+  t.deepEqual(
+    all.map(({ summary, container }) => [summary, container?.image]),
+    [
+      ['files were copied into web-1', 'nginx:1.27'],
+      ['files were copied out of web', 'nginx'],
+    ],
+  )
 })

@@ -1,0 +1,159 @@
+import { merge, mergeMap, type Observable, timer } from 'rxjs'
+import { isRootUser } from '../../agent/model/container.ts'
+import type { Observed } from '../../agent/model/detector.ts'
+import type { Detection } from '../../agent/model/finding.ts'
+import type {
+  ExecCaller,
+  ExecEnded,
+  ExecObservation,
+  ProcessObservation,
+} from '../../agent/model/observation.ts'
+import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { callerEvidence, callerPhrase, isUnusualClient } from './caller.ts'
+import { healthcheckRate } from './healthcheck-rate.ts'
+import type { ExecLedger, KnownExec } from './ledger.ts'
+import { rulesOfExec } from './rules.ts'
+
+/**
+ * One finding for each exec of the Docker API, with what is known when the engine has told of it, which a caller that
+ * was seen is in the same turn; another caller, its first programs and its end are added as they become known.
+ */
+export function execFindings(
+  observed: Pick<Observed, 'execs$' | 'execEnds$' | 'execCallers$' | 'processes$' | 'memory'>,
+  ledger: ExecLedger,
+  learnAfter: number,
+): Observable<Detection> {
+  const { execs$, execEnds$, execCallers$, processes$, memory } = observed
+  const countHealthcheck = healthcheckRate()
+
+  function onExec(exec: ExecObservation): Observable<Detection> {
+    const known = ledger.of(keyOf(exec))
+    known.exec = exec
+    const checks = exec.healthcheck ? countHealthcheck(exec) : null
+    return timer(0).pipe(
+      mergeMap(() => {
+        known.judged = true
+        return tell(known, exec, checks === null ? {} : { checks_in_last_minute: checks })
+      }),
+    )
+  }
+
+  function onCaller({ execId, caller }: ExecCaller): Detection[] {
+    const known = ledger.of(execId)
+    known.caller = caller
+    const { exec, told, judged } = known
+    if (exec === null || !judged) return []
+    if (told.length === 0) return tell(known, exec)
+    const completed = complete(known)
+    // It was told as a plain command, and is more than that: so it is told as the finding that it would have been.
+    const isMore = told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfter)
+    if (!isMore) return completed
+    known.told = ['exec-from-container', ...told]
+    return [...completed, describeExec(known, exec, known.told)]
+  }
+
+  function onProcess({ change, origin, process }: ProcessObservation): Detection[] {
+    if (change === 'ids-changed' || origin.via === 'init' || origin.execId === '') return []
+    const known = ledger.of(origin.execId)
+    if (known.programs.length >= maxPrograms) return []
+    known.programs.push(process)
+    return complete(known)
+  }
+
+  function onEnd(end: ExecEnded): Detection[] {
+    const known = ledger.get(end.execId)
+    if (known === undefined) return []
+    known.end = end
+    ledger.ended(end.execId)
+    return complete(known)
+  }
+
+  function tell(known: KnownExec, exec: ExecObservation, evidence: Detection['evidence'] = {}): Detection[] {
+    const rules = rulesOf(known, exec, 'checks_in_last_minute' in evidence)
+    if (rules.length === 0) return []
+    known.told = rules
+    const detection = describeExec(known, exec, rules)
+    return [{ ...detection, evidence: { ...detection.evidence, ...evidence } }]
+  }
+
+  function rulesOf({ caller }: KnownExec, exec: ExecObservation, isTooMany: boolean): string[] {
+    if (exec.healthcheck) {
+      // The engine asks nobody for its health checks.
+      return caller?.client === 'seen' || isTooMany ? ['healthcheck-lookalike', 'exec-command'] : []
+    }
+    const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfter)
+    return isUnusual ? ['exec-from-container', ...rulesOfExec(exec)] : rulesOfExec(exec)
+  }
+
+  return merge(
+    execs$.pipe(mergeMap(onExec)),
+    execEnds$.pipe(mergeMap(onEnd)),
+    execCallers$.pipe(mergeMap(onCaller)),
+    processes$.pipe(mergeMap(onProcess)),
+  )
+}
+
+// What somebody came for is among the first; what a build or a test suite runs after that is not evidence.
+const maxPrograms = 5
+
+/** An image may hide the id of its execs; each is then known by when it was. */
+function keyOf({ execId, container, time }: ExecObservation): string {
+  return execId === '' ? `${container.id}@${time}` : execId
+}
+
+function complete(known: KnownExec): Detection[] {
+  const { exec, told } = known
+  if (exec === null || exec.execId === '' || told.length === 0) return []
+  return [{ ...describeExec(known, exec, told), completes: true }]
+}
+
+function describeExec(known: KnownExec, exec: ExecObservation, rules: readonly string[]): Detection {
+  const { container, settings, argv, execId } = exec
+  const { caller, programs, end } = known
+  const [rule = 'exec-command', ...also] = rules
+  const user = settings === null ? undefined : settings.user || 'root'
+  const seconds = end === null ? undefined : Math.max(0, Math.round(end.time - exec.time)) / 1_000
+  return {
+    rule,
+    also,
+    time: exec.time,
+    container,
+    summary: `${nameOf(user)} ${phraseOf(rules)} ${clip(commandLine(argv), 160)} in ${container.name}${callerPhrase(caller)}${endPhrase(end, seconds)}`,
+    subject: [baseName(argv[0] ?? ''), settings?.user ?? ''],
+    ...(execId === '' ? {} : { act: execId }),
+    evidence: {
+      argv: clipArgv(argv),
+      argv_exact: exec.exact,
+      user,
+      tty: settings?.tty,
+      open_stdin: settings?.openStdin,
+      privileged: settings?.privileged,
+      configured_user: container.details?.user,
+      pid: settings?.pid || programs[0]?.pid,
+      exec_id: execId || undefined,
+      caller: callerEvidence(caller),
+      programs:
+        programs.length === 0
+          ? undefined
+          : programs.map((one) => ({ argv: clipArgv(one.argv), pid: one.pid, uid: one.containerUid })),
+      exit_code: end === null ? undefined : end.exitCode,
+      duration_seconds: seconds,
+    },
+  }
+}
+
+/** Root by its name, whether it was given as that or as 0. */
+function nameOf(user: string | undefined): string {
+  if (user === undefined) return 'somebody'
+  return isRootUser(user) ? 'root' : user
+}
+
+function phraseOf(rules: readonly string[]): string {
+  if (rules.includes('privileged-exec')) return 'ran with --privileged'
+  return rules.includes('interactive-shell') ? 'opened an interactive' : 'ran'
+}
+
+function endPhrase(end: ExecEnded | null, seconds: number | undefined): string {
+  if (end === null) return ''
+  return end.exitCode === null ? ' (ended)' : ` (exit code ${end.exitCode} after ${seconds} s)`
+}

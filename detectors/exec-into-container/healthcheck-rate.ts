@@ -1,0 +1,27 @@
+import type { Healthcheck } from '../../agent/model/container.ts'
+import type { ExecObservation } from '../../agent/model/observation.ts'
+
+const windowMs = 60_000
+const maxContainers = 1_000
+
+/** Counts the health checks of each container in the last minute; whoever copies one exactly shows in their number. */
+export function healthcheckRate() {
+  const times = new Map<string, number[]>()
+
+  /** How many there were with this one, where these are far more than the interval explains; else null. */
+  return ({ container, time }: ExecObservation): number | null => {
+    const recent = (times.get(container.id) ?? []).filter((earlier) => earlier > time - windowMs)
+    recent.push(time)
+    times.delete(container.id)
+    times.set(container.id, recent)
+    if (times.size > maxContainers) times.delete(times.keys().next().value as string)
+    const healthcheck = container.details?.healthcheck
+    return healthcheck && recent.length > mostIn(healthcheck) ? recent.length : null
+  }
+}
+
+/** In a minute; twice what the engine does, and some for a container that is started again. */
+function mostIn({ intervalSeconds, startIntervalSeconds = intervalSeconds }: Healthcheck): number {
+  const shortest = Math.min(intervalSeconds, startIntervalSeconds)
+  return (2 * windowMs) / 1_000 / shortest + 5
+}

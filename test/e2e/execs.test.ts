@@ -1,0 +1,258 @@
+import { existsSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
+import { json, text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import type { Finding } from '../../agent/model/finding.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
+import { docker as tryDocker } from '../support/docker.ts'
+import { docker, run } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+// Entries into real containers, by the engine and without it, as the store has them in the end.
+
+type Context = { daemon: Daemon; image: string }
+const test = anyTest as TestFn<Context>
+const serial = test.serial
+const prefix = `tidewatch-test-execs-${process.pid}`
+const detector = 'exec-into-container'
+let containers = 0
+
+test.before(async (t) => {
+  const image = await busyboxImage()
+  t.context = { image, daemon: await startDaemon() }
+})
+
+test.after.always(async (t) => {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+  await t.context.daemon.stop()
+  await removeState(t.context.daemon)
+})
+
+type Container = { name: string; id: string; pid: string }
+
+/** Runs a container of this test's own that sleeps. */
+async function runContainer(t: ExecutionContext<Context>, ...options: string[]): Promise<Container> {
+  const name = `${prefix}-${(containers += 1)}`
+  const sleeping = [t.context.image, 'sleep', '600']
+  const id = (await docker('run', '-d', '--network=none', '--name', name, ...options, ...sleeping)).trim()
+  const pid = (await docker('inspect', '--format', '{{.State.Pid}}', name)).trim()
+  return { name, id, pid }
+}
+
+function rulesOf({ context: { daemon } }: ExecutionContext<Context>, container: string): string[] {
+  return daemon.findings({ container, detector }).map(({ rule }) => rule)
+}
+
+function criticalOf({ context: { daemon } }: ExecutionContext<Context>, container: string): Finding[] {
+  return daemon.findings({ container }).filter(({ severity }) => severity === 'critical')
+}
+
+/** Whoever entered before this has been judged when what entered after it has. */
+async function settled(t: ExecutionContext<Context>): Promise<void> {
+  const { name, pid } = await runContainer(t)
+  await run('nsenter', '-t', pid, '-m', 'true')
+  await until(() => rulesOf(t, name).includes('untracked-exec'))
+}
+
+serial('100 execs of all kinds are 100 findings with the engine’s ids and exit codes', async (t) => {
+  const { daemon } = t.context
+  const { name } = await runContainer(t)
+  const exit = (code: number, mark: string) => ['sh', '-c', `exit ${code} # ${mark}`]
+  const ways: ((n: number) => Promise<[string, number]>)[] = [
+    async (n) => {
+      await tryDocker('exec', name, ...exit(n % 5, `plain-${n}`))
+      return ['', n % 5]
+    },
+    async (n) => {
+      await tryDocker('exec', '--detach', name, ...exit(3, `detached-${n}`))
+      return ['', 3]
+    },
+    async (n) => {
+      await run('script', '-qec', `docker exec -it ${name} sh -c 'exit 0 # tty-${n}'`, '/dev/null')
+      return ['', 0]
+    },
+    async (n) => [await execByApi(name, exit(4, `socket-${n}`)), 4],
+    async (n) => {
+      // 126 or 127, by the version of the runtime.
+      return ['', (await tryDocker('exec', name, '/no/such/program', `failed-${n}`)).exitCode]
+    },
+  ]
+  const marks = ['plain', 'detached', 'tty', 'socket', 'failed']
+  const expected = new Map<string, [string, number]>()
+  const work = Array.from({ length: 100 }, (_, n) => n)
+  const client = async () => {
+    for (let n = work.shift(); n !== undefined; n = work.shift()) {
+      const way = ways[n % ways.length]
+      if (way !== undefined) expected.set(`${marks[n % ways.length]}-${n}`, await way(n))
+    }
+  }
+  await Promise.all([client(), client(), client(), client()])
+
+  const found = () => daemon.findings({ container: name, detector })
+  await until(() => found().filter(({ evidence }) => 'exit_code' in evidence).length >= 100, 30_000)
+  t.is(found().length, 100)
+  t.is(new Set(found().map(({ evidence }) => evidence['exec_id'])).size, 100)
+  for (const [mark, [execId, exitCode]] of expected) {
+    const finding = found().find(({ evidence }) =>
+      (evidence['argv'] as string[]).some((argument) => argument.endsWith(mark)),
+    )
+    t.is(finding?.evidence['exit_code'], exitCode, mark)
+    if (execId !== '') t.is(finding?.evidence['exec_id'], execId, mark)
+    const programs = (finding?.evidence['programs'] ?? []) as { argv: string[] }[]
+    if (!mark.startsWith('failed')) t.true(programs[0]?.argv.at(-1)?.endsWith(mark), mark)
+    t.is(typeof finding?.evidence['duration_seconds'], 'number', mark)
+  }
+})
+
+serial('who enters without the engine is an untracked exec, the same by docker exec is none', async (t) => {
+  const { daemon } = t.context
+  const runc = ['runc', '--root', '/run/docker/runtime-runc/moby']
+  const sockets = ['/run/docker/containerd/containerd.sock', '/run/containerd/containerd.sock']
+  const ctr = ['ctr', '--address', sockets.find(existsSync) ?? '', '--namespace', 'moby']
+  const nsenter = ({ pid }: Container) => ['nsenter', '--target', pid]
+  const ways: [string, (container: Container) => string[]][] = [
+    ['runc', ({ id }) => [...runc, 'exec', id, 'echo']],
+    ['runc', ({ id }) => [...ctr, 'task', 'exec', '--exec-id', 'by-hand', id, 'echo']],
+    ['nsenter', (one) => [...nsenter(one), '--mount', 'echo']],
+    ['nsenter', (one) => [...nsenter(one), '--pid', 'echo']],
+    ['nsenter', (one) => [...nsenter(one), '--mount', '--pid', '--uts', '--ipc', '--net', 'echo']],
+    ['nsenter', (one) => [...nsenter(one), '--all', 'echo']],
+    ['chroot', ({ pid }) => ['chroot', `/proc/${pid}/root`, 'echo']],
+  ]
+  for (const [tool, commandFor] of ways) {
+    const container = await runContainer(t)
+    const [program = '', ...args] = commandFor(container)
+    await run(program, ...args, 'entered')
+    await docker('exec', container.name, 'echo', 'entered')
+    await until(() => rulesOf(t, container.name).length === 2)
+    t.deepEqual(rulesOf(t, container.name).toSorted(), ['exec-command', 'untracked-exec'], args.join(' '))
+    const finding = daemon
+      .findings({ container: container.name })
+      .find(({ rule }) => rule === 'untracked-exec')
+    t.like(finding?.evidence, { tool, argv: ['echo', 'entered'], tool_user: 'root' }, args.join(' '))
+    t.true(((finding?.evidence['ancestry'] ?? []) as string[]).length > 1)
+  }
+})
+
+serial('one who goes to the host’s mounts or root from a container is found, once', async (t) => {
+  const { daemon } = t.context
+  const rights = ['--cap-add=SYS_ADMIN', '--cap-add=SYS_PTRACE', '--pid=host', '--volume=/:/host:ro']
+  const { name } = await runContainer(t, ...rights)
+  const host = ['-t', String(process.pid), '-m']
+  await docker('exec', name, 'busybox', 'nsenter', ...host, '/bin/sh', '-c', 'sleep 0.1; sleep 0.2; true')
+  await docker('exec', name, 'busybox', 'chroot', '/host', '/bin/sh', '-c', 'sleep 0.3; sleep 0.4; true')
+  await settled(t)
+  const found = daemon.findings({ container: name }).filter(({ rule }) => rule === 'host-namespace-entered')
+  t.deepEqual(new Set(found.map(({ evidence }) => evidence['entered'])), new Set(['mount-namespace', 'root']))
+  t.is(found.length, 2)
+})
+
+serial('a client in a container is named as that container', async (t) => {
+  const { daemon } = t.context
+  const target = await runContainer(t)
+  const client = await runContainer(t, '--volume=/:/host')
+  await docker('exec', client.name, 'busybox', 'chroot', '/host', 'docker', 'exec', target.name, 'true')
+  const finding = await until(() =>
+    daemon
+      .findings({ container: target.name, detector })
+      .find(({ evidence }) => typeof evidence['exit_code'] === 'number'),
+  )
+  t.deepEqual(rulesOf(t, target.name), ['exec-from-container'])
+  t.like(finding.evidence['caller'], { container: client.name, user: 'root', confidence: 'exact' })
+})
+
+serial('a copy in either direction is one finding', async (t) => {
+  const { name } = await runContainer(t)
+  await docker('cp', '/etc/hostname', `${name}:/tmp/copied`)
+  await docker('cp', `${name}:/tmp/copied`, '-')
+  await until(() => rulesOf(t, name).length === 2)
+  t.deepEqual(rulesOf(t, name), ['file-copy', 'file-copy'])
+})
+
+serial('what a host does all day is nothing critical', async (t) => {
+  const { image } = t.context
+  const first = await runContainer(t, '--pid=host')
+  const second = await runContainer(t)
+  const third = await runContainer(t, `--pid=container:${second.name}`)
+  const all = [first, second, third]
+  for (const { name } of all) {
+    // An orphan of each, which is adopted by whoever is the init of its pid namespace.
+    await docker('exec', name, 'sh', '-c', '(sleep 2; true) & exit')
+    await docker('top', name)
+    await docker('stats', '--no-stream', name)
+    await docker('cp', '/etc/hostname', `${name}:/tmp/copied`)
+  }
+  const copy = (await docker('commit', second.name)).trim()
+  await docker('rmi', copy)
+  for (const { name } of [first, third, second]) await docker('restart', '--time', '0', name)
+  const name = `${prefix}-${(containers += 1)}`
+  await docker(
+    'run',
+    '--rm',
+    '--network=none',
+    '--name',
+    name,
+    '--init',
+    image,
+    'sh',
+    '-c',
+    'sleep 0.1 & wait',
+  )
+  await settled(t)
+  for (const one of [...all.map((container) => container.name), name])
+    t.deepEqual(criticalOf(t, one), [], one)
+})
+
+serial('a daemon that starts beside running containers and their execs finds nothing', async (t) => {
+  const { name } = await runContainer(t)
+  const { name: hostPid } = await runContainer(t, '--pid=host')
+  for (const one of [name, hostPid]) {
+    await docker('exec', '--detach', one, 'sleep', '60')
+    await docker('exec', '--detach', one, 'sh', '-c', 'while :; do sleep 0.5; done')
+    await docker('exec', one, 'sh', '-c', 'sleep 60 & exit')
+  }
+  const daemon = await startDaemon()
+  t.teardown(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
+  await docker('exec', name, 'true', 'last')
+  await until(() => daemon.findings({ container: name }).some(({ summary }) => summary.includes('true last')))
+  await sleep(3_000)
+  const critical = daemon.findings().filter(({ severity }) => severity === 'critical')
+  t.deepEqual(
+    critical.filter((finding) => [name, hostPid].includes(finding.container?.name ?? '')),
+    [],
+  )
+})
+
+serial('health checks many times a second are counted and nothing else', async (t) => {
+  const { daemon } = t.context
+  const counted = async () => (await daemon.metric('tidewatch_execs_total{kind="healthcheck"}')) ?? 0
+  const before = await counted()
+  const checked = ['--health-cmd', 'true', '--health-interval', '400ms']
+  const all = await Promise.all(Array.from({ length: 4 }, () => runContainer(t, ...checked)))
+  await sleep(20_000)
+  t.true((await counted()) - before > 50, String((await counted()) - before))
+  for (const { name } of all) t.deepEqual(rulesOf(t, name), [], name)
+})
+
+/** Runs an exec as any HTTP client does; resolves to its id. */
+async function execByApi(container: string, argv: readonly string[]): Promise<string> {
+  const created = await post(`/containers/${container}/exec`, { Cmd: argv })
+  const { Id: id } = (await json(created)) as { Id: string }
+  await text(await post(`/exec/${id}/start`, { Detach: true }))
+  return id
+}
+
+async function post(path: string, body: object): Promise<IncomingMessage> {
+  return await new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    const sent = request({ socketPath: '/var/run/docker.sock', method: 'POST', path, headers }, resolve)
+    sent.on('error', reject)
+    sent.end(JSON.stringify(body))
+  })
+}
