@@ -1,25 +1,28 @@
 import {
+  defer,
   delay,
   filter,
+  ignoreElements,
   map,
   merge,
   mergeMap,
   type Observable,
   of,
-  scan,
-  startWith,
   takeUntil,
-  withLatestFrom,
+  tap,
 } from 'rxjs'
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
-import { isRootUser } from '../agent/model/container.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
-import type { ExecEnded, ExecObservation, Process, ProcessObservation } from '../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../agent/model/text.ts'
+import type { Process, ProcessObservation } from '../agent/model/observation.ts'
+import { describe } from './unexpected-root-process/describe.ts'
+import { beyondConfiguration, isUnexpectedRoot, rulesOnRights } from './unexpected-root-process/judge.ts'
+import { type Learning, learning } from './unexpected-root-process/learning.ts'
+import { isRootProgram } from './unexpected-root-process/program.ts'
+import { type ExecLedger, execLedger } from './unexpected-root-process/root-execs.ts'
 
-/** Processes that have root where the container's configuration says that nobody should (MITRE ATT&CK T1548). */
+/** Processes that have root, or rights like it, where nobody expects that (MITRE ATT&CK T1548, T1068). */
 export const unexpectedRootProcess = defineDetector({
   name: 'unexpected-root-process',
   rules: {
@@ -27,103 +30,137 @@ export const unexpectedRootProcess = defineDetector({
       severity: 'critical',
       kind: 'event',
       summary:
-        'A process is root in a container that is configured to run as another user, and no exec explains it.',
+        'A process is root in a container that is configured to run as another user, and neither an exec nor a setuid program of the image explains it.',
       remedy:
         'Look for a setuid program or an exploit in the container; run it with --security-opt no-new-privileges.',
+    },
+    'setuid-program': {
+      severity: 'warning',
+      kind: 'event',
+      summary:
+        'A setuid program of the image, or one with file capabilities, was used for the first time in the image’s containers.',
+      remedy:
+        'Nothing, if the image needs it; else run it with --security-opt no-new-privileges, or remove the file.',
+    },
+    'privilege-escalation': {
+      severity: 'critical',
+      kind: 'event',
+      summary:
+        'A process gained root or capabilities by a setuid file that is not the image’s, by changing its ids, or without anything that gives them.',
+      remedy:
+        'Treat the container as taken over: stop it, keep it for a look, and upgrade the host’s kernel.',
+    },
+    'new-root-program': {
+      severity: 'warning',
+      kind: 'event',
+      summary:
+        'A program ran as root that had not been seen in the image’s containers while they were learned.',
+      remedy: 'Find out what started it; a program that belongs there is told only this once.',
     },
   },
   settings: z.strictObject({
     settle: duration('500ms', { max: '1m' }).describe(
       'How long a root process may wait for the exec that explains it to be known.',
     ),
+    learn_for: duration('24h').describe(
+      'For how long an image’s containers have to run before a new program as root is a finding.',
+    ),
   }),
-  detect: ({ execs$, execEnds$, processes$ }: Observed, { settle }): Observable<Detection> => {
-    const rootExecs$ = merge(execs$, execEnds$).pipe(scan(rememberRootExecs, noExecs), startWith(noExecs))
-    return processes$.pipe(
-      filter(isUnexpectedRoot),
-      mergeMap((seen) =>
-        of(seen).pipe(
-          delay(isRuntimeInit(seen.process) ? runtimeInitMs : settle),
-          takeUntil(processes$.pipe(filter((later) => isRuntimeInit(seen.process) && isSame(later, seen)))),
+  detect: ({ memory, ...observed }: Observed, { settle, learn_for }): Observable<Detection> =>
+    defer(() => {
+      const execs = execLedger()
+      const profiles = learning(memory, learn_for)
+      const { processes$ } = observed
+      const judged$ = processes$.pipe(
+        filter((seen) => isOfInterest(seen, profiles)),
+        mergeMap((seen) =>
+          of(seen).pipe(
+            delay(waitFor(seen, settle, profiles)),
+            takeUntil(processes$.pipe(filter((later) => isSame(later, seen) && isSettledBy(seen, later)))),
+          ),
         ),
-      ),
-      withLatestFrom(rootExecs$),
-      filter(([seen, execs]) => !isExplained(seen, execs)),
-      map(([seen]) => describe(seen)),
-    )
-  },
+        map((seen) => judge(seen, execs, profiles)),
+        filter((detection) => detection !== null),
+      )
+      return merge(remembered(observed, execs, profiles), judged$)
+    }),
 })
 
-/** Whether the container's configuration forbids what the process is; false where the configuration is unknown. */
-export function isUnexpectedRoot({ container, process }: ProcessObservation): boolean {
-  if (container.details === null || isRootUser(container.details.user)) return false
-  return process.containerUid === 0 || process.containerEuid === 0
+/** What is only taken note of. */
+function remembered(observed: Omit<Observed, 'memory'>, execs: ExecLedger, profiles: Learning) {
+  const { execs$, execEnds$, containers$, resources$, eventsLost$ } = observed
+  return merge(
+    execs$.pipe(tap(execs.started)),
+    execEnds$.pipe(tap(execs.ended)),
+    containers$.pipe(tap(execs.containerChanged), tap(profiles.containerChanged)),
+    resources$.pipe(tap(({ container, time }) => profiles.running(container, time))),
+    eventsLost$.pipe(tap(profiles.lost)),
+  ).pipe(ignoreElements())
+}
+
+function isOfInterest(seen: ProcessObservation, profiles: Learning): boolean {
+  if (isRuntimeEntering(seen)) return false
+  const { gain, raisedCapabilities = 0n } = seen
+  if (isUnexpectedRoot(seen) || gain?.isNew === true || raisedCapabilities !== 0n) return true
+  return isRootProgram(seen) && !profiles.isKnown(seen)
+}
+
+function judge(seen: ProcessObservation, execs: ExecLedger, profiles: Learning): Detection | null {
+  const entry = execs.entryOf(seen)
+  const onRights = rulesOnRights(seen, entry)
+  // Asked of every program, for it is how they are learned.
+  const onProgram = isRootProgram(seen) && profiles.isNew(seen) ? ['new-root-program'] : []
+  const rules = [...onRights, ...onProgram].filter(
+    (rule, index) => rule !== 'setuid-program' || index > 0 || profiles.isFirstUse(seen),
+  )
+  return rules.length === 0 ? null : describe(seen, rules, beyondConfiguration(seen, entry))
+}
+
+/** In milliseconds. What is being learned waits to be told whether it was part of a burst. */
+function waitFor(seen: ProcessObservation, settle: number, profiles: Learning): number {
+  if (isRuntimeInit(seen.process)) return runtimeInitMs
+  if (mayBeExec(seen)) return Math.max(settle, execMs)
+  const isToBeLearned = isRootProgram(seen) && !profiles.isLearned(seen.container)
+  return isToBeLearned ? Math.max(settle, burstToldMs) : settle
 }
 
 // runc's own init is root in the container for the moment before it becomes the container's program
 // (libcontainer/nsenter/nsexec.c); on a busy host with a slow disk that moment can be seconds.
 const runtimeInitMs = 10_000
 
+// From the new ids to the exec are some milliseconds, unless the program has to come from a slow disk.
+const execMs = 2_000
+
+// Losses are told once a second.
+const burstToldMs = 1_500
+
+/**
+ * The runtime on its way in, found by a look into /proc: who comes from outside is as root as the host lets it. What
+ * it runs then is told when it runs; it may have been too short for the next look.
+ */
+function isRuntimeEntering({ change, process, origin, container: { details } }: ProcessObservation): boolean {
+  if (change !== 'found' || !isRuntimeInit(process)) return false
+  if (details?.pid === process.pid) return true
+  if (origin.via === 'entered') return origin.entry.pid === process.pid
+  // The engine may not have told yet that the container runs, or runs again.
+  return (details?.startedAt ?? 0) < process.startedAt
+}
+
 /** Whether it looks like the runtime before its last exec. Anything can be named so: hence the wait, not a pardon. */
 export function isRuntimeInit({ exe, argv }: Process): boolean {
   return argv[1] === 'init' && (exe === '/' || /^\/memfd:runc_cloned:|\/(?:docker-)?runc$|\/crun$/.test(exe))
 }
 
+/** A setuid file's ids are told before its exec (`begin_new_exec` of the kernel's fs/exec.c). */
+function mayBeExec({ change, gain, process }: ProcessObservation): boolean {
+  return change === 'ids-changed' && gain === undefined && process.containerUid !== 0
+}
+
+/** Whether what comes later of the same process says better what it is. */
+function isSettledBy(seen: ProcessObservation, later: ProcessObservation): boolean {
+  return isRuntimeInit(seen.process) || (mayBeExec(seen) && later.change === 'executed')
+}
+
 function isSame(a: ProcessObservation, b: ProcessObservation): boolean {
   return a.process.pid === b.process.pid && a.process.startTicks === b.process.startTicks
-}
-
-/** Execs that entered as root, or may have; by container id, then exec id. Times are epoch milliseconds. */
-type RootExecs = ReadonlyMap<string, ReadonlyMap<string, { from: number; to: number }>>
-const noExecs: RootExecs = new Map()
-
-// Process start times come in clock ticks (10 ms), events in the engine's own time.
-const slackMs = 1_000
-const rememberMs = 60_000
-
-function rememberRootExecs(execs: RootExecs, observed: ExecObservation | ExecEnded): RootExecs {
-  const { container, execId, time } = observed
-  const known = execs.get(container.id)
-  if (observed.kind === 'exec-ended') {
-    const ended = known?.get(execId)
-    if (known === undefined || ended === undefined) return execs
-    return new Map(execs).set(container.id, new Map(known).set(execId, { ...ended, to: time }))
-  }
-  // An exec whose user nobody knows is reported as such; its processes are not reported once more.
-  if (observed.settings !== null && !isRootUser(observed.settings.user)) return execs
-  const recent = [...(known ?? [])].filter(([, { to }]) => to > time - rememberMs)
-  const updated = new Map(recent).set(execId, { from: time, to: Infinity })
-  return new Map([...execs].filter(([id]) => id !== container.id)).set(container.id, updated)
-}
-
-function isExplained({ container, origin }: ProcessObservation, execs: RootExecs): boolean {
-  if (origin.via !== 'entered') return false
-  const { startedAt } = origin.entry
-  const candidates = [...(execs.get(container.id)?.values() ?? [])]
-  return candidates.some(({ from, to }) => startedAt >= from - slackMs && startedAt <= to + slackMs)
-}
-
-function describe({ container, process, time }: ProcessObservation): Detection {
-  const program = baseName(process.exe) || process.comm
-  const configuredUser = container.details?.user ?? ''
-  return {
-    rule: 'root-in-nonroot-container',
-    time,
-    container,
-    summary: `${program} runs as root in ${container.name}, which is configured to run as ${configuredUser}: ${clip(commandLine(process.argv), 160)}`,
-    subject: [process.exe],
-    act: `${container.id}:${process.pid}:${process.startTicks}`,
-    evidence: {
-      program: clip(process.exe, 1_024),
-      argv: clipArgv(process.argv),
-      pid: process.pid,
-      parent_pid: process.parentPid,
-      uid: process.containerUid,
-      euid: process.containerEuid,
-      host_uid: process.uid,
-      host_euid: process.euid,
-      configured_user: configuredUser,
-      started_at: new Date(process.startedAt).toISOString(),
-    },
-  }
 }

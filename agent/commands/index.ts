@@ -3,6 +3,7 @@ import { exitConfiguration, UserError } from '../errors.ts'
 import { version } from '../version.ts'
 import { checkConfigCommand } from './check-config.ts'
 import { findingsCommand } from './findings.ts'
+import { profileCommand } from './profile.ts'
 import { rulesCommand } from './rules.ts'
 import { runCommand } from './run.ts'
 
@@ -14,10 +15,12 @@ export function createProgram(): Command {
     .addCommand(checkConfigCommand())
     .addCommand(findingsCommand())
     .addCommand(rulesCommand())
+    .addCommand(profileCommand())
     .addCommand(
       new Command('version').description('print the version').action(() => print(`tidewatch ${version}`)),
     )
-  for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError(false)
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])])
+    command.exitOverride().showHelpAfterError(false)
   return program
 }
 

@@ -1,41 +1,19 @@
 import test, { type ExecutionContext } from 'ava'
 import { filter, map } from 'rxjs'
-import type { ExecEnded, ExecObservation, ProcessObservation } from '../../agent/model/observation.ts'
-import {
-  isRuntimeInit,
-  isUnexpectedRoot,
-  unexpectedRootProcess,
-} from '../../detectors/unexpected-root-process.ts'
+import type {
+  ExecEnded,
+  ExecObservation,
+  FileOrigin,
+  ProcessObservation,
+} from '../../agent/model/observation.ts'
+import { isRuntimeInit, unexpectedRootProcess } from '../../detectors/unexpected-root-process.ts'
 import { marbles } from '../support/marbles.ts'
-import { silent } from '../support/observed.ts'
+import { emptyMemory, silent } from '../support/observed.ts'
 import { sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
 
 const container = sampleContainer({ details: { user: '1000' } })
 const seen = (rest: Parameters<typeof sampleProcess>[0] = {}) => sampleProcess({ container, ...rest })
 const root = { containerUid: 0, containerEuid: 0 }
-
-test('root is unexpected where another user is configured', (t) => {
-  const rootUser = sampleContainer({ details: { user: 'root' } })
-  const unknown = sampleContainer({ details: null })
-  const table: [string, Parameters<typeof sampleProcess>[0], boolean][] = [
-    ['root', { process: root }, true],
-    [
-      'effective root, as a setuid program has it',
-      { process: { containerUid: 1000, containerEuid: 0 } },
-      true,
-    ],
-    ['real root with other effective rights', { process: { containerUid: 0, containerEuid: 1000 } }, true],
-    ['the configured user', { process: { containerUid: 1000, containerEuid: 1000 } }, false],
-    [
-      'the host’s root, not the container’s',
-      { process: { uid: 0, containerUid: 65_534, containerEuid: 65_534 } },
-      false,
-    ],
-    ['root where root is configured', { container: rootUser, process: root }, false],
-    ['root where nobody knows what is configured', { container: unknown, process: root }, false],
-  ]
-  for (const [what, process, expected] of table) t.is(isUnexpectedRoot(seen(process)), expected, what)
-})
 
 test('the runtime’s own init is known by its file and its argument', (t) => {
   const table: [string, string[], boolean][] = [
@@ -71,6 +49,21 @@ const ended = (time: number): ExecEnded => ({
 const runtimeInit = seen({ process: { ...root, exe: '/', argv: ['runc', 'init'] } })
 const program = seen({ process: { containerUid: 1000, containerEuid: 1000 } })
 
+const letters: Record<string, string> = {
+  'root-in-nonroot-container': 'F',
+  'setuid-program': 'S',
+  'privilege-escalation': 'P',
+  'new-root-program': 'N',
+}
+
+/** What a process gained by running a setuid file. */
+function gain({ origin }: { origin: FileOrigin }): Pick<ProcessObservation, 'gain' | 'file'> {
+  const file = { origin, status: { owner: 0, mode: 0o4755, hasCapabilities: false } }
+  const by = { pid: 5_000, startTicks: 100, exe: '/app' }
+  const before = { uid: 1_000, euid: 1_000, capabilities: 0n }
+  return { file, gain: { way: 'file', isNew: true, by, file, before } }
+}
+
 type Seen = ProcessObservation | ExecObservation | ExecEnded
 
 /** Runs what is seen through the detector, which lets things settle for 5 frames; `F` is a finding. */
@@ -80,15 +73,14 @@ function detects(t: ExecutionContext, diagram: string, values: Record<string, Se
     const detections$ = unexpectedRootProcess.detect(
       {
         ...silent,
+        memory: emptyMemory(),
         processes$: all$.pipe(filter((one) => one.kind === 'process')),
         execs$: all$.pipe(filter((one) => one.kind === 'exec')),
         execEnds$: all$.pipe(filter((one) => one.kind === 'exec-ended')),
       },
-      { settle: 5 },
+      { settle: 5, learn_for: 1_000_000 },
     )
-    expectObservable(
-      detections$.pipe(map(({ rule }) => (rule === 'root-in-nonroot-container' ? 'F' : rule))),
-    ).toBe(expected)
+    expectObservable(detections$.pipe(map(({ rule }) => letters[rule]))).toBe(expected)
   })
 }
 
@@ -118,6 +110,41 @@ test('an exec explains only what entered its own container while it ran', (t) =>
   detects(t, 'ep', { e: { ...rootExec, time: 12_000 }, p: byEntering }, '------F')
 })
 
+test('an exec that is known by its id explains its own processes and no others', (t) => {
+  const { execId } = rootExec
+  const byExec = (id: string) =>
+    seen({
+      process: root,
+      origin: { via: 'entered', entry: { pid: 77, startTicks: 1, startedAt: 90_000 }, execId: id, by: [] },
+    })
+  detects(t, 'ep', { e: rootExec, p: byExec(execId) }, '')
+  detects(t, 'exp', { e: rootExec, x: ended(20_000), p: byExec(execId) }, '')
+  detects(t, 'ep', { e: rootExec, p: byExec('another') }, '------F')
+})
+
+test('ids that an exec of a setuid file changes are told with that exec, and as themselves where none comes', (t) => {
+  const ids = { containerUid: 1_000, containerEuid: 0 }
+  const changed = seen({ change: 'ids-changed', process: ids })
+  const executed = seen({ process: ids, ...gain({ origin: 'image' }) })
+  detects(t, 'c-e', { c: changed, e: executed }, '-------S')
+  detects(t, 'c', { c: changed }, '2s F')
+})
+
+test('a setuid program of the image is told once for the image', (t) => {
+  const used = (pid: number) =>
+    seen({ process: { pid, containerUid: 1_000, containerEuid: 0 }, ...gain({ origin: 'image' }) })
+  detects(t, 'a----b', { a: used(1), b: used(2) }, '-----S')
+})
+
+test('the runtime found on its way in is nothing, and what became of it is told when it runs', (t) => {
+  const found = seen({
+    change: 'found',
+    container: sampleContainer({ details: { user: '1000', pid: 5_000 } }),
+    process: { ...root, exe: '/', argv: ['runc', 'init'] },
+  })
+  detects(t, 'f', { f: found }, '')
+})
+
 test('the runtime’s init is nothing once it has become the container’s program, and something if it never does', (t) => {
   detects(t, 'i-p', { i: runtimeInit, p: program }, '')
   detects(t, 'i', { i: runtimeInit }, '10s F')
@@ -127,7 +154,10 @@ test('the finding names program, ids and the user that was configured', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const process = { ...root, pid: 7, uid: 100_000, exe: '/tmp/su', argv: ['su', '-'], startedAt: 12_340 }
     const processes$ = hot('p', { p: seen({ process }) })
-    const detected$ = unexpectedRootProcess.detect({ ...silent, processes$ }, { settle: 1 })
+    const detected$ = unexpectedRootProcess.detect(
+      { ...silent, processes$ },
+      { settle: 1, learn_for: 1_000_000 },
+    )
     expectObservable(
       detected$.pipe(
         map(({ summary, subject, evidence }) => ({ summary, subject, evidence: { ...evidence } })),
@@ -145,6 +175,7 @@ test('the finding names program, ids and the user that was configured', (t) => {
           euid: 0,
           host_uid: 100_000,
           host_euid: 1_000,
+          root_on_host: false,
           configured_user: '1000',
           started_at: '1970-01-01T00:00:12.340Z',
         },

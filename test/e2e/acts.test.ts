@@ -138,13 +138,15 @@ test('an exec as root where another user is configured is one finding', async (t
   )
 })
 
-test('a setuid program that makes root in a container of user 1000 is found', async (t) => {
+test('a setuid file that is not the image’s and makes root in a container of user 1000 is found', async (t) => {
   const { directory } = t.context
   const container = await runContainer(t, '--user', '1000', '-v', `${directory}:/opt/tools:ro`)
   await docker('exec', '-d', container, '/opt/tools/setuid-busybox', 'sleep', '60')
-  const finding = await seen(t, { rule: 'root-in-nonroot-container', container })
+  const finding = await seen(t, { rule: 'privilege-escalation', container })
   t.is(finding.severity, 'critical')
-  t.like(finding.evidence, { uid: 1_000, euid: 0, configured_user: '1000' })
+  t.like(finding.evidence, { uid: 1_000, euid: 0, configured_user: '1000', file_origin: 'volume' })
+  t.deepEqual(finding.evidence['also'], ['root-in-nonroot-container'])
+  t.deepEqual(rulesOf(t, container, 'unexpected-root-process'), ['privilege-escalation'])
 })
 
 test('a container that writes to a runtime binary through its mount is found', async (t) => {

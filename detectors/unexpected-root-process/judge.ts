@@ -1,0 +1,56 @@
+import { isRootUser } from '../../agent/model/container.ts'
+import type { FileOrigin, Gain, ProcessObservation } from '../../agent/model/observation.ts'
+import { configuredCapabilities } from './capabilities.ts'
+import type { Entry } from './root-execs.ts'
+
+/** The rules that speak of a process's rights, the one that says most first. */
+export function rulesOnRights(seen: ProcessObservation, entry: Entry): string[] {
+  const rules: string[] = []
+  if (isEscalation(seen, entry)) rules.push('privilege-escalation')
+  if (isUnexpectedRoot(seen) && !entry.asRoot && !isExplainedByGain(seen.gain))
+    rules.push('root-in-nonroot-container')
+  if (isBySetuidProgram(seen.gain)) rules.push('setuid-program')
+  return rules
+}
+
+/** Whether a process is root where the configuration names another user; false where nobody knows what it names. */
+export function isUnexpectedRoot({ container, process }: ProcessObservation): boolean {
+  return isNonRoot({ container }) && (process.containerUid === 0 || process.containerEuid === 0)
+}
+
+/** Capabilities that a process came to in the container, although its configuration withholds them. */
+export function beyondConfiguration(
+  { container: { details }, origin, raisedCapabilities = 0n }: ProcessObservation,
+  entry: Entry,
+): bigint {
+  if (details === null || raisedCapabilities === 0n) return 0n
+  // Who enters with the host's own rights, or by a privileged exec, may keep them in its pocket.
+  if (origin.via === 'entered' && (entry.privileged || !entry.byExec)) return 0n
+  return raisedCapabilities & ~configuredCapabilities(details)
+}
+
+function isEscalation(seen: ProcessObservation, entry: Entry): boolean {
+  if (beyondConfiguration(seen, entry) !== 0n) return true
+  if (seen.gain?.isNew !== true) return false
+  const { way, file } = seen.gain
+  if (way === 'file') return notTheImages.includes(file.origin)
+  // Where root is configured, whoever has kept CAP_SETUID may use it.
+  return way === 'overwrite' || (isNonRoot(seen) && !entry.asRoot)
+}
+
+// Of an unknown origin nobody can say that it is not the image's.
+const notTheImages: readonly FileOrigin[] = ['container', 'volume', 'tmpfs', 'memory']
+
+/** An earlier gain was told when it happened, a new one is told as what it is. */
+function isExplainedByGain(gain: Gain | undefined): boolean {
+  if (gain === undefined) return false
+  return !gain.isNew || (gain.way === 'file' && gain.file.origin === 'image')
+}
+
+function isBySetuidProgram(gain: Gain | undefined): boolean {
+  return gain?.isNew === true && gain.way === 'file' && !notTheImages.includes(gain.file.origin)
+}
+
+function isNonRoot({ container: { details } }: Pick<ProcessObservation, 'container'>): boolean {
+  return details !== null && !isRootUser(details.user)
+}

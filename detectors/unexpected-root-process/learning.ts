@@ -1,0 +1,115 @@
+import { type Container, isRootUser } from '../../agent/model/container.ts'
+import type { Memory } from '../../agent/model/detector.ts'
+import type { ContainerObservation, EventsLost, ProcessObservation } from '../../agent/model/observation.ts'
+import {
+  addProgram,
+  hasProgram,
+  profileKey,
+  profileOf,
+  readProfile,
+  repositoryOf,
+  writeProfile,
+} from './profile.ts'
+import { programNames } from './program.ts'
+
+/** Learns which programs run as root in the containers of an image, and says what is new once that is learned. */
+export type Learning = {
+  /** The container runs at this moment: the time until then counts as learned from. */
+  running(container: Container, time: number): void
+  containerChanged(seen: ContainerObservation): void
+  lost(losses: EventsLost): void
+  isKnown(seen: ProcessObservation): boolean
+  isLearned(container: Container): boolean
+  /** Takes a program into the profile; true where it should have been there. */
+  isNew(seen: ProcessObservation): boolean
+  /** Remembers a setuid program of an image; true for the first time. */
+  isFirstUse(seen: ProcessObservation): boolean
+}
+
+/** Profiles are read when they are needed: `tidewatch profile` changes them beside the daemon. */
+export function learning(memory: Memory, learnForMs: number): Learning {
+  // When an image's containers were last seen to run, and for how long since that was written down.
+  const ran = new Map<string, { until: number; unsavedMs: number }>()
+  const bursts = new Map<string, number>()
+
+  function running(container: Container, time: number): void {
+    if (container.details === null || !isRootUser(container.details.user)) return
+    const key = profileKey(container)
+    const last = ran.get(key)
+    if (last === undefined) profileOf(memory, container, time)
+    const until = Math.max(time, last?.until ?? 0)
+    const elapsed = Math.min(until - (last?.until ?? until), longestGapMs)
+    const unsavedMs = (last?.unsavedMs ?? 0) + elapsed
+    const isDue = unsavedMs >= Math.min(saveEveryMs, learnForMs / 10)
+    if (isDue) save(container, unsavedMs, until)
+    ran.set(key, { until, unsavedMs: isDue ? 0 : unsavedMs })
+  }
+
+  function save(container: Container, ms: number, seenAt: number): void {
+    const profile = profileOf(memory, container, seenAt)
+    const ranMs = profile.ranMs + ms
+    const learned = profile.learned || ranMs >= learnForMs
+    writeProfile(memory, profileKey(container), { ...profile, ranMs, learned, seenAt })
+  }
+
+  function containerChanged({ action, container, time }: ContainerObservation): void {
+    if (action === 'removed') bursts.delete(container.id)
+    if (action === 'died') {
+      running(container, time)
+      // Another of the image's containers may still run: its next sign of life begins anew.
+      ran.delete(profileKey(container))
+    } else if (container.state === 'running') running(container, time)
+  }
+
+  function lost({ container: from, time }: EventsLost): void {
+    if (from !== undefined) bursts.set(from.id, time)
+  }
+
+  function isInBurst({ container: { id }, time }: ProcessObservation): boolean {
+    const burst = bursts.get(id)
+    return burst !== undefined && Math.abs(burst - time) < burstMs
+  }
+
+  function isKnown(seen: ProcessObservation): boolean {
+    const key = profileKey(seen.container)
+    return programNames(seen).some((name) => hasProgram(memory, key, name))
+  }
+
+  function isNew(seen: ProcessObservation): boolean {
+    const profile = profileOf(memory, seen.container, seen.time)
+    if (isKnown(seen)) return false
+    if (!profile.learned && isInBurst(seen)) return false
+    const [name = ''] = programNames(seen)
+    addProgram(memory, profileKey(seen.container), profile, name)
+    return profile.learned
+  }
+
+  function isFirstUse({ container: { image, name }, gain }: ProcessObservation): boolean {
+    const space = `setuid/${repositoryOf(image) || name}/`
+    const entry = `${space}${gain?.by.exe.slice(0, 512)} (${gain?.file.origin})`
+    if (memory.get(entry) !== null) return false
+    if (memory.keys(space).length < maxSetuidPrograms) memory.set(entry, '')
+    return true
+  }
+
+  return {
+    running,
+    containerChanged,
+    lost,
+    isKnown,
+    isLearned: (container) => readProfile(memory, profileKey(container))?.learned === true,
+    isNew,
+    isFirstUse,
+  }
+}
+
+// Containers show themselves at least this often: `sources.resources.interval` is 5 minutes at most.
+const longestGapMs = 300_000
+
+// What a crash may cost of what was learned.
+const saveEveryMs = 60_000
+
+// Losses are told once a second, of the second before.
+const burstMs = 2_000
+
+const maxSetuidPrograms = 200

@@ -1,0 +1,248 @@
+import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test from 'ava'
+import type { Finding } from '../../agent/model/finding.ts'
+import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { docker } from '../support/processes.ts'
+import { rightsImage } from '../support/rights-image.ts'
+import { until } from '../support/until.ts'
+
+// Ways to root in real containers, as a daemon of its own tells them.
+
+const prefix = `tidewatch-test-root-${process.pid}`
+const image = `${prefix}:1`
+let daemon: Daemon
+let containers = 0
+const undo: (() => Promise<unknown>)[] = []
+
+test.before(async () => {
+  const { remove } = await rightsImage(image)
+  undo.push(remove)
+  daemon = await startDaemon()
+  undo.push(() => removeState(daemon), daemon.stop)
+})
+
+test.after.always(async () => {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+  for (const step of undo.toReversed()) await step()
+})
+
+/** Runs a container of this test's own; resolves to its name. */
+async function runContainer(
+  options: readonly string[],
+  command = ['sleep', '600'],
+  from = image,
+): Promise<string> {
+  const name = `${prefix}-${(containers += 1)}`
+  await docker('run', '-d', '--network=none', '--name', name, ...options, from, ...command)
+  return name
+}
+
+function found(container: string, by = daemon): Finding[] {
+  return by.findings({ container, detector: 'unexpected-root-process' })
+}
+
+/** What was found of a container when all that may be found has had its time. */
+async function settled(container: string, by = daemon): Promise<Finding[]> {
+  await sleep(3_000)
+  return found(container, by)
+}
+
+const rulesOf = (findings: readonly Finding[]) => findings.map(({ rule }) => rule)
+
+test.serial(
+  'a setuid program of the image is told once for the image, and explains root and its children',
+  async (t) => {
+    const first = await runContainer(['--user', '1000'], ['/bin/setuid', 'as-root', '/bin/sleep', '600'])
+    const [finding, ...others] = await settled(first)
+    t.deepEqual(others, [])
+    t.like(finding, { rule: 'setuid-program', severity: 'warning' })
+    t.like(finding?.evidence, {
+      program: '/bin/setuid',
+      uid: 1_000,
+      euid: 0,
+      file_origin: 'image',
+      file_mode: '4755',
+      file_owner: 0,
+      gained_by: 'file',
+      no_new_privileges_would_stop_it: true,
+    })
+    t.regex(await docker('top', first), /sleep 600/)
+    const second = await runContainer(['--user', '1000'], ['/bin/setuid', 'as-root', '/bin/sleep', '600'])
+    t.deepEqual(await settled(second), [])
+  },
+)
+
+test.serial(
+  'a setuid file that was added in the container is an escalation, and does nothing without new privileges',
+  async (t) => {
+    for (const [options, expected] of [
+      [[], ['privilege-escalation']],
+      [['--security-opt', 'no-new-privileges'], []],
+    ] as const) {
+      const container = await runContainer(['--user', '1000', ...options])
+      await docker('exec', '--user', '0', container, 'sh', '-c', 'cp /bin/plain /tmp/p; chmod 4755 /tmp/p')
+      await docker('exec', '--detach', container, 'sh', '-c', '/tmp/p as-root /bin/sleep 60; true')
+      const findings = await settled(container)
+      t.deepEqual(rulesOf(findings), expected)
+      if (findings[0] === undefined) continue
+      t.like(findings[0], { severity: 'critical' })
+      t.like(findings[0].evidence, {
+        program: '/tmp/p',
+        file_origin: 'container',
+        gained_by: 'file',
+        also: ['root-in-nonroot-container'],
+      })
+    }
+  },
+)
+
+test.serial('files on a tmpfs and files changed in the container are not the image’s', async (t) => {
+  const onTmpfs = await runContainer(['--user', '1000', '--tmpfs', '/run:exec,suid'])
+  await docker('exec', '--user', '0', onTmpfs, 'sh', '-c', 'cp /bin/plain /run/p; chmod 4755 /run/p')
+  await docker('exec', '--detach', onTmpfs, '/run/p', 'as-root', '/bin/sleep', '60')
+  const changed = await runContainer(['--user', '1000'])
+  await docker('exec', '--user', '0', changed, 'chmod', '4755', '/bin/plain')
+  await docker('exec', '--detach', changed, '/bin/plain', 'as-root', '/bin/sleep', '60')
+  const [[tmpfs], [container]] = [await settled(onTmpfs), found(changed)]
+  t.like(tmpfs, { rule: 'privilege-escalation', evidence: { file_origin: 'tmpfs' } })
+  t.like(container, { rule: 'privilege-escalation', evidence: { file_origin: 'container' } })
+})
+
+test.serial('setuid(0) without an exec in a container of another user is an escalation', async (t) => {
+  const container = await runContainer(['--user', '1000'], ['/bin/capable', 'become-root'])
+  const findings = await settled(container)
+  t.deepEqual(rulesOf(findings).toSorted(), ['privilege-escalation', 'setuid-program'])
+  t.like(findings.find(({ rule }) => rule === 'setuid-program')?.evidence, {
+    file_has_capabilities: true,
+    capabilities_gained: ['SETUID'],
+  })
+  t.like(findings.find(({ rule }) => rule === 'privilege-escalation')?.evidence, {
+    gained_by: 'setuid-call',
+    uid_before: 1_000,
+    uid: 0,
+    no_new_privileges_would_stop_it: false,
+    also: ['root-in-nonroot-container'],
+  })
+})
+
+test.serial('root in a user namespace of its own making is no root of the container', async (t) => {
+  const container = await runContainer(
+    ['--user', '1000', '--security-opt', 'seccomp=unconfined'],
+    ['unshare', '-U', '-r', 'sh', '-c', 'id -u > /tmp/id; sleep 600'],
+  )
+  await until(async () => (await docker('exec', container, 'cat', '/tmp/id')) === '0\n')
+  t.deepEqual(await settled(container), [])
+})
+
+test.serial('an entry point that begins as root and becomes a user is nothing', async (t) => {
+  const container = await runContainer([], ['/bin/plain', 'drop-root', '/bin/sleep', '600'])
+  t.deepEqual(await settled(container), [])
+})
+
+test.serial('what runs for longer than its exec is explained by it', async (t) => {
+  const container = await runContainer(['--user', '1000'])
+  await docker(
+    'exec',
+    '--user',
+    '0',
+    container,
+    'sh',
+    '-c',
+    '(sleep 3; sh -c "sleep 60; true") >/dev/null 2>&1 &',
+  )
+  await sleep(4_000)
+  t.deepEqual(await settled(container), [])
+})
+
+test.serial('100 containers that start and stop as they should give nothing', async (t) => {
+  const kinds: [string[], string[]][] = [
+    [[], ['/bin/plain', 'drop-root', '/bin/true']],
+    [
+      ['--user', '1000'],
+      ['sh', '-c', 'id; ls /bin'],
+    ],
+    [[], ['sh', '-c', 'cp /bin/sh /tmp/sh; /tmp/sh -c id']],
+    [
+      ['--init', '--user', '1000:1000'],
+      ['sh', '-c', 'true; sleep 0.1'],
+    ],
+    [
+      ['--cap-drop', 'ALL', '--cap-add', 'SETUID', '--cap-add', 'SETGID'],
+      ['/bin/plain', 'drop-root', '/bin/id'],
+    ],
+  ]
+  const names: string[] = []
+  const one = async (index: number) => {
+    const [options, command] = kinds[index % kinds.length] ?? t.fail()
+    const name = `${prefix}-normal-${index}`
+    names.push(name)
+    await docker('run', '--rm', '--network=none', '--name', name, ...options, image, ...command)
+  }
+  for (let index = 0; index < 100; index += 4) {
+    await Promise.all([0, 1, 2, 3].map((lane) => one(index + lane)))
+  }
+  await sleep(3_000)
+  t.is(names.length, 100)
+  t.deepEqual(
+    names.flatMap((name) => found(name)),
+    [],
+  )
+})
+
+test.serial(
+  'a profile is learned, survives a restart, passes on to the next digest, and tells what is new',
+  async (t) => {
+    const stateDirectory = await temporaryDirectory()
+    const config = { detectors: { 'unexpected-root-process': { learn_for: '4s' } } }
+    const own = `${prefix}-profile:1`
+    const next = `${prefix}-profile:2`
+    const images = [await rightsImage(own, 'own'), await rightsImage(next, 'next')]
+    let second: Daemon | undefined
+    const first = await startDaemon({ config, stateDirectory })
+    t.teardown(async () => {
+      await first.stop()
+      await second?.stop()
+      await removeState({ stateDirectory })
+      await rm(stateDirectory, { recursive: true, force: true })
+      for (const { remove } of images) await remove()
+    })
+    const loop = ['sh', '-c', 'while sleep 0.5; do [ -e /tmp/new ] && /bin/id; done']
+    const container = await runContainer([], loop, own)
+    const state = (daemonNow: Daemon, name: string, word: string) =>
+      daemonNow.metric(`tidewatch_profile_state{image="${name}",state="${word}"}`)
+    await until(async () => (await state(first, own, 'learning')) === 1)
+    await until(async () => (await state(first, own, 'learned')) === 1, 30_000)
+    t.deepEqual(found(container, first), [])
+    const programs = await tidewatch('profile', 'show', own, '--state.directory', stateDirectory)
+    t.regex(programs, /\/bin\/busybox sh\n/)
+    t.regex(programs, /\/bin\/busybox sleep\n/)
+    await first.stop()
+
+    second = await startDaemon({ config, stateDirectory })
+    await docker('exec', container, 'sh', '-c', '> /tmp/new')
+    const [finding] = await until(() => {
+      const all = found(container, second)
+      return all.length > 0 && all
+    })
+    t.like(finding, { rule: 'new-root-program', evidence: { argv: ['/bin/id'], file_origin: 'image' } })
+    t.is((await settled(container, second)).length, 1)
+
+    const deployed = await runContainer(
+      [],
+      ['sh', '-c', 'sleep 1; /bin/cp /bin/plain /tmp/sleep; /tmp/sleep; sleep 600'],
+      next,
+    )
+    await until(() => found(deployed, second).length === 2)
+    t.deepEqual(
+      found(deployed, second).map(({ evidence }) => [evidence['program'], evidence['file_origin']]),
+      [
+        ['/bin/busybox', 'image'],
+        ['/tmp/sleep', 'container'],
+      ],
+    )
+    await tidewatch('profile', 'forget', next, '--state.directory', stateDirectory)
+    t.notRegex(await tidewatch('profile', 'list', '--state.directory', stateDirectory), new RegExp(next))
+  },
+)
