@@ -15,6 +15,7 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
       filter((observation): observation is Extract<Observation, { kind: K }> => observation.kind === name),
     )
   return {
+    dockerEvents$: kind('docker-event'),
     containers$: kind('container'),
     execs$: kind('exec'),
     execEnds$: kind('exec-ended'),

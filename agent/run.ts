@@ -2,6 +2,8 @@ import { hostname } from 'node:os'
 import { firstValueFrom, fromEvent, interval, map, merge, Subject, Subscription, timer } from 'rxjs'
 import { monotonicFactory } from 'ulid'
 import { detectors } from '../detectors/index.ts'
+import { profileStates } from '../detectors/unexpected-root-process/profile.ts'
+import { unexpectedRootProcess } from '../detectors/unexpected-root-process.ts'
 import { deliver } from '../exporters/alertmanager/deliver.ts'
 import { receiversOf } from '../exporters/alertmanager/receivers.ts'
 import { createMetrics } from '../exporters/prometheus/index.ts'
@@ -82,6 +84,7 @@ export async function runDaemon(config: Config): Promise<void> {
     receivers: receiverNames,
     notificationQueueLength: store.pending,
     storeMode: store.mode,
+    profiles: () => profileStates(memoryOf(store, unexpectedRootProcess.name)),
     now,
   })
   const publisher = createPublisher({ findings, store, metrics, log, receivers, now })

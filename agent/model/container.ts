@@ -39,6 +39,7 @@ export type ContainerDetails = {
   limits: Limits
   privileged: boolean
   capabilitiesAdded: readonly string[]
+  capabilitiesDropped: readonly string[]
   securityOptions: readonly string[]
   mounts: readonly Mount[]
   /** `HostConfig.PidMode`: empty, `host` or `container:<id>`. */
@@ -51,7 +52,12 @@ export type ContainerDetails = {
 }
 
 /** A health check as the engine will run it: as an exec with exactly this argv. */
-export type Healthcheck = { argv: readonly string[]; intervalSeconds: number }
+export type Healthcheck = {
+  argv: readonly string[]
+  intervalSeconds: number
+  /** While the container starts, where it has a time for that. */
+  startIntervalSeconds?: number
+}
 
 /** Limits from the container's configuration; null where none is set. */
 export type Limits = { memoryBytes: number | null; cpus: number | null; pids: number | null }

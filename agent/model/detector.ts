@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { Detection, Rule } from './finding.ts'
 import type {
   ContainerObservation,
+  DockerEvent,
   EventsLost,
   ExecCaller,
   ExecEnded,
@@ -15,6 +16,7 @@ import type {
 
 /** What a detector may look at: hot streams, one for each kind of observation, and its own memory. */
 export type Observed = {
+  dockerEvents$: Observable<DockerEvent>
   containers$: Observable<ContainerObservation>
   execs$: Observable<ExecObservation>
   execEnds$: Observable<ExecEnded>

@@ -93,7 +93,7 @@ export type ExecEnded = {
   exitCode: number | null
 }
 
-/** Who asked the engine for an exec; comes before the exec itself or after it. */
+/** Who asked the engine for an exec: once for each, at once or a moment after the exec; none for one without an id. */
 export type ExecCaller = {
   kind: 'exec-caller'
   time: number
@@ -109,8 +109,17 @@ export type ExecCaller = {
  */
 export type CallerConfidence = 'exact' | 'argv' | 'ambiguous' | 'remote' | 'unknown'
 
+/**
+ * Whether a client of the API is behind an exec, known or not. `seen`: one is. `none`: it is the container's health
+ * check to the letter, every request to the engine's socket was seen and none asked for it, so that it is the engine's
+ * own doing. `unclear`: requests are not seen here, one was lost or not whole, one for an exec of the same container
+ * cannot be told from this, or it is nothing that the engine runs of itself.
+ */
+export type ClientEvidence = 'seen' | 'none' | 'unclear'
+
 export type Caller = {
   confidence: CallerConfidence
+  client: ClientEvidence
   /** The client; null where none is known. */
   process: CallerProcess | null
   /** The container that the client sits in; null for the host. */
@@ -161,7 +170,56 @@ export type ProcessObservation = {
   process: Process
   /** How it came into the container. */
   origin: ProcessOrigin
+  /** It sees the host's files as the host does, and so has got out; null for all that has not. */
+  hostFiles: HostFiles | null
+  /** Root or capabilities that it came to in the container, by itself or an ancestor; absent where there is no such. */
+  gain?: Gain
+  /** Effective capabilities that it had not before this change, as a bit mask; only those that count in the container. */
+  raisedCapabilities?: bigint
+  /** The file it runs; looked at only where it has root, or gained by it. */
+  file?: ProgramFile
 }
+
+/**
+ * By what a process came to rights. `file`: it ran one that is setuid or has capabilities. `setuid-call`: it changed
+ * its ids, as CAP_SETUID allowed it. `overwrite`: its ids changed by neither, as an exploit of the kernel does it.
+ */
+export type GainWay = 'file' | 'setuid-call' | 'overwrite'
+
+export type Gain = {
+  way: GainWay
+  /** This observation tells the gain itself; otherwise it is from before. */
+  isNew: boolean
+  /** Who gained. */
+  by: Pick<Process, 'pid' | 'startTicks' | 'exe'>
+  /** What it ran, by `file` the cause. */
+  file: ProgramFile
+  /** What it was until then; ids as the container counts them. */
+  before: { uid: number; euid: number; capabilities: bigint }
+}
+
+/**
+ * Where a program's file comes from: the container's image; a file added to the container or changed in it; a mount
+ * from the host or a volume; a tmpfs; memory alone (memfd_create(2)). `unknown` where it could not be told, because
+ * the process was gone or the storage driver is not overlay: never taken for the image's.
+ */
+export type FileOrigin = 'image' | 'container' | 'volume' | 'tmpfs' | 'memory' | 'unknown'
+
+export type ProgramFile = {
+  origin: FileOrigin
+  /** Null where it could not be looked at. */
+  status: {
+    /** As the host counts it. */
+    owner: number
+    /** Permission bits with setuid and its kin. */
+    mode: number
+    /** Gives capabilities to who runs it. */
+    hasCapabilities: boolean
+  } | null
+}
+
+/** By what: the host's mount namespace is its own, or the host's root directory is its own. */
+export type HostFiles = 'mount-namespace' | 'root'
 
 export type Process = {
   pid: number
@@ -174,7 +232,7 @@ export type Process = {
   uid: number
   euid: number
   gid: number
-  /** As the process's own user namespace counts them. */
+  /** As the container's own user namespace counts them, whatever namespace the process made for itself. */
   containerUid: number
   containerEuid: number
   /** Effective capabilities as the kernel's bit mask; they count in the process's own user namespace only. */
@@ -212,11 +270,17 @@ export type ProcessOrigin =
       entry: Pick<Process, 'pid' | 'startTicks' | 'startedAt'>
       /** The exec of the Docker API that it belongs to, by the runtime's own arguments; empty for none. */
       execId: string
-      /** Who brought it in, the nearest first: the entry's ancestors outside of the container; bounded. */
+      /**
+       * Who brought it in, the nearest first: what the entry itself ran before it was in the container, then its
+       * ancestors outside; bounded. Empty where nobody knows.
+       */
       by: readonly EnteringProcess[]
     }
 
-export type EnteringProcess = Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'>
+export type EnteringProcess = Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'> & {
+  /** The container that it is in itself; null for the host. */
+  containerId: string | null
+}
 
 /** What a container used at one moment, against what it may use. Counters count from the container's start. */
 export type ResourceSample = {
@@ -228,6 +292,8 @@ export type ResourceSample = {
     workingSetBytes: number
     /** Null when there is none. */
     limitBytes: number | null
+    /** In use; null where the kernel does not count it. */
+    swapBytes: number | null
     /** Processes killed for want of memory; null where the kernel does not tell. */
     oomKills: number | null
   }
@@ -239,8 +305,22 @@ export type ResourceSample = {
     throttledPeriods: number
     throttledSeconds: number
   }
-  pids: { current: number; limit: number | null }
+  pids: {
+    current: number
+    limit: number | null
+    /** Forks refused because of a limit; null where the kernel does not tell. */
+    refusedForks: number | null
+  }
+  pressure: { cpu: Stall | null; memory: Stall | null; io: Stall | null }
+  /** Over all devices; null where the kernel does not count it. */
+  blockIo: { readBytes: number; writtenBytes: number } | null
 }
+
+/**
+ * For how long processes had to wait for a resource: `some` while at least one waited, `full` while all did
+ * (PSI, Documentation/accounting/psi.rst). Null in a sample where the kernel does not tell.
+ */
+export type Stall = { someSeconds: number; fullSeconds: number | null }
 
 export type RuntimeFileChange =
   | 'found' // baseline: seen at start, or for the first time

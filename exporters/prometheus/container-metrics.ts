@@ -68,9 +68,27 @@ export function createContainerMetrics(make: Instruments, { containers, now }: C
     ({ memory }) => memory.workingSetBytes,
   )
   gauge('memory_limit_bytes', 'Memory limit; no series without one.', ({ memory }) => memory.limitBytes)
+  gauge('memory_swap_bytes', 'Swap in use.', ({ memory }) => memory.swapBytes)
   gauge('pids', 'Processes and threads.', ({ pids }) => pids.current)
   gauge('pids_limit', 'Limit of processes and threads; no series without one.', ({ pids }) => pids.limit)
+  total('forks_refused', 'Forks refused because of a limit of processes.', ({ pids }) => pids.refusedForks)
   total('oom_kills', 'Processes killed for want of memory.', ({ memory }) => memory.oomKills)
+  total(
+    'disk_read_bytes',
+    'Bytes read from block devices; what passes through several, such as LVM, counts for each.',
+    ({ blockIo }) => blockIo?.readBytes ?? null,
+  )
+  total(
+    'disk_written_bytes',
+    'Bytes written to block devices; what passes through several, such as LVM, counts for each.',
+    ({ blockIo }) => blockIo?.writtenBytes ?? null,
+  )
+  make.mirrorTotal(
+    'tidewatch_container_pressure_stall_seconds_total',
+    'Time for which some, or all (full), processes waited for the resource; no series on a kernel without PSI.',
+    [...labelNames, 'resource', 'kind'],
+    () => sampled().flatMap(({ labels, sample }) => stallSeries(labels, sample.pressure)),
+  )
 
   make.mirrorTotal(
     'tidewatch_container_restarts_total',
@@ -114,6 +132,17 @@ export function createContainerMetrics(make: Instruments, { containers, now }: C
       }
     },
   }
+}
+
+function stallSeries(
+  labels: Record<Labels, string>,
+  pressure: ResourceSample['pressure'],
+): Series<Labels | 'resource' | 'kind'>[] {
+  return Object.entries(pressure).flatMap(([resource, stall]) =>
+    Object.entries({ some: stall?.someSeconds, full: stall?.fullSeconds }).flatMap(([kind, seconds]) =>
+      seconds == null ? [] : [[{ ...labels, resource, kind }, seconds] as const],
+    ),
+  )
 }
 
 function isEnd(action: string): boolean {

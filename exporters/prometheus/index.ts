@@ -4,10 +4,12 @@ import { type ContainerMetricsOptions, createContainerMetrics } from './containe
 import { createDaemonMetrics, type DaemonMetricsOptions } from './daemon-metrics.ts'
 import { createFindingMetrics, type FindingMetricsOptions } from './finding-metrics.ts'
 import { createInstruments, createRegistries, render } from './instruments.ts'
+import { createProfileMetrics, type ProfileMetricsOptions } from './profile-metrics.ts'
 import { createRuntimeFileMetrics } from './runtime-file-metrics.ts'
 
 export type MetricsOptions = DaemonMetricsOptions &
   ContainerMetricsOptions &
+  ProfileMetricsOptions &
   Omit<FindingMetricsOptions, 'nameOf'>
 
 /** What a scrape gets: the body, and the content type that says which format it is in. */
@@ -27,6 +29,7 @@ export function createMetrics(options: MetricsOptions) {
   const findings = createFindingMetrics(make, { ...options, nameOf })
   const perContainer = createContainerMetrics(make, options)
   const runtimeFiles = createRuntimeFileMetrics(make)
+  createProfileMetrics(make, options)
 
   return {
     ...daemon,

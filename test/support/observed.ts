@@ -3,6 +3,7 @@ import type { Memory, Observed } from '../../agent/model/detector.ts'
 
 /** A host on which nothing happens; tests replace the streams they are about. */
 export const silent: Observed = {
+  dockerEvents$: NEVER,
   containers$: NEVER,
   execs$: NEVER,
   execEnds$: NEVER,

@@ -1,6 +1,8 @@
 import type { Container, ContainerDetails } from '../../agent/model/container.ts'
 import type { Detection, Finding } from '../../agent/model/finding.ts'
 import type {
+  Caller,
+  EnteringProcess,
   ExecObservation,
   ExecSettings,
   Process,
@@ -37,6 +39,7 @@ export const sampleDetails: ContainerDetails = {
   limits: { memoryBytes: null, cpus: null, pids: null },
   privileged: false,
   capabilitiesAdded: [],
+  capabilitiesDropped: [],
   securityOptions: [],
   mounts: [],
   pidMode: '',
@@ -123,6 +126,7 @@ export function sampleProcess({
     change: 'executed',
     container: sampleContainer(),
     origin: { via: 'init' },
+    hostFiles: null,
     ...seen,
     process: {
       pid: 5_000,
@@ -147,4 +151,29 @@ export function sampleProcess({
       ...process,
     },
   }
+}
+
+/** Alice, who has called `docker` from her shell. */
+export function sampleCaller(caller: Partial<Caller> = {}): Caller {
+  return {
+    confidence: 'exact',
+    client: 'seen',
+    process: {
+      pid: 4_300,
+      uid: 0,
+      user: 'root',
+      loginUser: 'alice',
+      exe: '/usr/bin/docker',
+      argv: ['docker', 'exec', 'web-1', 'true'],
+      ancestors: [{ pid: 4_200, exe: '/usr/bin/bash', argv: ['-bash'] }],
+    },
+    container: null,
+    address: '',
+    ...caller,
+  }
+}
+
+/** Somebody on the host who has brought a process into a container. */
+export function sampleBringer(argv: readonly string[], rest: Partial<EnteringProcess> = {}): EnteringProcess {
+  return { pid: 3_000, uid: 0, exe: `/usr/bin/${argv[0] ?? ''}`, argv, containerId: null, ...rest }
 }

@@ -38,6 +38,10 @@ function setUp() {
     receivers: ['alertmanager/a'],
     notificationQueueLength: () => 7,
     storeMode: () => 'memory',
+    profiles: () => [
+      { image: 'nginx:1.27', state: 'learned' },
+      { image: 'nginx:1.28', state: 'learning' },
+    ],
     now: () => state.time,
   })
   const text = async () => (await metrics.expose('')).body
@@ -51,9 +55,15 @@ const sample = (container: Container, rest: Partial<ResourceSample> = {}): Resou
   kind: 'resources',
   time: 1_000_000,
   container,
-  memory: { workingSetBytes: 100, limitBytes: 200, oomKills: 1 },
+  memory: { workingSetBytes: 100, limitBytes: 200, swapBytes: 50, oomKills: 1 },
   cpu: { usageSeconds: 1.5, quotaCores: null, periods: 10, throttledPeriods: 2, throttledSeconds: 0.5 },
-  pids: { current: 3, limit: null },
+  pids: { current: 3, limit: null, refusedForks: 4 },
+  pressure: {
+    cpu: { someSeconds: 2, fullSeconds: null },
+    memory: { someSeconds: 1.5, fullSeconds: 0.5 },
+    io: null,
+  },
+  blockIo: { readBytes: 4_096, writtenBytes: 512 },
   ...rest,
 })
 const action = (container: Container, name: 'died' | 'removed'): Observation => ({
@@ -114,6 +124,7 @@ test('sources, store and queue show their state', async (t) => {
     'tidewatch_source_mode{source="docker-events",mode="stream"} 1',
   ])
   t.true(await has('tidewatch_store_up 0'))
+  t.true(await has('tidewatch_profile_state{image="nginx:1.28",state="learning"} 1'))
   t.true(await has('tidewatch_notification_queue_length{receiver="alertmanager/a"} 7'))
 })
 
@@ -153,12 +164,27 @@ test('a container’s use is shown against its limits, and a missing limit has n
   t.true(await has(`tidewatch_container_cpu_usage_seconds_total{${labels}} 1.5`))
   t.true(await has(`tidewatch_container_memory_limit_bytes{${labels}} 200`))
   t.deepEqual(await series('tidewatch_container_pids_limit'), [])
+  t.true(await has(`tidewatch_container_memory_swap_bytes{${labels}} 50`))
+  t.true(await has(`tidewatch_container_forks_refused_total{${labels}} 4`))
+  t.true(await has(`tidewatch_container_disk_read_bytes_total{${labels}} 4096`))
+  t.true(await has(`tidewatch_container_disk_written_bytes_total{${labels}} 512`))
   t.deepEqual(
     await series('tidewatch_container_limit_missing'),
     ['memory', 'cpu', 'pids'].map(
       (resource) => `tidewatch_container_limit_missing{${labels},resource="${resource}"} 1`,
     ),
   )
+})
+
+test('pressure is shown by resource and kind, as far as the kernel tells of it', async (t) => {
+  const { series, metrics, state } = setUp()
+  metrics.observed(sample(state.containers[0] as Container))
+  const labels = 'container="web-1",image="nginx:1.27"'
+  t.deepEqual(await series('tidewatch_container_pressure_stall_seconds_total'), [
+    `tidewatch_container_pressure_stall_seconds_total{${labels},resource="cpu",kind="some"} 2`,
+    `tidewatch_container_pressure_stall_seconds_total{${labels},resource="memory",kind="some"} 1.5`,
+    `tidewatch_container_pressure_stall_seconds_total{${labels},resource="memory",kind="full"} 0.5`,
+  ])
 })
 
 test('resource series go five minutes after the container, finding series an hour after the finding', async (t) => {
@@ -189,7 +215,7 @@ test('a rename moves a container’s series, and one that takes a name over take
 
   const successor = sampleContainer({ id: 'd'.repeat(64), name: 'web-old' })
   metrics.observed(action({ ...container, name: 'web-old' }, 'removed'))
-  metrics.observed(sample(successor, { pids: { current: 9, limit: null } }))
+  metrics.observed(sample(successor, { pids: { current: 9, limit: null, refusedForks: 0 } }))
   state.containers = [successor]
   t.deepEqual(await series('tidewatch_container_pids'), [
     'tidewatch_container_pids{container="web-old",image="nginx:1.27"} 9',
