@@ -5,27 +5,27 @@ import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { ContainerAction, ContainerObservation } from '../agent/model/observation.ts'
 import { watch } from './resource-limit-breach/condition.ts'
-import { isEnd, isRunning } from './resource-limit-breach/moment.ts'
+import { judgeForks, noForks } from './resource-limit-breach/forks.ts'
+import { isEnd, isRunning, walk } from './resource-limit-breach/moment.ts'
 import { memoryNearLimit, pidsNearLimit } from './resource-limit-breach/near-limit.ts'
 import { noLimits } from './resource-limit-breach/no-limits.ts'
 import { afterDeath, oomKills } from './resource-limit-breach/oom.ts'
 import { perContainer } from './resource-limit-breach/per-container.ts'
+import { memoryPressure } from './resource-limit-breach/pressure.ts'
+import { restartLoop } from './resource-limit-breach/restart-loop.ts'
 import { cpuThrottled } from './resource-limit-breach/throttling.ts'
+import { withVictims } from './resource-limit-breach/victims.ts'
 
 const share = z.number().gt(0).max(1)
 
-const nearLimitSettings = (what: string) =>
+const thresholdSettings = (what: string, ratio: number, resolveRatio: number) =>
   z
     .strictObject({
-      ratio: share
-        .default(0.9)
-        .describe(`Share of the limit, 0 to 1, from which a container is near it: ${what}.`),
-      resolve_ratio: share
-        .default(0.8)
-        .describe('Share of the limit, 0 to 1, under which it is near no more.'),
+      ratio: share.default(ratio).describe(`Share, 0 to 1, from which it fires: ${what}.`),
+      resolve_ratio: share.default(resolveRatio).describe('Share, 0 to 1, under which it is over.'),
       hold: duration('30s').describe('How long the share must be reached without a break.'),
     })
-    .refine(({ ratio, resolve_ratio }) => resolve_ratio <= ratio, {
+    .refine((given) => given.resolve_ratio <= given.ratio, {
       error: 'must not be above ratio',
       path: ['resolve_ratio'],
     })
@@ -40,6 +40,12 @@ export const resourceLimitBreach = defineDetector({
       kind: 'condition',
       summary: 'A container uses nearly all of its memory limit, page cache not counted.',
       remedy: 'Look for a leak in the growth; raise the limit before the kernel kills a process.',
+    },
+    'memory-pressure': {
+      severity: 'warning',
+      kind: 'condition',
+      summary: 'Processes of a container spend much of their time waiting for memory to be reclaimed.',
+      remedy: 'Raise the memory limit or lower its use; it is slow already, and a kill may come next.',
     },
     'oom-kill': {
       severity: 'warning',
@@ -66,6 +72,25 @@ export const resourceLimitBreach = defineDetector({
       remedy:
         'Look for processes that are not reaped or threads that pile up; at the limit every fork fails.',
     },
+    'pids-limit-hit': {
+      severity: 'warning',
+      kind: 'event',
+      summary: 'A container could not start a process or thread because it has as many as it may.',
+      remedy:
+        'Look for a fork bomb or for processes that are not reaped; raise --pids-limit if it is neither.',
+    },
+    'process-burst': {
+      severity: 'warning',
+      kind: 'event',
+      summary: 'The processes and threads of a container multiply, as those of a fork bomb do.',
+      remedy: 'Stop the container if it is not meant to do this; give it a --pids-limit if it has none.',
+    },
+    'restart-loop': {
+      severity: 'warning',
+      kind: 'condition',
+      summary: 'A container ends and is started again and again.',
+      remedy: 'Read its logs and the exit codes: 137 is a kill, 139 a crash, others are its own.',
+    },
     'no-limits': {
       severity: 'info',
       kind: 'condition',
@@ -74,7 +99,8 @@ export const resourceLimitBreach = defineDetector({
     },
   },
   settings: z.strictObject({
-    memory: nearLimitSettings('working set against the memory limit'),
+    memory: thresholdSettings('working set against the memory limit', 0.9, 0.8),
+    memory_pressure: thresholdSettings('time in which processes waited for memory', 0.2, 0.1),
     cpu: z
       .strictObject({
         throttled_ratio: share
@@ -85,25 +111,57 @@ export const resourceLimitBreach = defineDetector({
         hold: duration('5m').describe('Over how long the share is taken.'),
       })
       .prefault({}),
-    pids: nearLimitSettings('processes and threads against their limit'),
+    pids: thresholdSettings('processes and threads against their limit', 0.9, 0.8),
+    process_burst: z
+      .strictObject({
+        processes: z
+          .int()
+          .min(10)
+          .default(500)
+          .describe('Growth in processes and threads; half of a limit, if it gets near it, will do too.'),
+        within: duration('10s').describe('How fast a container must grow so much.'),
+      })
+      .prefault({}),
+    restarts: z
+      .strictObject({
+        count: z.int().min(2).default(3).describe('How many restarts are a loop.'),
+        within: duration('5m').describe('Within how long; as long without one is its end.'),
+      })
+      .prefault({}),
   }),
-  detect: ({ resources$, containers$ }: Observed, { memory, cpu, pids }): Observable<Detection> => {
-    const conditions = [
+  detect: (observed: Observed, settings): Observable<Detection> => {
+    const { resources$, containers$ } = observed
+    const { memory, memory_pressure, cpu, pids, process_burst, restarts } = settings
+    const during = [
       watch(memoryNearLimit(memory)),
+      watch(memoryPressure(memory_pressure)),
       watch(cpuThrottled(cpu)),
       watch(pidsNearLimit(pids)),
+      walk(noForks, judgeForks(process_burst)),
       watch(noLimits),
     ]
     return merge(
       perContainer(
-        merge(resources$, containers$.pipe(filter(isEnd))),
+        merge(resources$, containers$.pipe(filter(beginsOrEnds))),
         (life$) => life$.pipe(filter(isEnd)),
-        (life$) => merge(...conditions.map((condition) => condition(life$))),
+        (life$) => merge(...during.map((judge) => judge(life$))),
       ),
-      perContainer(merge(resources$, containers$.pipe(filter(concernsOom))), afterDeath, oomKills),
+      perContainer(
+        containers$.pipe(filter(beginsOrEnds)),
+        (life$) => life$.pipe(filter(({ action }) => action === 'removed')),
+        restartLoop(restarts),
+      ),
+      withVictims(
+        perContainer(merge(resources$, containers$.pipe(filter(concernsOom))), afterDeath, oomKills),
+        observed,
+      ),
     )
   },
 })
+
+function beginsOrEnds(observation: ContainerObservation): boolean {
+  return observation.action === 'started' || isEnd(observation)
+}
 
 const oomActions: readonly ContainerAction[] = ['started', 'oom', 'died', 'removed']
 

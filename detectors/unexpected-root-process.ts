@@ -68,7 +68,7 @@ export const unexpectedRootProcess = defineDetector({
   }),
   detect: ({ memory, ...observed }: Observed, { settle, learn_for }): Observable<Detection> =>
     defer(() => {
-      const execs = execLedger()
+      const execs = execLedger(memory)
       const profiles = learning(memory, learn_for)
       const { processes$ } = observed
       const judged$ = processes$.pipe(

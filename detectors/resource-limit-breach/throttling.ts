@@ -1,6 +1,7 @@
 import type { ResourceSample } from '../../agent/model/observation.ts'
 import { formatPercent } from '../../agent/model/format.ts'
 import type { Condition } from './condition.ts'
+import { slide } from './window.ts'
 
 export type ThrottlingThreshold = { throttled_ratio: number; hold: number }
 
@@ -16,8 +17,6 @@ export type Throttling = {
 
 const unthrottled: Throttling = { firing: false, window: [], share: 0, waitedSeconds: 0 }
 
-// The window keeps this many samples at most, whatever the sampling interval.
-const windowSteps = 60
 // Under this share of the threshold it is over, so that a share which wavers about it is one finding.
 const resolveFactor = 0.8
 // A container that idles and wakes for a moment is throttled in most of its few periods and misses nothing.
@@ -29,7 +28,8 @@ export function throttling(
   { time, cpu }: Counters,
   { throttled_ratio, hold }: ThrottlingThreshold,
 ): Throttling {
-  const window = slide(before.window, { time, cpu }, hold)
+  const isNewCgroup = cpu.periods < (before.window.at(-1)?.cpu.periods ?? 0)
+  const window = slide(isNewCgroup ? [] : before.window, { time, cpu }, hold)
   const base = window[0]
   if (base === undefined) return unthrottled
   const elapsedMs = time - base.time
@@ -41,15 +41,6 @@ export function throttling(
   const isOver = share < throttled_ratio * resolveFactor
   const firing = before.firing ? !isOver : isThrottled && elapsedMs >= hold
   return { firing, window, share, waitedSeconds }
-}
-
-/** Drops what is older than the hold but for the one sample that spans it; starts anew when counters or clock went back. */
-function slide(window: readonly Counters[], sample: Counters, holdMs: number): readonly Counters[] {
-  const last = window.at(-1)
-  if (last === undefined || sample.time < last.time || sample.cpu.periods < last.cpu.periods) return [sample]
-  const firstInside = window.findIndex(({ time }) => time > sample.time - holdMs)
-  const kept = window.slice(Math.max(0, (firstInside < 0 ? window.length : firstInside) - 1))
-  return sample.time - last.time >= holdMs / windowSteps ? [...kept, sample] : kept
 }
 
 /** CPU time denied by the quota: latency that no usage graph shows. */

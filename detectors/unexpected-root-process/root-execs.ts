@@ -1,4 +1,5 @@
 import { isRootUser } from '../../agent/model/container.ts'
+import type { Memory } from '../../agent/model/detector.ts'
 import type {
   ContainerObservation,
   ExecEnded,
@@ -18,9 +19,24 @@ export type ExecLedger = {
   entryOf(seen: ProcessObservation): Entry
 }
 
-/** Remembers execs by the container: what they leave running may live as long as that. */
-export function execLedger(): ExecLedger {
+/**
+ * Remembers execs by the container: what they leave running may live as long as that. Those going on are kept in the
+ * memory too: an engine that was restarted under running containers (live-restore) has forgotten them.
+ */
+export function execLedger(memory: Memory): ExecLedger {
   const byContainer = new Map<string, Execs>()
+  // Of containers that went while no daemon ran nobody tells the end.
+  for (const key of memory.keys(kept).slice(maxKept)) memory.delete(key)
+  for (const key of memory.keys(kept)) {
+    const others = readKept(memory.get(key))
+    byContainer.set(key.slice(kept.length), { others, healthchecks: new Map() })
+  }
+
+  function keep(containerId: string): void {
+    const goingOn = [...(byContainer.get(containerId)?.others ?? [])].filter(([, { to }]) => to === Infinity)
+    if (goingOn.length === 0) memory.delete(kept + containerId)
+    else memory.set(kept + containerId, JSON.stringify(goingOn))
+  }
 
   function started({ container, execId, time, settings, healthcheck }: ExecObservation): void {
     const known = byContainer.get(container.id) ?? { others: new Map(), healthchecks: new Map() }
@@ -36,16 +52,20 @@ export function execLedger(): ExecLedger {
     })
     if (execs.size > (healthcheck ? maxHealthchecks : maxOthers))
       execs.delete(execs.keys().next().value ?? '')
+    if (!healthcheck) keep(container.id)
   }
 
   function ended({ container, execId, time }: ExecEnded): void {
     const known = byContainer.get(container.id)
     const exec = known?.others.get(execId) ?? known?.healthchecks.get(execId)
-    if (exec !== undefined) exec.to = time
+    if (exec === undefined) return
+    exec.to = time
+    if (known?.others.has(execId)) keep(container.id)
   }
 
   function containerChanged({ action, container: { id } }: ContainerObservation): void {
-    if (action === 'died' || action === 'removed') byContainer.delete(id)
+    if (action !== 'died' && action !== 'removed') return
+    if (byContainer.delete(id)) keep(id)
   }
 
   function entryOf({ container: { id }, origin }: ProcessObservation): Entry {
@@ -69,10 +89,23 @@ type Execs = { others: Map<string, Known>; healthchecks: Map<string, Known> }
 // Times are epoch milliseconds.
 type Known = Entry & { from: number; to: number }
 
+const kept = 'exec/'
+
+/** Infinity, which is when they end, has no JSON. */
+function readKept(text: string | null): Map<string, Known> {
+  try {
+    const execs = JSON.parse(text ?? '[]') as [string, Known][]
+    return new Map(execs.map(([id, exec]) => [id, { ...exec, to: Infinity }]))
+  } catch {
+    return new Map()
+  }
+}
+
 const noEntry: Entry = { byExec: false, asRoot: false, privileged: false }
 
 // Process start times come in clock ticks (10 ms), events in the engine's own time.
 const slackMs = 1_000
 
 const maxOthers = 200
+const maxKept = 1_000
 const maxHealthchecks = 20

@@ -1,22 +1,15 @@
 import test, { type ExecutionContext } from 'ava'
-import { EMPTY, filter, map } from 'rxjs'
+import { filter, map } from 'rxjs'
+import type { Detection } from '../../agent/model/finding.ts'
+import type { ExecEnded } from '../../agent/model/observation.ts'
 import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import type { Moment } from '../../detectors/resource-limit-breach/moment.ts'
 import { befell, container, type Given, sample } from '../resources/samples.ts'
 import { marbles } from '../support/marbles.ts'
-import { emptyMemory } from '../support/observed.ts'
+import { silent } from '../support/observed.ts'
+import { sampleExec } from '../support/samples.ts'
 
 const settings = resourceLimitBreach.settings.parse({})
-
-const silent = {
-  memory: emptyMemory(),
-  execs$: EMPTY,
-  execEnds$: EMPTY,
-  execCallers$: EMPTY,
-  processes$: EMPTY,
-  runtimeFiles$: EMPTY,
-}
-const monitor = { sourceStatuses$: EMPTY, eventsLost$: EMPTY }
 
 /** Plays moments into the detector; what it says is `rule` for an event and `rule state` for a condition. */
 function plays(
@@ -28,18 +21,20 @@ function plays(
 ): void {
   marbles(t, ({ hot, expectObservable }) => {
     const moments$ = hot(seen, moments)
-    const detected$ = resourceLimitBreach.detect(
-      {
-        resources$: moments$.pipe(filter((moment) => moment.kind === 'resources')),
-        containers$: moments$.pipe(filter((moment) => moment.kind === 'container')),
-        ...silent,
-        ...monitor,
-      },
-      settings,
-    )
-    const words$ = detected$.pipe(map(({ rule, state }) => (state === undefined ? rule : `${rule} ${state}`)))
+    const observed = {
+      ...silent,
+      resources$: moments$.pipe(filter((moment) => moment.kind === 'resources')),
+      containers$: moments$.pipe(filter((moment) => moment.kind === 'container')),
+    }
+    const detected$ = resourceLimitBreach.detect(observed, settings)
+    const words$ = detected$.pipe(map(inWords))
     expectObservable(words$).toBe(said, sayings)
   })
+}
+
+function inWords({ rule, state, completes, also = [] }: Detection): string {
+  const more = [state ?? '', completes ? 'completes' : '', ...also.map((name) => `also ${name}`)]
+  return [rule, ...more.filter((word) => word !== '')].join(' ')
 }
 
 const usingMemory = (time: number, percent: number, given: Given = {}) =>
@@ -131,6 +126,127 @@ test('a container throttled in over a quarter of its periods for 5 minutes is sa
     d: throttled(600_000, 6_000, 1_100),
   }
   plays(t, moments, 'abcd', '--fr', { f: 'cpu-throttled firing', r: 'cpu-throttled resolved' })
+})
+
+const refusing = (time: number, refusedForks: number, current = 50) =>
+  sample(time, { pids: { refusedForks, current } })
+
+test('refused forks are one act as long as they go on, completed every 10 s', (t) => {
+  const moments = {
+    a: refusing(0, 7),
+    b: refusing(1_000, 8),
+    c: refusing(6_000, 20),
+    d: refusing(11_000, 30),
+    e: refusing(12_000, 30),
+    f: refusing(80_000, 31),
+  }
+  plays(t, moments, 'abcdef', '-h-c-h', { h: 'pids-limit-hit', c: 'pids-limit-hit completes' })
+})
+
+test('a fork refused before the daemon came is nothing new, and one in a container that was seen to start is', (t) => {
+  plays(t, { a: refusing(0, 7), b: refusing(5_000, 7) }, 'ab', '--')
+  plays(t, { a: befell(0, 'started'), b: refusing(1_000, 1) }, 'ab', '-h', { h: 'pids-limit-hit' })
+})
+
+const growing = (time: number, current: number, limit: number | null = null) =>
+  sample(time, { pids: { current, limit } })
+
+test('a container without a limit that grows by 500 processes within 10 s bursts, once', (t) => {
+  const moments = {
+    a: sample(0, { pids: { current: 4 } }),
+    b: growing(5_000, 503),
+    c: growing(6_000, 504),
+    d: growing(7_000, 5_000),
+  }
+  const sayings = { n: 'no-limits firing', p: 'process-burst' }
+  plays(t, moments, 'abcd', '-np-', sayings)
+})
+
+test('a fork bomb that is at its limit at the next look is one finding', (t) => {
+  const moments = {
+    a: growing(0, 1, 50),
+    b: sample(1_000, { pids: { current: 50, limit: 50, refusedForks: 9 } }),
+  }
+  plays(t, moments, 'ab', '-h', { h: 'pids-limit-hit also process-burst' })
+})
+
+const stalled = (time: number, someSeconds: number) =>
+  sample(time, { pressure: { memory: { someSeconds, fullSeconds: 0 } } })
+
+test('a container whose processes wait for memory over 20 % of the time for 30 s is under pressure', (t) => {
+  const moments = {
+    a: stalled(0, 100),
+    b: stalled(5_000, 102),
+    c: stalled(15_000, 106),
+    d: stalled(34_999, 114),
+    e: stalled(35_000, 114),
+    f: stalled(45_000, 114.9),
+  }
+  const sayings = { f: 'memory-pressure firing', r: 'memory-pressure resolved' }
+  plays(t, moments, 'abcdef', '----fr', sayings)
+})
+
+const died = (time: number, exitCode = 1) => befell(time, 'died', { exitCode })
+const loop = { l: 'restart-loop firing', r: 'restart-loop resolved' }
+
+test('three restarts within 5 minutes are a loop, over when there was none for as long', (t) => {
+  const moments = {
+    a: died(1_000),
+    b: befell(1_100, 'started'),
+    c: died(2_000),
+    d: befell(2_200, 'started'),
+    e: died(3_000),
+    f: befell(3_400, 'started'),
+  }
+  plays(t, moments, 'abcdef', '-----l 299999ms r', loop)
+})
+
+test('a container that dies for good ends its loop too, and a removed one at once', (t) => {
+  const moments = {
+    a: died(1_000),
+    b: befell(1_100, 'started'),
+    c: died(2_000),
+    d: befell(2_200, 'started'),
+    e: died(3_000),
+    f: befell(3_400, 'started'),
+    g: died(4_000),
+    x: befell(5_000, 'removed'),
+  }
+  plays(t, moments, 'abcdefg', '-----l 299999ms r', loop)
+  plays(t, moments, 'abcdefgx', '-----l-r', loop)
+})
+
+test('restarts that are further apart are no loop, and neither is a first start', (t) => {
+  const moments = {
+    a: befell(0, 'started'),
+    b: died(1_000),
+    c: befell(1_100, 'started'),
+    d: died(299_000),
+    e: befell(299_100, 'started'),
+    f: died(301_000),
+    g: befell(301_101, 'started'),
+  }
+  plays(t, moments, 'abcdefg', '-------')
+})
+
+test('an exec that ended killed in the moment of a kill for memory is named', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const exec = sampleExec({ container: container(), argv: ['tail', '/dev/zero'] })
+    const { execId } = exec
+    const execs$ = hot('x', { x: exec })
+    const containers$ = hot('-o', { o: befell(1_000, 'oom') })
+    const end: ExecEnded = {
+      kind: 'exec-ended',
+      time: 1_050,
+      container: container(),
+      execId,
+      exitCode: 137,
+    }
+    const execEnds$ = hot('--e', { e: end })
+    const detected$ = resourceLimitBreach.detect({ ...silent, containers$, execs$, execEnds$ }, settings)
+    const named$ = detected$.pipe(map(({ rule, evidence }) => [rule, evidence['killed_execs']]))
+    expectObservable(named$).toBe('- 1s k', { k: ['oom-kill', ['tail /dev/zero']] })
+  })
 })
 
 test('missing limits are one condition, resolved when the last of them is set', (t) => {
@@ -275,10 +391,10 @@ test('whoever stops listening leaves nothing behind, whether containers run or h
     const other = container({ id: 'f'.repeat(64) })
     const resources$ = hot('a-b', { a: sample(0), b: sample(0, { container: other }) })
     const containers$ = hot('---c', { c: befell(1_000, 'died', { exitCode: 0 }) })
-    const detected$ = resourceLimitBreach.detect({ resources$, containers$, ...silent, ...monitor }, settings)
+    const detected$ = resourceLimitBreach.detect({ ...silent, resources$, containers$ }, settings)
     expectObservable(detected$, '^---!').toBe('----')
     expectSubscriptions(resources$.subscriptions).toBe(['^---!', '^---!'])
-    expectSubscriptions(containers$.subscriptions).toBe(['^---!', '^---!'])
+    expectSubscriptions(containers$.subscriptions).toBe(['^---!', '^---!', '^---!'])
   })
 })
 

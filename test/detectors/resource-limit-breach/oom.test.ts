@@ -63,7 +63,7 @@ test('a kill has a name of its own for ever', (t) => {
   t.is(byCounter?.act, `oom:${fixtureId}:1000:2`)
 })
 
-const memory = { workingSetBytes: 500 * mib, limitBytes: 512 * mib, oomKills: 0 }
+const memory = { workingSetBytes: 500 * mib, limitBytes: 512 * mib, swapBytes: 0, oomKills: 0 }
 const kill: Kill = {
   kind: 'kill',
   time: 1_000,

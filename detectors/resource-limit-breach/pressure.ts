@@ -1,0 +1,62 @@
+import { formatPercent } from '../../agent/model/format.ts'
+import type { ResourceSample, Stall } from '../../agent/model/observation.ts'
+import type { Condition } from './condition.ts'
+import { nearLimit, type NearLimit, type Threshold } from './near-limit.ts'
+import { slide } from './window.ts'
+
+/** `some` and `full` are the shares of the last seconds in which processes waited; null where nothing tells. */
+export type Pressure = NearLimit & {
+  window: readonly { time: number; stall: Stall }[]
+  some: number | null
+  full: number | null
+}
+
+const calm: Pressure = { firing: false, since: null, window: [], some: null, full: null }
+
+// As the kernel's own shortest average (avg10): one stall is not pressure yet.
+const averagedMs = 10_000
+
+/** Under pressure is a container in which processes waited for more than a share of the time, for the whole hold. */
+export function pressure(
+  before: Pressure,
+  time: number,
+  stall: Stall | null,
+  threshold: Threshold,
+): Pressure {
+  if (stall === null) return calm
+  const isNewCgroup = stall.someSeconds < (before.window.at(-1)?.stall.someSeconds ?? 0)
+  const window = slide(isNewCgroup ? [] : before.window, { time, stall }, averagedMs)
+  const base = window[0] ?? { time, stall }
+  const seconds = (time - base.time) / 1000
+  const share = (now: number | null, then: number | null) =>
+    now === null || then === null || seconds === 0 ? null : (now - then) / seconds
+  const some = share(stall.someSeconds, base.stall.someSeconds)
+  const full = share(stall.fullSeconds, base.stall.fullSeconds)
+  return { ...nearLimit(before, time, some, threshold), window, some, full }
+}
+
+/** Time lost to reclaim and swap: a container is slowed down for want of memory before anything is killed. */
+export function memoryPressure(threshold: Threshold): Condition<Pressure> {
+  return {
+    rule: 'memory-pressure',
+    start: calm,
+    judge: (before, sample) => pressure(before, sample.time, sample.pressure.memory, threshold),
+    describe: ({ container, memory }: ResourceSample, _, { some, full }) => ({
+      summary:
+        some === null
+          ? `what ${container.name} waits for memory is not known any more`
+          : `processes of ${container.name} wait for memory ${formatPercent(some)} of the time`,
+      evidence: {
+        some_ratio: rounded(some),
+        full_ratio: rounded(full),
+        working_set_bytes: memory.workingSetBytes,
+        limit_bytes: memory.limitBytes,
+        swap_bytes: memory.swapBytes,
+      },
+    }),
+  }
+}
+
+function rounded(value: number | null): number | null {
+  return value === null ? null : Math.round(value * 1000) / 1000
+}

@@ -1,0 +1,105 @@
+import { filter, map, merge, type Observable, switchMap, timer } from 'rxjs'
+import type { Detection } from '../../agent/model/finding.ts'
+import type { ContainerObservation } from '../../agent/model/observation.ts'
+import { type Step, walk } from './moment.ts'
+
+/** So many restarts within a time in milliseconds are a loop, and none for as long is its end. */
+export type LoopSettings = { count: number; within: number }
+
+/** No restart has followed one for as long as ends a loop. */
+export type Quiet = { action: 'quiet'; after: ContainerObservation }
+
+export type Restarts = {
+  firing: boolean
+  /** The last ones, each with the exit code that came before it. */
+  restarts: readonly { time: number; exitCode: number | null }[]
+  /** The end that no start has followed yet. */
+  death: ContainerObservation | null
+  toldAt: number
+}
+
+export const noRestarts: Restarts = { firing: false, restarts: [], death: null, toldAt: 0 }
+
+/** Says when a container begins to die and start again and again, and when it does so no more. */
+export function restartLoop(settings: LoopSettings) {
+  return (life$: Observable<ContainerObservation>): Observable<Detection> => {
+    const quiet$ = life$.pipe(
+      filter(({ action }) => action === 'started'),
+      switchMap((after) => timer(settings.within).pipe(map((): Quiet => ({ action: 'quiet', after })))),
+    )
+    return merge(life$, quiet$).pipe(walk(noRestarts, judgeRestarts(settings)))
+  }
+}
+
+// The engine's own back-off makes ten restarts in five minutes; somebody's script may make thousands.
+const maxRestarts = 100
+const updateEveryMs = 60_000
+
+/** A restart is a start after an end: with a restart policy the engine tells of both and of no `restart`. */
+export function judgeRestarts(
+  settings: LoopSettings,
+): Step<Restarts, ContainerObservation | Quiet, Detection> {
+  return (before, input) => {
+    switch (input.action) {
+      case 'died':
+        return [{ ...before, death: input }, []]
+      case 'started':
+        return before.death === null ? [before, []] : judgeRestart(before, before.death, input, settings)
+      case 'quiet':
+      case 'removed':
+        return [noRestarts, before.firing ? [ended(input, settings)] : []]
+      default:
+        return [before, []]
+    }
+  }
+}
+
+function judgeRestart(
+  before: Restarts,
+  { exitCode }: ContainerObservation,
+  start: ContainerObservation,
+  settings: LoopSettings,
+): readonly [Restarts, Detection[]] {
+  const { time, container } = start
+  const recent = before.restarts.filter((restart) => restart.time > time - settings.within)
+  const restarts = [...recent, { time, exitCode }].slice(-maxRestarts)
+  const firing = before.firing || restarts.length >= settings.count
+  const isDue = firing && (!before.firing || time - before.toldAt >= updateEveryMs)
+  if (!isDue) return [{ ...before, restarts, firing, death: null }, []]
+  const codes = restarts.map((restart) => restart.exitCode)
+  const detection: Detection = {
+    rule: 'restart-loop',
+    state: 'firing',
+    time,
+    container,
+    summary: `${container.name} restarted ${codes.length} times within ${inWords(settings.within)}, the last time after exit code ${codes.at(-1) ?? 'unknown'}`,
+    subject: [],
+    evidence: {
+      restarts: codes.length,
+      within_seconds: settings.within / 1000,
+      exit_codes: codes,
+      restart_count: container.details?.restartCount,
+    },
+  }
+  return [{ firing, restarts, death: null, toldAt: time }, [detection]]
+}
+
+function ended(end: ContainerObservation | Quiet, { within }: LoopSettings): Detection {
+  const { container, time } = end.action === 'quiet' ? end.after : end
+  return {
+    rule: 'restart-loop',
+    state: 'resolved',
+    time: end.action === 'quiet' ? time + within : time,
+    container,
+    summary:
+      end.action === 'quiet'
+        ? `${container.name} has not restarted for ${inWords(within)}`
+        : `${container.name} was removed`,
+    subject: [],
+    evidence: {},
+  }
+}
+
+function inWords(ms: number): string {
+  return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`
+}

@@ -1,0 +1,64 @@
+import test from 'ava'
+import type { Detection } from '../../../agent/model/finding.ts'
+import type { ContainerObservation } from '../../../agent/model/observation.ts'
+import {
+  judgeRestarts,
+  noRestarts,
+  type Quiet,
+} from '../../../detectors/resource-limit-breach/restart-loop.ts'
+import { befell } from '../../resources/samples.ts'
+
+const settings = { count: 3, within: 300_000 }
+
+function saidOf(...inputs: (ContainerObservation | Quiet)[]): Detection[] {
+  const said: Detection[] = []
+  let state = noRestarts
+  for (const input of inputs) {
+    const [after, detections] = judgeRestarts(settings)(state, input)
+    state = after
+    said.push(...detections)
+  }
+  return said
+}
+
+/** An end with an exit code and the start after it. */
+const restart = (time: number, exitCode?: number) => [
+  befell(time - 100, 'died', exitCode === undefined ? {} : { exitCode }),
+  befell(time, 'started'),
+]
+
+test('the finding says how often, and the exit codes', (t) => {
+  const [loop] = saidOf(...restart(1_000, 1), ...restart(2_000, 137), ...restart(4_000))
+  t.like(loop, {
+    rule: 'restart-loop',
+    state: 'firing',
+    time: 4_000,
+    summary: 'web-1 restarted 3 times within 5 min, the last time after exit code unknown',
+    evidence: { restarts: 3, within_seconds: 300, exit_codes: [1, 137, null], restart_count: 0 },
+  })
+})
+
+test('a loop that goes on is told at most once a minute, and does not end by slowing down', (t) => {
+  const restarts = Array.from({ length: 10 }, (_, index) => restart((index + 1) * 30_000, 1)).flat()
+  t.is(saidOf(...restarts).length, 4)
+  const slower = saidOf(...restarts, ...restart(500_000, 1), ...restart(799_000, 1))
+  t.true(slower.every(({ state }) => state === 'firing'))
+})
+
+test('an end that was told twice is one restart, and a start without an end none', (t) => {
+  const twice = [befell(0, 'died'), befell(1, 'died'), befell(2, 'started'), befell(3, 'started')]
+  t.deepEqual(saidOf(...twice, ...restart(1_000)), [])
+  t.is(saidOf(...twice, ...restart(1_000), ...restart(2_000)).length, 1)
+})
+
+test('quiet after no loop is nothing to tell, and after one its end', (t) => {
+  const quiet: Quiet = { action: 'quiet', after: befell(3_000, 'started') }
+  t.deepEqual(saidOf(...restart(1_000), quiet), [])
+  const [, end] = saidOf(...restart(1_000), ...restart(2_000), ...restart(3_000), quiet)
+  t.like(end, { state: 'resolved', time: 303_000, summary: 'web-1 has not restarted for 5 min' })
+})
+
+test('a container that is removed restarts no more', (t) => {
+  const [, end] = saidOf(...restart(1_000), ...restart(2_000), ...restart(3_000), befell(4_000, 'removed'))
+  t.like(end, { state: 'resolved', time: 4_000, summary: 'web-1 was removed' })
+})

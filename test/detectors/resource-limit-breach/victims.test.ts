@@ -1,0 +1,81 @@
+import test from 'ava'
+import type { Detection } from '../../../agent/model/finding.ts'
+import { victims } from '../../../detectors/resource-limit-breach/victims.ts'
+import { sampleContainer, sampleDetection, sampleExec, sampleProcess } from '../../support/samples.ts'
+
+const web = sampleContainer()
+const kill = sampleDetection({ rule: 'oom-kill', time: 5_000, container: web, evidence: { kills: 1 } })
+const death = sampleDetection({ rule: 'container-oom-killed', container: web, evidence: {} })
+
+/** Two execs of which it is known how they ended. */
+function ended(...ends: { exitCode: number | null; time: number; container?: typeof web }[]) {
+  const known = victims()
+  ends.forEach(({ exitCode, time, container = web }, index) => {
+    const execId = String(index).repeat(64)
+    known.sawExec(sampleExec({ container, execId, argv: ['eat', String(index)] }))
+    known.sawExecEnd({ kind: 'exec-ended', container, execId, exitCode, time })
+  })
+  return known
+}
+
+const other = sampleContainer({ id: 'f'.repeat(64) })
+const table: [
+  title: string,
+  known: ReturnType<typeof victims>,
+  kills: number,
+  named: string[] | undefined,
+][] = [
+  ['the one exec that ended by SIGKILL', ended({ exitCode: 137, time: 5_900 }), 1, ['eat 0']],
+  [
+    'both of two',
+    ended({ exitCode: 137, time: 4_900 }, { exitCode: 137, time: 5_000 }),
+    2,
+    ['eat 0', 'eat 1'],
+  ],
+  [
+    'none of two where one was killed',
+    ended({ exitCode: 137, time: 4_900 }, { exitCode: 137, time: 5_000 }),
+    1,
+    undefined,
+  ],
+  [
+    'no exec that ended otherwise',
+    ended({ exitCode: 1, time: 5_000 }, { exitCode: null, time: 5_000 }),
+    1,
+    undefined,
+  ],
+  ['no exec that ended at another time', ended({ exitCode: 137, time: 3_000 }), 1, undefined],
+  ['no exec of another container', ended({ exitCode: 137, time: 5_000, container: other }), 1, undefined],
+  ['nobody where no exec ended', victims(), 1, undefined],
+]
+
+for (const [title, known, kills, named] of table) {
+  test(`of a kill for memory, ${title} is named`, (t) => {
+    const detection: Detection = { ...kill, evidence: { kills } }
+    t.deepEqual(known.name(detection).evidence['killed_execs'], named)
+  })
+}
+
+test('a container that died is told with its first process as it was last', (t) => {
+  const known = victims()
+  const pid = web.details?.pid ?? 0
+  known.sawProcess(sampleProcess({ process: { pid, argv: ['sh', 'start.sh'] } }))
+  known.sawProcess(sampleProcess({ process: { pid, argv: ['java', '-jar', 'app.jar'] } }))
+  known.sawProcess(sampleProcess({ process: { pid: pid + 1, argv: ['sleep', '1'] } }))
+  t.is(known.name(death).evidence['first_process'], 'java -jar app.jar')
+  t.is(victims().name(death).evidence['first_process'], undefined)
+})
+
+test('a command is kept in short, and those of thousands of containers not for ever', (t) => {
+  const known = victims()
+  const containerOf = (index: number) =>
+    sampleContainer({ id: index.toString(16).padStart(64, '0'), details: { pid: 7 } })
+  for (let index = 0; index <= 4_096; index++) {
+    const process = { pid: 7, argv: ['x'.repeat(10_000)] }
+    known.sawProcess(sampleProcess({ container: containerOf(index), process }))
+  }
+  const commandOf = (index: number) =>
+    known.name({ ...death, container: containerOf(index) }).evidence['first_process']
+  t.is(commandOf(0), undefined)
+  t.is((commandOf(4_096) as string).length, 200)
+})
