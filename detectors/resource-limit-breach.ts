@@ -1,4 +1,4 @@
-import { filter, merge, type Observable } from 'rxjs'
+import { filter, map, merge, type Observable } from 'rxjs'
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
@@ -12,7 +12,7 @@ import { noLimits } from './resource-limit-breach/no-limits.ts'
 import { afterDeath, oomKills } from './resource-limit-breach/oom.ts'
 import { perContainer } from './resource-limit-breach/per-container.ts'
 import { memoryPressure } from './resource-limit-breach/pressure.ts'
-import { restartLoop } from './resource-limit-breach/restart-loop.ts'
+import { askedOf, restartLoop } from './resource-limit-breach/restart-loop.ts'
 import { cpuThrottled } from './resource-limit-breach/throttling.ts'
 import { withVictims } from './resource-limit-breach/victims.ts'
 
@@ -147,7 +147,13 @@ export const resourceLimitBreach = defineDetector({
         (life$) => merge(...during.map((judge) => judge(life$))),
       ),
       perContainer(
-        containers$.pipe(filter(beginsOrEnds)),
+        merge(
+          containers$.pipe(filter(beginsOrEnds)),
+          observed.dockerEvents$.pipe(
+            map(askedOf),
+            filter((asked) => asked !== null),
+          ),
+        ),
         (life$) => life$.pipe(filter(({ action }) => action === 'removed')),
         restartLoop(restarts),
       ),

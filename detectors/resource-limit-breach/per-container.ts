@@ -6,7 +6,7 @@ import type { Container } from '../../agent/model/container.ts'
  * depends on its own group keeps its source subscribed after unsubscription (RxJS 7.8 counts the duration as a
  * subscriber of the group), hence the explicit stop.
  */
-export function perContainer<Moment extends { container: Container }, T>(
+export function perContainer<Moment extends { container: Pick<Container, 'id'> }, T>(
   moments$: Observable<Moment>,
   until: (life$: Observable<Moment>) => Observable<unknown>,
   follow: (life$: Observable<Moment>) => Observable<T>,

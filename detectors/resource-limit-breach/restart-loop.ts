@@ -1,6 +1,6 @@
 import { filter, map, merge, type Observable, switchMap, timer } from 'rxjs'
 import type { Detection } from '../../agent/model/finding.ts'
-import type { ContainerObservation } from '../../agent/model/observation.ts'
+import type { ContainerObservation, DockerEvent } from '../../agent/model/observation.ts'
 import { type Step, walk } from './moment.ts'
 
 /** So many restarts within a time in milliseconds are a loop, and none for as long is its end. */
@@ -9,22 +9,39 @@ export type LoopSettings = { count: number; within: number }
 /** No restart has followed one for as long as ends a loop. */
 export type Quiet = { action: 'quiet'; after: ContainerObservation }
 
+/** Somebody asked the engine to end the container, or to start it anew. */
+export type Asked = { action: 'asked'; time: number; container: { id: string } }
+
+/** What an event says of that; null for others. `stop` comes after the end, `kill` before it. */
+export function askedOf({ type, action, actorId, time }: DockerEvent): Asked | null {
+  if (type !== 'container' || !['stop', 'kill'].includes(action)) return null
+  return { action: 'asked', time, container: { id: actorId } }
+}
+
 export type Restarts = {
   firing: boolean
   /** The last ones, each with the exit code that came before it. */
   restarts: readonly { time: number; exitCode: number | null }[]
   /** The end that no start has followed yet. */
   death: ContainerObservation | null
+  /** When somebody last asked for an end. */
+  askedAt: number
   toldAt: number
 }
 
-export const noRestarts: Restarts = { firing: false, restarts: [], death: null, toldAt: 0 }
+export const noRestarts: Restarts = {
+  firing: false,
+  restarts: [],
+  death: null,
+  askedAt: -Infinity,
+  toldAt: 0,
+}
 
 /** Says when a container begins to die and start again and again, and when it does so no more. */
 export function restartLoop(settings: LoopSettings) {
-  return (life$: Observable<ContainerObservation>): Observable<Detection> => {
+  return (life$: Observable<ContainerObservation | Asked>): Observable<Detection> => {
     const quiet$ = life$.pipe(
-      filter(({ action }) => action === 'started'),
+      filter((seen): seen is ContainerObservation => seen.action === 'started'),
       switchMap((after) => timer(settings.within).pipe(map((): Quiet => ({ action: 'quiet', after })))),
     )
     return merge(life$, quiet$).pipe(walk(noRestarts, judgeRestarts(settings)))
@@ -38,12 +55,15 @@ const updateEveryMs = 60_000
 /** A restart is a start after an end: with a restart policy the engine tells of both and of no `restart`. */
 export function judgeRestarts(
   settings: LoopSettings,
-): Step<Restarts, ContainerObservation | Quiet, Detection> {
+): Step<Restarts, ContainerObservation | Asked | Quiet, Detection> {
   return (before, input) => {
     switch (input.action) {
       case 'died':
         return [{ ...before, death: input }, []]
+      case 'asked':
+        return [{ ...before, askedAt: input.time }, []]
       case 'started':
+        if (isDeliberate(before)) return [{ ...before, death: null }, []]
         return before.death === null ? [before, []] : judgeRestart(before, before.death, input, settings)
       case 'quiet':
       case 'removed':
@@ -52,6 +72,14 @@ export function judgeRestarts(
         return [before, []]
     }
   }
+}
+
+// From the signal to the end of what obeys it, or of what nobody can disobey.
+const obeysWithinMs = 2_000
+
+/** Whether the container ended because somebody wanted it to: then it is no loop when it starts again. */
+function isDeliberate({ death, askedAt }: Restarts): boolean {
+  return death !== null && askedAt >= death.time - obeysWithinMs
 }
 
 function judgeRestart(
@@ -81,7 +109,7 @@ function judgeRestart(
       restart_count: container.details?.restartCount,
     },
   }
-  return [{ firing, restarts, death: null, toldAt: time }, [detection]]
+  return [{ ...before, firing, restarts, death: null, toldAt: time }, [detection]]
 }
 
 function ended(end: ContainerObservation | Quiet, { within }: LoopSettings): Detection {

@@ -2,6 +2,8 @@ import test from 'ava'
 import type { Detection } from '../../../agent/model/finding.ts'
 import type { ContainerObservation } from '../../../agent/model/observation.ts'
 import {
+  type Asked,
+  askedOf,
   judgeRestarts,
   noRestarts,
   type Quiet,
@@ -10,7 +12,7 @@ import { befell } from '../../resources/samples.ts'
 
 const settings = { count: 3, within: 300_000 }
 
-function saidOf(...inputs: (ContainerObservation | Quiet)[]): Detection[] {
+function saidOf(...inputs: (ContainerObservation | Asked | Quiet)[]): Detection[] {
   const said: Detection[] = []
   let state = noRestarts
   for (const input of inputs) {
@@ -61,4 +63,35 @@ test('quiet after no loop is nothing to tell, and after one its end', (t) => {
 test('a container that is removed restarts no more', (t) => {
   const [, end] = saidOf(...restart(1_000), ...restart(2_000), ...restart(3_000), befell(4_000, 'removed'))
   t.like(end, { state: 'resolved', time: 4_000, summary: 'web-1 was removed' })
+})
+
+test('who restarts a container on purpose makes no loop, by stop, by kill, and however long it takes to end', (t) => {
+  const asked = (time: number): Asked => ({ action: 'asked', time, container: { id: 'a' } })
+  const byStop = (time: number) => [
+    asked(time - 60_000),
+    befell(time - 100, 'died'),
+    asked(time - 90),
+    befell(time, 'started'),
+  ]
+  const byKill = (time: number) => [asked(time - 150), befell(time - 100, 'died'), befell(time, 'started')]
+  t.deepEqual(saidOf(...byStop(100_000), ...byStop(101_000), ...byKill(102_000), ...byKill(103_000)), [])
+  t.is(saidOf(...byKill(100_000), ...restart(110_000), ...restart(111_000), ...restart(112_000)).length, 1)
+})
+
+test('stop and kill are what the engine is asked by', (t) => {
+  const event = (action: string, type = 'container') =>
+    askedOf({
+      kind: 'docker-event',
+      time: 5,
+      timeNano: 5n,
+      type,
+      action,
+      detail: '',
+      actorId: 'a',
+      attributes: {},
+    })
+  t.deepEqual(event('stop'), { action: 'asked', time: 5, container: { id: 'a' } })
+  t.deepEqual(event('kill')?.action, 'asked')
+  t.is(event('die'), null)
+  t.is(event('stop', 'plugin'), null)
 })
