@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { Caller, ExecCaller } from '../../agent/model/observation.ts'
 import { docker, runContainer } from '../support/docker.ts'
-import { until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 import { watchCallers } from './callers-watch.ts'
 
 const socket = '/var/run/docker.sock'
@@ -87,12 +87,14 @@ serial('a client in a container with the socket mounted is named with that conta
   t.deepEqual(told?.caller.process?.argv.slice(-2), ['true', 'inside'])
 })
 
+const many = scaled(40)
+
 serial('of clients in parallel none is taken for another', async (t) => {
   const { seen, callersOf, losses } = await watchCallers(t)
   const { name, id } = await runContainer(t)
   const pids = new Map<string, number>()
   async function client(number: number): Promise<void> {
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < many / 4; round++) {
       const word = `client-${number}-${round}`
       const command = ['exec', name, 'true', word] as const
       const child = number < 3 ? start('docker', ...command) : apiClient(...command)
@@ -101,7 +103,7 @@ serial('of clients in parallel none is taken for another', async (t) => {
     }
   }
   await Promise.all([0, 1, 2, 3].map(client))
-  const callers = await until(() => atLeast(40, callersOf(id)))
+  const callers = await until(() => atLeast(many, callersOf(id)))
   const wordOf = new Map(
     seen.flatMap(({ observation: one }) => (one.kind === 'exec' ? [[one.execId, one.argv[1] ?? '']] : [])),
   )
@@ -115,7 +117,7 @@ serial('of clients in parallel none is taken for another', async (t) => {
   t.log(
     `${exact.length} of ${callers.length} exact; ms after exec_start: ${latencies.map(Math.round).join(' ')}`,
   )
-  t.is(exact.length, 40)
+  t.is(exact.length, many)
   t.deepEqual(losses(), [])
 })
 

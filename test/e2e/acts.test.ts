@@ -210,6 +210,27 @@ test('a container whose first process is killed for memory is found', async (t) 
   t.false(rulesOf(t, container, 'resource-limit-breach').includes('oom-kill'))
 })
 
+test('a container that forks until its limit refuses it is found', async (t) => {
+  const container = await runContainer(t, '--pids-limit', '20')
+  await t.throwsAsync(docker('exec', container, 'sh', '-c', 'while :; do sleep 600 & done'))
+  const finding = await seen(t, { rule: 'pids-limit-hit', container })
+  t.is(finding.evidence['limit'], 20)
+  t.true(Number(finding.evidence['refused_forks']) >= 1)
+  await until(async () => {
+    const labels = `container="${container}",image="${finding.container?.image}"`
+    return ((await t.context.daemon.metric(`tidewatch_container_forks_refused_total{${labels}}`)) ?? 0) >= 1
+  })
+})
+
+test('a container that ends again and again is a loop, until it is removed', async (t) => {
+  const container = await runContainer(t, '--restart', 'always', '--', 'sh', '-c', 'exit 3')
+  const firing = await seen(t, { rule: 'restart-loop', container })
+  t.deepEqual(firing.evidence['exit_codes'], [3, 3, 3])
+  await docker('rm', '-f', container)
+  const resolved = await seen(t, { rule: 'restart-loop', container, state: 'resolved' })
+  t.is(resolved.id, firing.id)
+})
+
 test('a health check every second is counted and not reported', async (t) => {
   const counted = async () =>
     (await t.context.daemon.metric('tidewatch_execs_total{kind="healthcheck"}')) ?? 0

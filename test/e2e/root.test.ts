@@ -5,7 +5,7 @@ import type { Finding } from '../../agent/model/finding.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
 import { docker } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
-import { until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 
 // Ways to root in real containers, as a daemon of its own tells them.
 
@@ -156,7 +156,9 @@ test.serial('what runs for longer than its exec is explained by it', async (t) =
   t.deepEqual(await settled(container), [])
 })
 
-test.serial('100 containers that start and stop as they should give nothing', async (t) => {
+const many = scaled(100)
+
+test.serial(`${many} containers that start and stop as they should give nothing`, async (t) => {
   const kinds: [string[], string[]][] = [
     [[], ['/bin/plain', 'drop-root', '/bin/true']],
     [
@@ -180,11 +182,11 @@ test.serial('100 containers that start and stop as they should give nothing', as
     names.push(name)
     await docker('run', '--rm', '--network=none', '--name', name, ...options, image, ...command)
   }
-  for (let index = 0; index < 100; index += 4) {
+  for (let index = 0; index < many; index += 4) {
     await Promise.all([0, 1, 2, 3].map((lane) => one(index + lane)))
   }
   await sleep(3_000)
-  t.is(names.length, 100)
+  t.is(names.length, many)
   t.deepEqual(
     names.flatMap((name) => found(name)),
     [],

@@ -9,7 +9,7 @@ import { deviceNumber } from '../../agent/processes/device.ts'
 import { execIdIn } from '../../agent/processes/entering.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { sampleContainer } from '../support/samples.ts'
-import { until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 import { hostNamespaces, inContainer, running, seenProcess, watched } from './samples.ts'
 import { watchProcesses } from './watch.ts'
 
@@ -145,9 +145,9 @@ serial('every docker exec is told with the engine’s own exec id', async (t) =>
   })
   await run('script', ['-qec', `docker exec -it ${name} true marked-tty`, '/dev/null'])
   await docker('exec', '--detach', name, 'true', 'marked-detached')
-  await Promise.all(Array.from({ length: 40 }, (_, n) => docker('exec', name, 'true', `marked-${n}`)))
+  await Promise.all(Array.from({ length: scaled(40) }, (_, n) => docker('exec', name, 'true', `marked-${n}`)))
 
-  const marks = ['tty', 'detached', ...Array.from({ length: 40 }, (_, n) => String(n))]
+  const marks = ['tty', 'detached', ...Array.from({ length: scaled(40) }, (_, n) => String(n))]
   const starts = () =>
     text.split('\n').flatMap((line) => /exec_start: true marked-(\w+)".*?"execID":"(\w+)"/.exec(line) ?? [])
   await until(() => starts().length === 3 * marks.length)
