@@ -1,4 +1,4 @@
-import type { ContainerObservation } from '../../agent/model/observation.ts'
+import type { ContainerObservation, ResourceSample } from '../../agent/model/observation.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import { formatBytes } from '../../agent/model/format.ts'
 import { isRunning, type Step } from './moment.ts'
@@ -6,6 +6,16 @@ import type { Kill } from './oom-tally.ts'
 
 /** How long a kill and the death it causes may be told apart, in either order. */
 export const joinWindowMs = 1_000
+
+// The kernel's counter is read within milliseconds; on a host that is out of breath the engine takes seconds to tell
+// of the death. A container that still has processes a second after the kill has survived it.
+const counterWindowMs = 10_000
+const aliveAfterMs = 1_000
+
+/** How long a kill waits for the death that it may have caused. */
+export function waitOf({ toldBy }: Pick<Kill, 'toldBy'>): number {
+  return toldBy === 'counter' ? counterWindowMs : joinWindowMs
+}
 
 /** A kill that no death followed in time. */
 export type Lapse = { kind: 'lapse'; kill: Kill }
@@ -22,12 +32,15 @@ export type Verdict = {
 export const emptyVerdict: Verdict = { pending: [], death: null, isFlagged: false }
 
 /** Joins kills with deaths: a container dies of a kill when its first process was the one killed. */
-export const judgeKills: Step<Verdict, Kill | Lapse | ContainerObservation, Detection> = (before, input) => {
+export const judgeKills: Step<Verdict, Kill | Lapse | ResourceSample | ContainerObservation, Detection> = (
+  before,
+  input,
+) => {
   if (input.kind === 'kill') return judgeKill(before, input)
-  if (input.kind === 'lapse') {
-    if (!before.pending.includes(input.kill)) return [before, []]
-    const pending = before.pending.filter((kill) => kill !== input.kill)
-    return [{ ...before, pending, isFlagged: true }, [survived(input.kill)]]
+  if (input.kind === 'lapse') return judgeSurvivors(before, (kill) => kill === input.kill)
+  if (input.kind === 'resources') {
+    const isAlive = input.pids.current > 0
+    return judgeSurvivors(before, ({ time }) => isAlive && time <= input.time - aliveAfterMs)
   }
   switch (input.action) {
     case 'died':
@@ -51,6 +64,13 @@ function judgeKill(before: Verdict, kill: Kill): ReturnType<typeof judgeKills> {
   return [{ ...before, death: { ...death, isReported: true } }, [died(death.observation, kill)]]
 }
 
+function judgeSurvivors(before: Verdict, isSurvivor: (kill: Kill) => boolean): ReturnType<typeof judgeKills> {
+  const survivors = before.pending.filter(isSurvivor)
+  if (survivors.length === 0) return [before, []]
+  const pending = before.pending.filter((kill) => !isSurvivor(kill))
+  return [{ ...before, pending, isFlagged: true }, survivors.map(survived)]
+}
+
 function judgeDeath(before: Verdict, death: ContainerObservation): ReturnType<typeof judgeKills> {
   const { exitCode, container } = death
   const isKilled = exitCode === killedExitCode
@@ -72,7 +92,7 @@ function judgeDeath(before: Verdict, death: ContainerObservation): ReturnType<ty
 const killedExitCode = 137
 
 function areClose(kill: Kill, death: ContainerObservation): boolean {
-  return Math.abs(kill.time - death.time) <= joinWindowMs
+  return Math.abs(kill.time - death.time) <= waitOf(kill)
 }
 
 function survived(kill: Kill): Detection {
