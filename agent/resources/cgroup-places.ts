@@ -42,7 +42,9 @@ export type Controller = 'memory' | 'cpu' | 'cpuacct' | 'pids'
 
 /** A directory with the files of a controller; `parents` of those above it are seen and bind it too. */
 export type Place = { version: 1 | 2; directory: string; parents: number }
-export type Places = Readonly<Record<Controller, Place | null>>
+
+/** `io` and `unified`, the directory in the hierarchy of version 2 itself, hold what is shown but never judged. */
+export type Places = Readonly<Record<Controller, Place | null>> & { io: Place | null; unified: string | null }
 
 /**
  * Where each controller keeps the files of a container, from `/proc/<pid>/cgroup` of its first process; a
@@ -50,17 +52,17 @@ export type Places = Readonly<Record<Controller, Place | null>>
  */
 export function locateCgroup(mounts: HostMounts, memberships: string, containerId: string): Places | null {
   const paths = parseMemberships(memberships)
-  if (![...paths.values()].some((path) => containerCgroup(path, containerId) !== null)) return null
+  const cgroupOf = (membership: string) => containerCgroup(paths.get(membership) ?? '', containerId)
+  if ([...paths.keys()].every((membership) => cgroupOf(membership) === null)) return null
 
-  function place(controller: Controller): Place | null {
-    const v1 = mounts.v1.get(controller)
-    if (v1 !== undefined) return { version: 1, ...below(v1, controller, paths.get(controller)) }
-    if (mounts.v2 === null || !mounts.v2.controllers.has(controller)) return null
-    return { version: 2, ...below(mounts.v2, controller, paths.get('')) }
+  function place(nameV1: string, nameV2: string): Place | null {
+    const v1 = mounts.v1.get(nameV1)
+    if (v1 !== undefined) return { version: 1, ...below(v1, nameV1, cgroupOf(nameV1)) }
+    if (mounts.v2 === null || !mounts.v2.controllers.has(nameV2)) return null
+    return { version: 2, ...below(mounts.v2, nameV2, cgroupOf('')) }
   }
 
-  function below(mount: CgroupMount, controller: Controller, path: string | undefined) {
-    const cgroup = containerCgroup(path ?? '', containerId)
+  function below(mount: CgroupMount, controller: string, cgroup: string | null) {
     if (cgroup === null) throw new Error(`its first process is not in its ${controller} cgroup`)
     const directory = cgroupDirectory(mount, cgroup)
     if (directory === null)
@@ -68,5 +70,14 @@ export function locateCgroup(mounts: HostMounts, memberships: string, containerI
     return { directory, parents: directory.slice(mount.mountPoint.length).split('/').length - 1 }
   }
 
-  return { memory: place('memory'), cpu: place('cpu'), cpuacct: place('cpuacct'), pids: place('pids') }
+  const unified = cgroupOf('')
+  const isOutsideBlkio = mounts.v1.has('blkio') && cgroupOf('blkio') === null
+  return {
+    memory: place('memory', 'memory'),
+    cpu: place('cpu', 'cpu'),
+    cpuacct: place('cpuacct', 'cpuacct'),
+    pids: place('pids', 'pids'),
+    io: isOutsideBlkio ? null : place('blkio', 'io'),
+    unified: mounts.v2 === null || unified === null ? null : cgroupDirectory(mounts.v2, unified),
+  }
 }

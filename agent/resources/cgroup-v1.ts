@@ -1,4 +1,12 @@
-import { field, finiteLimit, type ReadText, requiredField, type Usage, wholeNumber } from './usage.ts'
+import {
+  field,
+  finiteLimit,
+  type ReadText,
+  requiredField,
+  sumOfMatches,
+  type Usage,
+  wholeNumber,
+} from './usage.ts'
 
 /** Memory of a cgroup of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst); null without the controller. */
 export function memoryV1(read: ReadText): Usage['memory'] | null {
@@ -11,6 +19,7 @@ export function memoryV1(read: ReadText): Usage['memory'] | null {
     workingSetBytes: Math.max(0, wholeNumber('memory.usage_in_bytes', usage) - evictable),
     // The kernel's own minimum over the cgroup and its parents.
     limitBytes: finiteLimit(requiredField('memory.stat', stat, 'hierarchical_memory_limit')),
+    swapBytes: stat === null ? null : field(stat, 'total_swap'),
     oomKills: kills === null ? null : field(kills, 'oom_kill'),
   }
 }
@@ -43,3 +52,16 @@ function quotaV1(quota: string | null, period: string | null): number | null {
   const cores = wholeNumber('cpu.cfs_quota_us', quota) / wholeNumber('cpu.cfs_period_us', period)
   return Number.isFinite(cores) ? cores : null
 }
+
+/**
+ * Block IO of version 1: lines `8:0 Read 4096` for each device (blkio-controller.rst). Null without the controller
+ * and without such lines: since Linux 6.10 nothing is counted before a device has a throttling rule.
+ */
+export function blockIoV1(read: ReadText): Usage['blockIo'] {
+  const bytes = read('blkio.throttle.io_service_bytes_recursive') ?? read('blkio.throttle.io_service_bytes')
+  if (bytes === null || !bytes.includes(':')) return null
+  return { readBytes: sumOfMatches(bytes, readOfDevice), writtenBytes: sumOfMatches(bytes, writtenToDevice) }
+}
+
+const readOfDevice = /^\d+:\d+ Read (\d{1,20})$/gm
+const writtenToDevice = /^\d+:\d+ Write (\d{1,20})$/gm

@@ -1,4 +1,13 @@
-import { field, leastLimit, limitOf, type ReadText, requiredField, type Usage, wholeNumber } from './usage.ts'
+import {
+  field,
+  leastLimit,
+  limitOf,
+  type ReadText,
+  requiredField,
+  sumOfMatches,
+  type Usage,
+  wholeNumber,
+} from './usage.ts'
 
 /**
  * Memory of a cgroup of version 2 (Documentation/admin-guide/cgroup-v2.rst). A limit of a parent binds too, so
@@ -8,12 +17,13 @@ export function memoryV2(read: ReadText, parents: number): Usage['memory'] | nul
   const current = read('memory.current')
   if (current === null) return null
   const evictable = requiredField('memory.stat', read('memory.stat'), 'inactive_file')
-  const events = read('memory.events')
+  const swap = read('memory.swap.current')
   const limits = Array.from({ length: parents + 1 }, (_, up) => read(`${'../'.repeat(up)}memory.max`))
   return {
     workingSetBytes: Math.max(0, wholeNumber('memory.current', current) - evictable),
     limitBytes: leastLimit(limits.map((text) => (text === null ? null : limitOf('memory.max', text)))),
-    oomKills: events === null ? null : field(events, 'oom_kill'),
+    swapBytes: swap === null ? null : wholeNumber('memory.swap.current', swap),
+    oomKills: oomKillsV2(read),
   }
 }
 
@@ -45,5 +55,28 @@ export function pidsOfCgroup(read: ReadText): Usage['pids'] | null {
   return {
     current: wholeNumber('pids.current', current),
     limit: max === null ? null : limitOf('pids.max', max),
+    refusedForks: refusedForks(read),
   }
 }
+
+/** Processes killed for want of memory, by a counter that announces its changes. */
+export function oomKillsV2(read: ReadText): number | null {
+  const events = read('memory.events')
+  return events === null ? null : field(events, 'oom_kill')
+}
+
+/** Forks refused because of a limit, in both versions; the root of a hierarchy and kernels before 4.11 do not count them. */
+export function refusedForks(read: ReadText): number | null {
+  const events = read('pids.events')
+  return events === null ? null : field(events, 'max')
+}
+
+/** Block IO of version 2: a line `8:0 rbytes=4096 wbytes=0 …` for each device; null without the controller. */
+export function blockIoV2(read: ReadText): Usage['blockIo'] {
+  const stat = read('io.stat')
+  if (stat === null) return null
+  return { readBytes: sumOfMatches(stat, readOfDevice), writtenBytes: sumOfMatches(stat, writtenToDevice) }
+}
+
+const readOfDevice = /\brbytes=(\d{1,20})\b/g
+const writtenToDevice = /\bwbytes=(\d{1,20})\b/g

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Limits } from '../model/container.ts'
+import { noPressure } from './pressure.ts'
 import { finiteLimit, type Usage } from './usage.ts'
 
 const count = z.number().nonnegative()
@@ -19,6 +20,10 @@ const answer = z.object({
       .default({}),
   }),
   pids_stats: z.object({ current: count, limit: count }).partial().default({}),
+  blkio_stats: z
+    .object({ io_service_bytes_recursive: z.array(z.object({ op: z.string(), value: count })).nullable() })
+    .partial()
+    .default({}),
 })
 
 /**
@@ -37,6 +42,7 @@ export function usageOfStats(body: unknown, configured: Limits | undefined): Usa
     memory: {
       workingSetBytes: Math.max(0, (memory.usage ?? 0) - evictable(memory.stats)),
       limitBytes: memoryLimit(memory, configured),
+      swapBytes: memory.stats?.['total_swap'] ?? null,
       oomKills: null,
     },
     cpu: {
@@ -46,7 +52,13 @@ export function usageOfStats(body: unknown, configured: Limits | undefined): Usa
       throttledPeriods: throttling.throttled_periods ?? 0,
       throttledSeconds: (throttling.throttled_time ?? 0) / 1e9,
     },
-    pids: { current: pids.current ?? 0, limit: pids.limit ? finiteLimit(pids.limit) : null },
+    pids: {
+      current: pids.current ?? 0,
+      limit: pids.limit ? finiteLimit(pids.limit) : null,
+      refusedForks: null,
+    },
+    pressure: noPressure,
+    blockIo: blockIo(parsed.data.blkio_stats),
   }
 }
 
@@ -54,6 +66,16 @@ type MemoryStats = z.output<typeof answer>['memory_stats']
 
 function evictable(stats: MemoryStats['stats']): number {
   return stats?.['total_inactive_file'] ?? stats?.['inactive_file'] ?? 0
+}
+
+/** The engine writes `Read` with version 1 and `read` with version 2, and null where there is nothing. */
+function blockIo({
+  io_service_bytes_recursive: moved,
+}: z.output<typeof answer>['blkio_stats']): Usage['blockIo'] {
+  if (!moved) return null
+  const sumOf = (wanted: string) =>
+    moved.reduce((sum, { op, value }) => (op.toLowerCase() === wanted ? sum + value : sum), 0)
+  return { readBytes: sumOf('read'), writtenBytes: sumOf('write') }
 }
 
 function memoryLimit({ limit, stats }: MemoryStats, configured: Limits | undefined): number | null {

@@ -22,5 +22,8 @@ function complaint(look: Look, isLocal: boolean): string {
   if (look.via === 'files' && look.missing.length > 0) {
     return `the kernel does not count ${look.missing.join(', ')}: enable the cgroup controllers (cgroup_enable=memory on its command line)`
   }
+  if (look.via === 'files' && look.slow !== '') {
+    return `${name} costs more than it should, or its kills and refused forks are seen late: ${look.slow}`
+  }
   return ''
 }

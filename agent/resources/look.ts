@@ -10,8 +10,8 @@ export type StatsOnce = (id: string) => Promise<unknown>
 
 /** What came of one look at one container. */
 export type Look =
-  /** From its files; `missing` names the controllers that the kernel lacks. */
-  | { via: 'files'; container: Container; usage: Usage; missing: readonly string[] }
+  /** From its files; `missing` names the controllers that the kernel lacks, `slow` is why it is not as fast as it could be. */
+  | { via: 'files'; container: Container; usage: Usage; missing: readonly string[]; slow: string }
   /** From the engine, because of `why`; `local` when the files are on this host and yet not readable. */
   | { via: 'stats'; container: Container; usage: Usage; why: string; local: boolean }
   | { via: 'nothing'; container: Container; why: string }
@@ -26,7 +26,8 @@ export function lookAt(
 ): Observable<Look> {
   const reading = cgroups.read(container)
   if (reading.outcome === 'read') {
-    return of({ via: 'files', container, usage: reading.usage, missing: reading.missing })
+    const { usage, missing, slow } = reading
+    return of({ via: 'files', container, usage, missing, slow })
   }
   if (reading.outcome === 'vanished') return of({ via: 'end', container })
   const why = whyNot(reading)

@@ -5,9 +5,13 @@ import {
   exhaustMap,
   finalize,
   from,
+  merge,
   mergeMap,
   type Observable,
   of,
+  Subject,
+  tap,
+  throttleTime,
   timer,
 } from 'rxjs'
 import type { Container, ContainerView } from '../model/container.ts'
@@ -16,64 +20,103 @@ import type { Source } from '../model/source.ts'
 import { cgroupReader, type CgroupReader, type KernelPaths } from './cgroup-reader.ts'
 import { type Health, healthOf } from './health.ts'
 import { type Look, lookAt, type StatsOnce } from './look.ts'
+import { agenda, type Pace } from './pace.ts'
 
-export type ResourcesOptions = KernelPaths & {
-  containers: ContainerView
-  /** For containers whose files cannot be had, and for an engine on another host. */
-  statsOnce?: StatsOnce
-  intervalMs: number
-  now: () => number
-}
+export type ResourcesOptions = KernelPaths &
+  Partial<Omit<Pace, 'intervalMs'>> & {
+    containers: ContainerView
+    /** For containers whose files cannot be had, and for an engine on another host. */
+    statsOnce?: StatsOnce
+    intervalMs: number
+    now: () => number
+  }
 
-/** Samples what every running container uses against its limits: from its cgroup's files, else from the engine. */
+/**
+ * Samples what every running container uses against its limits, from its cgroup's files, else from the engine:
+ * at an interval, more often near a limit, and at once when the kernel announces a kill or a refused fork.
+ */
 export function resources(options: ResourcesOptions): Source {
   return {
     name: 'resources',
     observe: () =>
       defer(() => {
-        const cgroups = cgroupReader(options)
-        return rounds(cgroups, options).pipe(finalize(() => cgroups.close()))
+        const announced$ = new Subject<string>()
+        const cgroups = cgroupReader({ ...options, onNotice: (id) => announced$.next(id) })
+        return samples(cgroups, announced$, options).pipe(finalize(() => cgroups.close()))
       }),
   }
 }
 
 type Seen = ResourceSample | SourceStatus
 
-function rounds(cgroups: CgroupReader, options: ResourcesOptions): Observable<Seen> {
-  const { containers, statsOnce, intervalMs, now } = options
+function samples(
+  cgroups: CgroupReader,
+  announced$: Observable<string>,
+  options: ResourcesOptions,
+): Observable<Seen> {
+  const { containers, statsOnce, intervalMs, nearIntervalMs = 1_000, nearRatio = 0.8, now } = options
+  const { tickMs, due, looked } = agenda({ intervalMs, nearIntervalMs, nearRatio })
+  const looks = new Map<string, Look>()
+  let tick = 0
   let health = healthOf([], cgroups.mode)
 
-  function round(): Observable<Seen> {
+  function round(at: number): Observable<Seen> {
+    tick = at
     const running = containers.running()
-    cgroups.retain(new Set(running.map(({ id }) => id)))
-    const looks: Look[] = []
-    const samples$ = inSlices(running).pipe(
-      mergeMap((container) => lookAt(container, cgroups, statsOnce), concurrentRequests),
+    const ids = new Set(running.map(({ id }) => id))
+    cgroups.retain(ids)
+    for (const id of looks.keys()) if (!ids.has(id)) looks.delete(id)
+    const due$ = inSlices(due(running, tick))
+    return concat(due$.pipe(mergeMap(sample, concurrentRequests)), defer(changeOfHealth))
+  }
+
+  function sample(container: Container): Observable<ResourceSample> {
+    return lookAt(container, cgroups, statsOnce).pipe(
       mergeMap((look) => {
-        looks.push(look)
+        looks.set(container.id, look)
+        looked(container, 'usage' in look ? look.usage : null, tick)
         return 'usage' in look ? [sampleOf(look, now())] : []
       }),
     )
-    return concat(
-      samples$,
-      defer(() => changeOfHealth(looks)),
-    )
   }
 
-  function changeOfHealth(looks: readonly Look[]): SourceStatus[] {
-    if (looks.every(({ via }) => via === 'end')) return []
+  function changeOfHealth(): SourceStatus[] {
+    const current = [...looks.values()]
+    if (current.every(({ via }) => via === 'end')) return []
     const before = health
-    health = healthOf(looks, cgroups.mode)
+    health = healthOf(current, cgroups.mode)
     const isSame = before.mode === health.mode && before.reason === health.reason
     return isSame ? [] : [statusOf(health, now())]
   }
 
-  return concat(of(statusOf(health, now())), timer(0, intervalMs).pipe(exhaustMap(round)))
+  const rounds$ = timer(0, tickMs).pipe(exhaustMap(round))
+  const news$ = gathered(announced$).pipe(
+    mergeMap((ids) => ids.filter(cgroups.hasNews).flatMap((id) => containers.get(id) ?? [])),
+    mergeMap(sample),
+  )
+  return concat(of(statusOf(health, now())), merge(rounds$, news$))
 }
 
-// A first sample takes 0.2 ms, so that a slice stays under 5 ms; a request takes 5 ms of the engine's own CPU,
+// A kill is to be seen within 100 ms, and the kernel announces a full container's reclaim a hundred times in a second.
+const noticeMs = 50
+
+/** The containers that were announced, each once, at the first notice and then as often as is useful. */
+function gathered(announced$: Observable<string>): Observable<string[]> {
+  const ids = new Set<string>()
+  return announced$.pipe(
+    tap((id) => ids.add(id)),
+    throttleTime(noticeMs, undefined, { leading: true, trailing: true }),
+    mergeMap(() => {
+      const all = [...ids]
+      ids.clear()
+      return [all]
+    }),
+  )
+}
+
+// A first sample takes 0.3 ms, so that a slice stays well under 10 ms; a request takes 5 ms of the engine's own CPU,
 // so that few are asked at once.
-const sliceLength = 25
+const sliceLength = 10
 const concurrentRequests = 4
 
 /** Lets the event loop breathe after every few containers. */

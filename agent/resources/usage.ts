@@ -2,7 +2,7 @@ import { clip } from '../model/text.ts'
 import type { ResourceSample } from '../model/observation.ts'
 
 /** What a container uses and may use, wherever it was read. */
-export type Usage = Pick<ResourceSample, 'memory' | 'cpu' | 'pids'>
+export type Usage = Pick<ResourceSample, 'memory' | 'cpu' | 'pids' | 'pressure' | 'blockIo'>
 
 /** The text of one of a cgroup's files, or null when this kernel does not have it. */
 export type ReadText = (name: string) => string | null
@@ -15,8 +15,14 @@ export function wholeNumber(name: string, text: string): number {
 
 /** The value of a line `key value`, or null when there is no such line. */
 export function field(text: string, key: string): number | null {
-  const match = new RegExp(`^${key} (\\d{1,20})$`, 'm').exec(text)
-  return match === null ? null : Number(match[1])
+  // Searched and not matched: a pattern made for each key takes longer than the kernel to write the file.
+  const isFirst = text.startsWith(`${key} `)
+  const before = isFirst ? 0 : text.indexOf(`\n${key} `)
+  if (before < 0) return null
+  const start = before + (isFirst ? 0 : 1) + key.length + 1
+  const end = text.indexOf('\n', start)
+  const value = text.slice(start, end < 0 ? text.length : end)
+  return /^\d{1,20}$/.test(value) ? Number(value) : null
 }
 
 /** The value of a line that the kernel always writes. */
@@ -24,6 +30,11 @@ export function requiredField(name: string, text: string | null, key: string): n
   const value = text === null ? null : field(text, key)
   if (value === null) throw new Error(`${name} has no line ${key}`)
   return value
+}
+
+/** The sum of the numbers that a global pattern finds. */
+export function sumOfMatches(text: string, pattern: RegExp): number {
+  return [...text.matchAll(pattern)].reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
 // Version 1 says 2^63 less one page where there is no limit (mm/page_counter.c), and no machine has 2^60 bytes.

@@ -8,9 +8,9 @@ import type { Kill } from './oom-tally.ts'
 export const joinWindowMs = 1_000
 
 // The kernel's counter is read within milliseconds; on a host that is out of breath the engine takes seconds to tell
-// of the death. A container that still has processes a second after the kill has survived it.
+// of the death, and as long to bury who died. A container that still has processes after that has survived the kill.
 const counterWindowMs = 10_000
-const aliveAfterMs = 1_000
+const aliveAfterMs = 3_000
 
 /** How long a kill waits for the death that it may have caused. */
 export function waitOf({ toldBy }: Pick<Kill, 'toldBy'>): number {

@@ -288,7 +288,7 @@ test('a death that the engine itself calls one for memory needs no event, and an
 
 test('a kill that the counter and the event tell of is one, whichever comes first', (t) => {
   const moments = { a: counting(0, 0), b: befell(4_000, 'oom'), c: counting(5_000, 1) }
-  plays(t, moments, 'abc', '--k', kill)
+  plays(t, moments, 'abc', '- 1s k', kill)
   const late = { a: counting(0, 0), b: counting(5_000, 1), c: befell(5_050, 'oom') }
   plays(t, late, 'ab 49ms c', '- 10s k', kill)
 })
@@ -306,8 +306,8 @@ test('a kill that the counter tells of waits for the engine to tell of the death
   plays(t, moments, 'ab 3s c', '-- 3s d', { d: 'container-oom-killed' })
 })
 
-test('a container that has processes a second after a kill has survived it', (t) => {
-  const moments = { a: counting(0, 0), b: counting(5_000, 1), c: counting(5_900, 1), d: counting(6_000, 1) }
+test('a container that has processes three seconds after a kill has survived it', (t) => {
+  const moments = { a: counting(0, 0), b: counting(5_000, 1), c: counting(7_900, 1), d: counting(8_000, 1) }
   plays(t, moments, 'abcd', '---k', kill)
 })
 

@@ -1,26 +1,36 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import test from 'ava'
-import { type CgroupReader, cgroupReader } from '../../agent/resources/cgroup-reader.ts'
+import test, { type ExecutionContext } from 'ava'
+import type { Container } from '../../agent/model/container.ts'
+import {
+  type CgroupReader,
+  cgroupReader,
+  type CgroupReaderOptions,
+} from '../../agent/resources/cgroup-reader.ts'
+import { until } from '../support/until.ts'
 import { container, details, fixtureId, fixtureUsage } from './samples.ts'
-import { type FixtureName, treeOf } from './tree.ts'
+import { type FixtureName, type Tree, treeOf } from './tree.ts'
 
-const read = { outcome: 'read', usage: fixtureUsage, missing: [] }
+const read = { outcome: 'read', missing: [], slow: '' }
+const noPressure = { cpu: null, memory: null, io: null }
 
-const hosts: [name: FixtureName, mode: CgroupReader['mode'], limitBytes: number][] = [
-  ['hybrid-cgroupfs', 'cgroup-v1', 268_435_456],
-  ['v1-systemd', 'cgroup-v1', 268_435_456],
-  ['v2-systemd', 'cgroup-v2', 268_435_456], // the limit of its parent
-  ['v2-nested', 'cgroup-v2', 536_870_912],
+const hosts: [name: FixtureName, mode: CgroupReader['mode'], limitBytes: number, hasPressure: boolean][] = [
+  ['hybrid-cgroupfs', 'cgroup-v1', 268_435_456, true],
+  ['v1-systemd', 'cgroup-v1', 268_435_456, false],
+  ['v2-systemd', 'cgroup-v2', 268_435_456, true], // the limit of its parent
+  ['v2-nested', 'cgroup-v2', 536_870_912, true],
 ]
 
-for (const [name, mode, limitBytes] of hosts) {
+for (const [name, mode, limitBytes, hasPressure] of hosts) {
   test(`a container on a host like ${name} is read whole, and again`, (t) => {
-    const tree = treeOf(t, name, fixtureId)
-    const reader = cgroupReader(tree)
-    t.teardown(() => reader.close())
+    const reader = readerOf(t, treeOf(t, name, fixtureId))
     t.is(reader.mode, mode)
-    const expected = { ...read, usage: { ...fixtureUsage, memory: { ...fixtureUsage.memory, limitBytes } } }
+    const usage = {
+      ...fixtureUsage,
+      memory: { ...fixtureUsage.memory, limitBytes },
+      pressure: hasPressure ? fixtureUsage.pressure : noPressure,
+    }
+    const expected = { ...read, usage }
     t.deepEqual(reader.read(container()), expected)
     t.deepEqual(reader.read(container()), expected)
   })
@@ -28,10 +38,10 @@ for (const [name, mode, limitBytes] of hosts) {
 
 test('files are kept open while their container lives, and for none that ended', (t) => {
   const tree = treeOf(t, 'hybrid-cgroupfs', fixtureId)
-  const reader = cgroupReader(tree)
+  const reader = readerOf(t, tree)
   reader.read(container())
   const kept = openBelow(tree.cgroupRoot)
-  t.is(kept, 9)
+  t.is(kept, 14)
   tree.write(join(tree.memory, 'memory.usage_in_bytes'), '20971527\n')
   const again = reader.read(container())
   t.is(again.outcome === 'read' && again.usage.memory.workingSetBytes, 7)
@@ -47,31 +57,39 @@ test('files are kept open while their container lives, and for none that ended',
 
 test('a container that was started again is read by its new process', (t) => {
   const tree = treeOf(t, 'v2-nested', fixtureId)
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
+  const reader = readerOf(t, tree)
   reader.read(container())
   tree.write(join(tree.procRoot, '4243/cgroup'), `0::/elsewhere/${fixtureId}\n`)
   t.deepEqual(reader.read(container({ details: details({ pid: 4243 }) })), { outcome: 'vanished' })
   t.is(openBelow(tree.cgroupRoot), 0)
 })
 
-test('the files of 250 containers are read while those of 200 stay open', (t) => {
+test('beyond the files that may be kept, containers are read all the same, and it is said', (t) => {
   const tree = treeOf(t, 'v2-nested', fixtureId)
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
-  const ids = Array.from({ length: 250 }, (_, index) => index.toString(16).padStart(64, '0'))
+  // Four files of its own, and the limit of its parent.
+  const reader = readerOf(t, tree, { maxFiles: 3 * 5 + 4 })
+  const ids = Array.from({ length: 5 }, (_, index) => index.toString(16).padStart(64, '0'))
   ids.forEach((id, index) => {
     tree.write(join(tree.procRoot, `${index + 1}/cgroup`), `0::/docker/${fixtureId}/${id}\n`)
     for (const [name, text] of Object.entries(smallCgroup)) {
       tree.write(join(tree.cgroupRoot, 'docker', fixtureId, id, name), text)
     }
   })
-  const outcomes = ids.map(
-    (id, index) => reader.read(container({ id, details: details({ pid: index + 1 }) })).outcome,
+  const readAll = () =>
+    ids.map((id, index) => reader.read(container({ id, details: details({ pid: index + 1 }) })))
+  const slow = 'no more files may be kept open: raise the limit of open files (LimitNOFILE, ulimit -n)'
+  for (const readings of [readAll(), readAll()]) {
+    t.deepEqual(
+      readings.map((reading) => reading.outcome === 'read' && reading.slow),
+      ['', '', '', slow, slow],
+    )
+    t.is(openBelow(tree.cgroupRoot), 3 * 5)
+  }
+  reader.retain(new Set(ids.slice(1)))
+  t.deepEqual(
+    readAll().map((reading) => reading.outcome === 'read' && reading.slow),
+    ['', '', '', slow, slow],
   )
-  t.true(outcomes.every((outcome) => outcome === 'read'))
-  // Four of its own, and the limit of its parent.
-  t.is(openBelow(tree.cgroupRoot), 200 * 5)
 })
 
 const smallCgroup = {
@@ -83,8 +101,7 @@ const smallCgroup = {
 
 test('a container that vanished before, or between two files, is no error', (t) => {
   const tree = treeOf(t, 'hybrid-cgroupfs', fixtureId)
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
+  const reader = readerOf(t, tree)
   reader.read(container())
   reader.retain(new Set())
 
@@ -97,8 +114,7 @@ test('a container that vanished before, or between two files, is no error', (t) 
 
 test('a process that is not here, or not in the cgroup of its container, leaves the engine to be asked', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
+  const reader = readerOf(t, tree)
   t.deepEqual(reader.read(container({ details: details({ pid: 1 }) })), { outcome: 'not-here' })
   t.deepEqual(reader.read(container({ details: null })), { outcome: 'not-here' })
   t.deepEqual(reader.read(container({ id: 'f'.repeat(64) })), { outcome: 'not-here' })
@@ -107,20 +123,39 @@ test('a process that is not here, or not in the cgroup of its container, leaves 
 test('a controller that the kernel lacks is named, and the others are read', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.cgroupRoot, 'cgroup.controllers'), 'cpu pids\n')
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
+  const reader = readerOf(t, tree)
   t.deepEqual(reader.read(container()), {
     outcome: 'read',
-    usage: { ...fixtureUsage, memory: { workingSetBytes: 0, limitBytes: null, oomKills: null } },
+    usage: {
+      ...fixtureUsage,
+      memory: { workingSetBytes: 0, limitBytes: null, swapBytes: null, oomKills: null },
+      blockIo: null,
+    },
     missing: ['memory'],
+    slow: '',
   })
+})
+
+test('a limit that the engine changed is read at once, and one changed behind its back at the fifth reading', (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  const reader = readerOf(t, tree)
+  const web = container()
+  const limitOf = (of: Container) => {
+    const reading = reader.read(of)
+    return reading.outcome === 'read' && reading.usage.pids.limit
+  }
+  t.is(limitOf(web), 100)
+  tree.write(join(tree.memory, 'pids.max'), '50\n')
+  for (let reading = 2; reading <= 5; reading++) t.is(limitOf(web), 100)
+  t.is(limitOf(web), 50)
+  tree.write(join(tree.memory, 'pids.max'), '30\n')
+  t.is(limitOf({ ...web, details: details() }), 30)
 })
 
 test('garbage in a file is said with the name of the file', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.memory, 'memory.current'), '12\u00004')
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
+  const reader = readerOf(t, tree)
   t.deepEqual(reader.read(container()), {
     outcome: 'unreadable',
     reason: String.raw`memory.current holds "12\u00004" in place of a number`,
@@ -134,8 +169,7 @@ test('a container whose first process left one of its cgroups is not read half f
     join(tree.procRoot, '4242/cgroup'),
     `8:pids:${path}\n4:memory:/\n2:cpuacct:${path}\n1:cpu:${path}\n`,
   )
-  const reader = cgroupReader(tree)
-  t.teardown(() => reader.close())
+  const reader = readerOf(t, tree)
   t.deepEqual(reader.read(container()), {
     outcome: 'unreadable',
     reason: 'its first process is not in its memory cgroup',
@@ -145,10 +179,65 @@ test('a container whose first process left one of its cgroups is not read half f
 test('a host where no cgroups are mounted leaves the engine to be asked', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.procRoot, 'self/mountinfo'), '37 30 0:34 / /proc rw - proc proc rw\n')
-  const reader = cgroupReader(tree)
+  const reader = readerOf(t, tree)
   t.is(reader.mode, null)
   t.deepEqual(reader.read(container()), { outcome: 'not-here' })
 })
+
+test('what the kernel announces of a container is passed on, and is news once', async (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  const notices: string[] = []
+  const reader = readerOf(t, tree, { onNotice: (id) => notices.push(id) })
+  reader.read(container())
+  t.false(reader.hasNews(fixtureId))
+
+  tree.write(join(tree.memory, 'memory.events'), 'max 40\noom_kill 2\n')
+  await until(() => notices.length > 0)
+  t.is(notices[0], fixtureId)
+  t.false(reader.hasNews(fixtureId), 'reclaim is no news')
+
+  tree.write(join(tree.memory, 'memory.events'), 'max 40\noom_kill 3\n')
+  t.true(reader.hasNews(fixtureId))
+  reader.read(container())
+  t.false(reader.hasNews(fixtureId))
+
+  notices.length = 0
+  tree.write(join(tree.memory, 'pids.events'), 'max 4\n')
+  await until(() => notices.length > 0)
+  t.true(reader.hasNews(fixtureId))
+})
+
+test('a container that ended is watched no more', async (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  const notices: string[] = []
+  const reader = readerOf(t, tree, { onNotice: (id) => notices.push(id) })
+  reader.read(container())
+  reader.retain(new Set())
+  tree.write(join(tree.memory, 'pids.events'), 'max 4\n')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  t.deepEqual(notices, [])
+  t.false(reader.hasNews(fixtureId))
+})
+
+test('a kernel without PSI has no pressure, and that is no fault', (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  for (const name of ['cpu', 'memory', 'io']) tree.remove(join(tree.memory, `${name}.pressure`))
+  const reading = readerOf(t, tree).read(container())
+  t.deepEqual(reading, {
+    ...read,
+    usage: {
+      ...fixtureUsage,
+      memory: { ...fixtureUsage.memory, limitBytes: 268_435_456 },
+      pressure: noPressure,
+    },
+  })
+})
+
+function readerOf(t: ExecutionContext, tree: Tree, options: Partial<CgroupReaderOptions> = {}): CgroupReader {
+  const reader = cgroupReader({ ...tree, onNotice: () => undefined, ...options })
+  t.teardown(() => reader.close())
+  return reader
+}
 
 /** How many files below a folder this process has open. */
 function openBelow(folder: string): number {

@@ -1,10 +1,11 @@
 import test from 'ava'
-import { cpuV2, memoryV2, pidsOfCgroup } from '../../agent/resources/cgroup-v2.ts'
+import { blockIoV2, cpuV2, memoryV2, pidsOfCgroup } from '../../agent/resources/cgroup-v2.ts'
 
 const memoryFiles = {
   'memory.current': '1000\n',
   'memory.stat': 'anon 700\ninactive_file 300\n',
   'memory.max': 'max\n',
+  'memory.swap.current': '50\n',
   'memory.events': 'oom 5\noom_kill 4\noom_group_kill 0\n',
 }
 
@@ -14,7 +15,12 @@ const filesOf =
     files[name] ?? null
 
 test('page cache that can go is not counted, and kills are told from attempts', (t) => {
-  t.deepEqual(memoryV2(filesOf(memoryFiles), 0), { workingSetBytes: 700, limitBytes: null, oomKills: 4 })
+  t.deepEqual(memoryV2(filesOf(memoryFiles), 0), {
+    workingSetBytes: 700,
+    limitBytes: null,
+    swapBytes: 50,
+    oomKills: 4,
+  })
 })
 
 const limits: [own: string, parent: string | null, top: string | null, effective: number | null][] = [
@@ -35,6 +41,11 @@ for (const [own, parent, top, effective] of limits) {
 
 test('a parent that is not mounted here is not asked', (t) => {
   t.is(memoryV2(filesOf({ ...memoryFiles, '../memory.max': '1\n' }), 0)?.limitBytes, null)
+})
+
+test('a kernel without swap does not tell, and one without events neither', (t) => {
+  const files = { ...memoryFiles, 'memory.swap.current': null, 'memory.events': null }
+  t.like(memoryV2(filesOf(files), 0), { swapBytes: null, oomKills: null })
 })
 
 test('no memory controller is no memory', (t) => {
@@ -75,10 +86,27 @@ test('a quota that is no number is an error', (t) => {
 })
 
 test('processes have a limit, or max for none, or no controller at all', (t) => {
-  t.deepEqual(pidsOfCgroup(filesOf({ 'pids.current': '5\n', 'pids.max': '50\n' })), { current: 5, limit: 50 })
-  t.deepEqual(pidsOfCgroup(filesOf({ 'pids.current': '5\n', 'pids.max': 'max\n' })), {
-    current: 5,
-    limit: null,
-  })
+  const files = { 'pids.current': '5\n', 'pids.max': '50\n', 'pids.events': 'max 7\n' }
+  t.deepEqual(pidsOfCgroup(filesOf(files)), { current: 5, limit: 50, refusedForks: 7 })
+  const unlimited = { 'pids.current': '5\n', 'pids.max': 'max\n' }
+  t.deepEqual(pidsOfCgroup(filesOf(unlimited)), { current: 5, limit: null, refusedForks: null })
   t.is(pidsOfCgroup(filesOf({})), null)
+})
+
+const stats: [stat: string, readBytes: number, writtenBytes: number][] = [
+  ['', 0, 0],
+  ['8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n', 10, 20],
+  ['254:0 rbytes=1 wbytes=2 rios=1\n8:16 rbytes=30 wbytes=40 rios=1\n', 31, 42],
+  ['7:7 7:6 8:0 rbytes=5 wbytes=6 rios=1\n', 5, 6], // Linux 5.10 left lines unfinished
+  ['8:0 rbytes=99999999999999999999 wbytes=x\n', 1e20, 0],
+]
+
+for (const [stat, readBytes, writtenBytes] of stats) {
+  test(`block IO of ${JSON.stringify(stat.slice(0, 40))} is ${readBytes} read and ${writtenBytes} written`, (t) => {
+    t.deepEqual(blockIoV2(filesOf({ 'io.stat': stat })), { readBytes, writtenBytes })
+  })
+}
+
+test('a host without the controller does not tell of block IO', (t) => {
+  t.is(blockIoV2(filesOf({})), null)
 })

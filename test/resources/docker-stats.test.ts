@@ -13,24 +13,40 @@ const v1 = {
     system_cpu_usage: 1_090_730_000_000,
     throttling_data: { periods: 8, throttled_periods: 2, throttled_time: 1_000_000 },
   },
+  blkio_stats: {
+    io_service_bytes_recursive: [
+      { major: 254, minor: 0, op: 'Read', value: 4_096 },
+      { major: 254, minor: 0, op: 'Write', value: 8_192 },
+      { major: 254, minor: 0, op: 'Total', value: 12_288 },
+      { major: 8, minor: 16, op: 'read', value: 4 },
+    ],
+    io_serviced_recursive: null,
+  },
   memory_stats: {
     usage: 1000,
     limit: 5000,
-    stats: { inactive_file: 1, total_inactive_file: 300, hierarchical_memory_limit: 4000 },
+    stats: { inactive_file: 1, total_inactive_file: 300, hierarchical_memory_limit: 4000, total_swap: 50 },
   },
 }
 
 test('an answer of an engine with cgroup v1 is read like its files', (t) => {
   t.deepEqual(usageOfStats(v1, limited), {
-    memory: { workingSetBytes: 700, limitBytes: 4000, oomKills: null },
+    memory: { workingSetBytes: 700, limitBytes: 4000, swapBytes: 50, oomKills: null },
     cpu: { usageSeconds: 0.033, quotaCores: 0.5, periods: 8, throttledPeriods: 2, throttledSeconds: 0.001 },
-    pids: { current: 3, limit: 50 },
+    pids: { current: 3, limit: 50, refusedForks: null },
+    pressure: { cpu: null, memory: null, io: null },
+    blockIo: { readBytes: 4_100, writtenBytes: 8_192 },
   })
 })
 
 test('the host total that stands where no limit is set is no limit', (t) => {
   const v2 = { ...v1, memory_stats: { usage: 1000, limit: 25_276_502_016, stats: { inactive_file: 300 } } }
-  t.deepEqual(usageOfStats(v2, unlimited)?.memory, { workingSetBytes: 700, limitBytes: null, oomKills: null })
+  t.deepEqual(usageOfStats(v2, unlimited)?.memory, {
+    workingSetBytes: 700,
+    limitBytes: null,
+    swapBytes: null,
+    oomKills: null,
+  })
   t.is(
     usageOfStats({ ...v2, memory_stats: { ...v2.memory_stats, limit: 5000 } }, limited)?.memory.limitBytes,
     5000,
@@ -41,7 +57,17 @@ test('the host total that stands where no limit is set is no limit', (t) => {
 
 test('no limit of processes is absent, 0 or the greatest number, depending on the engine', (t) => {
   for (const pids of [{ current: 3 }, { current: 3, limit: 0 }, { current: 3, limit: 2 ** 64 }]) {
-    t.deepEqual(usageOfStats({ ...v1, pids_stats: pids }, unlimited)?.pids, { current: 3, limit: null })
+    t.deepEqual(usageOfStats({ ...v1, pids_stats: pids }, unlimited)?.pids, {
+      current: 3,
+      limit: null,
+      refusedForks: null,
+    })
+  }
+})
+
+test('an engine that has no block IO to tell of tells of none', (t) => {
+  for (const blkio_stats of [undefined, {}, { io_service_bytes_recursive: null }]) {
+    t.is(usageOfStats({ ...v1, blkio_stats }, limited)?.blockIo, null)
   }
 })
 

@@ -1,51 +1,59 @@
-import { createInterface } from 'node:readline'
-import test, { type ExecutionContext } from 'ava'
-import { EMPTY, filter, merge, share, Subject } from 'rxjs'
+import test from 'ava'
 import type { Container } from '../../agent/model/container.ts'
-import type { Detection } from '../../agent/model/finding.ts'
-import type { ContainerAction, ContainerObservation, Observation } from '../../agent/model/observation.ts'
-import { resources } from '../../agent/resources/resources.ts'
+import type { Observation } from '../../agent/model/observation.ts'
+import { cgroupReader } from '../../agent/resources/cgroup-reader.ts'
 import { usageOfStats } from '../../agent/resources/docker-stats.ts'
-import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
-import { busyboxImage } from '../support/busybox-image.ts'
-import { docker, run, start } from '../support/processes.ts'
-import { until } from '../support/until.ts'
-import { emptyMemory } from '../support/observed.ts'
-import { container, details, viewOf } from './samples.ts'
+import { docker } from '../support/processes.ts'
+import { patience, until } from '../support/until.ts'
+import { followEvents, kernel, observe, runContainer, said, statsOnce, watch } from './live.ts'
 
-const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', now: Date.now }
+// What the kernel's cgroups and the engine really do, with whichever version of cgroups this host has.
+
+const mib = 2 ** 20
 const limits = ['--memory=32m', '--memory-swap=32m', '--cpus=0.5', '--pids-limit=20']
 
 test('a running container is sampled as the engine counts it', async (t) => {
-  const web = await runContainer(t, 'sampled', [...limits], 'sleep', '600')
-  const [observed] = await observations(t, [web], 1)
-  const api = usageOfStats(await statsOnce(web.id), { memoryBytes: 32 * 2 ** 20, cpus: 0.5, pids: 20 })
-  if (observed?.kind !== 'resources' || api === null) throw new Error('no sample')
+  const web = await runContainer(t, 'sampled', limits, 'sleep', '600')
+  const observed = await firstSample(observe(t, [web]))
+  const api = usageOfStats(await statsOnce(web.id), { memoryBytes: 32 * mib, cpus: 0.5, pids: 20 })
+  if (api === null) throw new Error('the engine does not tell')
 
-  t.is(observed.memory.limitBytes, 32 * 2 ** 20)
-  t.deepEqual(observed.memory.limitBytes, api.memory.limitBytes)
-  t.deepEqual(observed.pids, { current: 1, limit: 20 })
-  t.deepEqual(observed.pids, api.pids)
+  t.is(observed.memory.limitBytes, 32 * mib)
+  t.is(observed.memory.limitBytes, api.memory.limitBytes)
+  t.deepEqual(observed.pids, { current: 1, limit: 20, refusedForks: 0 })
+  t.like(api.pids, { current: 1, limit: 20 })
   t.is(observed.cpu.quotaCores, 0.5)
   t.is(observed.memory.oomKills, 0)
-  t.true(Math.abs(observed.memory.workingSetBytes - api.memory.workingSetBytes) < 2 ** 20)
+  t.true(Math.abs(observed.memory.workingSetBytes - api.memory.workingSetBytes) < mib)
   t.true(Math.abs(observed.cpu.usageSeconds - api.cpu.usageSeconds) < 0.5)
 })
 
-test('a container without limits has none', async (t) => {
+test('what a container waits for and writes is counted', async (t) => {
+  const script = 'dd if=/dev/zero of=/file bs=1M count=8 conv=fsync; sleep 600'
+  const seen = observe(t, [await runContainer(t, 'io', [], 'sh', '-c', script)])
+  await until(() => (lastSample(seen)?.pressure.io?.someSeconds ?? 0) > 0)
+  const written = () => lastSample(seen)?.blockIo?.writtenBytes
+  // Newer kernels do not count it with version 1.
+  await until(() => written() === undefined || Number(written()) >= 8 * mib)
+  t.pass()
+})
+
+test('a container without limits has none, and that is one condition', async (t) => {
   const web = await runContainer(t, 'unlimited', [], 'sleep', '600')
-  const [observed] = await observations(t, [web], 1)
-  t.like(observed, { memory: { limitBytes: null }, cpu: { quotaCores: null }, pids: { limit: null } })
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 3)
+  const [sample] = watched.samples
+  t.like(sample, { memory: { limitBytes: null }, cpu: { quotaCores: null } })
+  t.deepEqual(said(watched), ['no-limits firing'])
+  // systemd gives every container that it keeps a limit of processes (DefaultTasksMax).
+  const missing = sample?.pids.limit === null ? ['memory', 'cpu', 'pids'] : ['memory', 'cpu']
+  t.deepEqual(watched.detections[0]?.evidence['missing'], missing)
 })
 
 test('a container that is removed while it is sampled vanishes without a word', async (t) => {
   const web = await runContainer(t, 'removed', [], 'sleep', '600')
   const other = await runContainer(t, 'staying', [], 'sleep', '600')
-  const seen: Observation[] = []
-  const subscription = resources({ ...kernel, containers: viewOf([web, other]), intervalMs: 20 })
-    .observe()
-    .subscribe((observation) => seen.push(observation))
-  t.teardown(() => subscription.unsubscribe())
+  const seen = observe(t, [web, other], 20)
   await until(() => samplesOf(seen, web) > 0)
   await docker('rm', '-f', web.id)
   const gone = samplesOf(seen, web)
@@ -55,132 +63,162 @@ test('a container that is removed while it is sampled vanishes without a word', 
   t.is(seen.filter(({ kind }) => kind === 'source-status').length, 1)
 })
 
+test('a limit that is changed while the container runs is seen', async (t) => {
+  const web = await runContainer(t, 'updated', limits, 'sleep', '600')
+  const seen = observe(t, [web])
+  await firstSample(seen)
+  await docker('update', '--memory=64m', '--memory-swap=64m', '--cpus=1', '--pids-limit=30', web.id)
+  const changed = await until(() => {
+    const sample = lastSample(seen)
+    return sample?.memory.limitBytes === 64 * mib && sample.pids.limit === 30 && sample
+  })
+  t.is(changed.cpu.quotaCores, 1)
+})
+
+test('a paused container is sampled on, and nothing is the matter with it', async (t) => {
+  const web = await runContainer(t, 'paused', limits, 'sleep', '600')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 0)
+  await docker('pause', web.id)
+  t.teardown(() => docker('unpause', web.id).catch(() => undefined))
+  const before = watched.samples.length
+  await until(() => watched.samples.length > before + 5)
+  await docker('unpause', web.id)
+  t.deepEqual(said(watched), [])
+})
+
+test('memory that fills is near its limit, and no more when it is emptied', async (t) => {
+  const script =
+    'for i in 1 2 3 4 5 6 7 8 9; do dd if=/dev/zero of=/fill/$i bs=1M count=13; sleep 0.1; done; ' +
+    'while [ ! -e /tmp/empty ]; do sleep 0.2; done; rm /fill/*; sleep 600'
+  const options = ['--memory=128m', '--memory-swap=128m', '--cpus=0.5', '--pids-limit=20', '--tmpfs=/fill']
+  const web = await runContainer(t, 'filled', options, 'sh', '-c', script)
+  const watched = await watch(t, web, { memory: { hold: '500ms' } })
+  await until(() => said(watched).includes('memory-near-limit firing'))
+  t.true(Number(watched.detections[0]?.evidence['ratio']) >= 0.9)
+  await docker('exec', web.id, 'touch', '/tmp/empty')
+  await until(() => said(watched).includes('memory-near-limit resolved'))
+})
+
+test('page cache that fills a container is nothing near its limit', async (t) => {
+  const script = 'dd if=/dev/zero of=/big bs=1M count=100; cat /big /big > /dev/null; touch /done; sleep 600'
+  const web = await runContainer(t, 'cache', limits, 'sh', '-c', script)
+  const watched = await watch(t, web, { memory: { hold: '500ms' } })
+  await until(() => docker('exec', web.id, 'ls', '/done'), 60_000)
+  t.true(watched.samples.length > 3)
+  t.deepEqual(said(watched), [])
+})
+
 test('a first process that is killed for want of memory is one finding, however both voices tell of it', async (t) => {
   const web = await runContainer(t, 'killed', limits, 'sh', '-c', 'sleep 2; exec tail /dev/zero')
-  const detections = await detectionsUntil(t, web, 'died')
+  const watched = await watch(t, web)
+  await until(() => watched.actions.includes('died'), 30_000)
+  await joined()
+  const events = watched.detections.filter(({ state }) => state === undefined)
   t.deepEqual(
-    detections.map(({ rule }) => rule),
+    events.map(({ rule }) => rule),
     ['container-oom-killed'],
   )
-  t.is(detections[0]?.evidence['exit_code'], 137)
-  t.is(detections[0]?.evidence['limit_bytes'], 32 * 2 ** 20)
+  t.is(events[0]?.evidence['exit_code'], 137)
+  t.is(events[0]?.evidence['limit_bytes'], 32 * mib)
 })
 
 test('an executed child that is killed for want of memory is one finding, and the container lives', async (t) => {
   const web = await runContainer(t, 'child', limits, 'sleep', '600')
-  const killed = detectionsUntil(t, web, 'oom')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 0)
   await t.throwsAsync(docker('exec', web.id, 'tail', '/dev/zero'))
+  await until(() => watched.actions.includes('oom'), 30_000)
+  await joined()
   t.deepEqual(
-    (await killed).map(({ rule }) => rule),
+    watched.detections.filter(({ state }) => state === undefined).map(({ rule }) => rule),
     ['oom-kill'],
   )
   t.is(await docker('inspect', '-f', '{{.State.Running}}', web.id), 'true\n')
-  const [observed] = await observations(t, [web], 1)
-  t.like(observed, { kind: 'resources', memory: { oomKills: 1 } })
+  t.is(watched.samples.at(-1)?.memory.oomKills, 1)
 })
 
-/** What source and detector make of a container, until two seconds after something befell it. */
-async function detectionsUntil(
-  t: ExecutionContext,
-  watched: Container,
-  end: ContainerAction,
-): Promise<readonly Detection[]> {
-  const containers$ = new Subject<ContainerObservation>()
-  const running = [watched]
-  const source$ = resources({ ...kernel, containers: viewOf(running), intervalMs: 100 })
-    .observe()
-    .pipe(share())
-  const silent = {
-    memory: emptyMemory(),
-    execs$: EMPTY,
-    execEnds$: EMPTY,
-    execCallers$: EMPTY,
-    processes$: EMPTY,
-    runtimeFiles$: EMPTY,
-  }
-  const resources$ = source$.pipe(filter((seen) => seen.kind === 'resources'))
-  const observed = { ...silent, resources$, containers$, sourceStatuses$: EMPTY, eventsLost$: EMPTY }
-  const detections: Detection[] = []
-  let hasSample = false
-  const subscription = merge(
-    resourceLimitBreach.detect(observed, resourceLimitBreach.settings.parse({})),
-    resources$,
-  ).subscribe((seen) => {
-    if ('rule' in seen) detections.push(seen)
-    else hasSample = true
-  })
-  t.teardown(() => subscription.unsubscribe())
+test.serial(
+  'a kill for want of memory is told within 100 ms, however seldom the container is looked at',
+  async (t) => {
+    const web = await runContainer(t, 'at-once', limits, 'sleep', '600')
+    const seen = observe(t, [web], 60_000)
+    await firstSample(seen)
+    let toldAt: number | undefined
+    await followEvents(t, web, ({ action }) => {
+      if (action === 'oom') toldAt ??= performance.now()
+    })
+    const reader = cgroupReader({ ...kernel, onNotice: () => undefined })
+    t.teardown(() => reader.close())
+    const isKilled = () => {
+      const reading = reader.read(web)
+      return reading.outcome === 'read' && (reading.usage.memory.oomKills ?? 0) > 0
+    }
+    const exec = docker('exec', web.id, 'tail', '/dev/zero').catch(() => undefined)
+    while (!isKilled()) await new Promise((resolve) => setTimeout(resolve, 2))
+    const killedAt = performance.now()
+    await until(() => {
+      // Version 2 announces it to the source; version 1 to the engine.
+      if ((lastSample(seen)?.memory.oomKills ?? 0) > 0) toldAt ??= performance.now()
+      return toldAt !== undefined
+    })
+    t.true((toldAt ?? Infinity) - killedAt < 100 * patience)
+    await exec
+  },
+)
 
-  const seen: ContainerAction[] = []
-  await followEvents(t, watched, (observation) => {
-    if (observation.action === 'died') running.length = 0
-    seen.push(observation.action)
-    containers$.next(observation)
-  })
-  await until(() => hasSample)
-  await until(() => seen.includes(end), 30_000)
-  await new Promise((resolve) => setTimeout(resolve, 2_000))
-  return detections.filter(({ state }) => state === undefined)
+test('forks that are refused at the limit are one finding', async (t) => {
+  const web = await runContainer(t, 'bomb', limits, 'sleep', '600')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 0)
+  const bomb = 'while :; do sleep 600 & done'
+  await t.throwsAsync(docker('exec', web.id, 'sh', '-c', bomb))
+  await until(() => watched.detections.length > 0)
+  await joined()
+  const events = watched.detections.filter(({ state }) => state === undefined)
+  t.deepEqual([...new Set(events.flatMap(({ rule, also = [] }) => [rule, ...also]))].toSorted(), [
+    'pids-limit-hit',
+    'process-burst',
+  ])
+  t.is(events.filter(({ rule, completes }) => rule === 'pids-limit-hit' && completes !== true).length, 1)
+  t.true(Number(events.find(({ rule }) => rule === 'pids-limit-hit')?.evidence['refused_forks']) > 0)
+})
+
+test('a busy loop under a quota is throttled', async (t) => {
+  const options = ['--cpus=0.1', '--memory=32m', '--pids-limit=20']
+  const web = await runContainer(t, 'throttled', options, 'sh', '-c', 'while :; do :; done')
+  const watched = await watch(t, web, { cpu: { hold: '1s' } })
+  await until(() => said(watched).includes('cpu-throttled firing'))
+  const [finding] = watched.detections
+  t.true(Number(finding?.evidence['throttled_ratio']) > 0.25)
+  t.is(finding?.evidence['quota_cores'], 0.1)
+})
+
+test('a container that ends and is restarted again and again loops', async (t) => {
+  const web = await runContainer(t, 'loop', [...limits, '--restart=always'], 'sh', '-c', 'exit 3')
+  const watched = await watch(t, web)
+  await until(() => said(watched).includes('restart-loop firing'), 30_000)
+  t.like(watched.detections[0]?.evidence, { restarts: 3, exit_codes: [3, 3, 3] })
+  await docker('rm', '-f', web.id)
+  await until(() => said(watched).includes('restart-loop resolved'))
+})
+
+/** After so long a kill and a death have found each other, or it is seen that the container lives. */
+function joined(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5_000))
 }
 
-const actions: Readonly<Record<string, ContainerAction>> = { oom: 'oom', die: 'died', start: 'started' }
-
-type Event = { Action: string; timeNano: number; Actor: { Attributes: Record<string, string> } }
-
-/** The engine's events of one container, from its start on. */
-async function followEvents(
-  t: ExecutionContext,
-  watched: Container,
-  see: (observation: ContainerObservation) => void,
-): Promise<void> {
-  const since = await docker('inspect', '-f', '{{.Created}}', watched.id)
-  const filters = ['--since', since.trim(), '--filter', `container=${watched.id}`]
-  const events = start('docker', ['events', ...filters, '--format', '{{json .}}'])
-  t.teardown(() => events.stop())
-  createInterface({ input: events.process.stdout! }).on('line', (line) => {
-    const { Action, timeNano, Actor } = JSON.parse(line) as Event
-    const action = actions[Action]
-    if (action === undefined) return
-    const exitCode = action === 'died' ? Number(Actor.Attributes['exitCode']) : null
-    const time = timeNano / 1e6
-    see({ kind: 'container', time, action, container: watched, exitCode, previousName: null })
-  })
+async function firstSample(seen: readonly Observation[]) {
+  const sample = await until(() => lastSample(seen))
+  const [status] = seen
+  if (status?.kind !== 'source-status' || !status.best) throw new Error(JSON.stringify(status))
+  return sample
 }
 
-async function observations(
-  t: ExecutionContext,
-  running: Container[],
-  count: number,
-): Promise<Observation[]> {
-  const seen: Observation[] = []
-  const subscription = resources({ ...kernel, containers: viewOf(running), intervalMs: 50 })
-    .observe()
-    .subscribe((observation) => seen.push(observation))
-  t.teardown(() => subscription.unsubscribe())
-  await until(() => seen.length > count)
-  t.like(seen[0], { kind: 'source-status', up: true, best: true })
-  return seen.slice(1)
+function lastSample(seen: readonly Observation[]) {
+  return seen.findLast((one) => one.kind === 'resources')
 }
 
 function samplesOf(seen: readonly Observation[], of: Container): number {
   return seen.filter((one) => one.kind === 'resources' && one.container.id === of.id).length
-}
-
-async function statsOnce(id: string): Promise<unknown> {
-  const url = `http://localhost/containers/${id}/stats?stream=false&one-shot=true`
-  return JSON.parse(await run('curl', '-s', '--unix-socket', '/var/run/docker.sock', url))
-}
-
-async function runContainer(
-  t: ExecutionContext,
-  suffix: string,
-  options: readonly string[],
-  ...command: string[]
-): Promise<Container> {
-  const name = `tidewatch-test-resources-${suffix}-${process.pid}`
-  const image = await busyboxImage()
-  const id = (await docker('run', '-d', '--name', name, ...options, image, ...command)).trim()
-  t.teardown(() => docker('rm', '-f', id).catch(() => undefined))
-  const pid = Number(await docker('inspect', '-f', '{{.State.Pid}}', id))
-  return container({ id, name, image, details: details({ pid }) })
 }

@@ -4,7 +4,9 @@ import type { Look } from '../../agent/resources/look.ts'
 import { container, fixtureUsage as usage } from './samples.ts'
 
 const web = container({ name: 'web-1' })
-const files: Look = { via: 'files', container: web, usage, missing: [] }
+const files: Look = { via: 'files', container: web, usage, missing: [], slow: '' }
+const lacking: Look = { ...files, missing: ['memory'] }
+const slow: Look = { ...files, slow: 'no watches left' }
 const stats: Look = { via: 'stats', container: web, usage, why: 'not here', local: false }
 const refused: Look = { via: 'stats', container: web, usage, why: 'EACCES', local: true }
 const nothing: Look = { via: 'nothing', container: web, why: 'EACCES' }
@@ -17,7 +19,8 @@ const table: [title: string, looks: Look[], mode: string, best: boolean][] = [
   ['files on this host are not readable', [refused], 'stats-api', false],
   ['one container is not in a cgroup of a host where others are', [files, stats], 'cgroup-v2', false],
   ['one container cannot be sampled at all', [files, nothing], 'cgroup-v2', false],
-  ['the kernel lacks a controller', [{ ...files, missing: ['memory'] }], 'cgroup-v2', false],
+  ['the kernel lacks a controller', [lacking], 'cgroup-v2', false],
+  ['files cannot be kept open or watched', [files, slow], 'cgroup-v2', false],
 ]
 
 for (const [title, looks, mode, best] of table) {

@@ -2,7 +2,10 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { firstValueFrom, take, toArray } from 'rxjs'
+import type { Container } from '../../agent/model/container.ts'
+import type { ResourceSample } from '../../agent/model/observation.ts'
 import { resources, type ResourcesOptions } from '../../agent/resources/resources.ts'
+import { until } from '../support/until.ts'
 import { container, details, fixtureId, fixtureUsage, viewOf } from './samples.ts'
 import { type Tree, treeOf } from './tree.ts'
 
@@ -130,6 +133,69 @@ test('the loop breathes between many containers, and every one is sampled', asyn
     many.map(({ name }) => name),
   )
   t.true(turns >= 2)
+})
+
+test('a container near its limit is looked at more often than one that is not', async (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  tree.write(join(tree.memory, 'pids.current'), '80\n')
+  const pace = { intervalMs: 500, nearIntervalMs: 50 }
+  const timed = async (): Promise<number> => {
+    const startedAt = performance.now()
+    await observe(tree, 3, pace)
+    return performance.now() - startedAt
+  }
+  t.true((await timed()) < 450)
+  tree.write(join(tree.memory, 'pids.current'), '79\n')
+  t.true((await timed()) > 450)
+})
+
+test('a container that starts between two looks is seen at the next tick', async (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  const running: Container[] = []
+  const seen$ = resources({
+    ...tree,
+    containers: viewOf(running),
+    intervalMs: 60_000,
+    nearIntervalMs: 20,
+    now: () => 777,
+  }).observe()
+  setTimeout(() => running.push(container()), 50)
+  const seen = await firstValueFrom(seen$.pipe(take(2), toArray()))
+  t.like(seen[1], { kind: 'resources', container: { id: fixtureId } })
+})
+
+test('a kill and a refused fork that the kernel announces are seen within 100 ms; reclaim is not looked at', async (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  const samples: ResourceSample[] = []
+  const subscription = resources({
+    ...tree,
+    containers: viewOf([container()]),
+    intervalMs: 60_000,
+    now: () => 777,
+  })
+    .observe()
+    .subscribe((seen) => {
+      if (seen.kind === 'resources') samples.push(seen)
+    })
+  t.teardown(() => subscription.unsubscribe())
+  await until(() => samples.length === 1)
+
+  const events = join(tree.memory, 'memory.events')
+  for (let max = 32; max < 40; max++) {
+    tree.write(events, `max ${max}\noom_kill 2\n`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  t.is(samples.length, 1)
+
+  const killedAt = performance.now()
+  tree.write(events, 'max 40\noom_kill 3\n')
+  await until(() => samples.length === 2)
+  t.true(performance.now() - killedAt < 100)
+  t.is(samples[1]?.memory.oomKills, 3)
+
+  tree.write(join(tree.memory, 'pids.events'), 'max 4\n')
+  await until(() => samples.length === 3)
+  t.is(samples[2]?.pids.refusedForks, 4)
 })
 
 test('nothing is opened before the source is observed, and all is closed when it is not any more', (t) => {

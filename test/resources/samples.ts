@@ -16,9 +16,15 @@ export function container(given: Partial<Container> = {}): Container {
 
 /** What every tree in `test/fixtures/cgroup/` says, whatever its version and driver. */
 export const fixtureUsage: Usage = {
-  memory: { workingSetBytes: 113_246_208, limitBytes: 268_435_456, oomKills: 2 },
+  memory: { workingSetBytes: 113_246_208, limitBytes: 268_435_456, swapBytes: 1_048_576, oomKills: 2 },
   cpu: { usageSeconds: 12.5, quotaCores: 0.5, periods: 400, throttledPeriods: 100, throttledSeconds: 2.5 },
-  pids: { current: 7, limit: 100 },
+  pids: { current: 7, limit: 100, refusedForks: 3 },
+  pressure: {
+    cpu: { someSeconds: 4.5, fullSeconds: 0 },
+    memory: { someSeconds: 1.25, fullSeconds: 0.75 },
+    io: { someSeconds: 0.5, fullSeconds: 0.25 },
+  },
+  blockIo: { readBytes: 12_288, writtenBytes: 4_096 },
 }
 
 export type Given = {
@@ -26,6 +32,7 @@ export type Given = {
   memory?: Partial<Usage['memory']>
   cpu?: Partial<Usage['cpu']>
   pids?: Partial<Usage['pids']>
+  pressure?: Partial<Usage['pressure']>
 }
 
 /** A sample with limits set and nothing near them, but for what is given. */
@@ -34,7 +41,7 @@ export function sample(time: number, given: Given = {}): ResourceSample {
     kind: 'resources',
     time,
     container: given.container ?? container(),
-    memory: { workingSetBytes: 0, limitBytes: 1000, oomKills: 0, ...given.memory },
+    memory: { workingSetBytes: 0, limitBytes: 1000, swapBytes: 0, oomKills: 0, ...given.memory },
     cpu: {
       usageSeconds: 0,
       quotaCores: 1,
@@ -43,7 +50,9 @@ export function sample(time: number, given: Given = {}): ResourceSample {
       throttledSeconds: 0,
       ...given.cpu,
     },
-    pids: { current: 1, limit: 100, ...given.pids },
+    pids: { current: 1, limit: 100, refusedForks: 0, ...given.pids },
+    pressure: { cpu: null, memory: null, io: null, ...given.pressure },
+    blockIo: null,
   }
 }
 

@@ -29,16 +29,21 @@ const tallies: [title: string, moments: Moment[], kills: string[]][] = [
     [counting(0, 0), oom(1), counting(5_000, 0), counting(9_000, 1)],
     ['event', 'counter'],
   ],
-  ['a late event of a counted kill', [counting(0, 0), counting(5_000, 1), oom(5_900)], ['counter']],
+  ['a late event of a counted kill', [counting(0, 0), counting(5_000, 1), oom(14_900)], ['counter']],
   [
     'an event too late to be that of a counted kill',
-    [counting(0, 0), counting(5_000, 1), oom(6_001)],
+    [counting(0, 0), counting(5_000, 1), oom(15_001)],
     ['counter', 'event'],
   ],
   [
     'a second event after a counted kill',
     [counting(0, 0), counting(5_000, 1), oom(5_100), oom(5_200)],
     ['counter', 'event'],
+  ],
+  [
+    'a kill whose event is taken for that of an earlier one',
+    [counting(0, 0), counting(5_000, 1), oom(9_000), counting(10_000, 2)],
+    ['counter', 'counter'],
   ],
   ['an engine that tells no counter', [counting(0, null), oom(1), counting(5_000, null)], ['event']],
   [

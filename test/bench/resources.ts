@@ -1,0 +1,248 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { build } from 'esbuild'
+import { renderTable } from '../../agent/commands/table.ts'
+import type { Container } from '../../agent/model/container.ts'
+import { cgroupReader } from '../../agent/resources/cgroup-reader.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { docker } from '../support/processes.ts'
+import { sampleContainer } from '../support/samples.ts'
+import type { Report } from './observe-resources.ts'
+
+// What one sample of one container costs, by four ways of getting it from a real engine with 60 containers; the
+// CPU time of engine and shims is included, less what they used while nobody asked. Ratios are to the first row.
+// Then tidewatch's own source over a made tree of 1,000 containers. CONTAINERS=60 TREE=1000 SECONDS=30 by default.
+
+const count = Number(process.env['CONTAINERS'] ?? 60)
+const treeSize = Number(process.env['TREE'] ?? 1_000)
+const treeSeconds = Number(process.env['SECONDS'] ?? 30)
+const prefix = `tidewatch-bench-resources-${process.pid}`
+const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', onNotice: () => undefined }
+
+/** Milliseconds; `samples` is how many were taken. */
+type Cost = { samples: number; ownCpu: number; engineCpu: number; latencies: number[] }
+
+const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
+try {
+  const containers = await startContainers()
+  const ways: [name: string, measure: () => Promise<Cost>][] = [
+    ['descriptors kept open', () => measureReader(containers, { rounds: 300, maxFiles: Infinity })],
+    ['readFileSync', () => measureReader(containers, { rounds: 60, maxFiles: 0 })],
+    ['stats, one-shot', () => measureOneShot(containers, 5)],
+    ['stats, streaming', () => measureStreaming(containers, 10_000)],
+  ]
+  const idle = await idleEngineCpuPerSecond()
+  const costs: [string, Cost][] = []
+  for (const [name, measure] of ways) costs.push([name, await withEngine(measure, idle)])
+  printWays(costs)
+} finally {
+  await docker('rm', '-f', ...names)
+}
+printTree(await measureTree())
+
+async function startContainers(): Promise<Container[]> {
+  const image = await busyboxImage()
+  const limits = ['--memory=64m', '--cpus=0.5', '--pids-limit=50']
+  for (const name of names) await docker('run', '-d', '--name', name, ...limits, image, 'sleep', '86400')
+  const inspected = await docker('inspect', '-f', '{{.Id}} {{.State.Pid}}', ...names)
+  return inspected
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' '))
+    .map(([id = '', pid]) => sampleContainer({ id, details: { pid: Number(pid) } }))
+}
+
+type ReaderLoad = { rounds: number; maxFiles: number }
+
+/** With no files to be kept, each is opened, read and closed, as `readFileSync` does. */
+async function measureReader(
+  containers: readonly Container[],
+  { rounds, maxFiles }: ReaderLoad,
+): Promise<Cost> {
+  const reader = cgroupReader({ ...kernel, maxFiles })
+  const latencies: number[] = []
+  for (const container of containers) reader.read(container)
+  const before = process.cpuUsage()
+  for (let round = 0; round < rounds; round++) {
+    for (const container of containers) {
+      const startedAt = performance.now()
+      const { outcome } = reader.read(container)
+      latencies.push(performance.now() - startedAt)
+      if (outcome !== 'read') throw new Error(`${container.id} was not read: ${outcome}`)
+    }
+  }
+  const ownCpu = cpuSince(before)
+  reader.close()
+  return { samples: latencies.length, ownCpu, engineCpu: 0, latencies }
+}
+
+/** All containers at once, as a poller asks that wants to be done with its round. */
+async function measureOneShot(containers: readonly Container[], rounds: number): Promise<Cost> {
+  const latencies: number[] = []
+  const before = process.cpuUsage()
+  for (let round = 0; round < rounds; round++) {
+    await Promise.all(
+      containers.map(async ({ id }) => {
+        const startedAt = performance.now()
+        JSON.parse(await text(await ask(`/containers/${id}/stats?stream=false&one-shot=true`)))
+        latencies.push(performance.now() - startedAt)
+      }),
+    )
+  }
+  return { samples: latencies.length, ownCpu: cpuSince(before), engineCpu: 0, latencies }
+}
+
+/** One stream for each container, which the engine fills once a second; latency is the age of what comes. */
+async function measureStreaming(containers: readonly Container[], forMs: number): Promise<Cost> {
+  const latencies: number[] = []
+  const before = process.cpuUsage()
+  const streams = await Promise.all(containers.map(({ id }) => ask(`/containers/${id}/stats?stream=true`)))
+  for (const stream of streams) {
+    createInterface({ input: stream }).on('line', (line) => {
+      const { read } = JSON.parse(line) as { read: string }
+      latencies.push(Date.now() - Date.parse(read))
+    })
+  }
+  await new Promise((resolve) => setTimeout(resolve, forMs))
+  const cost = { samples: latencies.length, ownCpu: cpuSince(before), engineCpu: 0, latencies }
+  for (const stream of streams) stream.destroy()
+  return cost
+}
+
+async function ask(path: string): Promise<IncomingMessage> {
+  const [response] = (await once(
+    get({ socketPath: '/var/run/docker.sock', path, agent: false }),
+    'response',
+  )) as [IncomingMessage]
+  if (response.statusCode !== 200) throw new Error(`${path} was answered with ${response.statusCode}`)
+  return response.on('error', () => undefined)
+}
+
+async function text(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
+
+async function withEngine(measure: () => Promise<Cost>, idlePerSecond: number): Promise<Cost> {
+  const startedAt = performance.now()
+  const before = engineCpuMs()
+  const cost = await measure()
+  const idle = (idlePerSecond * (performance.now() - startedAt)) / 1_000
+  return { ...cost, engineCpu: Math.max(0, engineCpuMs() - before - idle) }
+}
+
+async function idleEngineCpuPerSecond(): Promise<number> {
+  const seconds = 5
+  const before = engineCpuMs()
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
+  return (engineCpuMs() - before) / seconds
+}
+
+function cpuSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1_000
+}
+
+/** CPU time of engine, containerd and shims, in milliseconds; the kernel counts it in steps of 10. */
+function engineCpuMs(): number {
+  const isEngine = /^(?:dockerd|containerd|containerd-shim)/
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(statOf)
+    .filter(({ comm }) => isEngine.test(comm))
+    .reduce((sum, { ticks }) => sum + ticks * 10, 0)
+}
+
+function statOf(pid: string): { comm: string; ticks: number } {
+  try {
+    const stat = readFileSync(join('/proc', pid, 'stat'), 'latin1')
+    const end = stat.lastIndexOf(')')
+    const fields = stat.slice(end + 2).split(' ')
+    return { comm: stat.slice(stat.indexOf('(') + 1, end), ticks: Number(fields[11]) + Number(fields[12]) }
+  } catch {
+    return { comm: '', ticks: 0 } // It has ended meanwhile.
+  }
+}
+
+function printWays(costs: readonly [string, Cost][]): void {
+  const perSample = ({ ownCpu, engineCpu, samples }: Cost) => (ownCpu + engineCpu) / samples
+  const reference = costs[0] === undefined ? NaN : perSample(costs[0][1])
+  const rows = costs.map(([name, cost]) => {
+    const latencies = cost.latencies.toSorted((a, b) => a - b)
+    return [
+      name,
+      String(cost.samples),
+      perSample(cost).toFixed(3),
+      (perSample(cost) / reference).toFixed(1),
+      percentile(latencies, 0.5),
+      percentile(latencies, 0.99),
+    ]
+  })
+  process.stdout.write(`${count} containers on a real engine\n\n`)
+  process.stdout.write(renderTable(['WAY', 'SAMPLES', 'CPU ms', 'RATIO', 'P50 ms', 'P99 ms'], rows))
+}
+
+function percentile(sorted: readonly number[], share: number): string {
+  return sorted[Math.floor(sorted.length * share)]?.toFixed(3) ?? '-'
+}
+
+async function measureTree(): Promise<Report> {
+  // In memory, as the kernel's own files are.
+  const root = mkdtempSync('/dev/shm/tidewatch-bench-')
+  try {
+    makeTree(root)
+    // Bundled, as the daemon is shipped: the compiler of unbundled sources would count as memory of the source.
+    const script = join(root, 'observe-resources.js')
+    await build({
+      entryPoints: [join(import.meta.dirname, 'observe-resources.ts')],
+      outfile: script,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+    })
+    const child = spawn(process.execPath, [script, root, String(treeSize), String(treeSeconds)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
+    return JSON.parse(line) as Report
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}
+
+/** Copies of one container of a host with version 2, as `observe-resources.ts` expects them. */
+function makeTree(root: string): void {
+  const fixture = join(import.meta.dirname, '../fixtures/cgroup/v2-systemd')
+  const cgroups = join(fixture, 'sys/fs/cgroup')
+  const scope = join(cgroups, `machine.slice/tenant.slice/docker-3f1c${'a5'.repeat(30)}.scope`)
+  cpSync(join(fixture, 'proc'), join(root, 'proc'), { recursive: true })
+  // As many open files as the process will really have.
+  cpSync('/proc/self/limits', join(root, 'proc/self/limits'))
+  mkdirSync(join(root, 'sys/fs/cgroup/system.slice'), { recursive: true })
+  cpSync(join(cgroups, 'cgroup.controllers'), join(root, 'sys/fs/cgroup/cgroup.controllers'))
+  for (let index = 0; index < treeSize; index++) {
+    const cgroup = `system.slice/docker-${index.toString(16).padStart(64, '0')}.scope`
+    const process = join(root, 'proc', String(index + 100_000))
+    cpSync(scope, join(root, 'sys/fs/cgroup', cgroup), { recursive: true })
+    mkdirSync(process)
+    writeFileSync(join(process, 'cgroup'), `0::/${cgroup}\n`)
+  }
+}
+
+function printTree({ samples, cpuShare, longestBlockMs, descriptors, rssBytes }: Report): void {
+  process.stdout.write(`\n${treeSize} containers in a made tree, every 5 s for ${treeSeconds} s\n\n`)
+  const heads = ['SAMPLES', 'CPU % OF A CORE', 'LONGEST BLOCK ms', 'DESCRIPTORS', 'RSS MiB']
+  const row = [
+    String(samples),
+    (cpuShare * 100).toFixed(2),
+    longestBlockMs.toFixed(1),
+    String(descriptors),
+    (rssBytes / 2 ** 20).toFixed(0),
+  ]
+  process.stdout.write(renderTable(heads, [row]))
+}
