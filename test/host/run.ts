@@ -15,14 +15,12 @@ const tests =
   suites.length > 0
     ? suites
     : [
-        'test/processes',
+        'test/processes/ebpf.test.ts',
+        'test/processes/modes.test.ts',
         'test/resources/engine.test.ts',
         'test/docker/engine.test.ts',
-        'test/docker/callers-engine.test.ts',
         'test/runtime/source.test.ts',
         'test/e2e/acts.test.ts',
-        'test/e2e/execs.test.ts',
-        'test/e2e/root.test.ts',
       ]
 
 // Only lint, types and bundling need these, and they are half of what would have to be copied.
@@ -36,7 +34,11 @@ try {
   const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} ava --serial --timeout=20m ${tests.join(' ')}`
   const { status } = spawnSync(join(import.meta.dirname, 'host-vm.sh'), [payload, command], {
     stdio: 'inherit',
-    env: { ...process.env, HOST_VM_TIMEOUT: '2400', HOST_VM_PACKAGES: 'python3-minimal,gcc,libc6-dev,libcap2-bin' },
+    env: {
+      ...process.env,
+      HOST_VM_TIMEOUT: '2400',
+      HOST_VM_PACKAGES: 'python3-minimal,gcc,libc6-dev,libcap2-bin',
+    },
   })
   process.exitCode = status ?? 1
 } finally {
