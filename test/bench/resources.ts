@@ -14,8 +14,9 @@ import { sampleContainer } from '../support/samples.ts'
 import type { Report } from './observe-resources.ts'
 
 // What one sample of one container costs, by four ways of getting it from a real engine with 60 containers; the
-// CPU time of engine and shims is included, less what they used while nobody asked. Ratios are to the first row.
-// Then tidewatch's own source over a made tree of 1,000 containers. CONTAINERS=60 TREE=1000 SECONDS=30 by default.
+// CPU time of engine and shims is included, less what they used while nobody asked, so nobody else should ask
+// meanwhile. Ratios are to the first row. Then tidewatch's own source over a made tree of 1,000 containers.
+// CONTAINERS=60 TREE=1000 SECONDS=30 by default.
 
 const count = Number(process.env['CONTAINERS'] ?? 60)
 const treeSize = Number(process.env['TREE'] ?? 1_000)

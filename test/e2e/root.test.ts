@@ -244,6 +244,8 @@ test.serial(
         ['/tmp/sleep', 'container'],
       ],
     )
+    // A daemon that runs begins anew at once with what still runs.
+    await second.stop()
     await tidewatch('profile', 'forget', next, '--state.directory', stateDirectory)
     t.notRegex(await tidewatch('profile', 'list', '--state.directory', stateDirectory), new RegExp(next))
   },
