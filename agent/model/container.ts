@@ -77,3 +77,20 @@ export type ContainerView = {
   /** Those that have processes: running or paused. */
   running(): readonly Container[]
 }
+
+/** A container of which no more is known than what names it. */
+export function unknownContainer(id: string, name: string, image = ''): Container {
+  return {
+    id,
+    name,
+    image,
+    imageId: '',
+    labels: {},
+    composeProject: '',
+    composeService: '',
+    k8sNamespace: '',
+    k8sPod: '',
+    state: 'unknown',
+    details: null,
+  }
+}

@@ -1,4 +1,4 @@
-import type { Container, ContainerView } from '../model/container.ts'
+import { type Container, type ContainerView, unknownContainer } from '../model/container.ts'
 import type { Process, ProcessOrigin } from '../model/observation.ts'
 import type { KnownProcess, Membership, SeenProcess } from './known-process.ts'
 import type { ProcessTable } from './table.ts'
@@ -66,21 +66,5 @@ export function containerFor(
   { id, build }: Pick<Membership, 'id' | 'build'>,
   containers: ContainerView,
 ): Container {
-  return (build ? undefined : containers.get(id)) ?? bareContainer(id, build ? 'build' : id.slice(0, 12))
-}
-
-function bareContainer(id: string, name: string): Container {
-  return {
-    id,
-    name,
-    image: '',
-    imageId: '',
-    labels: {},
-    composeProject: '',
-    composeService: '',
-    k8sNamespace: '',
-    k8sPod: '',
-    state: 'unknown',
-    details: null,
-  }
+  return (build ? undefined : containers.get(id)) ?? unknownContainer(id, build ? 'build' : id.slice(0, 12))
 }

@@ -1,5 +1,5 @@
 import { filter, map, type Observable, scan, startWith, withLatestFrom } from 'rxjs'
-import type { Container } from '../../agent/model/container.ts'
+import { type Container, unknownContainer } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, DockerEvent } from '../../agent/model/observation.ts'
@@ -38,15 +38,7 @@ function keep(
 /** What the event itself tells of a container that nobody has told of yet. */
 function containerOf({ actorId, attributes }: DockerEvent): Container {
   const { name = '', image = '' } = attributes
-  const nothing = {
-    imageId: '',
-    labels: {},
-    composeProject: '',
-    composeService: '',
-    k8sNamespace: '',
-    k8sPod: '',
-  }
-  return { ...nothing, id: actorId, name, image, state: 'unknown', details: null }
+  return unknownContainer(actorId, name, image)
 }
 
 function describeCopy({ action, time, timeNano }: DockerEvent, container: Container): Detection {
