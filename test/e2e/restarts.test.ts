@@ -32,8 +32,18 @@ async function daemonOn(
 
 /** The numbered commands of `true N` that were reported, in order, repeated ones repeated. */
 function numbersOf(daemon: Pick<Daemon, 'findings'>): number[] {
-  const found = daemon.findings({ detector: 'exec-into-container' })
+  // The kernel tells of containers of other engines too.
+  const found = daemon
+    .findings({ detector: 'exec-into-container' })
+    .filter(({ container }) => container?.name.startsWith('box-'))
   return found.map(({ evidence }) => Number((evidence['argv'] as string[])[1])).toSorted((a, b) => a - b)
+}
+
+/** What was said of the engine's events; other tests make more processes than can be seen. */
+function lossesOf(daemon: Pick<Daemon, 'findings'>) {
+  return daemon
+    .findings({ detector: 'monitor-integrity' })
+    .filter(({ evidence }) => evidence['source'] === 'docker-events')
 }
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
@@ -53,7 +63,7 @@ test.serial('an engine that restarts loses no exec that it still knew, and repea
   t.deepEqual(numbersOf(daemon), range(0, 20))
   t.is(await daemon.metric('tidewatch_source_up{source="docker-events"}'), 1)
   t.is(await daemon.metric('tidewatch_docker_event_gaps_total'), 0)
-  t.deepEqual(daemon.findings({ detector: 'monitor-integrity' }), [])
+  t.deepEqual(lossesOf(daemon), [])
 })
 
 test.serial('an engine that is killed amid execs is found again', async (t) => {
@@ -112,7 +122,7 @@ test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
   daemon = await daemonOn(t, { stateDirectory: daemon.stateDirectory })
   await until(async () => (await daemon.metric('tidewatch_docker_event_gaps_total')) === 1)
   const [lost] = await until(() => {
-    const found = daemon.findings({ detector: 'monitor-integrity' })
+    const found = lossesOf(daemon)
     return found.length > 0 && found
   })
   t.is(lost?.rule, 'events-lost')
