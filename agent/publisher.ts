@@ -7,13 +7,14 @@ import type { Findings, Publication } from './findings.ts'
 import { isAtLeast, type Severity } from './model/finding.ts'
 import type { Detected } from './pipeline.ts'
 import type { Store } from './store/store.ts'
+import type { Queue } from './store/tables.ts'
 
 export type PublisherOptions = {
   findings: Findings
   store: Pick<Store, 'save'>
   metrics: Pick<Metrics, 'published' | 'detectorFailed'>
   log: Logger
-  receivers: readonly { name: string; minSeverity: Severity }[]
+  receivers: readonly (Queue & { minSeverity: Severity })[]
   now: () => number
 }
 
@@ -36,12 +37,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     const { change, finding, act } = publication
     const told =
       change === 'updated' ? [] : receivers.filter((r) => isAtLeast(finding.severity, r.minSeverity))
-    const isNew = store.save(
-      finding,
-      act,
-      told.map(({ name }) => name),
-      now(),
-    )
+    const isNew = store.save(finding, act, told, now())
     if (!isNew) return
     metrics.published(publication)
     logFinding(log, publication)

@@ -15,6 +15,7 @@ installMissing({
   'prometheus-alertmanager': 'prometheus-alertmanager',
   ip: 'iproute2',
   script: 'bsdutils',
+  openssl: 'openssl',
   python3: 'python3-minimal',
   gcc: 'gcc',
   '/usr/include/stdio.h': 'libc6-dev',

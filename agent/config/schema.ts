@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { detectors } from '../../detectors/index.ts'
 import type { Detector } from '../model/detector.ts'
 import { severities } from '../model/finding.ts'
+import { hasOneAuthentication, httpClientShape } from './http-client.ts'
 import { duration, size } from './units.ts'
 
 const severity = z.enum(severities)
@@ -20,14 +21,36 @@ const listenAddress = z
     'the port is above 65535',
   )
 
-const alertmanager = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL', abort: true })
-    .refine((url) => new URL(url).username === '', 'credentials do not belong in the URL')
-    .describe('Base URL of one Alertmanager instance; name every instance of a cluster.'),
-  min_severity: severity.default('warning').describe('Findings below it are not sent.'),
-  timeout: duration('10s').describe('How long one request may take.'),
-})
+const receiverUrl = z
+  .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL', abort: true })
+  .refine((url) => new URL(url).username === '', 'credentials do not belong in the URL')
+const minSeverity = severity.default('warning').describe('Findings below it are not sent.')
+const oneAuthentication = 'basic_auth and authorization exclude each other'
+
+const alertmanager = z
+  .strictObject({
+    url: receiverUrl.describe('Base URL of one Alertmanager instance; name every instance of a cluster.'),
+    min_severity: minSeverity,
+    ...httpClientShape,
+  })
+  .refine(hasOneAuthentication, oneAuthentication)
+
+const webhook = z
+  .strictObject({
+    url: receiverUrl.describe('Where each finding is posted to as JSON.'),
+    format: z
+      .enum(['tidewatch', 'falco'])
+      .default('tidewatch')
+      .describe('tidewatch: the finding itself; falco: as Falco writes alerts, for falcosidekick.'),
+    min_severity: minSeverity,
+    secret_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('File whose content signs each request (HMAC-SHA256, X-Tidewatch-Signature).'),
+    ...httpClientShape,
+  })
+  .refine(hasOneAuthentication, oneAuthentication)
 
 /** The configuration file: one schema for type, default, validation and documentation. */
 export const configSchema = z.strictObject({
@@ -119,6 +142,11 @@ export const configSchema = z.strictObject({
     .refine((all) => new Set(all.map(({ url }) => url)).size === all.length, 'an instance is named twice')
     .default([])
     .describe('Every Alertmanager instance that alerts go to.'),
+  webhooks: z
+    .array(webhook)
+    .refine((all) => new Set(all.map(({ url }) => url)).size === all.length, 'an URL is named twice')
+    .default([])
+    .describe('Further receivers: each finding is one POST.'),
   findings: z
     .strictObject({
       retention: duration('30d', { min: '1h' }).describe('How long findings are kept.'),

@@ -31,7 +31,7 @@ export function copyAll(from: DatabaseSync, to: DatabaseSync): void {
 
 const columns = {
   findings: 'id, time, detector, rule, severity, kind, state, container, fingerprint, act, json',
-  outbox: 'receiver, fingerprint, finding_id, delivered_at, next_at',
+  outbox: 'receiver, key, finding_id, delivered_at, next_at',
   state: 'key, value',
 } as const
 

@@ -28,6 +28,8 @@ const migrations = [
    ) STRICT;
    CREATE INDEX outbox_by_finding ON outbox (finding_id);
    CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+  // An alert takes the place of its earlier one, a webhook is told of each finding: it is a key either way.
+  'ALTER TABLE outbox RENAME COLUMN fingerprint TO key',
 ]
 
 // Another program may hold the file for a moment; waiting blocks the event loop, so it is not waited for long.

@@ -5,7 +5,7 @@ import type { Finding } from '../model/finding.ts'
 import { copyAll, copyWhatMatters } from './copy.ts'
 import { openDatabase } from './database.ts'
 import { prune, type Retention } from './prune.ts'
-import { type Delivery, prepareTables, type Tables } from './tables.ts'
+import { type Delivery, prepareTables, type Queue, type Tables } from './tables.ts'
 
 export const storeFile = 'findings.db'
 
@@ -83,7 +83,7 @@ export function openStore({ directory, onModeChange, onLost }: StoreOptions): St
   }
 
   return {
-    save(finding: Finding, act: string | null, receivers: readonly string[], now: number): boolean {
+    save(finding: Finding, act: string | null, receivers: readonly Queue[], now: number): boolean {
       const isNew = attempt((t) => t.save(finding, act, receivers, now))
       if (mode === 'memory') keepMemoryBounded()
       return isNew

@@ -9,6 +9,14 @@ export type Delivery = {
   deliveredAt: number | null
 }
 
+/** Where findings wait for a receiver. */
+export type Queue = {
+  /** Kind and address of the receiver, without credentials; a label value. */
+  name: string
+  /** `fingerprint`: a finding takes the place of an earlier one of the same thing, as an alert does; `finding`: none does. */
+  queuedBy: 'fingerprint' | 'finding'
+}
+
 /** The statements of one open database; every method may throw what SQLite throws. */
 export type Tables = ReturnType<typeof prepareTables>
 
@@ -21,8 +29,8 @@ export function prepareTables(database: DatabaseSync) {
      ON CONFLICT DO NOTHING`,
   )
   const enqueue = database.prepare(
-    `INSERT INTO outbox (receiver, fingerprint, finding_id, next_at) VALUES (?, ?, ?, ?)
-     ON CONFLICT (receiver, fingerprint) DO UPDATE
+    `INSERT INTO outbox (receiver, key, finding_id, next_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (receiver, key) DO UPDATE
        SET delivered_at = iif(finding_id = excluded.finding_id, delivered_at, NULL),
            finding_id = excluded.finding_id, next_at = excluded.next_at`,
   )
@@ -62,7 +70,7 @@ export function prepareTables(database: DatabaseSync) {
 
   return {
     /** Stores a finding and who shall get it; false when its act is in the store already. */
-    save(finding: Finding, act: string | null, receivers: readonly string[], now: number): boolean {
+    save(finding: Finding, act: string | null, receivers: readonly Queue[], now: number): boolean {
       return transaction(database, () => {
         const { changes } = insertFinding.run(
           finding.id,
@@ -78,7 +86,10 @@ export function prepareTables(database: DatabaseSync) {
           JSON.stringify(finding),
         )
         if (changes === 0) return false
-        for (const receiver of receivers) enqueue.run(receiver, finding.fingerprint, finding.id, now)
+        for (const { name, queuedBy } of receivers) {
+          const key = queuedBy === 'finding' ? finding.id : finding.fingerprint
+          enqueue.run(name, key, finding.id, now)
+        }
         return true
       })
     },

@@ -9,6 +9,8 @@ export type DaemonMetricsOptions = {
   receivers: readonly string[]
   notificationQueueLength: (receiver: string) => number
   storeMode: () => 'file' | 'memory'
+  /** Epoch milliseconds. */
+  now: () => number
   statuses: () => readonly SourceStatus[]
 }
 
@@ -67,6 +69,12 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
   for (const receiver of receivers) {
     for (const outcome of notificationOutcomes) notifications.inc({ receiver, outcome }, 0)
   }
+  const lastSuccess = make.gauge(
+    'tidewatch_notification_last_success_timestamp_seconds',
+    'When the receiver last took something, Unix time; 0 for never since the start.',
+    ['receiver'],
+  )
+  for (const receiver of receivers) lastSuccess.set({ receiver }, 0)
   make.mirror(
     'tidewatch_notification_queue_length',
     'Findings that the receiver has not got yet.',
@@ -114,8 +122,11 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
       })
     },
     detectorFailed: (detector: string) => detectorErrors.inc({ detector }),
-    notified: (receiver: string, outcome: NotificationOutcome, count: number) =>
-      notifications.inc({ receiver, outcome }, count),
+    notified(receiver: string, outcome: NotificationOutcome, count: number): void {
+      notifications.inc({ receiver, outcome }, count)
+      // A reminder is no delivery, but a sign of life.
+      if (outcome === 'delivered') lastSuccess.set({ receiver }, options.now() / 1_000)
+    },
     storeLost: (count: number) => storeLost.inc(count),
     logLinesLost: (count: number) => logLost.inc(count),
     configurationLoaded: (successful: boolean, now: number) => {

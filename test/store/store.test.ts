@@ -26,11 +26,13 @@ function open(t: ExecutionContext, directory = scratch(t)) {
 }
 
 const finding = (id: string, rest = {}) => sampleFinding({ id, fingerprint: `fp-${id}`, ...rest })
+const am = { name: 'am', queuedBy: 'fingerprint' } as const
+
 const ids = (deliveries: readonly { finding: { id: string } }[]) => deliveries.map((d) => d.finding.id)
 
 test('a finding and its deliveries survive a restart', (t) => {
   const { store, directory } = open(t)
-  t.true(store.save(finding('1'), 'act', ['am'], 100))
+  t.true(store.save(finding('1'), 'act', [am], 100))
   store.close()
   const { store: again } = open(t, directory)
   t.deepEqual(ids(again.due('am', 100, 9)), ['1'])
@@ -39,18 +41,18 @@ test('a finding and its deliveries survive a restart', (t) => {
 
 test('an act that is known is not a second finding, under another id either', (t) => {
   const { store } = open(t)
-  t.true(store.save(finding('1'), 'act', ['am'], 100))
-  t.false(store.save(finding('2'), 'act', ['am'], 100))
-  t.true(store.save(finding('3', { rule: 'exec-as-root' }), 'act', ['am'], 100))
+  t.true(store.save(finding('1'), 'act', [am], 100))
+  t.false(store.save(finding('2'), 'act', [am], 100))
+  t.true(store.save(finding('3', { rule: 'exec-as-root' }), 'act', [am], 100))
   t.deepEqual(ids(store.due('am', 100, 9)), ['1', '3'])
 })
 
 test('a newer finding of one fingerprint takes the place of the older in the outbox', (t) => {
   const { store } = open(t)
-  store.save(finding('1', { fingerprint: 'same' }), 'a', ['am'], 100)
+  store.save(finding('1', { fingerprint: 'same' }), 'a', [am], 100)
   store.delivered('am', ['1'], 100, 200)
   t.deepEqual(ids(store.due('am', 150, 9)), [])
-  store.save(finding('2', { fingerprint: 'same' }), 'b', ['am'], 160)
+  store.save(finding('2', { fingerprint: 'same' }), 'b', [am], 160)
   const [delivery, ...others] = store.due('am', 160, 9)
   t.is(delivery?.finding.id, '2')
   t.is(delivery?.deliveredAt, null)
@@ -59,7 +61,7 @@ test('a newer finding of one fingerprint takes the place of the older in the out
 
 test('what is delivered is due again when it should be, and gone when dequeued', (t) => {
   const { store } = open(t)
-  store.save(finding('1'), null, ['am', 'other'], 100)
+  store.save(finding('1'), null, [am, { ...am, name: 'other' }], 100)
   t.is(store.pending('am'), 1)
   store.delivered('am', ['1'], 100, 200)
   t.is(store.pending('am'), 0)
@@ -73,8 +75,8 @@ test('what is delivered is due again when it should be, and gone when dequeued',
 test('a delivery that is under way does not hide the resolution that came meanwhile', (t) => {
   const { store } = open(t)
   const condition = { kind: 'condition', fingerprint: 'c' } as const
-  store.save(finding('1', condition), null, ['am'], 100)
-  store.save(finding('1', { ...condition, state: 'resolved' }), null, ['am'], 150)
+  store.save(finding('1', condition), null, [am], 100)
+  store.save(finding('1', { ...condition, state: 'resolved' }), null, [am], 150)
   store.delivered('am', ['1'], 100, 160)
   t.deepEqual(
     store.due('am', 150, 9).map((d) => d.finding.state),
@@ -99,12 +101,12 @@ test('conditions that fire are known after a restart', (t) => {
 
 test('when another program locks the file, all goes on in memory and comes back whole', (t) => {
   const { store, directory, modes } = open(t)
-  store.save(finding('1'), 'a', ['am'], 100)
+  store.save(finding('1'), 'a', [am], 100)
   const other = new DatabaseSync(join(directory, storeFile))
   t.teardown(() => other.close())
   other.exec('BEGIN IMMEDIATE')
 
-  t.true(store.save(finding('2'), 'b', ['am'], 100))
+  t.true(store.save(finding('2'), 'b', [am], 100))
   t.is(store.mode(), 'memory')
   t.deepEqual(ids(store.due('am', 100, 9)), ['1', '2'])
   store.dequeue('am', ['1'])
@@ -131,7 +133,7 @@ test('an act that both memory and file know comes back once, and takes its deliv
   const other = new DatabaseSync(join(directory, storeFile))
   t.teardown(() => other.close())
   other.exec('BEGIN IMMEDIATE')
-  store.save(finding('2'), 'same', ['am'], 100)
+  store.save(finding('2'), 'same', [am], 100)
   other.exec('ROLLBACK')
   store.tryToRestore()
   t.is(store.mode(), 'file')
@@ -159,7 +161,7 @@ test('a directory that cannot be used, a broken file and one of a newer version 
     [directoryAsFile, /unable to open/],
   ] as const) {
     const { store, modes } = open(t, directory)
-    t.true(store.save(finding('1'), 'a', ['am'], 100))
+    t.true(store.save(finding('1'), 'a', [am], 100))
     t.is(store.mode(), 'memory')
     t.regex(modes.join(), reason)
   }
@@ -207,4 +209,17 @@ test('the store is read beside its writer, filtered as asked', (t) => {
   t.deepEqual(read({ since: Date.parse('2026-11-23T19:00:00.000Z') }), ['3'])
   t.deepEqual(read({ afterId: '1' }), ['2', '3'])
   t.throws(() => readFindings(scratch(t), { since: 0 }), { message: /no findings store in/ })
+})
+
+test('who is told of each finding gets both of the same thing, and a resolution of one that waits in its place', (t) => {
+  const { store } = open(t)
+  const hook = { name: 'hook', queuedBy: 'finding' } as const
+  store.save(finding('1', { fingerprint: 'same' }), 'a', [am, hook], 100)
+  store.save(finding('2', { fingerprint: 'same' }), 'b', [am, hook], 100)
+  t.deepEqual(ids(store.due('am', 100, 9)), ['2'])
+  t.deepEqual(ids(store.due('hook', 100, 9)), ['1', '2'])
+  store.save(finding('2', { fingerprint: 'same', state: 'resolved' }), null, [am, hook], 100)
+  t.deepEqual(ids(store.due('hook', 100, 9)), ['1', '2'])
+  store.dequeue('hook', ['1', '2'])
+  t.is(store.nextDue('hook'), null)
 })

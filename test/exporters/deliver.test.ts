@@ -4,10 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { Subject } from 'rxjs'
-import { openStore } from '../../../agent/store/store.ts'
-import { deliver } from '../../../exporters/alertmanager/deliver.ts'
-import { until } from '../../support/until.ts'
-import { sampleFinding } from '../../support/samples.ts'
+import { openStore } from '../../agent/store/store.ts'
+import { alertmanagerReceiver } from '../../exporters/alertmanager/receiver.ts'
+import { deliver } from '../../exporters/deliver.ts'
+import { until } from '../support/until.ts'
+import { sampleFinding } from '../support/samples.ts'
+
+const am = { name: 'am', queuedBy: 'fingerprint' } as const
 
 type Posted = { labels: { fingerprint: string }; endsAt: string }[]
 
@@ -48,8 +51,9 @@ function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
     onModeChange: () => undefined,
     onLost: () => undefined,
   })
+  const config = { url, min_severity: 'info', timeout: timeoutMs } as const
   const subscription = deliver({
-    receiver: { name: 'am', url, timeoutMs },
+    receiver: { ...alertmanagerReceiver(config), name: 'am' },
     store,
     wake$,
     now: () => clock,
@@ -62,7 +66,7 @@ function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
     outcomes,
     health,
     save: (id: string, rest = {}) => {
-      store.save(sampleFinding({ id, fingerprint: `fp-${id}`, ...rest }), null, ['am'], clock)
+      store.save(sampleFinding({ id, fingerprint: `fp-${id}`, ...rest }), null, [am], clock)
       wake$.next()
     },
     turnClock: (minutes: number) => {
@@ -108,7 +112,7 @@ test('one alert that is refused does not take the others with it', async (t) => 
     store.save(
       sampleFinding({ id, fingerprint: `fp-${id}` }),
       null,
-      ['am'],
+      [am],
       Date.parse(sampleFinding().last_seen),
     )
   }

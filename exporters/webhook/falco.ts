@@ -1,0 +1,101 @@
+import type { Finding, Json, Severity } from '../../agent/model/finding.ts'
+import { clip, commandLine, printable } from '../../agent/model/text.ts'
+
+/**
+ * An alert as Falco writes it with `json_output` (https://falco.org/docs/concepts/outputs/formatting/), and as
+ * falcosidekick takes it: so its outputs work for tidewatch too.
+ */
+export type FalcoAlert = {
+  uuid: string
+  output: string
+  priority: string
+  rule: string
+  time: string
+  source: string
+  hostname: string
+  tags: readonly string[]
+  output_fields: Readonly<Record<string, string | number | boolean>>
+}
+
+// Falco's priorities are those of syslog (https://falco.org/docs/concepts/rules/basic-elements/#priority).
+const priorities: Readonly<Record<Severity, string>> = {
+  info: 'Informational',
+  warning: 'Warning',
+  critical: 'Critical',
+}
+
+/** A finding in Falco's words; what Falco has a field for has its name, the rest of the evidence is `tidewatch.…`. */
+export function toFalco(finding: Finding): FalcoAlert {
+  const { id, severity, rule, time, host, detector, state, kind, count, fingerprint, container } = finding
+  const what = state === 'resolved' ? `resolved: ${finding.summary}` : finding.summary
+  return {
+    uuid: id,
+    output: printable(`${time}: ${priorities[severity]} ${what}`),
+    priority: priorities[severity],
+    rule,
+    time,
+    source: 'tidewatch',
+    hostname: host,
+    tags: ['tidewatch', detector, kind, state],
+    output_fields: withoutEmpty({
+      'evt.time': time,
+      'container.id': container?.id.slice(0, 12),
+      'container.name': container?.name,
+      ...imageFields(container?.image ?? ''),
+      ...processFields(finding.evidence),
+      ...evidenceFields(finding.evidence),
+      'tidewatch.count': count,
+      'tidewatch.fingerprint': fingerprint,
+    }),
+  }
+}
+
+/** `registry/name` and `tag`: a colon after the last slash begins a tag, one before it a port. */
+function imageFields(image: string) {
+  const tagAt = image.indexOf(':', image.lastIndexOf('/') + 1)
+  return {
+    'container.image': image,
+    'container.image.repository': tagAt < 0 ? image : image.slice(0, tagAt),
+    'container.image.tag': tagAt < 0 ? '' : image.slice(tagAt + 1),
+  }
+}
+
+function processFields({ argv, pid, user, program }: Finding['evidence']) {
+  const words = Array.isArray(argv) && argv.every((one) => typeof one === 'string') ? argv : []
+  return {
+    'proc.cmdline': textOf(words.length === 0 ? undefined : words),
+    'proc.name': textOf(words[0]).split('/').at(-1),
+    'proc.exepath': textOf(program),
+    'proc.pid': typeof pid === 'number' ? pid : undefined,
+    'user.name': textOf(user),
+  }
+}
+
+const maxFields = 32
+const maxText = 1_000
+
+function evidenceFields(evidence: Finding['evidence']): Record<string, string | number | boolean> {
+  return Object.fromEntries(
+    Object.entries(evidence)
+      .slice(0, maxFields)
+      .map(([key, value]) => [
+        `tidewatch.${key.replace(/\W/g, '_')}`,
+        typeof value === 'number' || typeof value === 'boolean' ? value : textOf(value),
+      ]),
+  )
+}
+
+function textOf(value: Json | undefined): string {
+  if (value === undefined || value === null) return ''
+  if (typeof value === 'string') return clip(printable(value), maxText)
+  const isArgv = Array.isArray(value) && value.every((item) => typeof item === 'string')
+  return clip(printable(isArgv ? commandLine(value) : JSON.stringify(value)), maxText)
+}
+
+function withoutEmpty(record: Record<string, string | number | boolean | undefined>) {
+  return Object.fromEntries(
+    Object.entries(record).filter(
+      (entry): entry is [string, string | number | boolean] => entry[1] !== undefined && entry[1] !== '',
+    ),
+  )
+}
