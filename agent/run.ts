@@ -9,6 +9,7 @@ import { createMetrics } from '../exporters/prometheus/index.ts'
 import { receiversOf } from '../exporters/receivers.ts'
 import { serveWeb } from '../exporters/web/server.ts'
 import { renderStatusPage } from '../exporters/web/status-page.ts'
+import { watchWebConfig } from '../exporters/web/watched-web-config.ts'
 import { type Config, detectorConfig } from './config/schema.ts'
 import { stateDirectory } from './config/state-directory.ts'
 import { createDockerClient } from './docker/client.ts'
@@ -92,6 +93,11 @@ export async function runDaemon(config: Config): Promise<void> {
 
   const web = await serveWeb({
     addresses: config.web.listen_addresses,
+    config: watchWebConfig({
+      file: config.web.config_file,
+      onReload: (successful, message) => log.log(successful ? 'info' : 'error', message),
+      now,
+    }),
     expose: metrics.expose,
     isReady: health.isReady,
     statusPage: (withFindings) => renderStatusPage(status(), withFindings),

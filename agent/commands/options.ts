@@ -8,6 +8,7 @@ export type Flags = {
   'config.file'?: string
   'docker.host'?: string
   'web.listenAddress'?: string[]
+  'web.config.file'?: string
   'state.directory'?: string
   'log.level'?: string
   'log.format'?: string
@@ -40,7 +41,7 @@ export function resolveConfig(flags: Flags): Config {
     ...given({ state_directory: flags['state.directory'] }),
     web: checked('web', '--web.listen-address', {
       ...config.web,
-      ...given({ listen_addresses: flags['web.listenAddress'] }),
+      ...given({ listen_addresses: flags['web.listenAddress'], config_file: flags['web.config.file'] }),
     }),
     log: checked('log', '--log.*', {
       ...config.log,

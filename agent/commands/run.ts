@@ -8,6 +8,7 @@ export function runCommand(): Command {
   addOption(command, '--config.file <file>', 'configuration file (YAML)')
   addOption(command, '--docker.host <host>', 'unix:///path or tcp://host:port of the Docker Engine')
   addOption(command, '--web.listen-address <address>', 'where to serve metrics; may be repeated', collect)
+  addOption(command, '--web.config.file <file>', 'TLS, users and headers of the endpoint (web.yml)')
   addOption(command, '--state.directory <directory>', 'where findings and the cursor are kept')
   addOption(command, '--log.level <level>', 'debug, info, warn or error')
   addOption(command, '--log.format <format>', 'json, or text for people')

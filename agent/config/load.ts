@@ -27,8 +27,17 @@ export function formatProblem(file: string, { line, column, path, message }: Con
   return `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}`
 }
 
-/** Parses and validates YAML text; never throws, whatever the text is. */
+/** Parses and validates the configuration; never throws, whatever the text is. */
 export function parseConfig(text: string): ParsedConfig {
+  const parsed = parseYaml(text, configSchema)
+  return 'value' in parsed ? { config: parsed.value } : parsed
+}
+
+/** Parses YAML text and holds it against a schema; never throws, whatever the text is. */
+export function parseYaml<S extends z.ZodType>(
+  text: string,
+  schema: S,
+): { value: z.output<S> } | { problems: readonly ConfigProblem[] } {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true })
   const at = (offset: number) => {
@@ -50,8 +59,8 @@ export function parseConfig(text: string): ParsedConfig {
   } catch (error) {
     return { problems: [{ line: 1, column: 1, path: '', message: messageOf(error) }] }
   }
-  const result = configSchema.safeParse(value, { reportInput: true })
-  if (result.success) return { config: result.data }
+  const result = schema.safeParse(value, { reportInput: true })
+  if (result.success) return { value: result.data }
   const problems = result.error.issues.flatMap(describeIssue)
   return {
     problems: problems

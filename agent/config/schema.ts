@@ -90,6 +90,13 @@ export const configSchema = z.strictObject({
         .min(1)
         .default([defaultListenAddress])
         .describe('Where metrics and the status page are served.'),
+      config_file: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'TLS, users and headers of the endpoint, as Prometheus’ exporter-toolkit has them (web.yml).',
+        ),
     })
     .prefault({}),
   log: z

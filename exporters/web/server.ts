@@ -1,15 +1,22 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { errorCode, messageOf, UserError } from '../../agent/errors.ts'
 import type { Exposition } from '../prometheus/index.ts'
+import { type Authenticate, authentication } from './authentication.ts'
+import { isClientAccepted } from './client-certificate.ts'
+import { scrapes, ScrapeTimeout } from './scrape.ts'
 import { contentSecurityPolicy } from './status-page.ts'
+import type { WatchedWebConfig } from './watched-web-config.ts'
+import type { TlsConfig } from './web-config.ts'
 
 export type WebOptions = {
   /** `HOST:PORT`, `:PORT` or `[IPv6]:PORT`. */
   addresses: readonly string[]
+  config: WatchedWebConfig
   expose: (accept: string) => Promise<Exposition>
   isReady: () => boolean
-  /** The page at `/`; with what was found only for readers on this host. */
+  /** The page at `/`; with what was found only for readers on this host and those who showed who they are. */
   statusPage: (withFindings: boolean) => string
 }
 
@@ -25,23 +32,26 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
       server.closeAllConnections()
     }
   }
+  const handle = handler(options)
   try {
-    for (const address of options.addresses) servers.push(await listen(address, options))
+    for (const address of options.addresses) servers.push(await listen(address, options.config, handle))
   } catch (error) {
     close()
     throw error
   }
-  return { urls: servers.map(urlOf), close }
+  const scheme = options.config.current().tls === null ? 'http' : 'https'
+  return { urls: servers.map((server) => urlOf(scheme, server)), close }
 }
 
-function listen(address: string, options: WebOptions): Promise<Server> {
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+const limits = { requestTimeout: 10_000, headersTimeout: 5_000 }
+
+function listen(address: string, config: WatchedWebConfig, handle: Handler): Promise<Server> {
   const { host, port } = splitAddress(address)
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
-    answer(request, response, options).catch((error: unknown) => {
-      if (!response.headersSent) send(response, 500, 'text/plain; charset=utf-8', `${messageOf(error)}\n`)
-      else response.destroy()
-    })
-  })
+  const { tls } = config.current()
+  const server = tls === null ? createServer(limits, handle) : tlsServer(tls, config, handle)
+  server.prependListener('connection', () => config.refresh())
   server.maxConnections = 256
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(listenError(address, error)))
@@ -49,39 +59,90 @@ function listen(address: string, options: WebOptions): Promise<Server> {
   })
 }
 
+/** Certificates are those of the moment of the handshake. */
+function tlsServer(tls: TlsConfig, config: WatchedWebConfig, handle: Handler): Server {
+  let inForce = tls
+  const requestCert = tls.clientAuth !== 'NoClientCert'
+  const server = createTlsServer(
+    { ...limits, ...tls.context, requestCert, rejectUnauthorized: false, handshakeTimeout: 5_000 },
+    handle,
+  )
+  server.prependListener('connection', () => {
+    const now = config.current().tls
+    if (now === null || now === inForce) return
+    inForce = now
+    server.setSecureContext(now.context)
+  })
+  server.prependListener('secureConnection', (socket) => {
+    if (!isClientAccepted(socket, inForce)) socket.destroy()
+  })
+  return server
+}
+
+function handler(options: WebOptions): Handler {
+  const authenticate = authentication()
+  const scrape = scrapes(options.expose)
+
+  return (request, response) => {
+    answer(request, response, { ...options, authenticate, scrape }).catch((error: unknown) => {
+      if (response.headersSent) response.destroy()
+      else sendText(response, error instanceof ScrapeTimeout ? 503 : 500, `${messageOf(error)}\n`)
+    })
+  }
+}
+
+type Answering = WebOptions & { authenticate: Authenticate; scrape: ReturnType<typeof scrapes> }
+
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  options: WebOptions,
+  { config, authenticate, scrape, isReady, statusPage }: Answering,
 ): Promise<void> {
+  config.refresh()
+  for (const [name, value] of Object.entries(config.current().headers)) response.setHeader(name, value)
+  const access = await authenticate(request, config.current())
+  if (access === 'busy') {
+    response.setHeader('retry-after', '1')
+    return sendText(response, 503, 'too many logins at once\n')
+  }
+  if (access === 'denied') {
+    response.setHeader('www-authenticate', 'Basic realm="tidewatch", charset="UTF-8"')
+    return sendText(response, 401, 'unauthorized\n')
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD')
-    return send(response, 405, 'text/plain; charset=utf-8', 'only GET and HEAD\n')
+    return sendText(response, 405, 'only GET and HEAD\n')
   }
   const path = (request.url ?? '/').split('?', 1)[0]
   if (path === '/metrics') {
-    const { contentType, body } = await options.expose(request.headers.accept ?? '')
+    const { contentType, encoding, body } = await scrape(request.headers)
+    response.setHeader('vary', 'accept, accept-encoding')
+    if (encoding !== null) response.setHeader('content-encoding', encoding)
     return send(response, 200, contentType, body)
   }
-  if (path === '/-/healthy')
-    return send(response, 200, 'text/plain; charset=utf-8', 'tidewatch is healthy.\n')
+  if (path === '/-/healthy') return sendText(response, 200, 'tidewatch is healthy.\n')
   if (path === '/-/ready') {
-    return options.isReady()
-      ? send(response, 200, 'text/plain; charset=utf-8', 'tidewatch is ready.\n')
-      : send(response, 503, 'text/plain; charset=utf-8', 'tidewatch waits for its sources.\n')
+    return isReady()
+      ? sendText(response, 200, 'tidewatch is ready.\n')
+      : sendText(response, 503, 'tidewatch waits for its sources.\n')
   }
   if (path === '/') {
     response.setHeader('content-security-policy', contentSecurityPolicy)
     response.setHeader('x-frame-options', 'DENY')
-    return send(response, 200, 'text/html; charset=utf-8', options.statusPage(isLocal(request)))
+    const withFindings = access === 'known' || isLocal(request)
+    return send(response, 200, 'text/html; charset=utf-8', Buffer.from(statusPage(withFindings)))
   }
-  send(response, 404, 'text/plain; charset=utf-8', 'not found; there are / /metrics /-/healthy /-/ready\n')
+  sendText(response, 404, 'not found; there are / /metrics /-/healthy /-/ready\n')
 }
 
-function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+function sendText(response: ServerResponse, status: number, text: string): void {
+  send(response, status, 'text/plain; charset=utf-8', Buffer.from(text))
+}
+
+function send(response: ServerResponse, status: number, contentType: string, body: Buffer): void {
   response.writeHead(status, {
     'content-type': contentType,
-    'content-length': Buffer.byteLength(body),
+    'content-length': body.length,
     'x-content-type-options': 'nosniff',
     'cache-control': 'no-store',
   })
@@ -100,11 +161,11 @@ function splitAddress(address: string): { host: string | undefined; port: number
   return { host: host === '' ? undefined : host, port: Number(address.slice(colon + 1)) }
 }
 
-function urlOf(server: Server): string {
+function urlOf(scheme: string, server: Server): string {
   const { address, port, family } = server.address() as AddressInfo
   const host =
     address === '::' || address === '0.0.0.0' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address
-  return `http://${host}:${port}`
+  return `${scheme}://${host}:${port}`
 }
 
 function listenError(address: string, error: Error): UserError {

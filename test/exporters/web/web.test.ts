@@ -2,12 +2,14 @@ import { request } from 'node:http'
 import test, { type ExecutionContext } from 'ava'
 import { serveWeb, type WebOptions } from '../../../exporters/web/server.ts'
 import { renderStatusPage, type Status } from '../../../exporters/web/status-page.ts'
+import { watchWebConfig } from '../../../exporters/web/watched-web-config.ts'
 import { freePort } from '../../support/processes.ts'
 import { sampleFinding } from '../../support/samples.ts'
 
 async function serve(t: ExecutionContext, options: Partial<WebOptions> = {}) {
   const web = await serveWeb({
     addresses: ['127.0.0.1:0'],
+    config: watchWebConfig({ file: undefined, onReload: () => undefined, now: Date.now }),
     expose: (accept) => Promise.resolve({ contentType: `text/plain; ${accept}`, body: 'a 1\n' }),
     isReady: () => true,
     statusPage: (withFindings) => (withFindings ? 'with findings' : 'without'),
