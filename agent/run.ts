@@ -15,7 +15,7 @@ import { stateDirectory } from './config/state-directory.ts'
 import { createDockerClient } from './docker/client.ts'
 import { endpointOf } from './docker/endpoint.ts'
 import { createFindings } from './findings.ts'
-import { createLog, flushLog } from './log.ts'
+import { createLog, defaultFormat, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
 import { detect, observedOf } from './pipeline.ts'
 import { createPublisher } from './publisher.ts'
@@ -50,7 +50,8 @@ export async function runDaemon(config: Config): Promise<void> {
 
   const log = createLog({
     level: config.log.level,
-    format: config.log.format ?? (process.stdout.isTTY ? 'text' : 'json'),
+    format: config.log.format ?? defaultFormat(process.env),
+    host,
     onLost: (count) => metrics.logLinesLost(count),
   })
   const lock = lockIfWritable(directory)
@@ -85,6 +86,7 @@ export async function runDaemon(config: Config): Promise<void> {
     receivers: receiverNames,
     notificationQueueLength: store.pending,
     storeMode: store.mode,
+    maxSeries: config.web.max_series,
     profiles: () => profileStates(memoryOf(store, unexpectedRootProcess.name)),
     now,
   })

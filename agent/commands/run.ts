@@ -11,6 +11,6 @@ export function runCommand(): Command {
   addOption(command, '--web.config.file <file>', 'TLS, users and headers of the endpoint (web.yml)')
   addOption(command, '--state.directory <directory>', 'where findings and the cursor are kept')
   addOption(command, '--log.level <level>', 'debug, info, warn or error')
-  addOption(command, '--log.format <format>', 'json, or text for people')
+  addOption(command, '--log.format <format>', 'json, text for people, journald or syslog')
   return command.action((flags: Flags) => runDaemon(resolveConfig(flags)))
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { detectors } from '../../detectors/index.ts'
+import { logFormats } from '../log.ts'
 import type { Detector } from '../model/detector.ts'
 import { severities } from '../model/finding.ts'
 import { hasOneAuthentication, httpClientShape } from './http-client.ts'
@@ -97,15 +98,25 @@ export const configSchema = z.strictObject({
         .describe(
           'TLS, users and headers of the endpoint, as Prometheus’ exporter-toolkit has them (web.yml).',
         ),
+      max_series: z
+        .int()
+        .min(100)
+        .max(1_000_000)
+        .default(10_000)
+        .describe(
+          'How many series about containers /metrics may hold; what is beyond is summed as container="_other".',
+        ),
     })
     .prefault({}),
   log: z
     .strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('The least that is logged.'),
       format: z
-        .enum(['json', 'text'])
+        .enum(logFormats)
         .optional()
-        .describe('json, or text for people; text on a terminal, else json by default.'),
+        .describe(
+          'json, text for people, journald or syslog; by default text on a terminal, journald where that is standard output, else json.',
+        ),
     })
     .prefault({}),
   sources: z

@@ -1,54 +1,37 @@
 import type { Container, ContainerState, ContainerView } from '../../agent/model/container.ts'
-import type { Observation, ResourceSample } from '../../agent/model/observation.ts'
+import type { ResourceSample } from '../../agent/model/observation.ts'
+import { containerLabels, containerSeries, labelsOf, others } from './container-series.ts'
 import type { Instruments, Series } from './instruments.ts'
-
-const labelNames = ['container', 'image'] as const
-type Labels = (typeof labelNames)[number]
-
-/** A container's latest sample, and when it ended. Times are epoch milliseconds. */
-type Entry = { sample: ResourceSample; endedAt: number | null }
-
-// Prometheus looks back five minutes for a series; then the last value of an ended container can go.
-const seriesLifetimeMs = 300_000
 
 export type ContainerMetricsOptions = {
   containers: ContainerView
   now: () => number
+  /** How many series about containers there may be. */
+  maxSeries: number
 }
 
+// What one container has at most: the metrics below, with pressure of three resources in two kinds.
+const seriesOfOne = 24
+
 /** What containers use against what they may use, from the latest samples. */
-export function createContainerMetrics(make: Instruments, { containers, now }: ContainerMetricsOptions) {
-  const entries = new Map<string, Entry>()
+export function createContainerMetrics(
+  make: Instruments,
+  { containers, now, maxSeries }: ContainerMetricsOptions,
+) {
+  const maxContainers = Math.max(1, Math.floor(maxSeries / seriesOfOne))
+  const series = containerSeries({ containers, now, maxContainers })
 
-  /** One series for each name: of containers that followed each other under a name, the newest. */
-  function sampled(): { labels: Record<Labels, string>; sample: ResourceSample; container: Container }[] {
-    const named = new Map<
-      string,
-      { labels: Record<Labels, string>; sample: ResourceSample; container: Container }
-    >()
-    for (const [id, { sample, endedAt }] of entries) {
-      if (endedAt !== null && endedAt < now() - seriesLifetimeMs) {
-        entries.delete(id)
-        continue
-      }
-      const container = containers.get(id) ?? sample.container
-      const labels = { container: container.name, image: container.image }
-      named.set(container.name, { labels, sample, container })
-    }
-    return [...named.values()]
-  }
-
-  type ValueOf = (sample: ResourceSample) => number | null
-  function* series(valueOf: ValueOf): Generator<Series<Labels>> {
-    for (const { labels, sample } of sampled()) {
-      const value = valueOf(sample)
-      if (value !== null) yield [labels, value]
-    }
-  }
-  const gauge = (name: string, help: string, valueOf: ValueOf) =>
-    make.mirror(`tidewatch_container_${name}`, help, labelNames, () => series(valueOf))
-  const total = (name: string, help: string, valueOf: ValueOf) =>
-    make.mirrorTotal(`tidewatch_container_${name}_total`, help, labelNames, () => series(valueOf))
+  const gauge = (name: string, help: string, valueOf: (sample: ResourceSample) => number | null) =>
+    make.mirror(`tidewatch_container_${name}`, help, containerLabels, () =>
+      series.gauges(({ sample }) => valueOf(sample)),
+    )
+  const total = (name: string, help: string, valueOf: (sample: ResourceSample) => number | null) =>
+    make.mirrorTotal(
+      `tidewatch_container_${name}_total`,
+      help,
+      containerLabels,
+      series.totals(({ sample }) => valueOf(sample)),
+    )
 
   total('cpu_usage_seconds', 'CPU time used.', ({ cpu }) => cpu.usageSeconds)
   total('cpu_periods', 'Periods in which the CPU quota was in force.', ({ cpu }) => cpu.periods)
@@ -83,81 +66,75 @@ export function createContainerMetrics(make: Instruments, { containers, now }: C
     'Bytes written to block devices; what passes through several, such as LVM, counts for each.',
     ({ blockIo }) => blockIo?.writtenBytes ?? null,
   )
+  const stalls = (['cpu', 'memory', 'io'] as const).flatMap((resource) =>
+    (['some', 'full'] as const).map((kind) => {
+      const totals = series.totals(
+        ({ sample: { pressure } }) => pressure[resource]?.[`${kind}Seconds`] ?? null,
+      )
+      return () => [...totals()].map(([labels, value]) => [{ ...labels, resource, kind }, value] as const)
+    }),
+  )
   make.mirrorTotal(
     'tidewatch_container_pressure_stall_seconds_total',
     'Time for which some, or all (full), processes waited for the resource; no series on a kernel without PSI.',
-    [...labelNames, 'resource', 'kind'],
-    () => sampled().flatMap(({ labels, sample }) => stallSeries(labels, sample.pressure)),
+    [...containerLabels, 'resource', 'kind'],
+    () => stalls.flatMap((totals) => totals()),
   )
 
   make.mirrorTotal(
     'tidewatch_container_restarts_total',
     'Restarts by the restart policy, as the engine counts them.',
-    labelNames,
-    () => sampled().map(({ labels, container }) => [labels, container.details?.restartCount ?? 0]),
+    containerLabels,
+    series.totals(({ container }) => container.details?.restartCount ?? 0),
   )
   make.mirror(
     'tidewatch_container_limit_missing',
     '1 where a running container has no limit for the resource.',
-    [...labelNames, 'resource'],
-    () =>
-      containers
-        .running()
-        .flatMap(({ name, image, details }) =>
-          missingLimits(details?.limits).map(
-            (resource) => [{ container: name, image, resource }, 1] as const,
-          ),
+    [...containerLabels, 'resource'],
+    () => [
+      ...series
+        .own()
+        .flatMap((container) =>
+          missingLimits(container).map((resource) => [{ ...labelsOf(container), resource }, 1] as const),
         ),
+      ...[...countEach(series.folded().flatMap(missingLimits))].map(
+        ([resource, count]) => [{ ...others, resource }, count] as const,
+      ),
+    ],
   )
   make.mirror('tidewatch_containers', 'Containers by state.', ['state'], () => countStates(containers.all()))
   make.mirror(
     'tidewatch_container_info',
     'Always 1 for a running container; joins names to ids.',
     ['container', 'container_id', 'image', 'compose_project', 'compose_service', 'k8s_namespace', 'k8s_pod'],
-    () => containers.running().map((container) => [infoLabels(container), 1] as const),
+    () => series.own().map((container) => [infoLabels(container), 1] as const),
+  )
+  make.mirror(
+    'tidewatch_containers_without_series',
+    'Containers beyond the series budget, whose values are summed as container="_other".',
+    [],
+    () => [[{}, series.folded().length]],
   )
 
-  return {
-    observed(observation: Observation): void {
-      if (observation.kind === 'resources') {
-        // Insertion order is what makes the newest of one name win.
-        entries.delete(observation.container.id)
-        entries.set(observation.container.id, { sample: observation, endedAt: null })
-      } else if (observation.kind === 'container') {
-        const entry = entries.get(observation.container.id)
-        if (entry === undefined) return
-        // It may have been renamed since it was sampled.
-        entry.sample = { ...entry.sample, container: observation.container }
-        if (isEnd(observation.action)) entry.endedAt ??= now()
-      }
-    },
-  }
-}
-
-function stallSeries(
-  labels: Record<Labels, string>,
-  pressure: ResourceSample['pressure'],
-): Series<Labels | 'resource' | 'kind'>[] {
-  return Object.entries(pressure).flatMap(([resource, stall]) =>
-    Object.entries({ some: stall?.someSeconds, full: stall?.fullSeconds }).flatMap(([kind, seconds]) =>
-      seconds == null ? [] : [[{ ...labels, resource, kind }, seconds] as const],
-    ),
-  )
-}
-
-function isEnd(action: string): boolean {
-  return action === 'died' || action === 'removed'
+  return { observed: series.observed }
 }
 
 /** The names of the limits that are not set, as the label and the `no-limits` rule have them. */
-function missingLimits(limits: NonNullable<Container['details']>['limits'] | undefined): string[] {
-  if (limits === undefined) return []
+function missingLimits({ details }: Container): string[] {
+  if (details === null) return []
+  const { memoryBytes, cpus, pids } = details.limits
   const missing: [string, number | null][] = [
-    ['memory', limits.memoryBytes],
-    ['cpu', limits.cpus],
-    ['pids', limits.pids],
+    ['memory', memoryBytes],
+    ['cpu', cpus],
+    ['pids', pids],
   ]
   return missing.filter(([, limit]) => limit === null).map(([resource]) => resource)
+}
+
+function countEach(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return counts
 }
 
 const states: readonly ContainerState[] = [

@@ -2,7 +2,9 @@ import type { Publication } from '../../agent/findings.ts'
 import type { Detector } from '../../agent/model/detector.ts'
 import type { DetectorConfig } from '../../agent/config/schema.ts'
 import type { Finding } from '../../agent/model/finding.ts'
+import { others } from './container-series.ts'
 import type { Instruments, Series } from './instruments.ts'
+import { otherName } from './series-budget.ts'
 
 export type FindingMetricsOptions = {
   detectors: readonly Detector[]
@@ -11,28 +13,30 @@ export type FindingMetricsOptions = {
   /** The name a container has now; undefined for one that is gone. */
   nameOf: (containerId: string) => string | undefined
   now: () => number
+  /** How many series about containers there may be; these take a part of them. */
+  maxSeries: number
 }
 
 const labelNames = ['container', 'image', 'detector', 'rule', 'severity'] as const
 type Labels = (typeof labelNames)[number]
-type Entry = { finding: Finding; count: number; lastAt: number }
+type Entry = { finding: Finding; isOwn: boolean; count: number; lastAt: number }
 
 // Long enough for an alert on the series to fire, be seen and be looked into.
 const seriesLifetimeMs = 3_600_000
 
 /** What was found, as counters that alert rules can work on. */
 export function createFindingMetrics(make: Instruments, options: FindingMetricsOptions) {
-  const { detectors, configOf, firing, nameOf, now } = options
-  const total = make.counter('tidewatch_findings_total', 'Findings since the daemon started.', [
-    'detector',
-    'rule',
-    'severity',
-  ])
+  const { detectors, configOf, firing, nameOf, now, maxSeries } = options
+  const countFinding = make.counterWithExemplars(
+    'tidewatch_findings_total',
+    'Findings since the daemon started.',
+    ['detector', 'rule', 'severity'],
+  )
   // A rate() over a series that is born at 1 sees no increase: every rule starts at 0.
   for (const detector of detectors) {
     const { enabled, rules } = configOf(detector.name)
     for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
-      if (enabled && isOn) total.inc({ detector: detector.name, rule, severity }, 0)
+      if (enabled && isOn) countFinding({ detector: detector.name, rule, severity }, 0)
     }
   }
   const latency = make.histogram(
@@ -43,6 +47,7 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   )
 
   const entries = new Map<string, Entry>()
+  const maxOwn = Math.max(1, Math.floor(maxSeries / 8))
   const labelsOf = ({ container, detector, rule, severity }: Finding): Record<Labels, string> => ({
     container: container === null ? '' : (nameOf(container.id) ?? container.name),
     image: container?.image ?? '',
@@ -53,7 +58,7 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   function* perContainer(valueOf: (entry: Entry) => number): Generator<Series<Labels>> {
     for (const [key, entry] of entries) {
       if (entry.lastAt < now() - seriesLifetimeMs) entries.delete(key)
-      else yield [labelsOf(entry.finding), valueOf(entry)]
+      else yield [{ ...labelsOf(entry.finding), ...(entry.isOwn ? {} : others) }, valueOf(entry)]
     }
   }
   make.mirrorTotal(
@@ -76,13 +81,17 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
     published({ change, finding }: Publication): void {
       if (change !== 'new') return
       const { detector, rule, severity, container } = finding
-      total.inc({ detector, rule, severity })
+      countFinding({ detector, rule, severity }, 1, { finding_id: finding.id })
       latency.observe(
         { detector },
         Math.max(0, Date.parse(finding.detected_at) - Date.parse(finding.time)) / 1_000,
       )
       const key = `${container?.id ?? ''} ${rule} ${severity}`
-      entries.set(key, { finding, count: (entries.get(key)?.count ?? 0) + 1, lastAt: now() })
+      // Whoever makes containers without end gets one series for each rule, and hides nobody else's.
+      const isOwn = entries.has(key) || entries.size < maxOwn
+      const keyOrOther = isOwn ? key : `${otherName} ${rule} ${severity}`
+      const counted = (entries.get(keyOrOther)?.count ?? 0) + 1
+      entries.set(keyOrOther, { finding, isOwn, count: counted, lastAt: now() })
     },
   }
 }

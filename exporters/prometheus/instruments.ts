@@ -36,6 +36,22 @@ export function createInstruments({ text, openMetrics }: Registries) {
     counter: <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
       new Counter<L>({ name, help, labelNames, registers }),
 
+    /** A counter whose increments name what was counted, in the exemplars of OpenMetrics. */
+    counterWithExemplars: <L extends string>(name: string, help: string, labelNames: readonly L[]) => {
+      // The library takes exemplars for an OpenMetrics registry only, and leaves them out where it renders text.
+      const only = [openMetrics as unknown as Registry]
+      const counter = new Counter<L>({ name, help, labelNames, registers: only, enableExemplars: true })
+      text.registerMetric(counter)
+      return (labels: Record<L, string>, value: number, exemplar?: Record<string, string>): void => {
+        // Its types take an exemplar's labels for the metric's own.
+        counter.inc({
+          labels,
+          value,
+          ...(exemplar === undefined ? {} : { exemplarLabels: exemplar as never }),
+        })
+      }
+    },
+
     gauge: <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
       new Gauge<L>({ name, help, labelNames, registers }),
 

@@ -16,6 +16,7 @@ export function describeMetrics() {
     containers: { get: () => undefined, all: () => [], running: () => [] },
     receivers: [],
     notificationQueueLength: () => 0,
+    maxSeries: 10_000,
     storeMode: () => 'file',
     profiles: () => [],
     now: () => 0,

@@ -9,7 +9,7 @@ import { detectors } from '../../../detectors/index.ts'
 import { createMetrics } from '../../../exporters/prometheus/index.ts'
 import { sampleContainer, sampleExec, sampleFinding } from '../../support/samples.ts'
 
-function setUp() {
+function setUp({ maxSeries = 10_000 } = {}) {
   const config = defaultConfig()
   const state = { time: 1_000_000, containers: [sampleContainer()] as Container[], firing: [] as Finding[] }
   const metrics = createMetrics({
@@ -38,6 +38,7 @@ function setUp() {
     receivers: ['alertmanager/a'],
     notificationQueueLength: () => 7,
     storeMode: () => 'memory',
+    maxSeries,
     profiles: () => [
       { image: 'nginx:1.27', state: 'learned' },
       { image: 'nginx:1.28', state: 'learning' },
@@ -237,4 +238,75 @@ test('label values with quotes, newlines and backslashes stay one line', async (
   t.true(
     (await text()).includes('tidewatch_container_pids{container="a\\"b\\\\c\\nd",image="nginx:1.27"} 3\n'),
   )
+})
+
+test('a finding that was counted is named by an exemplar, in OpenMetrics only', async (t) => {
+  const { metrics, text } = setUp()
+  const finding = sampleFinding({ id: '01JDCEXAMPLE', detector: 'exec-into-container', rule: 'exec-command' })
+  metrics.published({ change: 'new', finding, act: null })
+  const { body } = await metrics.expose('application/openmetrics-text')
+  t.regex(
+    body,
+    /^tidewatch_findings_total\{[^}]*rule="exec-command"[^}]*\} 1 # \{finding_id="01JDCEXAMPLE"\} 1 \d/m,
+  )
+  t.notRegex(await text(), /# \{/)
+})
+
+test('beyond the budget containers are summed as one, whose totals never fall, and that is counted', async (t) => {
+  const { metrics, state, series, has } = setUp({ maxSeries: 100 })
+  const named = (n: number) => sampleContainer({ id: String(n).padStart(64, '0'), name: `web-${n}` })
+  const look = (n: number, usageSeconds: number) => {
+    const observation = sample(named(n))
+    metrics.observed({ ...observation, cpu: { ...observation.cpu, usageSeconds } })
+  }
+  state.containers = [0, 1, 2, 3, 4, 5, 6].map(named)
+  for (const n of [0, 1, 2, 3, 4, 5, 6]) look(n, 10)
+  const usage = async () => {
+    const lines = await series('tidewatch_container_cpu_usage_seconds_total')
+    return Object.fromEntries(
+      lines.map((line) => [/container="([^"]*)"/.exec(line)?.[1], Number(line.split(' ')[1])]),
+    )
+  }
+  t.deepEqual(await usage(), { 'web-0': 10, 'web-1': 10, 'web-2': 10, 'web-3': 10, _other: 0 })
+  t.true(await has('tidewatch_containers_without_series 3'))
+  t.true(await has('tidewatch_container_limit_missing{container="_other",image="",resource="memory"} 3'))
+  t.true(await has('tidewatch_container_memory_working_set_bytes{container="_other",image=""} 300'))
+  for (const n of [4, 5, 6]) look(n, 12)
+  t.is((await usage())['_other'], 6)
+  metrics.observed({
+    kind: 'container',
+    time: 0,
+    action: 'removed',
+    container: named(6),
+    exitCode: null,
+    previousName: null,
+  })
+  metrics.observed({
+    kind: 'container',
+    time: 0,
+    action: 'removed',
+    container: named(0),
+    exitCode: null,
+    previousName: null,
+  })
+  state.containers = [1, 2, 3, 4, 5].map(named)
+  state.time += 301_000
+  t.is((await usage())['_other'], 6)
+  t.is((await usage())['web-4'], 12)
+})
+
+test('containers without end get a series of findings for each rule, and the first ones keep theirs', async (t) => {
+  const { metrics, series } = setUp({ maxSeries: 100 })
+  for (let n = 0; n < 500; n += 1) {
+    const id = String(n).padStart(64, '0')
+    const container = {
+      ...(sampleFinding().container as NonNullable<Finding['container']>),
+      id,
+      name: `x-${n}`,
+    }
+    metrics.published({ change: 'new', finding: sampleFinding({ id: String(n), container }), act: null })
+  }
+  const lines = await series('tidewatch_container_findings_total')
+  t.is(lines.length, 13)
+  t.true(lines.some((line) => line.includes('container="_other"') && line.endsWith(' 488')))
 })

@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { openUnixDatagram, unixAddress } from '../../agent/kernel/unix-datagram.ts'
+import { isJournal, journalEntry } from '../../agent/log/journald.ts'
+import { socketStream } from '../../agent/log/socket-stream.ts'
+import { syslogLine } from '../../agent/log/syslog.ts'
+import { sampleFinding } from '../support/samples.ts'
+import { until } from '../support/until.ts'
+
+const finding = sampleFinding({
+  severity: 'critical',
+  rule: 'interactive-shell',
+  evidence: { argv: ['sh', '-c', 'echo "]\n\\'] },
+})
+
+test('the journal gets a finding’s fields, one line each, whatever a container says', (t) => {
+  const lines = journalEntry({ level: 'error', message: 'CRITICAL a\nPRIORITY=7', finding }).split('\n')
+  t.is(lines[0], 'MESSAGE=CRITICAL a\\nPRIORITY=7')
+  t.is(lines[1], 'PRIORITY=2')
+  t.true(lines.includes('TIDEWATCH_RULE=interactive-shell'))
+  t.true(lines.includes(`TIDEWATCH_FINDING_ID=${finding.id}`))
+  t.true(lines.slice(0, -1).every((line) => /^[A-Z_]+=./.test(line)))
+})
+
+test('a line that is no finding has its details, and its level as priority', (t) => {
+  t.is(
+    journalEntry({ level: 'warn', message: 'x', url: 'http://a' }),
+    'MESSAGE=x\nPRIORITY=4\nSYSLOG_IDENTIFIER=tidewatch\nTIDEWATCH_DETAILS={"url":"http://a"}\n',
+  )
+})
+
+test('syslog gets structured data that nothing in it can end', (t) => {
+  const line = syslogLine(
+    { level: 'error', message: 'CRITICAL sh', finding },
+    { host: 'node 7', pid: 42, time: new Date(0) },
+  )
+  t.true(
+    line.startsWith('<26>1 1970-01-01T00:00:00.000Z node?7 tidewatch 42 interactive-shell [tidewatch@32473 '),
+  )
+  t.true(line.endsWith('] CRITICAL sh'))
+  const data = /\[tidewatch@32473((?: [a-z_]+="(?:[^"\\\]]|\\.)*")+)\] CRITICAL sh$/.exec(line)
+  t.truthy(data)
+  t.is(
+    syslogLine({ level: 'info', message: 'x' }, { host: '', pid: 1, time: new Date(0) }),
+    '<30>1 1970-01-01T00:00:00.000Z - tidewatch 1 - - x',
+  )
+})
+
+test('only the socket that systemd named is the journal', (t) => {
+  t.true(isJournal('8:123', { dev: 8, ino: 123 }))
+  t.false(isJournal('8:12', { dev: 8, ino: 123 }))
+  t.false(isJournal(undefined, { dev: 8, ino: 123 }))
+})
+
+test('a message arrives whole, at a path and at an abstract name', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'tidewatch-test-log-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  for (const path of [join(directory, 'socket'), `@tidewatch-test-${process.pid}`]) {
+    const program =
+      "import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); n=sys.argv[1]; s.bind(('\\0'+n[1:]) if n[0]=='@' else n); print('ready',flush=True); [print(len(s.recv(300000)),flush=True) for _ in range(2)]"
+    const listener = spawn('python3', ['-c', program, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let output = ''
+    listener.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    await until(() => output.includes('ready'))
+    const stream = socketStream({ path, otherwise: (text) => t.fail(text), onLost: () => t.fail() })
+    stream.write('a\nb\n')
+    stream.end('x'.repeat(100_000))
+    await once(listener, 'exit')
+    t.is(output, 'ready\n4\n100000\n')
+  }
+})
+
+test('where nobody listens the line goes elsewhere, and is not lost', async (t) => {
+  const otherwise: string[] = []
+  const stream = socketStream({
+    path: '/nowhere/socket',
+    otherwise: (text) => otherwise.push(text),
+    onLost: () => t.fail(),
+  })
+  stream.write('one')
+  stream.end('two')
+  await once(stream, 'finish')
+  t.deepEqual(otherwise, ['one', 'two'])
+})
+
+test('a path that no socket can have is an error, not another socket', (t) => {
+  t.throws(() => unixAddress(`/${'x'.repeat(200)}`), { message: /at most 107 bytes/ })
+  t.throws(() => openUnixDatagram('/nowhere').send(Buffer.from('x')), { message: /ENOENT/ })
+})
+
+test('a reader that does not keep up loses lines, which are counted, and holds nobody up', (t) => {
+  const path = `@tidewatch-test-full-${process.pid}`
+  const listener = spawn(
+    'python3',
+    [
+      '-c',
+      `import socket,time; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind('\\0${path.slice(1)}'); print('ready',flush=True); time.sleep(60)`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  t.teardown(() => listener.kill())
+  return once(listener.stdout, 'data').then(() => {
+    let lost = 0
+    const stream = socketStream({
+      path,
+      otherwise: (text) => t.fail(text),
+      onLost: (count) => (lost += count),
+    })
+    for (let n = 0; n < 5_000; n += 1) stream.write('x'.repeat(1_000))
+    t.true(lost > 0 && lost < 5_000)
+  })
+})
