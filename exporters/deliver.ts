@@ -71,7 +71,7 @@ export function deliver(options: DeliveryOptions): Observable<never> {
 
   function pause$(): Observable<unknown> {
     if (failures > 0) return timer(backoffMs(failures, retry))
-    const nextAt = store.nextDue(receiver.name)
+    const nextAt = store.nextDue(receiver.name, now())
     const wait$ = timer(nextAt === null ? idleMs : Math.min(idleMs, Math.max(0, nextAt - now())))
     return merge(wait$, wake$).pipe(take(1))
   }

@@ -90,7 +90,7 @@ export function openStore({ directory, onModeChange, onLost }: StoreOptions): St
     },
     due: (receiver: string, now: number, limit: number): Delivery[] =>
       attempt((t) => t.due(receiver, now, limit)),
-    nextDue: (receiver: string) => attempt((t) => t.nextDue(receiver)),
+    nextDue: (receiver: string, now: number) => attempt((t) => t.nextDue(receiver, now)),
     delivered: (receiver: string, ids: readonly string[], now: number, nextAt: number) =>
       attempt((t) => t.delivered(receiver, ids, now, nextAt)),
     dequeue: (receiver: string, ids: readonly string[]) => attempt((t) => t.dequeue(receiver, ids)),

@@ -36,12 +36,14 @@ export function prepareTables(database: DatabaseSync) {
   )
   const due = database.prepare(
     `SELECT findings.json, delivered_at FROM outbox JOIN findings ON findings.id = finding_id
-     WHERE receiver = ? AND next_at <= ? ORDER BY finding_id LIMIT ?`,
+     WHERE receiver = ?1 AND ${isDue('?2')} ORDER BY finding_id LIMIT ?3`,
   )
-  const nextDue = database.prepare('SELECT min(next_at) AS at FROM outbox WHERE receiver = ?')
+  const nextDue = database.prepare(
+    `SELECT min(iif(${isDue('?2')}, 0, next_at)) AS at FROM outbox WHERE receiver = ?1`,
+  )
   const delivered = database.prepare(
-    `UPDATE outbox SET delivered_at = coalesce(delivered_at, ?), next_at = ?
-     WHERE receiver = ? AND finding_id = ? AND next_at <= ?`,
+    `UPDATE outbox SET delivered_at = coalesce(delivered_at, ?1), next_at = ?2
+     WHERE receiver = ?3 AND finding_id = ?4 AND ${isDue('?1')}`,
   )
   const dequeue = database.prepare('DELETE FROM outbox WHERE receiver = ? AND finding_id = ?')
   const pending = database.prepare(
@@ -99,14 +101,14 @@ export function prepareTables(database: DatabaseSync) {
         deliveredAt: row['delivered_at'] === null ? null : Number(row['delivered_at']),
       }))
     },
-    /** When a receiver has to be looked after next; null when nothing waits for it. */
-    nextDue(receiver: string): number | null {
-      const at = nextDue.get(receiver)?.['at']
+    /** When a receiver has to be looked after next, 0 for now; null when nothing waits for it. */
+    nextDue(receiver: string, now: number): number | null {
+      const at = nextDue.get(receiver, now)?.['at']
       return typeof at === 'number' ? at : null
     },
     delivered(receiver: string, findingIds: readonly string[], now: number, nextAt: number): void {
       transaction(database, () => {
-        for (const id of findingIds) delivered.run(now, nextAt, receiver, id, now)
+        for (const id of findingIds) delivered.run(now, nextAt, receiver, id)
       })
     },
     dequeue(receiver: string, findingIds: readonly string[]): void {
@@ -151,6 +153,14 @@ export function prepareTables(database: DatabaseSync) {
       return Number(deleteOldest.run(count).changes)
     },
   }
+}
+
+// Nothing is ever put off for longer than a minute: what lies further ahead was put off by a clock that has been
+// set back since.
+const furthestMs = 300_000
+
+function isDue(now: string): string {
+  return `(next_at <= ${now} OR next_at > ${now} + ${furthestMs})`
 }
 
 function parseFinding(json: unknown): Finding {

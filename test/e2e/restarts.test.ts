@@ -148,7 +148,7 @@ test.serial('a finding reaches an Alertmanager that was away, and after the daem
       `tidewatch_notification_queue_length{receiver="alertmanager/${new URL(first.url).host}"}`,
     )) ?? 0) >= 1,
   )
-  const alertmanager = await startAlertmanager(Number(new URL(first.url).port))
+  const alertmanager = await startAlertmanager({ port: Number(new URL(first.url).port) })
   t.teardown(alertmanager.remove)
   const alert = await until(
     async () =>

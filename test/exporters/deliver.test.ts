@@ -1,12 +1,11 @@
-import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { Subject } from 'rxjs'
 import { openStore } from '../../agent/store/store.ts'
 import { alertmanagerReceiver } from '../../exporters/alertmanager/receiver.ts'
 import { deliver } from '../../exporters/deliver.ts'
+import { startHttpReceiver } from '../support/receiver.ts'
 import { until } from '../support/until.ts'
 import { sampleFinding } from '../support/samples.ts'
 
@@ -14,29 +13,16 @@ const am = { name: 'am', queuedBy: 'fingerprint' } as const
 
 type Posted = { labels: { fingerprint: string }; endsAt: string }[]
 
-/** A receiver that answers as it is told, which a real Alertmanager cannot be made to. */
+/** An Alertmanager that answers as it is told, which a real one cannot be made to. */
 async function startReceiver(t: ExecutionContext) {
-  const posts: Posted[] = []
-  let reply: (response: ServerResponse, alerts: Posted) => void = (response) => response.end('{}')
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const alerts = JSON.parse(Buffer.concat(chunks).toString()) as Posted
-      posts.push(alerts)
-      reply(response, alerts)
-    })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
+  const receiver = await startHttpReceiver(t)
+  const posts = () => receiver.requests.map(({ body }) => JSON.parse(body) as Posted)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/prefix/`,
+    url: `${receiver.url}/prefix/`,
     posts,
-    replyWith: (next: typeof reply) => (reply = next),
-    fingerprints: () => posts.map((alerts) => alerts.map(({ labels }) => labels.fingerprint).join(' ')),
+    replyWith: (reply: (response: ServerResponse, alerts: Posted) => void) =>
+      receiver.replyWith((response, { body }) => reply(response, JSON.parse(body) as Posted)),
+    fingerprints: () => posts().map((alerts) => alerts.map(({ labels }) => labels.fingerprint).join(' ')),
   }
 }
 
@@ -80,14 +66,14 @@ test('a finding is posted at once, again after a minute, and no more after its h
   const receiver = await startReceiver(t)
   const { save, turnClock, store, outcomes } = startDelivery(t, receiver.url)
   save('1')
-  await until(() => receiver.posts.length === 1)
+  await until(() => receiver.posts().length === 1)
   await sleep(100)
-  t.is(receiver.posts.length, 1)
+  t.is(receiver.posts().length, 1)
   turnClock(1)
-  await until(() => receiver.posts.length === 2)
+  await until(() => receiver.posts().length === 2)
   turnClock(15)
-  await until(() => receiver.posts.length === 3)
-  await until(() => store.nextDue('am') === null)
+  await until(() => receiver.posts().length === 3)
+  await until(() => store.nextDue('am', Number.MAX_SAFE_INTEGER) === null)
   t.deepEqual(outcomes, { delivered: 1 })
 })
 
@@ -95,9 +81,12 @@ test('many findings go in bounded batches, oldest first', async (t) => {
   const receiver = await startReceiver(t)
   const { save } = startDelivery(t, receiver.url)
   for (let n = 100; n < 250; n += 1) save(String(n))
-  await until(() => receiver.posts.flat().length >= 150)
-  t.true(receiver.posts.every((alerts) => alerts.length <= 64))
-  const order = receiver.posts.flat().map(({ labels }) => labels.fingerprint)
+  await until(() => receiver.posts().flat().length >= 150)
+  t.true(receiver.posts().every((alerts) => alerts.length <= 64))
+  const order = receiver
+    .posts()
+    .flat()
+    .map(({ labels }) => labels.fingerprint)
   t.deepEqual(order, order.toSorted())
 })
 
@@ -117,7 +106,7 @@ test('one alert that is refused does not take the others with it', async (t) => 
     )
   }
   turnClock(0)
-  await until(() => receiver.posts.length === 4)
+  await until(() => receiver.posts().length === 4)
   t.deepEqual(receiver.fingerprints(), ['fp-1 fp-2 fp-3', 'fp-1', 'fp-2', 'fp-3'])
   await until(() => outcomes['delivered'] === 2)
   t.is(outcomes['rejected'], 1)
@@ -143,7 +132,7 @@ test('an instance that fails is tried again, keeps its place, and is complained 
 
 test('an instance that takes the connection and never answers is given up and tried again', async (t) => {
   const receiver = await startReceiver(t)
-  receiver.replyWith((response) => receiver.posts.length > 1 && response.end('{}'))
+  receiver.replyWith((response) => receiver.posts().length > 1 && response.end('{}'))
   const { save, outcomes } = startDelivery(t, receiver.url, 200)
   save('1')
   await until(() => outcomes['delivered'] === 1)
@@ -174,4 +163,37 @@ test('an event that could not be delivered for a day is history; a condition tha
   await until(() => outcomes['delivered'] === 1)
   t.is(outcomes['expired'], 1)
   t.is(receiver.fingerprints().at(-1), 'fp-2')
+})
+
+test('a burst of 10,000 findings arrives whole, in order, in batches', async (t) => {
+  const receiver = await startReceiver(t)
+  const { store, turnClock } = startDelivery(t, receiver.url)
+  const clock = Date.parse(sampleFinding().last_seen)
+  const ids = Array.from({ length: 10_000 }, (_, n) => String(n).padStart(5, '0'))
+  for (const id of ids) store.save(sampleFinding({ id, fingerprint: `fp-${id}` }), null, [am], clock)
+  turnClock(0)
+  await until(() => store.pending('am') === 0, 60_000)
+  t.deepEqual(
+    receiver.posts().flatMap((alerts) => alerts.map(({ labels }) => labels.fingerprint)),
+    ids.map((id) => `fp-${id}`),
+  )
+  t.is(receiver.posts().length, Math.ceil(10_000 / 64))
+})
+
+test('a clock that is set back or forward repeats and withholds nothing', async (t) => {
+  const receiver = await startReceiver(t)
+  const { save, turnClock, store } = startDelivery(t, receiver.url)
+  save('1', { kind: 'condition' })
+  await until(() => receiver.posts().length === 1)
+  turnClock(-120)
+  await until(() => receiver.posts().length === 2)
+  save('2', { kind: 'condition' })
+  await until(() => receiver.posts().length === 3)
+  t.deepEqual(receiver.fingerprints(), ['fp-1', 'fp-1', 'fp-2'])
+  await sleep(200)
+  t.is(receiver.posts().length, 3)
+  turnClock(240)
+  await until(() => receiver.posts().length === 4)
+  t.is(receiver.fingerprints().at(-1), 'fp-1 fp-2')
+  t.is(store.pending('am'), 0)
 })

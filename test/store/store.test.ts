@@ -65,11 +65,11 @@ test('what is delivered is due again when it should be, and gone when dequeued',
   t.is(store.pending('am'), 1)
   store.delivered('am', ['1'], 100, 200)
   t.is(store.pending('am'), 0)
-  t.is(store.nextDue('am'), 200)
+  t.is(store.nextDue('am', 100), 200)
   t.deepEqual(store.due('am', 200, 9), [{ finding: finding('1'), deliveredAt: 100 }])
   store.dequeue('am', ['1'])
-  t.is(store.nextDue('am'), null)
-  t.is(store.nextDue('other'), 100)
+  t.is(store.nextDue('am', 200), null)
+  t.is(store.nextDue('other', 100), 0)
 })
 
 test('a delivery that is under way does not hide the resolution that came meanwhile', (t) => {
@@ -221,5 +221,17 @@ test('who is told of each finding gets both of the same thing, and a resolution 
   store.save(finding('2', { fingerprint: 'same', state: 'resolved' }), null, [am, hook], 100)
   t.deepEqual(ids(store.due('hook', 100, 9)), ['1', '2'])
   store.dequeue('hook', ['1', '2'])
-  t.is(store.nextDue('hook'), null)
+  t.is(store.nextDue('hook', 100), null)
+})
+
+test('what a clock put off that has been set back since is due', (t) => {
+  const { store } = open(t)
+  store.save(finding('1'), null, [am], 10_000_000)
+  store.delivered('am', ['1'], 10_000_000, 10_060_000)
+  t.is(store.nextDue('am', 10_000_000), 10_060_000)
+  t.is(store.nextDue('am', 2_800_000), 0)
+  t.deepEqual(ids(store.due('am', 2_800_000, 9)), ['1'])
+  store.delivered('am', ['1'], 2_800_000, 2_860_000)
+  t.deepEqual(store.due('am', 2_800_000, 9), [])
+  t.is(store.nextDue('am', 2_800_000), 2_860_000)
 })

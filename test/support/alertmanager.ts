@@ -18,17 +18,37 @@ export type Alertmanager = Running & {
   remove: () => Promise<void>
 }
 
-/** Starts an Alertmanager that notifies nobody; `port` to start one again where it was. */
-export async function startAlertmanager(port?: number): Promise<Alertmanager> {
-  const directory = await temporaryDirectory()
+export type AlertmanagerOptions = {
+  /** To start one again where it was. */
+  port?: number
+  /** Where its silences and what it has notified of are kept; the test removes it. */
+  directory?: string
+  /** Who is notified; nobody unless given. */
+  webhook?: string
+  /** Where it meets the others of its cluster. */
+  cluster?: { listen: string; peer: string }
+}
+
+/** Starts an Alertmanager that waits a second for a group. */
+export async function startAlertmanager(options: AlertmanagerOptions = {}): Promise<Alertmanager> {
+  const { port, webhook, cluster } = options
+  const directory = options.directory ?? (await temporaryDirectory())
   const url = `http://127.0.0.1:${port ?? (await freePort())}`
   const config = join(directory, 'alertmanager.yml')
-  await writeFile(config, 'route: { receiver: nobody, group_wait: 1s }\nreceivers: [{ name: nobody }]\n')
+  const notified =
+    webhook === undefined ? '' : `, webhook_configs: [{ url: '${webhook}', send_resolved: true }]`
+  await writeFile(
+    config,
+    `route: { receiver: them, group_by: [...], group_wait: 1s, group_interval: 1s }
+receivers: [{ name: them${notified} }]
+`,
+  )
   const running = start('prometheus-alertmanager', [
     `--config.file=${config}`,
     `--storage.path=${directory}`,
     `--web.listen-address=${url.slice('http://'.length)}`,
-    '--cluster.listen-address=',
+    `--cluster.listen-address=${cluster?.listen ?? ''}`,
+    ...(cluster === undefined ? [] : [`--cluster.peer=${cluster.peer}`, '--cluster.settle-timeout=2s']),
   ])
   await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok)
   return {
