@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { renderTable } from '../../agent/commands/table.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { docker, start } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+// From an act on a real engine to the POST that arrives at an Alertmanager: of a `docker exec` from the engine's own
+// time of its start, of a write to a runtime file from before the write. The ratio is to how long `docker exec true`
+// takes, which is what a person at a terminal waits for. ACTS=200 of each by default; one after the other.
+
+const acts = Number(process.env['ACTS'] ?? 200)
+const container = `tidewatch-bench-latency-${process.pid}`
+
+type Posted = { labels: Record<string, string>; annotations: Record<string, string> }
+/** When an alert came first, epoch milliseconds, by what identifies the act. */
+const arrivals = new Map<string, number>()
+const server = createServer((request, response) => {
+  const at = performance.timeOrigin + performance.now()
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => {
+    for (const { annotations } of JSON.parse(Buffer.concat(chunks).toString()) as Posted[]) {
+      const act = annotations['evidence_exec_id'] ?? annotations['evidence_sha256_after']
+      if (act !== undefined && !arrivals.has(act)) arrivals.set(act, at)
+    }
+    response.end('{}')
+  })
+}).listen(0, '127.0.0.1')
+await once(server, 'listening')
+
+const directory = await temporaryDirectory()
+const decoy = join(directory, 'runc')
+await writeFile(decoy, 'original')
+const daemon = await startDaemon({
+  config: {
+    alertmanagers: [
+      { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, min_severity: 'info' },
+    ],
+    sources: { runtime_files: { paths: [decoy] } },
+  },
+})
+const events = start('docker', ['events', '--format', '{{json .}}', '--filter', 'event=exec_start'])
+try {
+  await docker('run', '-d', '--network=none', '--name', container, await busyboxImage(), 'sleep', '86400')
+  const execs = await measureExecs()
+  const writes = await measureWrites()
+  print([
+    ['docker exec', execs.latencies],
+    ['runtime file written', writes],
+    ['(docker exec true itself)', execs.durations],
+  ])
+} finally {
+  await docker('rm', '-f', container).catch(() => undefined)
+  await events.stop()
+  await daemon.stop()
+  await removeState(daemon)
+  await rm(directory, { recursive: true, force: true })
+  server.close()
+  server.closeAllConnections()
+}
+
+async function measureExecs() {
+  const startedAt = new Map<string, number>()
+  createInterface({ input: events.process.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+    const time = Number(/"timeNano":(\d+)/.exec(line)?.[1]) / 1e6
+    const id = /"execID":"([0-9a-f]{64})"/.exec(line)?.[1]
+    if (id !== undefined && line.includes(container)) startedAt.set(id, time)
+  })
+  const durations: number[] = []
+  for (let n = 1; n <= acts; n += 1) {
+    const before = performance.now()
+    await docker('exec', container, 'true')
+    durations.push(performance.now() - before)
+    await until(() => startedAt.size === n && [...startedAt.keys()].every((id) => arrivals.has(id)))
+  }
+  return { durations, latencies: [...startedAt].map(([id, at]) => (arrivals.get(id) ?? NaN) - at) }
+}
+
+async function measureWrites(): Promise<number[]> {
+  const latencies: number[] = []
+  for (let n = 0; n < acts; n += 1) {
+    const known = arrivals.size
+    const before = performance.timeOrigin + performance.now()
+    await writeFile(decoy, randomBytes(16).toString('hex'))
+    await until(() => arrivals.size > known)
+    latencies.push(Math.max(...arrivals.values()) - before)
+  }
+  return latencies
+}
+
+function print(rows: [string, number[]][]): void {
+  const own = quantile(rows.at(-1)?.[1] ?? [], 0.5)
+  const table = rows.map(([name, values]) => {
+    const [p50, p90, p99, most] = [0.5, 0.9, 0.99, 1].map((q) => quantile(values, q)) as [
+      number,
+      number,
+      number,
+      number,
+    ]
+    return [
+      name,
+      String(values.length),
+      ...[p50, p90, p99, most].map((ms) => ms.toFixed(1)),
+      (p50 / own).toFixed(2),
+    ]
+  })
+  process.stdout.write(
+    renderTable(['act to POST', 'acts', 'p50 ms', 'p90 ms', 'p99 ms', 'max ms', 'p50 / exec'], table),
+  )
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN
+}
