@@ -33,7 +33,7 @@ const welcomeAfterMs = 5_000
 // What an earlier run left firing is over when no detector has said otherwise after this time.
 const confirmAfterMs = 120_000
 const restoreEveryMs = 10_000
-const pruneEveryMs = 3_600_000
+const pruneEveryMs = 60_000
 
 /** The composition root: sources to detectors to findings to store and exporters. Ends the process when told to stop. */
 export async function runDaemon(config: Config): Promise<void> {
@@ -55,12 +55,17 @@ export async function runDaemon(config: Config): Promise<void> {
     onLost: (count) => metrics.logLinesLost(count),
   })
   const lock = lockIfWritable(directory)
+  let storesMovedAside = 0
   const store = openStore({
     directory,
     onModeChange: (mode, reason) =>
       mode === 'file'
         ? log.info(reason)
         : log.warn(`findings are kept in memory only and would not survive a crash: ${reason}`),
+    onMovedAside: (reason) => {
+      log.error(`a new findings store is begun: ${reason}`)
+      storesMovedAside += 1
+    },
     onLost: (count) => metrics.storeLost(count),
   })
   const client = createDockerClient(endpointOf({ ...dockerOptions(config), env: process.env }))
@@ -86,6 +91,7 @@ export async function runDaemon(config: Config): Promise<void> {
     receivers: receiverNames,
     notificationQueueLength: store.pending,
     storeMode: store.mode,
+    storesMovedAside: () => storesMovedAside,
     maxSeries: config.web.max_series,
     profiles: () => profileStates(memoryOf(store, unexpectedRootProcess.name)),
     now,

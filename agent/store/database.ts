@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import { NewerStoreError } from './aside.ts'
 
 /** One step per released version of the schema; steps are only ever added. */
 const migrations = [
@@ -39,10 +40,12 @@ const busyTimeoutMs = 100
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs })
   try {
+    // A newer one is left as it is, to the byte.
+    const version = versionOf(database)
     // In WAL mode `normal` survives the death of the process, and a power cut leaves the file whole
     // (https://www.sqlite.org/pragma.html#pragma_synchronous).
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
-    migrate(database)
+    migrate(database, version)
     return database
   } catch (error) {
     database.close()
@@ -69,13 +72,17 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
-function migrate(database: DatabaseSync): void {
+function versionOf(database: DatabaseSync): number {
   const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version'])
   if (version > migrations.length) {
-    throw new Error(
+    throw new NewerStoreError(
       `it was written by a newer tidewatch (schema ${version}, this one knows ${migrations.length})`,
     )
   }
+  return version
+}
+
+function migrate(database: DatabaseSync, version: number): void {
   if (version === migrations.length) return
   transaction(database, () => {
     for (const step of migrations.slice(version)) database.exec(step)

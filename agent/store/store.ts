@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import type { Finding } from '../model/finding.ts'
+import { isUnusable, moveAside } from './aside.ts'
 import { copyAll, copyWhatMatters } from './copy.ts'
 import { openDatabase } from './database.ts'
 import { prune, type Retention } from './prune.ts'
@@ -26,6 +27,8 @@ export type StoreOptions = {
   directory: string
   /** Told of each change of mode, with the reason for people. */
   onModeChange: (mode: StoreMode, reason: string) => void
+  /** Told where a store that cannot be used any more was moved to, and why. */
+  onMovedAside: (reason: string) => void
   /** Told how many findings were forgotten because memory is bounded too. */
   onLost: (count: number) => void
 }
@@ -34,7 +37,7 @@ export type StoreOptions = {
 const memoryCapacity = 10_000
 
 /** Opens the store in a directory, or in memory when that fails. */
-export function openStore({ directory, onModeChange, onLost }: StoreOptions): Store {
+export function openStore({ directory, onModeChange, onMovedAside, onLost }: StoreOptions): Store {
   const path = join(directory, storeFile)
   let database: DatabaseSync
   let tables: Tables
@@ -60,7 +63,32 @@ export function openStore({ directory, onModeChange, onLost }: StoreOptions): St
     use(memory, 'memory')
     savedInMemory = 0
     closeQuietly(failed)
+    if (isUnusable(error) && beginAnew(error)) return
     onModeChange('memory', `${path} cannot be used: ${messageOf(error)}`)
+  }
+
+  /** In a new file, with what could be taken from the old one. */
+  function beginAnew(error: unknown): boolean {
+    try {
+      onMovedAside(`${path} cannot be used, and is ${moveAside(path)} now: ${messageOf(error)}`)
+    } catch {
+      return false
+    }
+    return restore()
+  }
+
+  function restore(): boolean {
+    let file: DatabaseSync | undefined
+    try {
+      file = openDatabase(path)
+      copyAll(database, file)
+    } catch {
+      closeQuietly(file)
+      return false
+    }
+    closeQuietly(database)
+    use(file, 'file')
+    return true
   }
 
   /** Runs work on the tables; when the file fails, once more on those in memory. */
@@ -105,17 +133,7 @@ export function openStore({ directory, onModeChange, onLost }: StoreOptions): St
     prune: (retention: Retention, now: number) => attempt((t) => prune(database, t, retention, now)),
     mode: () => mode,
     tryToRestore(): void {
-      if (mode === 'file') return
-      let file: DatabaseSync | undefined
-      try {
-        file = openDatabase(path)
-        copyAll(database, file)
-      } catch {
-        closeQuietly(file)
-        return
-      }
-      closeQuietly(database)
-      use(file, 'file')
+      if (mode === 'file' || !restore()) return
       onModeChange('file', `${path} can be written to again; what was kept in memory is stored`)
     },
     close: () => closeQuietly(database),

@@ -9,6 +9,7 @@ export type DaemonMetricsOptions = {
   receivers: readonly string[]
   notificationQueueLength: (receiver: string) => number
   storeMode: () => 'file' | 'memory'
+  storesMovedAside: () => number
   /** Epoch milliseconds. */
   now: () => number
   statuses: () => readonly SourceStatus[]
@@ -86,6 +87,12 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
     '1 while findings are stored in the state directory; 0 while they are kept in memory only.',
     [],
     () => [[{}, options.storeMode() === 'file' ? 1 : 0]],
+  )
+  make.mirrorTotal(
+    'tidewatch_store_moved_aside_total',
+    'Times a findings store could not be used any more, was moved aside, and a new one was begun.',
+    [],
+    () => [[{}, options.storesMovedAside()]],
   )
   const storeLost = make.counter(
     'tidewatch_store_findings_lost_total',

@@ -35,6 +35,7 @@ function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
   const store = openStore({
     directory: '/proc/nowhere',
     onModeChange: () => undefined,
+    onMovedAside: () => undefined,
     onLost: () => undefined,
   })
   const config = { url, min_severity: 'info', timeout: timeoutMs } as const

@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import test, { type ExecutionContext } from 'ava'
+import { moveAside } from '../../agent/store/aside.ts'
 import { readFindings } from '../../agent/store/read.ts'
 import { openStore, storeFile } from '../../agent/store/store.ts'
 import { sampleFinding } from '../support/samples.ts'
@@ -16,13 +17,15 @@ function scratch(t: ExecutionContext): string {
 function open(t: ExecutionContext, directory = scratch(t)) {
   const modes: string[] = []
   const lost: number[] = []
+  const aside: string[] = []
   const store = openStore({
     directory,
     onModeChange: (mode, reason) => modes.push(`${mode}: ${reason}`),
+    onMovedAside: (reason) => aside.push(reason),
     onLost: (count) => lost.push(count),
   })
   t.teardown(() => store.close())
-  return { store, directory, modes, lost }
+  return { store, directory, modes, lost, aside }
 }
 
 const finding = (id: string, rest = {}) => sampleFinding({ id, fingerprint: `fp-${id}`, ...rest })
@@ -144,27 +147,71 @@ test('an act that both memory and file know comes back once, and takes its deliv
   t.deepEqual(store.due('am', 100, 9), [])
 })
 
-test('a directory that cannot be used, a broken file and one of a newer version are no reason not to start', (t) => {
+test('a directory that cannot be used is no reason not to start', (t) => {
+  const directoryAsFile = scratch(t)
+  mkdirSync(join(directoryAsFile, storeFile))
+  for (const directory of ['/proc/nowhere', directoryAsFile]) {
+    const { store, modes, aside } = open(t, directory)
+    t.true(store.save(finding('1'), 'a', [am], 100))
+    t.is(store.mode(), 'memory')
+    t.regex(modes.join(), /unable to open/)
+    t.deepEqual(aside, [])
+  }
+})
+
+test('a broken store and one of a newer version are moved aside, and a new one is begun', (t) => {
   const broken = scratch(t)
   writeFileSync(join(broken, storeFile), 'this is no database '.repeat(1_000))
   const newer = scratch(t)
   const database = new DatabaseSync(join(newer, storeFile))
   database.exec('PRAGMA user_version = 99')
   database.close()
-  const directoryAsFile = scratch(t)
-  mkdirSync(join(directoryAsFile, storeFile))
-
   for (const [directory, reason] of [
-    ['/proc/nowhere', /unable to open/],
     [broken, /not a database/],
     [newer, /newer tidewatch \(schema 99/],
-    [directoryAsFile, /unable to open/],
   ] as const) {
-    const { store, modes } = open(t, directory)
+    const before = readFileSync(join(directory, storeFile))
+    const { store, modes, aside } = open(t, directory)
     t.true(store.save(finding('1'), 'a', [am], 100))
-    t.is(store.mode(), 'memory')
-    t.regex(modes.join(), reason)
+    t.is(store.mode(), 'file')
+    t.deepEqual(modes, [])
+    t.regex(aside.join(), reason)
+    const moved = readdirSync(directory).find((name) => name.includes('.aside-')) ?? ''
+    t.true(before.equals(readFileSync(join(directory, moved))))
   }
+})
+
+test('a store that breaks under the daemon is begun anew with what can still be read', (t) => {
+  const { store, directory, aside } = open(t)
+  for (let n = 0; n < 500; n += 1) store.save(finding(String(n).padStart(4, '0')), null, [], 100)
+  store.save(finding('c', { kind: 'condition' }), null, [am], 100)
+  store.close()
+  const path = join(directory, storeFile)
+  const bytes = readFileSync(path)
+  // Leaves of the findings' table, from its second page on: the schema stays readable.
+  bytes.fill(0xa5, bytes.length - 40 * 4_096, bytes.length - 4_096)
+  writeFileSync(path, bytes)
+  const again = open(t, directory)
+  const attempts = () => again.store.latest(1_000)
+  t.notThrows(attempts)
+  t.true(again.store.save(finding('9999'), 'new', [am], 200))
+  t.is(again.store.mode(), 'file')
+  t.is(again.aside.length, 1)
+  t.deepEqual(aside, [])
+  t.true(readFindings(directory, { since: 0 }).some(({ id }) => id === '9999'))
+})
+
+test('of stores that were moved aside the newest three are kept', (t) => {
+  const directory = scratch(t)
+  const path = join(directory, storeFile)
+  for (let n = 0; n < 5; n += 1) {
+    writeFileSync(path, String(n))
+    writeFileSync(`${path}-wal`, String(n))
+    moveAside(path, new Date(n * 1_000))
+  }
+  const kept = readdirSync(directory).toSorted()
+  t.is(kept.length, 6)
+  t.true(kept.every((name) => ['02', '03', '04'].some((second) => name.includes(`T00-00-${second}-`))))
 })
 
 test('memory is bounded, and what is forgotten is counted', (t) => {

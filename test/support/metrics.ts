@@ -17,6 +17,7 @@ export function describeMetrics() {
     receivers: [],
     notificationQueueLength: () => 0,
     maxSeries: 10_000,
+    storesMovedAside: () => 0,
     storeMode: () => 'file',
     profiles: () => [],
     now: () => 0,

@@ -37,6 +37,7 @@ function setUp({ maxSeries = 10_000 } = {}) {
     },
     receivers: ['alertmanager/a'],
     notificationQueueLength: () => 7,
+    storesMovedAside: () => 0,
     storeMode: () => 'memory',
     maxSeries,
     profiles: () => [
