@@ -1,0 +1,111 @@
+import { once } from 'node:events'
+import { rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { renderTable } from '../../agent/commands/table.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { docker, start } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+// Kills the daemon at random moments while commands are run in a container and a runtime file is written to, and
+// counts: every exec that the engine told of is one finding, stored and delivered; none has two. KILLS=200 by default.
+
+const kills = Number(process.env['KILLS'] ?? 200)
+const container = `tidewatch-bench-crash-${process.pid}`
+
+/** Which findings arrived, by the exec they tell of. */
+const arrived = new Map<string, Set<string>>()
+const server = createServer((request, response) => {
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => {
+    type Posted = { annotations: Record<string, string> }
+    for (const { annotations } of JSON.parse(Buffer.concat(chunks).toString()) as Posted[]) {
+      const execId = annotations['evidence_exec_id']
+      if (execId === undefined) continue
+      arrived.set(execId, (arrived.get(execId) ?? new Set()).add(annotations['finding_id'] ?? ''))
+    }
+    response.end('{}')
+  })
+}).listen(0, '127.0.0.1')
+await once(server, 'listening')
+
+const directory = await temporaryDirectory()
+const decoy = join(directory, 'runc')
+await writeFile(decoy, 'original')
+const config = {
+  alertmanagers: [
+    { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, min_severity: 'info' },
+  ],
+  sources: { runtime_files: { paths: [decoy] } },
+}
+const told = new Set<string>()
+const events = start('docker', ['events', '--format', '{{json .}}', '--filter', 'event=exec_start'])
+createInterface({ input: events.process.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+  const id = /"execID":"([0-9a-f]{64})"/.exec(line)?.[1]
+  if (id !== undefined && line.includes(container)) told.add(id)
+})
+
+let daemon: Daemon = await startDaemon({ config })
+let isOver = false
+try {
+  await docker('run', '-d', '--network=none', '--name', container, await busyboxImage(), 'sleep', '86400')
+  const load = Promise.all([execs(), execs(), writes()])
+  for (let n = 0; n < kills; n += 1) {
+    await sleep(Math.random() * 2_000)
+    await daemon.stop('SIGKILL')
+    daemon = await startDaemon({ config, stateDirectory: daemon.stateDirectory })
+  }
+  isOver = true
+  const written = await load
+  const stored = () => daemon.findings({ container, detector: 'exec-into-container' })
+  await until(() => stored().length >= told.size && arrived.size >= told.size, 60_000).catch(() => undefined)
+  await sleep(3_000)
+
+  const findings = new Map<string, number>()
+  for (const { evidence } of stored()) {
+    const id = String(evidence['exec_id'])
+    findings.set(id, (findings.get(id) ?? 0) + 1)
+  }
+  const ids = [...told]
+  const lost = ids.filter((id) => !findings.has(id)).length
+  const twice = [...findings.values()].filter((count) => count > 1).length
+  const undelivered = ids.filter((id) => !arrived.has(id)).length
+  const deliveredTwice = [...arrived.values()].filter((all) => all.size > 1).length
+  const gaps = await daemon.metric('tidewatch_docker_event_gaps_total')
+  process.stdout.write(
+    renderTable(
+      ['KILLS', 'EXECS', 'WRITES', 'NOT STORED', 'STORED TWICE', 'NOT DELIVERED', 'DELIVERED AS TWO', 'GAPS'],
+      [[kills, told.size, written[2], lost, twice, undelivered, deliveredTwice, gaps ?? NaN].map(String)],
+    ),
+  )
+  if (lost + twice + undelivered + deliveredTwice > 0) process.exitCode = 1
+} finally {
+  isOver = true
+  await docker('rm', '-f', container).catch(() => undefined)
+  await events.stop()
+  await daemon.stop()
+  await removeState(daemon)
+  await rm(directory, { recursive: true, force: true })
+  server.close()
+  server.closeAllConnections()
+}
+
+async function execs(): Promise<number> {
+  let count = 0
+  for (; !isOver; count += 1) await docker('exec', container, 'true', String(count)).catch(() => undefined)
+  return count
+}
+
+async function writes(): Promise<number> {
+  let count = 0
+  for (; !isOver; count += 1) {
+    await writeFile(decoy, `content ${count}`)
+    await sleep(100)
+  }
+  return count
+}
