@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
+import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
 import { docker, start } from '../support/processes.ts'
@@ -23,12 +24,10 @@ const server = createServer((request, response) => {
   const chunks: Buffer[] = []
   request.on('data', (chunk: Buffer) => chunks.push(chunk))
   request.on('end', () => {
-    type Posted = { annotations: Record<string, string> }
-    for (const { annotations } of JSON.parse(Buffer.concat(chunks).toString()) as Posted[]) {
-      const execId = annotations['evidence_exec_id']
-      if (execId === undefined) continue
-      arrived.set(execId, (arrived.get(execId) ?? new Set()).add(annotations['finding_id'] ?? ''))
-    }
+    const { id, evidence, container: one, detector } = JSON.parse(Buffer.concat(chunks).toString()) as Finding
+    const execId = evidence['exec_id'] as string
+    if (one?.name === container && detector === 'exec-into-container')
+      arrived.set(execId, (arrived.get(execId) ?? new Set()).add(id))
     response.end('{}')
   })
 }).listen(0, '127.0.0.1')
@@ -51,7 +50,7 @@ createInterface({ input: events.process.stdout as NodeJS.ReadableStream }).on('l
 })
 
 let daemon: Daemon = await startDaemon({ config })
-let isOver = false
+const over = new AbortController()
 try {
   await docker('run', '-d', '--network=none', '--name', container, await busyboxImage(), 'sleep', '86400')
   const load = Promise.all([execs(), execs(), writes()])
@@ -60,7 +59,7 @@ try {
     await daemon.stop('SIGKILL')
     daemon = await startDaemon({ config, stateDirectory: daemon.stateDirectory })
   }
-  isOver = true
+  over.abort()
   const written = await load
   const stored = () => daemon.findings({ container, detector: 'exec-into-container' })
   await until(() => stored().length >= told.size && arrived.size >= told.size, 60_000).catch(() => undefined)
@@ -68,7 +67,7 @@ try {
 
   const findings = new Map<string, number>()
   for (const { evidence } of stored()) {
-    const id = String(evidence['exec_id'])
+    const id = evidence['exec_id'] as string
     findings.set(id, (findings.get(id) ?? 0) + 1)
   }
   const ids = [...told]
@@ -85,7 +84,7 @@ try {
   )
   if (lost + twice + undelivered + deliveredTwice > 0) process.exitCode = 1
 } finally {
-  isOver = true
+  over.abort()
   await docker('rm', '-f', container).catch(() => undefined)
   await events.stop()
   await daemon.stop()
@@ -97,13 +96,14 @@ try {
 
 async function execs(): Promise<number> {
   let count = 0
-  for (; !isOver; count += 1) await docker('exec', container, 'true', String(count)).catch(() => undefined)
+  for (; !over.signal.aborted; count += 1)
+    await docker('exec', container, 'true', String(count)).catch(() => undefined)
   return count
 }
 
 async function writes(): Promise<number> {
   let count = 0
-  for (; !isOver; count += 1) {
+  for (; !over.signal.aborted; count += 1) {
     await writeFile(decoy, `content ${count}`)
     await sleep(100)
   }
