@@ -16,13 +16,11 @@ import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
 import { lineOf } from './caller.ts'
-import type { ExecLedger } from './ledger.ts'
 import { isShell } from './rules.ts'
 
 /** Entries that no exec of the Docker API explains; judged when the engine has had its time to tell of one. */
 export function untrackedExecs(
-  { processes$, sourceStatuses$ }: Pick<Observed, 'processes$' | 'sourceStatuses$'>,
-  ledger: ExecLedger,
+  { processes$, sourceStatuses$, execs }: Pick<Observed, 'processes$' | 'sourceStatuses$' | 'execs'>,
   settle: number,
 ): Observable<Detection> {
   const isEngineHeard$ = sourceStatuses$.pipe(
@@ -34,7 +32,7 @@ export function untrackedExecs(
   const untracked$ = processes$.pipe(
     filter(isEntry),
     delayWhen(() => isEngineHeard$.pipe(first(Boolean), delay(settle))),
-    filter((seen) => !ledger.explains(seen)),
+    filter((seen) => execs.entryOf(seen).by !== 'exec'),
     map(describeEntry),
   )
   return merge(isEngineHeard$.pipe(ignoreElements()), untracked$)

@@ -1,5 +1,6 @@
 import test from 'ava'
-import type { Observable } from 'rxjs'
+import { defer, ignoreElements, merge, type Observable, tap } from 'rxjs'
+import { execLedger } from '../../agent/exec-ledger.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { Observation, ProcessObservation } from '../../agent/model/observation.ts'
 import { observedOf } from '../../agent/pipeline.ts'
@@ -41,7 +42,13 @@ function detect(
   observations$: Observable<Observation>,
   { memory = emptyMemory(), settings = { settle: 2_000, learn_after: 2 } } = {},
 ): Observable<Detection> {
-  return execIntoContainer.detect({ ...observedOf(observations$), memory }, settings)
+  return defer(() => {
+    const execs = execLedger(memory)
+    return merge(
+      observations$.pipe(tap(execs.observe), ignoreElements()),
+      execIntoContainer.detect({ ...observedOf(observations$), memory, execs }, settings),
+    )
+  })
 }
 
 /** All that is told of a timeline of observations, in virtual time. */
@@ -154,6 +161,17 @@ test('a health check that somebody has called for is a lookalike, known before o
     caller: sampleCaller({ confidence: 'unknown', client: 'none', process: null }),
   }
   t.deepEqual(brief(told(t, 'ab', { a: check, b: nobody })), [])
+})
+
+test('of an exec that an earlier run told of, only a caller that is known now is told', (t) => {
+  const memory = emptyMemory()
+  execLedger(memory).observe(exec)
+  const nobody = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'unknown', client: 'unclear', process: null }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: exec, b: nobody }, { memory })), ['exec-command'])
+  t.deepEqual(brief(told(t, 'ab', { a: exec, b: caller }, { memory })), ['exec-command', '+ exec-command'])
 })
 
 test('health checks far more often than their interval explains are lookalikes', (t) => {
