@@ -1,3 +1,4 @@
+import type { HostUsers } from '../host-users.ts'
 import type { Container, ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
 import { containerOf } from './cgroup.ts'
@@ -24,6 +25,7 @@ export type MembershipsOptions = {
   table: ProcessTable
   containers: ContainerView
   hostNamespaces: Namespaces
+  users: HostUsers
 }
 
 /**
@@ -36,6 +38,7 @@ export function memberships({
   table,
   containers,
   hostNamespaces,
+  users,
 }: MembershipsOptions): Memberships {
   // The first process of each container, by container id.
   const inits = new Map<string, KnownProcess>()
@@ -100,7 +103,7 @@ export function memberships({
       userNamespace: (first ? null : inits.get(id)?.membership?.userNamespace) ?? namespaces.user,
       found,
       hadHostMounts: namespaces.mount === hostNamespaces.mount,
-      brought: broughtBy(process, former, id, table),
+      brought: broughtBy(process, former, id, { table, procRoot, users }),
     }
   }
 

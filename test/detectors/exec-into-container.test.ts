@@ -226,6 +226,7 @@ test('an entry is judged when the engine had its time to tell of an exec, and to
           tool: 'nsenter',
           tool_pid: 3_000,
           tool_user: 'root',
+          login_user: undefined,
           tool_argv: ['nsenter', '-t', '1'],
           ancestry: ['nsenter -t 1 (pid 3000) as root'],
           from_container_id: undefined,
@@ -235,6 +236,26 @@ test('an entry is judged when the engine had its time to tell of an exec, and to
       },
     })
   })
+})
+
+test('who logged in is named, and each of those who descend from the login with the user of then', (t) => {
+  const alice = { uid: 1_001, user: 'alice', loginUser: 'alice' }
+  const line = [
+    sampleBringer(['nsenter', '-t', '1']),
+    sampleBringer(['sudo', 'nsenter'], { pid: 2_900, loginUser: 'alice' }),
+    sampleBringer(['-bash'], { pid: 2_800, ...alice }),
+  ]
+  const [entry] = told(t, 'a', { a: entered(line) })
+  t.is(entry?.summary, 'nsenter ran sh in web-1 as uid 1000, without the Docker API, by alice')
+  t.like(entry?.evidence, { tool_user: 'root', login_user: 'alice' })
+  t.deepEqual(entry?.evidence['ancestry'], [
+    'nsenter -t 1 (pid 3000) as root',
+    'sudo nsenter (pid 2900) as root',
+    '-bash (pid 2800) as alice',
+  ])
+  const [outside] = told(t, 'a', { a: sampleProcess({ hostFiles: 'root', lineage: line }) })
+  t.like(outside?.evidence, { host_user: 'root', login_user: 'alice' })
+  t.deepEqual(outside?.evidence['ancestry'], ['sudo nsenter (pid 2900) as root', '-bash (pid 2800) as alice'])
 })
 
 test('an exec of the Docker API explains an entry, by whatever tells of it and in time', (t) => {

@@ -139,6 +139,18 @@ serial('who enters without the engine is an untracked exec, the same by docker e
   }
 })
 
+serial('who logged in is named with an entry, whatever became of the user since', async (t) => {
+  const { name, pid } = await runContainer(t)
+  const login = 'echo 1 > /proc/self/loginuid; nsenter -t "$0" -m -p sh -c "sleep 0.1; true"'
+  await run('sh', '-c', login, pid)
+  const [finding] = await until(() => {
+    const found = criticalOf(t, name)
+    return found.length > 0 && found
+  })
+  t.like(finding, { rule: 'untracked-exec', evidence: { tool_user: 'root', login_user: 'daemon' } })
+  t.true((finding?.evidence['ancestry'] as string[]).every((line) => line.includes(' as root')))
+})
+
 serial('one who goes to the host’s mounts or root from a container is found, once', async (t) => {
   const { daemon } = t.context
   const rights = ['--cap-add=SYS_ADMIN', '--cap-add=SYS_PTRACE', '--pid=host', '--volume=/:/host:ro']
