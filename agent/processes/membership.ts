@@ -5,6 +5,7 @@ import { containerOf } from './cgroup.ts'
 import { broughtBy } from './entering.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
 import { readRootDevice } from './root-device.ts'
+import { isStartHook } from './start-hook.ts'
 import type { ProcessTable } from './table.ts'
 
 /** Decides which container a process belongs to. */
@@ -75,7 +76,7 @@ export function memberships({
     return cgroup.build === '' ? undefined : { id: cgroup.build, build: true }
   }
 
-  function enter(process: KnownProcess, named: Named, how: How): Membership {
+  function enter(process: KnownProcess, named: Named, how: How): Membership | null {
     const last = inits.get(named.id)
     // Its end may have been noticed only by the table, when its pid was used again.
     const init = last?.exit === null ? last : undefined
@@ -83,6 +84,7 @@ export function memberships({
     if (how.found && init !== undefined && init.membership !== null && hasInitOfOther(process)) {
       return init.membership
     }
+    if (init === undefined && process.membership === null && isStartHook(process, table)) return null
     const membership = membershipOf(process, named, init === undefined, how)
     if (membership.first) remember(process, membership)
     return membership
