@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { rm } from 'node:fs/promises'
 import anyTest, { type TestFn } from 'ava'
+import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
 import { hookedRuntime } from '../support/hooked-runtime.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
-import { run } from '../support/processes.ts'
-import { until } from '../support/until.ts'
+import { run, start } from '../support/processes.ts'
+import { scaled, until } from '../support/until.ts'
 
 // What needs an engine with options of its own.
 
@@ -23,6 +24,40 @@ test.after.always(async ({ context: { engine, directory } }) => {
   await engine?.remove()
   await rm(directory, { recursive: true, force: true })
 })
+
+const checks = scaled(600)
+
+test.serial(
+  `${checks} health checks, ten a second or more, are counted one by one and nothing else`,
+  async (t) => {
+    const { engine, image } = t.context
+    const daemon = await startDaemon({ args: [`--docker.host=${engine.host}`] })
+    const filters = ['type=container', 'event=exec_start'].flatMap((one) => ['--filter', one])
+    const events = start('docker', ['-H', engine.host, 'events', '--format', '{{.Action}}', ...filters])
+    t.teardown(async () => {
+      await events.stop()
+      await daemon.stop()
+      await removeState(daemon)
+    })
+    const started = () => events.output().split('\n').filter(Boolean).length
+    const names = Array.from({ length: 16 }, (_, n) => `checked-${n}`)
+    for (const name of names) {
+      const checked = ['--health-cmd=true', '--health-interval=500ms', '--stop-timeout=1', '--name', name]
+      await engine.docker('run', '-d', ...checked, image, 'sleep', '600')
+    }
+    const begun = performance.now()
+    await until(() => started() >= checks, 110_000)
+    t.log(`${started()} in ${Math.round(performance.now() - begun)} ms`)
+    await engine.docker('rm', '--force', ...names)
+    const counted = () => daemon.metric('tidewatch_execs_total{kind="healthcheck"}')
+    await until(async () => (await counted()) === started())
+    t.is(await counted(), started())
+    t.is((await daemon.metric('tidewatch_execs_total{kind="command"}')) ?? 0, 0)
+    const entered = ({ detector }: Finding) =>
+      /^(?:exec-into-container|unexpected-root-process)$/.test(detector)
+    t.deepEqual(daemon.findings().filter(entered), [])
+  },
+)
 
 test.serial('hooks of the OCI runtime are nothing, whichever namespaces and root they have', async (t) => {
   const { engine, image } = t.context

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import type { ProcessObservation } from '../../agent/model/observation.ts'
+import { cgroupOf } from '../../agent/processes/cgroup.ts'
 import { deviceNumber } from '../../agent/processes/device.ts'
 import { execIdIn } from '../../agent/processes/entering.ts'
 import { docker, runContainer } from '../support/docker.ts'
@@ -106,6 +107,35 @@ test('a program that lies in a container’s root is the container’s, whatever
   tracker.exited(200, 600, 8_000, null)
   tracker.executed(seenProcess({ pid: 401, exeDevice: deviceNumber(0, 57) }), 9_000)
   t.is(observed().length, 2)
+})
+
+test('an engine in a container, with the runtime it runs there, is all that container’s own', (t) => {
+  const { tracker, observed } = sample(t)
+  const inner = 'd'.repeat(64)
+  const innerPlace = {
+    cgroup: cgroupOf(['docker', id, 'docker', inner]),
+    namespaces: inContainer(inner, 9).namespaces,
+  }
+  const line: [number, number, string[], object][] = [
+    [300, 200, ['dockerd'], inContainer(id)],
+    [301, 300, ['containerd-shim-runc-v2', '-id', inner], inContainer(id)],
+    [302, 301, ['runc', 'create', '--bundle', 'b', inner], inContainer(id)],
+    [303, 302, ['runc', 'init'], inContainer(id)],
+    [304, 301, ['app'], innerPlace],
+    [305, 301, ['runc', 'exec', '--pid-file', `/b/${inner}/${'e'.repeat(64)}.pid`, inner], inContainer(id)],
+    [306, 305, ['sh'], innerPlace],
+    [307, 300, ['nsenter', '-t', '304', '-m', 'sh'], innerPlace],
+  ]
+  for (const [pid, parentPid, argv, place] of line) {
+    tracker.forked({ pid, startTicks: pid, parentPid, makerPid: parentPid, uid: 0, euid: 0 }, pid * 10)
+    tracker.executed(
+      seenProcess({ pid, startTicks: pid, parentPid, ...place, program: running(...argv) }),
+      pid * 10 + 1,
+    )
+  }
+  t.is(observed().length, 1 + line.length)
+  for (const { container, origin, hostFiles } of observed())
+    t.deepEqual([container.name, origin, hostFiles], ['web', { via: 'init' }, null])
 })
 
 test('a hook of the start is none of the container yet, whatever it runs; what follows the start is', (t) => {
