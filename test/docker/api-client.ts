@@ -19,8 +19,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const [socket = '', what, subject = '', ...rest] = process.argv.slice(2)
 const [host, port] = socket.split(':')
 const address = port === undefined ? { socketPath: socket } : { host, port }
-const [uid, gid] = (process.env['USER_IDS'] ?? '').split(':').map(Number)
-if (uid && gid !== undefined) becomeUser(uid, gid)
+const [userId, groupId] = (process.env['USER_IDS'] ?? '').split(':').map(Number)
+if (userId && groupId !== undefined) becomeUser(userId, groupId)
 
 if (what === 'start') await start(subject, rest[0])
 else if (what === 'split') await startInPieces(subject)

@@ -141,9 +141,9 @@ test('an engine in a container, with the runtime it runs there, is all that cont
 test('a hook of the start is none of the container yet, whatever it runs; what follows the start is', (t) => {
   const { tracker, observed } = watched([web])
   t.teardown(() => tracker.close())
-  const runc = { startTicks: 500, parentPid: 50 }
-  tracker.executed(seenProcess({ pid: 190, ...runc, program: running('runc', 'create') }), 5_000)
-  tracker.executed(seenProcess({ pid: 191, ...runc, program: running('runc', 'init') }), 5_001)
+  const belowShim = { startTicks: 500, parentPid: 50 }
+  tracker.executed(seenProcess({ pid: 190, ...belowShim, program: running('runc', 'create') }), 5_000)
+  tracker.executed(seenProcess({ pid: 191, ...belowShim, program: running('runc', 'init') }), 5_001)
   tracker.forked({ pid: 260, startTicks: 520, parentPid: 191, makerPid: 191, uid: 0, euid: 0 }, 5_200)
   const hook = { startTicks: 520, ...inContainer(id) }
   tracker.executed(seenProcess({ pid: 260, parentPid: 191, ...hook }), 5_201)
