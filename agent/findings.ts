@@ -85,8 +85,9 @@ export function createFindings({ host, now, newId, configOf, firing, findByAct }
   }
 
   /**
-   * Under whichever of the rules it was told: severities may have been configured anew since. Null where the act was
-   * never told: what is known of it now comes too late, or its rules were off.
+   * Under whichever of the rules it was told: severities may have been configured anew since. What was known in an
+   * earlier run and is not now stays. Null where the act was never told: what is known of it now comes too late, or its
+   * rules were off.
    */
   function complete(detection: Detection, rules: readonly string[]): Publication | null {
     const { act = '' } = detection
@@ -94,7 +95,8 @@ export function createFindings({ host, now, newId, configOf, firing, findByAct }
       const known = findByAct(rule, act)
       if (known === null) continue
       const others = rules.filter((name) => name !== rule)
-      const evidence = { ...known.evidence, ...evidenceOf(detection, others) }
+      const added = Object.entries(evidenceOf(detection, others)).filter(([, value]) => value !== undefined)
+      const evidence = { ...known.evidence, ...Object.fromEntries(added) }
       return { change: 'updated', finding: { ...known, summary: summaryOf(detection), evidence }, act }
     }
     return null

@@ -14,6 +14,7 @@ import { type Config, detectorConfig } from './config/schema.ts'
 import { stateDirectory } from './config/state-directory.ts'
 import { createDockerClient } from './docker/client.ts'
 import { endpointOf } from './docker/endpoint.ts'
+import { execLedger } from './exec-ledger.ts'
 import { createFindings } from './findings.ts'
 import { createLog, defaultFormat, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
@@ -142,6 +143,8 @@ export async function runDaemon(config: Config): Promise<void> {
     running.add(delivery$.subscribe())
   }
   running.add(observations$.subscribe(metrics.observed))
+  const execs = execLedger(memoryOf(store, 'execs'))
+  running.add(observations$.subscribe(execs.observe))
   running.add(
     health.follow(observations$).subscribe(({ level, line }) => {
       // What the welcome is about to say need not be said twice.
@@ -151,7 +154,7 @@ export async function runDaemon(config: Config): Promise<void> {
   )
   const detected$ = detect(
     detectors,
-    observedOf(observations$),
+    { ...observedOf(observations$), execs },
     config,
     (detector) => memoryOf(store, detector),
     publisher.detectorFailed,

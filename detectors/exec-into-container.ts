@@ -1,4 +1,4 @@
-import { defer, filter, ignoreElements, merge, type Observable, tap } from 'rxjs'
+import { merge, type Observable } from 'rxjs'
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
@@ -6,7 +6,6 @@ import type { Detection } from '../agent/model/finding.ts'
 import { execFindings } from './exec-into-container/execs.ts'
 import { fileCopies } from './exec-into-container/file-copy.ts'
 import { hostNamespaceEntries } from './exec-into-container/got-out.ts'
-import { type ExecLedger, execLedger } from './exec-into-container/ledger.ts'
 import { execRules } from './exec-into-container/rules.ts'
 import { untrackedExecs } from './exec-into-container/untracked.ts'
 
@@ -25,28 +24,10 @@ export const execIntoContainer = defineDetector({
       .describe('After how many execs the clients of one image are expected to run commands in containers.'),
   }),
   detect: (observed: Observed, { settle, learn_after }): Observable<Detection> =>
-    defer(() => {
-      const ledger = execLedger()
-      return merge(
-        announced(observed, ledger),
-        execFindings(observed, ledger, learn_after),
-        untrackedExecs(observed, ledger, settle),
-        hostNamespaceEntries(observed),
-        fileCopies(observed),
-      )
-    }),
-})
-
-/** The engine's event comes at once; what else it knows of the exec has to be asked for. */
-function announced({ dockerEvents$ }: Observed, ledger: ExecLedger): Observable<never> {
-  return dockerEvents$.pipe(
-    filter(
-      ({ type, action }) => type === 'container' && (action === 'exec_create' || action === 'exec_start'),
+    merge(
+      execFindings(observed, learn_after),
+      untrackedExecs(observed, settle),
+      hostNamespaceEntries(observed),
+      fileCopies(observed),
     ),
-    tap(({ actorId, attributes }) => {
-      const execId = attributes['execID'] ?? ''
-      if (/^[0-9a-f]{64}$/.test(execId)) ledger.of(execId).announcedIn = actorId
-    }),
-    ignoreElements(),
-  )
-}
+})

@@ -14,13 +14,13 @@ import {
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
+import type { ExecView } from '../agent/model/execs.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { Process, ProcessObservation } from '../agent/model/observation.ts'
 import { describe } from './unexpected-root-process/describe.ts'
 import { beyondConfiguration, isUnexpectedRoot, rulesOnRights } from './unexpected-root-process/judge.ts'
 import { type Learning, learning } from './unexpected-root-process/learning.ts'
 import { isRootProgram } from './unexpected-root-process/program.ts'
-import { type ExecLedger, execLedger } from './unexpected-root-process/root-execs.ts'
 
 /** Processes that have root, or rights like it, where nobody expects that (MITRE ATT&CK T1548, T1068). */
 export const unexpectedRootProcess = defineDetector({
@@ -68,9 +68,8 @@ export const unexpectedRootProcess = defineDetector({
   }),
   detect: ({ memory, ...observed }: Observed, { settle, learn_for }): Observable<Detection> =>
     defer(() => {
-      const execs = execLedger(memory)
       const profiles = learning(memory, learn_for)
-      const { processes$ } = observed
+      const { processes$, execs } = observed
       const judged$ = processes$.pipe(
         filter((seen) => isOfInterest(seen, profiles)),
         mergeMap((seen) =>
@@ -82,17 +81,15 @@ export const unexpectedRootProcess = defineDetector({
         map((seen) => judge(seen, execs, profiles)),
         filter((detection) => detection !== null),
       )
-      return merge(remembered(observed, execs, profiles), judged$)
+      return merge(remembered(observed, profiles), judged$)
     }),
 })
 
 /** What is only taken note of. */
-function remembered(observed: Omit<Observed, 'memory'>, execs: ExecLedger, profiles: Learning) {
-  const { execs$, execEnds$, containers$, resources$, eventsLost$ } = observed
+function remembered(observed: Omit<Observed, 'memory'>, profiles: Learning) {
+  const { containers$, resources$, eventsLost$ } = observed
   return merge(
-    execs$.pipe(tap(execs.started)),
-    execEnds$.pipe(tap(execs.ended)),
-    containers$.pipe(tap(execs.containerChanged), tap(profiles.containerChanged)),
+    containers$.pipe(tap(profiles.containerChanged)),
     resources$.pipe(tap(({ container, time }) => profiles.running(container, time))),
     eventsLost$.pipe(tap(profiles.lost)),
   ).pipe(ignoreElements())
@@ -105,7 +102,7 @@ function isOfInterest(seen: ProcessObservation, profiles: Learning): boolean {
   return isRootProgram(seen) && !profiles.isKnown(seen)
 }
 
-function judge(seen: ProcessObservation, execs: ExecLedger, profiles: Learning): Detection | null {
+function judge(seen: ProcessObservation, execs: ExecView, profiles: Learning): Detection | null {
   const entry = execs.entryOf(seen)
   const onRights = rulesOnRights(seen, entry)
   // Asked of every program, for it is how they are learned.

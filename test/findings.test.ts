@@ -160,6 +160,14 @@ test('what becomes known later is added to the finding of its act, which stays o
   t.is(findings.from(execIntoContainer, sampleDetection({ ...more, act: 'never told' })), null)
 })
 
+test('what was known of an act before a restart is not taken back by what is not known since', (t) => {
+  const told = sampleFinding({ rule: 'exec-command', evidence: { caller: { user: 'alice' } } })
+  const findings = findingsWith(defaultConfig(), [], [{ act: 'e1', finding: told }])
+  const evidence = { caller: undefined, programs: undefined, exit_code: 0 }
+  const completed = findings.from(execIntoContainer, sampleDetection({ completes: true, evidence }))
+  t.deepEqual(completed?.finding.evidence, { caller: { user: 'alice' }, exit_code: 0 })
+})
+
 test('an act is completed under the rule that told it, though severities were configured anew since', (t) => {
   const also = ['exec-command']
   const told = sampleFinding({ rule: 'exec-command', evidence: { argv: ['sh'] } })

@@ -17,7 +17,7 @@ import { callerOf } from './caller-verdict.ts'
 import { type CallingProcess, describeCaller } from './calling-process.ts'
 import { type Client, rememberMs, requestsSeen } from './requests-seen.ts'
 import { commandHints } from './command-hints.ts'
-import { hostUsers } from './host-users.ts'
+import { hostUsers } from '../host-users.ts'
 
 export type ExecCallersOptions = {
   execs$: Observable<ExecObservation>

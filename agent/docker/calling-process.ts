@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import type { CallerProcess } from '../model/observation.ts'
 import type { SeenProcess } from '../processes/known-process.ts'
-import { readProcess, readStat } from '../processes/proc.ts'
+import { loginUserOf } from '../processes/login-user.ts'
+import { readProcess } from '../processes/proc.ts'
 import type { ProcessTable } from '../processes/table.ts'
-import type { HostUsers } from './host-users.ts'
+import type { HostUsers } from '../host-users.ts'
 
 export type CallingProcessOptions = { table: ProcessTable; procRoot: string; users: HostUsers }
 
@@ -20,7 +20,7 @@ export function describeCaller(calling: CallingProcess, options: CallingProcessO
     pid,
     uid,
     user: users.nameOf(uid),
-    loginUser: loginUser(calling, options),
+    loginUser: loginUserOf(calling, options),
     exe,
     argv,
     ancestors: known === undefined ? [] : ancestorsOf(known, table),
@@ -49,17 +49,3 @@ function readLiving(procRoot: string, { pid, startTicks }: CallingProcess): Seen
     return undefined
   }
 }
-
-function loginUser({ pid, startTicks }: CallingProcess, { procRoot, users }: CallingProcessOptions): string {
-  try {
-    const loginUid = Number(readFileSync(`${procRoot}/${pid}/loginuid`, 'latin1'))
-    const isSame = readStat(procRoot, pid)?.startTicks === startTicks
-    return isSame && loginUid !== nobodyLoggedIn ? users.nameOf(loginUid) : ''
-  } catch {
-    // It has ended, or the kernel does not keep it (CONFIG_AUDIT).
-    return ''
-  }
-}
-
-// AUDIT_UID_UNSET of linux/audit.h.
-const nobodyLoggedIn = 2 ** 32 - 1

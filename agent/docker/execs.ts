@@ -3,7 +3,7 @@ import type { DockerEvent, ExecEnded, ExecObservation } from '../model/observati
 import type { CallQueue } from './call-queue.ts'
 import type { DockerClient } from './client.ts'
 import { type ExecInspect, execOfInspect } from './exec-inspect.ts'
-import { createExecLedger, type Exec, newExec } from './exec-ledger.ts'
+import { trackedExecs, type Exec, newExec } from './tracked-execs.ts'
 import { execIdOf, observationOf } from './exec-observation.ts'
 import { createHeldEvents } from './held-events.ts'
 import { containerOfEvent } from './identity.ts'
@@ -40,7 +40,7 @@ export function createExecTracker({
   lose,
   now,
 }: ExecTrackerOptions): ExecTracker {
-  const ledger = createExecLedger((evicted) => {
+  const ledger = trackedExecs((evicted) => {
     if (evicted.startedAt !== null && !evicted.told) tell(evicted, evicted.startedAt)
     lose('queue-full')
   })

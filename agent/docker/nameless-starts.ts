@@ -1,5 +1,5 @@
 import type { DockerEvent } from '../model/observation.ts'
-import type { Exec } from './exec-ledger.ts'
+import type { Exec } from './tracked-execs.ts'
 
 /** Starts that do not say of which exec: they wait for one with their command, and are told alone if none comes. */
 export type NamelessStarts = {

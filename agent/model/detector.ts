@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs'
 import type { z } from 'zod'
+import type { ExecView } from './execs.ts'
 import type { Detection, Rule } from './finding.ts'
 import type {
   ContainerObservation,
@@ -14,7 +15,7 @@ import type {
   SourceStatus,
 } from './observation.ts'
 
-/** What a detector may look at: hot streams, one for each kind of observation, and its own memory. */
+/** What a detector may look at: hot streams, one for each kind of observation, the execs of now, and its own memory. */
 export type Observed = {
   dockerEvents$: Observable<DockerEvent>
   containers$: Observable<ContainerObservation>
@@ -26,6 +27,7 @@ export type Observed = {
   runtimeFiles$: Observable<RuntimeFileObservation>
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
+  execs: ExecView
   memory: Memory
 }
 

@@ -1,5 +1,6 @@
 import type { EnteringProcess, ProcessOrigin } from '../model/observation.ts'
 import type { KnownProcess } from './known-process.ts'
+import { loginUserOf, type Naming } from './login-user.ts'
 import type { ProcessTable } from './table.ts'
 
 /** What is known of who brought a process into a container. */
@@ -16,19 +17,38 @@ export function broughtBy(
   entry: KnownProcess,
   former: KnownProcess['program'] | null,
   containerId: string,
-  table: ProcessTable,
+  { table, ...naming }: LineOptions,
 ): Brought {
   const before = former === null ? [] : [{ ...entry, program: former }]
-  const line = [...before, ...table.ancestors(entry)]
-  // Whoever has only been forked says nothing that his maker does not say.
-  const own = line.filter(({ program }, index) => program !== line[index + 1]?.program).slice(0, maxBy)
-  const by = own.map(({ pid, uid, program, membership }): EnteringProcess => {
-    const { exe, argv } = program()
-    return { pid, uid, exe, argv, containerId: membership?.id ?? null }
-  })
+  const line = ownPrograms([...before, ...table.ancestors(entry)])
   // In a container anybody can write this on his own command line.
-  const ids = by.map((one) => (one.containerId === null ? execIdIn(one.argv, containerId) : ''))
-  return { execId: ids.find((id) => id !== '') ?? '', by }
+  const ids = line.map(({ program, membership }) =>
+    membership === null ? execIdIn(program().argv, containerId) : '',
+  )
+  const execId = ids.find((id) => id !== '') ?? ''
+  // Of an exec its caller is known by other means.
+  return { execId, by: line.map((one) => nameProcess(one, naming, execId === '')) }
+}
+
+/** A process and those it descends from, the nearest first, with their names; bounded. */
+export function lineageOf(process: KnownProcess, { table, ...naming }: LineOptions): EnteringProcess[] {
+  const line = ownPrograms([process, ...table.ancestors(process)])
+  return line.map((one) => nameProcess(one, naming, true))
+}
+
+export type LineOptions = Naming & { table: ProcessTable }
+
+/** Whoever has only been forked says nothing that his maker does not say. */
+function ownPrograms(line: readonly KnownProcess[]): KnownProcess[] {
+  return line.filter(({ program }, index) => program !== line[index + 1]?.program).slice(0, maxBy)
+}
+
+function nameProcess(process: KnownProcess, naming: Naming, withLogin: boolean): EnteringProcess {
+  const { pid, uid, program, membership } = process
+  const { exe, argv } = program()
+  const user = naming.users.nameOf(uid)
+  const loginUser = withLogin ? loginUserOf(process, naming) : ''
+  return { pid, uid, user, loginUser, exe, argv, containerId: membership?.id ?? null }
 }
 
 /** The exec's id as the shim hands it to the runtime: `runc … exec … --pid-file BUNDLE/EXECID.pid CONTAINER`. */

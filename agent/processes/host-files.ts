@@ -1,22 +1,27 @@
 import { type BigIntStats, statSync } from 'node:fs'
 import type { HostFiles, Namespaces } from '../model/observation.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
-import { readNamespaces } from './proc.ts'
+import { readNamespaces, readStat } from './proc.ts'
 
 /** Tells whether a container's process sees the host's files as the host does: by its mount namespace, or its root. */
 export type HostFilesCheck = (process: KnownProcess, membership: Membership) => HostFiles | null
 
-/** A root is looked at while the process lives: a stat(2) of some 4 µs, which one that is gone at once escapes. */
+/**
+ * A root is looked at while the process lives: a stat(2) of some 4 µs, which one that is gone at once escapes. Two
+ * roots are the same directory when file system and inode are, whichever mounts lead to it: so is a bind mount of /.
+ */
 export function hostFilesCheck(procRoot: string, hostNamespaces: Namespaces): HostFilesCheck {
   // Our own where the host's first process may not be asked.
   const hostRoot = rootOf(procRoot, 1) ?? rootOf(procRoot, 'self')
-  return ({ pid, namespaces }, { hadHostMounts }) => {
+  return ({ pid, startTicks, namespaces }, { hadHostMounts }) => {
     // Who came from the host's mounts, into another namespace only, has never left them.
     if (hadHostMounts) return null
     if (isOfHost(namespaces)) return 'mount-namespace'
     const root = hostRoot === null ? null : rootOf(procRoot, pid)
     if (root === null || hostRoot === null) return null
     if (root.dev !== hostRoot.dev || root.ino !== hostRoot.ino) return null
+    // Another process, of the host, may have the pid by now.
+    if (readStat(procRoot, pid)?.startTicks !== startTicks) return null
     // Whoever enters the mount namespace gets its root too, and may have done so since.
     return isOfHost(readNamespaces(`${procRoot}/${pid}`)) ? 'mount-namespace' : 'root'
   }

@@ -1,9 +1,11 @@
+import type { HostUsers } from '../host-users.ts'
 import type { Container, ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
 import { containerOf } from './cgroup.ts'
 import { broughtBy } from './entering.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
 import { readRootDevice } from './root-device.ts'
+import { isStartHook } from './start-hook.ts'
 import type { ProcessTable } from './table.ts'
 
 /** Decides which container a process belongs to. */
@@ -24,6 +26,7 @@ export type MembershipsOptions = {
   table: ProcessTable
   containers: ContainerView
   hostNamespaces: Namespaces
+  users: HostUsers
 }
 
 /**
@@ -36,6 +39,7 @@ export function memberships({
   table,
   containers,
   hostNamespaces,
+  users,
 }: MembershipsOptions): Memberships {
   // The first process of each container, by container id.
   const inits = new Map<string, KnownProcess>()
@@ -72,7 +76,7 @@ export function memberships({
     return cgroup.build === '' ? undefined : { id: cgroup.build, build: true }
   }
 
-  function enter(process: KnownProcess, named: Named, how: How): Membership {
+  function enter(process: KnownProcess, named: Named, how: How): Membership | null {
     const last = inits.get(named.id)
     // Its end may have been noticed only by the table, when its pid was used again.
     const init = last?.exit === null ? last : undefined
@@ -80,6 +84,7 @@ export function memberships({
     if (how.found && init !== undefined && init.membership !== null && hasInitOfOther(process)) {
       return init.membership
     }
+    if (init === undefined && process.membership === null && isStartHook(process, table)) return null
     const membership = membershipOf(process, named, init === undefined, how)
     if (membership.first) remember(process, membership)
     return membership
@@ -100,7 +105,7 @@ export function memberships({
       userNamespace: (first ? null : inits.get(id)?.membership?.userNamespace) ?? namespaces.user,
       found,
       hadHostMounts: namespaces.mount === hostNamespaces.mount,
-      brought: broughtBy(process, former, id, table),
+      brought: broughtBy(process, former, id, { table, procRoot, users }),
     }
   }
 

@@ -1,15 +1,10 @@
+import { type HostUsers, hostUsers } from '../host-users.ts'
 import type { BootClock } from '../kernel/clock.ts'
 import type { Container, ContainerView } from '../model/container.ts'
-import type {
-  EventsLost,
-  HostFiles,
-  Namespaces,
-  Process,
-  ProcessChange,
-  ProcessObservation,
-} from '../model/observation.ts'
+import type { EventsLost, Namespaces, ProcessChange, ProcessObservation } from '../model/observation.ts'
 import { rootCgroup } from './cgroup.ts'
 import { containerFor, describeProcess, originOf } from './describe.ts'
+import { lineageOf } from './entering.ts'
 import { held } from './held.ts'
 import { hostFilesCheck } from './host-files.ts'
 import {
@@ -22,7 +17,7 @@ import {
 } from './known-process.ts'
 import { memberships } from './membership.ts'
 import { provenance } from './provenance.ts'
-import { type Earlier, earlierOf, type RightsSeen, rightsWatch } from './rights.ts'
+import { type Earlier, earlierOf, rightsWatch } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
 
@@ -53,12 +48,14 @@ export type TrackerOptions = {
   /** Epoch milliseconds. */
   bootTime: number
   emit: (observation: ProcessObservation | EventsLost) => void
+  users?: HostUsers
 }
 
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
   const { procRoot, table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
-  const belonging = memberships({ procRoot, table, containers, hostNamespaces })
+  const { users = hostUsers() } = options
+  const belonging = memberships({ procRoot, table, containers, hostNamespaces, users })
   const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
   const files = provenance({ procRoot, now: () => clock.sinceBoot() })
   const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
@@ -197,16 +194,19 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
     const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
     const hostFiles = hostFilesOf(subject, membership)
-    const pending = { time: sinceBoot + epochOffset, change, process, subject, membership, hostFiles, rights }
+    // Those who brought it there may be gone by the time it is told.
+    const lineage = hostFiles === null ? {} : { lineage: lineageOf(subject, { table, procRoot, users }) }
+    const seen = { change, process, hostFiles, ...lineage, ...rights }
+    const pending = { time: sinceBoot + epochOffset, subject, membership, seen }
     if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
     else heldTimer ??= setTimeout(releaseHeld, heldMs)
   }
 
-  function publish({ time, change, process, subject, membership, hostFiles, rights }: Pending): void {
+  function publish({ time, subject, membership, seen }: Pending): void {
     belonging.container(membership, subject)
     const container: Container = containerFor(membership, containers)
     const origin = originOf(membership, container, table, bootTime)
-    emit({ kind: 'process', time, change, container, process, origin, hostFiles, ...rights })
+    emit({ kind: 'process', time, container, origin, ...seen })
   }
 
   function everySecond(): void {
@@ -244,12 +244,9 @@ const heldMs = 10
 /** Described at once, because the process goes on to change; named and judged when its container is known. */
 type Pending = {
   time: number
-  change: ProcessChange
-  process: Process
   subject: KnownProcess
   membership: Membership
-  hostFiles: HostFiles | null
-  rights: RightsSeen
+  seen: Omit<ProcessObservation, 'kind' | 'time' | 'container' | 'origin'>
 }
 
 /** What a process was before a change, or its parent where it is new; and whether the change was seen as it happened. */

@@ -1,4 +1,4 @@
-import { merge, mergeMap, type Observable, timer } from 'rxjs'
+import { defer, merge, mergeMap, type Observable, timer } from 'rxjs'
 import { isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
@@ -11,7 +11,7 @@ import type {
 import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
 import { callerEvidence, callerPhrase, isUnusualClient } from './caller.ts'
 import { healthcheckRate } from './healthcheck-rate.ts'
-import type { ExecLedger, KnownExec } from './ledger.ts'
+import { type KnownExec, knownExecs } from './known-execs.ts'
 import { rulesOfExec } from './rules.ts'
 
 /**
@@ -19,15 +19,19 @@ import { rulesOfExec } from './rules.ts'
  * was seen is in the same turn; another caller, its first programs and its end are added as they become known.
  */
 export function execFindings(
-  observed: Pick<Observed, 'execs$' | 'execEnds$' | 'execCallers$' | 'processes$' | 'memory'>,
-  ledger: ExecLedger,
+  observed: Pick<Observed, 'execs$' | 'execEnds$' | 'execCallers$' | 'processes$' | 'memory' | 'execs'>,
   learnAfter: number,
 ): Observable<Detection> {
-  const { execs$, execEnds$, execCallers$, processes$, memory } = observed
+  return defer(() => findingsOf(observed, learnAfter))
+}
+
+function findingsOf(observed: Parameters<typeof execFindings>[0], learnAfter: number): Observable<Detection> {
+  const { execs$, execEnds$, execCallers$, processes$, memory, execs } = observed
+  const all = knownExecs()
   const countHealthcheck = healthcheckRate()
 
   function onExec(exec: ExecObservation): Observable<Detection> {
-    const known = ledger.of(keyOf(exec))
+    const known = all.of(keyOf(exec))
     known.exec = exec
     const checks = exec.healthcheck ? countHealthcheck(exec) : null
     return timer(0).pipe(
@@ -38,33 +42,36 @@ export function execFindings(
     )
   }
 
-  function onCaller({ execId, caller }: ExecCaller): Detection[] {
-    const known = ledger.of(execId)
+  function onCaller(told: ExecCaller): Detection[] {
+    const { execId, caller } = told
+    // Whoever called before this run was told then, if anybody could tell.
+    if (caller.client !== 'seen' && execs.isFromBefore(told)) return []
+    const known = all.of(execId)
     known.caller = caller
-    const { exec, told, judged } = known
+    const { exec, judged } = known
     if (exec === null || !judged) return []
-    if (told.length === 0) return tell(known, exec)
+    if (known.told.length === 0) return tell(known, exec)
     const completed = complete(known)
     // It was told as a plain command, and is more than that: so it is told as the finding that it would have been.
-    const isMore = told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfter)
+    const isMore = known.told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfter)
     if (!isMore) return completed
-    known.told = ['exec-from-container', ...told]
+    known.told = ['exec-from-container', ...known.told]
     return [...completed, describeExec(known, exec, known.told)]
   }
 
   function onProcess({ change, origin, process }: ProcessObservation): Detection[] {
     if (change === 'ids-changed' || origin.via === 'init' || origin.execId === '') return []
-    const known = ledger.of(origin.execId)
+    const known = all.of(origin.execId)
     if (known.programs.length >= maxPrograms) return []
     known.programs.push(process)
     return complete(known)
   }
 
   function onEnd(end: ExecEnded): Detection[] {
-    const known = ledger.get(end.execId)
+    const known = all.get(end.execId)
     if (known === undefined) return []
     known.end = end
-    ledger.ended(end.execId)
+    all.ended(end.execId)
     return complete(known)
   }
 

@@ -3,6 +3,7 @@ import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { HostFiles, ProcessObservation } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { ancestryOf, loginUserIn } from './lineage.ts'
 
 /** Processes of containers that see the host's files as the host does: one finding for who got out, not for what he runs. */
 export function hostNamespaceEntries({ processes$ }: Pick<Observed, 'processes$'>): Observable<Detection> {
@@ -34,7 +35,7 @@ const phrases: Readonly<Record<HostFiles, string>> = {
   root: 'the root directory of the host',
 }
 
-function describeOutside({ container, process, origin, time, hostFiles }: Outside): Detection {
+function describeOutside({ container, process, origin, time, hostFiles, lineage = [] }: Outside): Detection {
   const program = baseName(process.exe) || process.comm
   return {
     rule: 'host-namespace-entered',
@@ -51,6 +52,9 @@ function describeOutside({ container, process, origin, time, hostFiles }: Outsid
       parent_pid: process.parentPid,
       uid: process.containerUid,
       host_uid: process.uid,
+      host_user: lineage[0]?.user,
+      login_user: loginUserIn(lineage),
+      ancestry: lineage.length === 0 ? undefined : ancestryOf(lineage.slice(1)),
       privileged: container.details?.privileged,
       exec_id: origin.via === 'entered' ? origin.execId || undefined : undefined,
     },

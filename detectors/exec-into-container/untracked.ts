@@ -15,14 +15,12 @@ import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
-import { lineOf } from './caller.ts'
-import type { ExecLedger } from './ledger.ts'
+import { ancestryOf, loginPhrase, loginUserIn } from './lineage.ts'
 import { isShell } from './rules.ts'
 
 /** Entries that no exec of the Docker API explains; judged when the engine has had its time to tell of one. */
 export function untrackedExecs(
-  { processes$, sourceStatuses$ }: Pick<Observed, 'processes$' | 'sourceStatuses$'>,
-  ledger: ExecLedger,
+  { processes$, sourceStatuses$, execs }: Pick<Observed, 'processes$' | 'sourceStatuses$' | 'execs'>,
   settle: number,
 ): Observable<Detection> {
   const isEngineHeard$ = sourceStatuses$.pipe(
@@ -34,7 +32,7 @@ export function untrackedExecs(
   const untracked$ = processes$.pipe(
     filter(isEntry),
     delayWhen(() => isEngineHeard$.pipe(first(Boolean), delay(settle))),
-    filter((seen) => !ledger.explains(seen)),
+    filter((seen) => execs.entryOf(seen).by !== 'exec'),
     map(describeEntry),
   )
   return merge(isEngineHeard$.pipe(ignoreElements()), untracked$)
@@ -102,7 +100,7 @@ function describeEntry({ container, process, origin, time }: Entered): Detection
     rule: 'untracked-exec',
     time,
     container,
-    summary: `${name} ran ${clip(commandLine(process.argv), 160)} in ${container.name} as ${userOf(process.containerUid)}, without the Docker API`,
+    summary: `${name} ran ${clip(commandLine(process.argv), 160)} in ${container.name} as ${userOf(process.containerUid)}, without the Docker API${loginPhrase(by)}`,
     subject: [name, program],
     act: `${container.id}:${entry.pid}:${entry.startTicks}`,
     evidence: {
@@ -112,10 +110,10 @@ function describeEntry({ container, process, origin, time }: Entered): Detection
       user: userOf(process.containerUid),
       tool: name,
       tool_pid: tool?.pid,
-      tool_user: tool === undefined ? undefined : userOf(tool.uid),
+      tool_user: tool?.user,
+      login_user: loginUserIn(by),
       tool_argv: tool === undefined ? undefined : clipArgv(tool.argv),
-      // Somebody who was root only later is himself further up.
-      ancestry: own.map(({ pid, uid, exe, argv }) => `${lineOf(pid, exe, argv)} as ${userOf(uid)}`),
+      ancestry: ancestryOf(own),
       from_container_id: by.find(({ containerId }) => containerId !== null)?.containerId ?? undefined,
       unknown_exec_id: execId || undefined,
       started_at: new Date(entry.startedAt).toISOString(),

@@ -1,10 +1,10 @@
 import { isRootUser } from '../../agent/model/container.ts'
 import type { FileOrigin, Gain, ProcessObservation } from '../../agent/model/observation.ts'
+import type { ExecEntry } from '../../agent/model/execs.ts'
 import { configuredCapabilities } from './capabilities.ts'
-import type { Entry } from './root-execs.ts'
 
 /** The rules that speak of a process's rights, the one that says most first. */
-export function rulesOnRights(seen: ProcessObservation, entry: Entry): string[] {
+export function rulesOnRights(seen: ProcessObservation, entry: ExecEntry): string[] {
   const rules: string[] = []
   if (isEscalation(seen, entry)) rules.push('privilege-escalation')
   if (isUnexpectedRoot(seen) && !entry.asRoot && !isExplainedByGain(seen.gain))
@@ -21,15 +21,15 @@ export function isUnexpectedRoot({ container, process }: ProcessObservation): bo
 /** Capabilities that a process came to in the container, although its configuration withholds them. */
 export function beyondConfiguration(
   { container: { details }, origin, raisedCapabilities = 0n }: ProcessObservation,
-  entry: Entry,
+  entry: ExecEntry,
 ): bigint {
   if (details === null || raisedCapabilities === 0n) return 0n
   // Who enters with the host's own rights, or by a privileged exec, may keep them in its pocket.
-  if (origin.via === 'entered' && (entry.privileged || !entry.byExec)) return 0n
+  if (origin.via === 'entered' && (entry.privileged || entry.by === 'none')) return 0n
   return raisedCapabilities & ~configuredCapabilities(details)
 }
 
-function isEscalation(seen: ProcessObservation, entry: Entry): boolean {
+function isEscalation(seen: ProcessObservation, entry: ExecEntry): boolean {
   if (beyondConfiguration(seen, entry) !== 0n) return true
   if (seen.gain?.isNew !== true) return false
   const { way, file } = seen.gain

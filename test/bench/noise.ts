@@ -1,13 +1,17 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
 import { isAtLeast } from '../../agent/model/finding.ts'
 import { allRules } from '../../agent/commands/rules.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { installMissing } from '../support/debian.ts'
 import { removeState, startDaemon } from '../support/daemon.ts'
 import { docker, run } from '../support/processes.ts'
 
 // A day of ordinary operation in some minutes: deploys, restarts, health checks, jobs inside containers and from
-// the host's cron, image builds, looking around, a package upgrade on the host. Prints what was found, by rule;
+// the host's cron, image builds, compose, looking around, a package upgrade on the host. Prints what was found, by rule;
 // nothing of it should be above info. DAYS=1 by default.
 
 const days = Number(process.env['DAYS'] ?? 1)
@@ -15,6 +19,7 @@ const prefix = `tidewatch-bench-noise-${process.pid}`
 const image = await busyboxImage()
 const acts: Record<string, number> = {}
 
+installMissing({ 'docker-compose': 'docker-compose' })
 const daemon = await startDaemon()
 try {
   for (let day = 0; day < days; day += 1) await live(day)
@@ -95,13 +100,46 @@ async function live(day: number): Promise<void> {
       docker('update', '--memory', '96m', '--memory-swap', '96m', name('web')),
     )
   }
-  await act('packages upgraded', () =>
-    run('apt-get', 'install', '-y', '-qq', '--reinstall', 'busybox-static'),
-  )
+  await act('projects brought up, changed and taken down by compose', () => compose(name('compose')))
+  // Nothing of it is used by containers.
+  await act('packages upgraded', () => run('apt-get', 'install', '-y', '-qq', '--reinstall', 'bsdutils'))
   await act('health checks, seconds of', () => sleep(20_000))
   await act('restarts', () => docker('restart', '-t', '0', name('init')))
   for (const what of ['web', 'checked', 'cron', 'init', 'app-2'])
     await act('containers ended', () => docker('rm', '-f', name(what)))
+}
+
+/** Two services, one as another user; the second `up` recreates what has changed. */
+async function compose(project: string): Promise<void> {
+  const service = { image, network_mode: 'none', command: ['sleep', '86400'], stop_grace_period: '0s' }
+  const directory = await mkdtemp(join(tmpdir(), `${project}-`))
+  const call = (...args: string[]) =>
+    run(
+      'docker-compose',
+      '--project-directory',
+      directory,
+      '--project-name',
+      project,
+      '--file',
+      file,
+      ...args,
+    )
+  const file = join(directory, 'docker-compose.yml')
+  const write = (environment: object) => {
+    const services = { web: { ...service, user: '1000' }, job: { ...service, environment } }
+    return writeFile(file, JSON.stringify({ version: '2.4', services }))
+  }
+  try {
+    await write({})
+    await call('up', '-d')
+    await call('exec', '-T', 'web', 'true')
+    await write({ RELEASE: '2' })
+    await call('up', '-d')
+    await call('ps')
+  } finally {
+    await call('down').catch(() => undefined)
+    await rm(directory, { recursive: true, force: true })
+  }
 }
 
 async function start(name: string, ...options: string[]): Promise<void> {

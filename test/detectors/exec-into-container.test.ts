@@ -1,5 +1,6 @@
 import test from 'ava'
-import type { Observable } from 'rxjs'
+import { defer, ignoreElements, merge, type Observable, tap } from 'rxjs'
+import { execLedger } from '../../agent/exec-ledger.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { Observation, ProcessObservation } from '../../agent/model/observation.ts'
 import { observedOf } from '../../agent/pipeline.ts'
@@ -41,7 +42,13 @@ function detect(
   observations$: Observable<Observation>,
   { memory = emptyMemory(), settings = { settle: 2_000, learn_after: 2 } } = {},
 ): Observable<Detection> {
-  return execIntoContainer.detect({ ...observedOf(observations$), memory }, settings)
+  return defer(() => {
+    const execs = execLedger(memory)
+    return merge(
+      observations$.pipe(tap(execs.observe), ignoreElements()),
+      execIntoContainer.detect({ ...observedOf(observations$), memory, execs }, settings),
+    )
+  })
 }
 
 /** All that is told of a timeline of observations, in virtual time. */
@@ -156,6 +163,17 @@ test('a health check that somebody has called for is a lookalike, known before o
   t.deepEqual(brief(told(t, 'ab', { a: check, b: nobody })), [])
 })
 
+test('of an exec that an earlier run told of, only a caller that is known now is told', (t) => {
+  const memory = emptyMemory()
+  execLedger(memory).observe(exec)
+  const nobody = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'unknown', client: 'unclear', process: null }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: exec, b: nobody }, { memory })), ['exec-command'])
+  t.deepEqual(brief(told(t, 'ab', { a: exec, b: caller }, { memory })), ['exec-command', '+ exec-command'])
+})
+
 test('health checks far more often than their interval explains are lookalikes', (t) => {
   const checked = (intervalSeconds: number, startIntervalSeconds?: number) =>
     sampleContainer({
@@ -208,6 +226,7 @@ test('an entry is judged when the engine had its time to tell of an exec, and to
           tool: 'nsenter',
           tool_pid: 3_000,
           tool_user: 'root',
+          login_user: undefined,
           tool_argv: ['nsenter', '-t', '1'],
           ancestry: ['nsenter -t 1 (pid 3000) as root'],
           from_container_id: undefined,
@@ -217,6 +236,26 @@ test('an entry is judged when the engine had its time to tell of an exec, and to
       },
     })
   })
+})
+
+test('who logged in is named, and each of those who descend from the login with the user of then', (t) => {
+  const alice = { uid: 1_001, user: 'alice', loginUser: 'alice' }
+  const line = [
+    sampleBringer(['nsenter', '-t', '1']),
+    sampleBringer(['sudo', 'nsenter'], { pid: 2_900, loginUser: 'alice' }),
+    sampleBringer(['-bash'], { pid: 2_800, ...alice }),
+  ]
+  const [entry] = told(t, 'a', { a: entered(line) })
+  t.is(entry?.summary, 'nsenter ran sh in web-1 as uid 1000, without the Docker API, by alice')
+  t.like(entry?.evidence, { tool_user: 'root', login_user: 'alice' })
+  t.deepEqual(entry?.evidence['ancestry'], [
+    'nsenter -t 1 (pid 3000) as root',
+    'sudo nsenter (pid 2900) as root',
+    '-bash (pid 2800) as alice',
+  ])
+  const [outside] = told(t, 'a', { a: sampleProcess({ hostFiles: 'root', lineage: line }) })
+  t.like(outside?.evidence, { host_user: 'root', login_user: 'alice' })
+  t.deepEqual(outside?.evidence['ancestry'], ['sudo nsenter (pid 2900) as root', '-bash (pid 2800) as alice'])
 })
 
 test('an exec of the Docker API explains an entry, by whatever tells of it and in time', (t) => {

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava'
-import { filter, map } from 'rxjs'
+import { filter, ignoreElements, map, merge, tap } from 'rxjs'
+import { execLedger } from '../../agent/exec-ledger.ts'
 import type {
   ExecEnded,
   ExecObservation,
@@ -70,17 +71,18 @@ type Seen = ProcessObservation | ExecObservation | ExecEnded
 function detects(t: ExecutionContext, diagram: string, values: Record<string, Seen>, expected: string): void {
   marbles(t, ({ hot, expectObservable }) => {
     const all$ = hot<Seen>(diagram, values)
+    const execs = execLedger(emptyMemory())
     const detections$ = unexpectedRootProcess.detect(
       {
         ...silent,
         memory: emptyMemory(),
         processes$: all$.pipe(filter((one) => one.kind === 'process')),
-        execs$: all$.pipe(filter((one) => one.kind === 'exec')),
-        execEnds$: all$.pipe(filter((one) => one.kind === 'exec-ended')),
+        execs,
       },
       { settle: 5, learn_for: 1_000_000 },
     )
-    expectObservable(detections$.pipe(map(({ rule }) => letters[rule]))).toBe(expected)
+    const noted$ = all$.pipe(tap(execs.observe), ignoreElements())
+    expectObservable(merge(noted$, detections$.pipe(map(({ rule }) => letters[rule])))).toBe(expected)
   })
 }
 
@@ -115,7 +117,7 @@ test('an exec that is known by its id explains its own processes and no others',
   const byExec = (id: string) =>
     seen({
       process: root,
-      origin: { via: 'entered', entry: { pid: 77, startTicks: 1, startedAt: 90_000 }, execId: id, by: [] },
+      origin: { via: 'entered', entry: { pid: 77, startTicks: 1, startedAt: 10_500 }, execId: id, by: [] },
     })
   detects(t, 'ep', { e: rootExec, p: byExec(execId) }, '')
   detects(t, 'exp', { e: rootExec, x: ended(20_000), p: byExec(execId) }, '')

@@ -6,6 +6,9 @@
  *     node api-client.ts SOCKET create CONTAINER ARGV…
  *     node api-client.ts SOCKET start EXEC-ID [BODY]
  *     node api-client.ts SOCKET split EXEC-ID         the same with its request line in two pieces
+ *
+ * SOCKET is a path, or `HOST:PORT`. With USER_IDS=UID:GID in its environment it becomes that user first: who may not read
+ * this program, or node itself, could not run it.
  */
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
@@ -13,7 +16,11 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const [socketPath = '', what, subject = '', ...rest] = process.argv.slice(2)
+const [socket = '', what, subject = '', ...rest] = process.argv.slice(2)
+const [host, port] = socket.split(':')
+const address = port === undefined ? { socketPath: socket } : { host, port }
+const [userId, groupId] = (process.env['USER_IDS'] ?? '').split(':').map(Number)
+if (userId && groupId !== undefined) becomeUser(userId, groupId)
 
 if (what === 'start') await start(subject, rest[0])
 else if (what === 'split') await startInPieces(subject)
@@ -21,6 +28,12 @@ else {
   const id = await create(subject, rest)
   if (what === 'exec') await start(id)
   process.stdout.write(id)
+}
+
+function becomeUser(uid: number, gid: number): void {
+  process.setgroups?.([])
+  process.setgid?.(gid)
+  process.setuid?.(uid)
 }
 
 async function create(container: string, argv: readonly string[]): Promise<string> {
@@ -34,7 +47,7 @@ async function start(id: string, body = '{"Detach":true}'): Promise<void> {
 
 async function startInPieces(id: string): Promise<void> {
   const body = '{"Detach":true}'
-  const engine = connect(socketPath)
+  const engine = connect(socket)
   engine.write(`POST /exec/${id.slice(0, 20)}`)
   await sleep(50)
   engine.write(`${id.slice(20)}/start HTTP/1.1\r\nHost: docker\r\nContent-Type: application/json\r\n`)
@@ -44,7 +57,7 @@ async function startInPieces(id: string): Promise<void> {
 
 async function post(path: string, body: string): Promise<string> {
   const headers = { 'content-type': 'application/json', 'content-length': body.length }
-  const asking = request({ socketPath, method: 'POST', path, headers })
+  const asking = request({ ...address, method: 'POST', path, headers })
   asking.end(body)
   const [response] = (await once(asking, 'response')) as [IncomingMessage]
   return await text(response)

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { hostUsers } from '../../agent/host-users.ts'
 import type { Caller, ExecCaller } from '../../agent/model/observation.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { scaled, until } from '../support/until.ts'
@@ -56,16 +57,15 @@ serial('any other client of the socket is known as well, under its own user', as
   const { name, id } = await runContainer(t)
   const node = apiClient('exec', name, 'true', 'by-node')
   await ended(node)
-  const create = start(...curl(`/containers/${name}/exec`, '{"Cmd":["true","by-curl"]}'))
-  const { Id: execId } = JSON.parse(await ended(create)) as { Id: string }
-  const user = ['--reuid=12345', `--regid=${statSync(socket).gid}`, '--clear-groups']
-  const asUser = start('setpriv', ...user, ...curl(`/v1.41/exec/${execId}/start`, '{"Detach":true}'))
+  const execId = await ended(apiClient('create', name, 'true', 'by-user'))
+  const user = { USER_IDS: `12345:${statSync(socket).gid}` }
+  const asUser = startWith(user, process.execPath, script, socket, 'start', execId)
   await ended(asUser)
   const callers = await until(() => atLeast(2, callersOf(id)))
   t.like(callers[0]?.caller, { confidence: 'exact', process: { pid: node.pid } })
   t.like(callers.find((told) => told.execId === execId)?.caller, {
     confidence: 'exact',
-    process: { pid: asUser.pid, uid: 12_345, user: '12345', loginUser: '' },
+    process: { pid: asUser.pid, uid: 12_345, user: '12345', loginUser: ownLogin() },
   })
 })
 
@@ -170,7 +170,15 @@ serial('where requests are not seen the docker command is known by its words, ot
 })
 
 function start(program: string, ...args: readonly string[]): ChildProcess {
-  return spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+  return startWith({}, program, ...args)
+}
+
+function startWith(
+  env: Readonly<Record<string, string>>,
+  program: string,
+  ...args: readonly string[]
+): ChildProcess {
+  return spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, ...env } })
 }
 
 function apiClient(...args: readonly string[]): ChildProcess {
@@ -183,9 +191,10 @@ async function ended(child: ChildProcess): Promise<string> {
   return output
 }
 
-function curl(path: string, body: string): [string, ...string[]] {
-  const json = ['--header', 'Content-Type: application/json', '--data', body]
-  return ['curl', '--silent', '--unix-socket', socket, ...json, `http://docker${path}`]
+/** Who logged in to run the tests; empty where nobody did, as in a service. */
+function ownLogin(): string {
+  const uid = Number(readFileSync('/proc/self/loginuid', 'latin1'))
+  return uid === 2 ** 32 - 1 ? '' : hostUsers().nameOf(uid)
 }
 
 function atLeast<T>(count: number, all: readonly T[]): readonly T[] | false {

@@ -8,7 +8,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
 import { docker as tryDocker } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
-import { patience, scaled, until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 
 // Entries into real containers, by the engine and without it, as the store has them in the end.
 
@@ -106,6 +106,10 @@ serial(`${many} execs of all kinds are ${many} findings with the engine’s ids 
     const programs = (finding?.evidence['programs'] ?? []) as { argv: string[] }[]
     if (!mark.startsWith('failed')) t.true(programs[0]?.argv.at(-1)?.endsWith(mark), mark)
     t.is(typeof finding?.evidence['duration_seconds'], 'number', mark)
+    const caller = finding?.evidence['caller'] as { confidence: string; pid: number; argv: string[] }
+    t.is(caller.confidence, 'exact', mark)
+    if (execId === '') t.true(caller.argv.join(' ').includes(mark), caller.argv.join(' '))
+    else t.is(caller.pid, process.pid, mark)
   }
 })
 
@@ -137,6 +141,19 @@ serial('who enters without the engine is an untracked exec, the same by docker e
     t.like(finding?.evidence, { tool, argv: ['echo', 'entered'], tool_user: 'root' }, args.join(' '))
     t.true(((finding?.evidence['ancestry'] ?? []) as string[]).length > 1)
   }
+})
+
+serial('who logged in is named with an entry, whatever became of the user since', async (t) => {
+  const { name, pid } = await runContainer(t)
+  const login = 'echo 1 > /proc/self/loginuid; nsenter -t "$0" -m -p sh -c "sleep 0.1; true"'
+  await run('sh', '-c', login, pid)
+  const [finding] = await until(() => {
+    const found = criticalOf(t, name)
+    return found.length > 0 && found
+  })
+  t.like(finding, { rule: 'untracked-exec', evidence: { tool_user: 'root', login_user: 'daemon' } })
+  const ancestry = (finding?.evidence['ancestry'] ?? []) as string[]
+  t.true(ancestry.length > 1 && ancestry.every((line) => line.includes(' as root')))
 })
 
 serial('one who goes to the host’s mounts or root from a container is found, once', async (t) => {
@@ -208,6 +225,26 @@ serial('what a host does all day is nothing critical', async (t) => {
     t.deepEqual(criticalOf(t, one), [], one)
 })
 
+serial('an image that is built by commands as root is nothing critical', async (t) => {
+  const { daemon, image } = t.context
+  const tag = `${prefix}:built`
+  const steps = ['cp /bin/busybox /bin/su-like && chmod 4755 /bin/su-like', 'sleep 0.2; id; (sleep 0.5 &)']
+  const dockerfile = [`FROM ${image}`, ...steps.map((step) => `RUN ${step}`), 'USER 1000', 'RUN id'].join(
+    '\n',
+  )
+  const build = 'printf %s "$1" | DOCKER_BUILDKIT=0 docker build --no-cache --tag "$2" -'
+  const output = await run('sh', '-c', build, 'sh', dockerfile, tag)
+  t.teardown(() => tryDocker('rmi', '--force', tag))
+  const ids = [...output.matchAll(/Running in ([0-9a-f]{12})/g)].map(([, id = '']) => id)
+  t.is(ids.length, 4)
+  await settled(t)
+  const loud = daemon.findings().filter(({ severity }) => severity !== 'info')
+  t.deepEqual(
+    loud.filter(({ container }) => ids.includes(container?.id.slice(0, 12) ?? '')),
+    [],
+  )
+})
+
 serial('a daemon that starts beside running containers and their execs finds nothing', async (t) => {
   const { name } = await runContainer(t)
   const { name: hostPid } = await runContainer(t, '--pid=host')
@@ -229,17 +266,6 @@ serial('a daemon that starts beside running containers and their execs finds not
     critical.filter((finding) => [name, hostPid].includes(finding.container?.name ?? '')),
     [],
   )
-})
-
-serial('health checks many times a second are counted and nothing else', async (t) => {
-  const { daemon } = t.context
-  const counted = async () => (await daemon.metric('tidewatch_execs_total{kind="healthcheck"}')) ?? 0
-  const before = await counted()
-  const checked = ['--health-cmd', 'true', '--health-interval', '400ms']
-  const all = await Promise.all(Array.from({ length: 4 }, () => runContainer(t, ...checked)))
-  await sleep(20_000)
-  t.true((await counted()) - before > 50 / patience, String((await counted()) - before))
-  for (const { name } of all) t.deepEqual(rulesOf(t, name), [], name)
 })
 
 /** Runs an exec as any HTTP client does; resolves to its id. */

@@ -105,9 +105,14 @@ test.serial('files on a tmpfs and files changed in the container are not the ima
   const changed = await runContainer(['--user', '1000'])
   await docker('exec', '--user', '0', changed, 'chmod', '4755', '/bin/plain')
   await docker('exec', '--detach', changed, '/bin/plain', 'as-root', '/bin/sleep', '60')
+  // It gives a group: neither root nor capabilities.
+  const setgid = await runContainer(['--user', '1000'])
+  await docker('exec', '--user', '0', setgid, 'sh', '-c', 'cp /bin/busybox /tmp/g; chmod 2755 /tmp/g')
+  await docker('exec', '--detach', setgid, '/tmp/g', 'sleep', '60')
   const [[tmpfs], [container]] = [await settled(onTmpfs), found(changed)]
   t.like(tmpfs, { rule: 'privilege-escalation', evidence: { file_origin: 'tmpfs' } })
   t.like(container, { rule: 'privilege-escalation', evidence: { file_origin: 'container' } })
+  t.deepEqual(found(setgid), [])
 })
 
 test.serial('setuid(0) without an exec in a container of another user is an escalation', async (t) => {
@@ -156,42 +161,49 @@ test.serial('what runs for longer than its exec is explained by it', async (t) =
   t.deepEqual(await settled(container), [])
 })
 
-const many = scaled(100)
+const many = scaled(50)
+const batches = 4
 
-test.serial(`${many} containers that start and stop as they should give nothing`, async (t) => {
-  const kinds: [string[], string[]][] = [
-    [[], ['/bin/plain', 'drop-root', '/bin/true']],
-    [
-      ['--user', '1000'],
-      ['sh', '-c', 'id; ls /bin'],
-    ],
-    [[], ['sh', '-c', 'cp /bin/sh /tmp/sh; /tmp/sh -c id']],
-    [
-      ['--init', '--user', '1000:1000'],
-      ['sh', '-c', 'true; sleep 0.1'],
-    ],
-    [
-      ['--cap-drop', 'ALL', '--cap-add', 'SETUID', '--cap-add', 'SETGID'],
-      ['/bin/plain', 'drop-root', '/bin/id'],
-    ],
-  ]
-  const names: string[] = []
-  const one = async (index: number) => {
-    const [options, command] = kinds[index % kinds.length] ?? t.fail()
-    const name = `${prefix}-normal-${index}`
-    names.push(name)
-    await docker('run', '--rm', '--network=none', '--name', name, ...options, image, ...command)
-  }
-  for (let index = 0; index < many; index += 4) {
-    await Promise.all([0, 1, 2, 3].map((lane) => one(index + lane)))
-  }
-  await sleep(3_000)
-  t.is(names.length, many)
-  t.deepEqual(
-    names.flatMap((name) => found(name)),
-    [],
+for (let batch = 0; batch < batches; batch += 1) {
+  test.serial(
+    `${many} containers that start and stop as they should give nothing, ${batch + 1} of ${batches}`,
+    async (t) => {
+      const kinds: [string[], string[]][] = [
+        [[], ['/bin/plain', 'drop-root', '/bin/true']],
+        [
+          ['--user', '1000'],
+          ['sh', '-c', 'id; ls /bin'],
+        ],
+        [[], ['sh', '-c', 'cp /bin/sh /tmp/sh; /tmp/sh -c id']],
+        [
+          ['--init', '--user', '1000:1000'],
+          ['sh', '-c', 'true; sleep 0.1'],
+        ],
+        [
+          ['--cap-drop', 'ALL', '--cap-add', 'SETUID', '--cap-add', 'SETGID'],
+          ['/bin/plain', 'drop-root', '/bin/id'],
+        ],
+      ]
+      const names: string[] = []
+      const one = async (index: number) => {
+        const [options, command] = kinds[index % kinds.length] ?? t.fail()
+        const name = `${prefix}-normal-${batch}-${index}`
+        names.push(name)
+        await docker('run', '--rm', '--network=none', '--name', name, ...options, image, ...command)
+      }
+      for (let index = 0; index < many; index += 4) {
+        await Promise.all([0, 1, 2, 3].map((lane) => one(index + lane)))
+      }
+      await sleep(3_000)
+      t.true(names.length >= many)
+      const isLoud = ({ severity }: Finding) => severity !== 'info'
+      t.deepEqual(
+        names.flatMap((name) => daemon.findings({ container: name }).filter(isLoud)),
+        [],
+      )
+    },
   )
-})
+}
 
 test.serial(
   'a profile is learned, survives a restart, passes on to the next digest, and tells what is new',

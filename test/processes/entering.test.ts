@@ -5,11 +5,13 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import type { ProcessObservation } from '../../agent/model/observation.ts'
+import { cgroupOf } from '../../agent/processes/cgroup.ts'
 import { deviceNumber } from '../../agent/processes/device.ts'
 import { execIdIn } from '../../agent/processes/entering.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { scaled, until } from '../support/until.ts'
+import { procStat } from './fake-proc.ts'
 import { hostNamespaces, inContainer, running, seenProcess, watched } from './samples.ts'
 import { watchProcesses } from './watch.ts'
 
@@ -107,11 +109,63 @@ test('a program that lies in a container’s root is the container’s, whatever
   t.is(observed().length, 2)
 })
 
+test('an engine in a container, with the runtime it runs there, is all that container’s own', (t) => {
+  const { tracker, observed } = sample(t)
+  const inner = 'd'.repeat(64)
+  const innerPlace = {
+    cgroup: cgroupOf(['docker', id, 'docker', inner]),
+    namespaces: inContainer(inner, 9).namespaces,
+  }
+  const line: [number, number, string[], object][] = [
+    [300, 200, ['dockerd'], inContainer(id)],
+    [301, 300, ['containerd-shim-runc-v2', '-id', inner], inContainer(id)],
+    [302, 301, ['runc', 'create', '--bundle', 'b', inner], inContainer(id)],
+    [303, 302, ['runc', 'init'], inContainer(id)],
+    [304, 301, ['app'], innerPlace],
+    [305, 301, ['runc', 'exec', '--pid-file', `/b/${inner}/${'e'.repeat(64)}.pid`, inner], inContainer(id)],
+    [306, 305, ['sh'], innerPlace],
+    [307, 300, ['nsenter', '-t', '304', '-m', 'sh'], innerPlace],
+  ]
+  for (const [pid, parentPid, argv, place] of line) {
+    tracker.forked({ pid, startTicks: pid, parentPid, makerPid: parentPid, uid: 0, euid: 0 }, pid * 10)
+    tracker.executed(
+      seenProcess({ pid, startTicks: pid, parentPid, ...place, program: running(...argv) }),
+      pid * 10 + 1,
+    )
+  }
+  t.is(observed().length, 1 + line.length)
+  for (const { container, origin, hostFiles } of observed())
+    t.deepEqual([container.name, origin, hostFiles], ['web', { via: 'init' }, null])
+})
+
+test('a hook of the start is none of the container yet, whatever it runs; what follows the start is', (t) => {
+  const { tracker, observed } = watched([web])
+  t.teardown(() => tracker.close())
+  const belowShim = { startTicks: 500, parentPid: 50 }
+  tracker.executed(seenProcess({ pid: 190, ...belowShim, program: running('runc', 'create') }), 5_000)
+  tracker.executed(seenProcess({ pid: 191, ...belowShim, program: running('runc', 'init') }), 5_001)
+  tracker.forked({ pid: 260, startTicks: 520, parentPid: 191, makerPid: 191, uid: 0, euid: 0 }, 5_200)
+  const hook = { startTicks: 520, ...inContainer(id) }
+  tracker.executed(seenProcess({ pid: 260, parentPid: 191, ...hook }), 5_201)
+  tracker.forked({ pid: 261, startTicks: 530, parentPid: 260, makerPid: 260, uid: 0, euid: 0 }, 5_300)
+  tracker.executed(seenProcess({ pid: 261, parentPid: 260, ...hook, startTicks: 530 }), 5_301)
+  t.deepEqual(observed(), [])
+  tracker.executed(init, 6_000)
+  t.is(observed().at(-1)?.origin.via, 'init')
+  // Who makes himself look like it afterwards deceives nobody.
+  tracker.executed(seenProcess({ pid: 300, startTicks: 700, parentPid: 191, ...inContainer(id) }), 7_000)
+  t.is(observed().at(-1)?.origin.via, 'entered')
+})
+
 test('a container’s process in the host’s mount namespace, or with its root, has got out; one that never was in has not', async (t) => {
-  const { procRoot, link } = await procDirectory(t)
+  const { procRoot, link, write } = await procDirectory(t)
   await link('1/root', '/')
   await link('201/root', '/')
   await link('202/root', '/tmp')
+  await link('205/root', '/')
+  for (const pid of [201, 202]) await write(`${pid}/stat`, procStat({ pid, startTicks: pid }))
+  // Somebody else, by now.
+  await write('205/stat', procStat({ pid: 205, startTicks: 999 }))
   const { tracker, observed } = sample(t, procRoot)
   const child = (pid: number, rest: object) => {
     tracker.forked({ pid, startTicks: pid, parentPid: 200, makerPid: 200, uid: 0, euid: 0 }, 7_000)
@@ -124,6 +178,7 @@ test('a container’s process in the host’s mount namespace, or with its root,
   t.is(child(201, {}), 'root')
   t.is(child(202, {}), null)
   t.is(child(203, {}), null)
+  t.is(child(205, {}), null)
   t.is(child(204, { namespaces: hostNamespaces }), 'mount-namespace')
   const { pid } = init.namespaces
   tracker.executed(seenProcess({ pid: 500, namespaces: { ...hostNamespaces, pid } }), 7_500)

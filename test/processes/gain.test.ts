@@ -16,6 +16,7 @@ test('root and capabilities are gained by a file, by a call that was allowed, or
   const table: [string, Partial<Transition>, GainWay | null][] = [
     ['nothing', {}, null],
     ['a setuid file', { after: setuid }, 'file'],
+    ['a setgid file: a group, but neither root nor capabilities', { after: { ...user } }, null],
     ['a file with capabilities', { after: { ...user, capabilities: netRaw } }, 'file'],
     [
       'capabilities it had',
@@ -61,6 +62,8 @@ test('a file that gives nothing was not the cause', (t) => {
     ['file capabilities', { after: ambient }, file(0o755, { hasCapabilities: true }), 'file'],
     ['one that nobody could look at', { after: setuid }, { origin: 'unknown', status: null }, 'file'],
     ['a plain file', { after: setuid }, file(0o755), 'overwrite'],
+    ['setgid root, which gives no uid', { after: setuid }, file(0o2755), 'overwrite'],
+    ['setuid and setgid root', { after: setuid }, file(0o6755), 'file'],
     ['setuid to another user', { after: setuid }, file(0o4755, { owner: 5 }), 'overwrite'],
     [
       'a plain file, by CAP_SETUID',

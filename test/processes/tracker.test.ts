@@ -50,7 +50,8 @@ test('what comes from outside entered, with all its descendants, wherever they a
   tracker.exited(300, 800, 8_200, { status: 0, signal: 0 })
   tracker.executed(seenProcess({ pid: 301, startTicks: 810, parentPid: 200, ...inContainer(id) }), 8_300)
   const entry = { pid: 300, startTicks: 800, startedAt: bootTime + 8_000 }
-  const by = [{ pid: 50, uid: 0, exe: '/bin/containerd-shim', argv: ['containerd-shim'], containerId: null }]
+  const shimNamed = { user: 'root', loginUser: '', exe: '/bin/containerd-shim', argv: ['containerd-shim'] }
+  const by = [{ pid: 50, uid: 0, ...shimNamed, containerId: null }]
   t.deepEqual(
     observed()
       .slice(1)

@@ -1,5 +1,6 @@
 import { NEVER } from 'rxjs'
 import type { Memory, Observed } from '../../agent/model/detector.ts'
+import { noEntry } from '../../agent/model/execs.ts'
 
 /** A host on which nothing happens; tests replace the streams they are about. */
 export const silent: Observed = {
@@ -13,6 +14,7 @@ export const silent: Observed = {
   runtimeFiles$: NEVER,
   sourceStatuses$: NEVER,
   eventsLost$: NEVER,
+  execs: { entryOf: () => noEntry, isFromBefore: () => false },
   memory: emptyMemory(),
 }
 

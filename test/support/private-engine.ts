@@ -17,9 +17,9 @@ export type PrivateEngine = {
 
 /**
  * Makes an engine with directories and a network namespace of its own: a second engine beside a live one would
- * otherwise take its bridge away.
+ * otherwise take its bridge away. `options` are further ones of dockerd.
  */
-export async function privateEngine(): Promise<PrivateEngine> {
+export async function privateEngine(options: readonly string[] = []): Promise<PrivateEngine> {
   const directory = await temporaryDirectory()
   const namespace = `tidewatch-test-${process.pid}`
   const host = `unix://${directory}/docker.sock`
@@ -41,7 +41,7 @@ export async function privateEngine(): Promise<PrivateEngine> {
       `--data-root=${directory}/data`,
       `--exec-root=${directory}/exec`,
       `--pidfile=${directory}/pid`,
-      ...['--bridge=none', '--iptables=false', '--ip-masq=false'],
+      ...['--bridge=none', '--iptables=false', '--ip-masq=false', ...options],
     ])
     await whenReady(engine, () => docker('version'), 30_000)
   }

@@ -175,5 +175,14 @@ export function sampleCaller(caller: Partial<Caller> = {}): Caller {
 
 /** Somebody on the host who has brought a process into a container. */
 export function sampleBringer(argv: readonly string[], rest: Partial<EnteringProcess> = {}): EnteringProcess {
-  return { pid: 3_000, uid: 0, exe: `/usr/bin/${argv[0] ?? ''}`, argv, containerId: null, ...rest }
+  return {
+    pid: 3_000,
+    uid: 0,
+    user: 'root',
+    loginUser: '',
+    exe: `/usr/bin/${argv[0] ?? ''}`,
+    argv,
+    containerId: null,
+    ...rest,
+  }
 }

@@ -87,14 +87,14 @@ export type ExecCaller = {
 /**
  * How sure it is who called. `exact`: the client's own request names the exec. `argv`: the command line of a Docker
  * client says the same exec at the same time. `ambiguous`: several may have been it. `remote`: by TCP, `address`
- * is all there is. `unknown`: nothing was seen; never a guess.
+ * is all there is; nothing here tells that yet, because a connection that merely is open need not be the one. `unknown`: nothing was seen; never a guess.
  */
 export type CallerConfidence = 'exact' | 'argv' | 'ambiguous' | 'remote' | 'unknown'
 
 /**
  * Whether a client of the API is behind an exec, known or not. `seen`: one is. `none`: it is the container's health
  * check to the letter, every request to the engine's socket was seen and none asked for it, so that it is the engine's
- * own doing. `unclear`: requests are not seen here, one was lost or not whole, one for an exec of the same container
+ * own doing, as far as the engine listens nowhere else. `unclear`: requests are not seen here, one was lost or not whole, one for an exec of the same container
  * cannot be told from this, or it is nothing that the engine runs of itself.
  */
 export type ClientEvidence = 'seen' | 'none' | 'unclear'

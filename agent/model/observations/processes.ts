@@ -31,6 +31,8 @@ export type ProcessObservation = {
   origin: ProcessOrigin
   /** It sees the host's files as the host does, and so has got out; null for all that has not. */
   hostFiles: HostFiles | null
+  /** Itself and those it descends from, the nearest first; only where it has got out. */
+  lineage?: readonly EnteringProcess[]
   /** Root or capabilities that it came to in the container, by itself or an ancestor; absent where there is no such. */
   gain?: Gain
   /** Effective capabilities that it had not before this change, as a bit mask; only those that count in the container. */
@@ -137,6 +139,10 @@ export type ProcessOrigin =
     }
 
 export type EnteringProcess = Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'> & {
+  /** The name that the host has for its uid; the number as text where it has none. */
+  user: string
+  /** Who logged in, whatever became of the user since; empty where nobody did, or it was gone before it was asked. */
+  loginUser: string
   /** The container that it is in itself; null for the host. */
   containerId: string | null
 }

@@ -39,6 +39,7 @@ export const ebpf: Mode = (surroundings) =>
     const losses = lossReport(runtime, decoder, surroundings, emit)
     let unreadable = 0
     let ids = noIdsWatch
+    let hasScanned = false
     const drain = (): boolean => {
       const isMore = runtime.drain((bytes, offset, length) => {
         ids.applyBefore(recordTime(bytes, offset))
@@ -47,8 +48,9 @@ export const ebpf: Mode = (surroundings) =>
       if (!isMore) ids.applyBefore(Infinity)
       return isMore
     }
-    const read = readCoalesced(runtime.fd, drain, course)
-    if (seesRequests) watchRequests(runtime, read, surroundings, course)
+    // What children do tells nothing as long as their parents are not known: a descendant of an exec would pass for
+    // one who came in by itself.
+    const read = readCoalesced(runtime.fd, () => hasScanned && drain(), course)
     const lacking = [refused]
     try {
       ids = watchIds(tracker, surroundings, course, read)
@@ -60,6 +62,9 @@ export const ebpf: Mode = (surroundings) =>
 
     const scan = () => scanProcesses({ ...surroundings, tracker, signal, beforeSlice: read })
     await scan()
+    hasScanned = true
+    read()
+    if (seesRequests) watchRequests(runtime, read, surroundings, course)
     await prove(surroundings, { exits: true, signal })
     emit({ kind: 'attached', lacking: lacking.filter(Boolean).join('; ') })
 

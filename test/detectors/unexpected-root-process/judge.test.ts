@@ -1,5 +1,6 @@
 import test from 'ava'
 import type { FileOrigin, Gain, GainWay } from '../../../agent/model/observation.ts'
+import { type ExecEntry, noEntry } from '../../../agent/model/execs.ts'
 import { isUnexpectedRoot, rulesOnRights } from '../../../detectors/unexpected-root-process/judge.ts'
 import { sampleContainer, sampleProcess } from '../../support/samples.ts'
 
@@ -8,7 +9,6 @@ const rootUser = sampleContainer({ details: { user: 'root' } })
 const unknown = sampleContainer({ details: null })
 const root = { containerUid: 0, containerEuid: 0 }
 const setuid = { containerUid: 1_000, containerEuid: 0 }
-const noEntry = { byExec: false, asRoot: false, privileged: false }
 const sysAdmin = 1n << 21n
 
 test('root is unexpected where another user is configured', (t) => {
@@ -42,7 +42,7 @@ const unexpected = 'root-in-nonroot-container'
 const program = 'setuid-program'
 
 test('what was gained, and by what, decides which rules speak and which first', (t) => {
-  const table: [string, Parameters<typeof sampleProcess>[0], Partial<typeof noEntry>, string[]][] = [
+  const table: [string, Parameters<typeof sampleProcess>[0], Partial<ExecEntry>, string[]][] = [
     ['a setuid program of the image', { process: setuid, gain: gain('file') }, {}, [program]],
     ['what it then ran', { process: root, gain: gain('file', 'image', false) }, {}, []],
     [
@@ -90,7 +90,7 @@ test('what was gained, and by what, decides which rules speak and which first', 
       [program],
     ],
     ['root of no known way', { process: root }, {}, [unexpected]],
-    ['root by an exec as root', { process: root }, { byExec: true, asRoot: true }, []],
+    ['root by an exec as root', { process: root }, { by: 'exec', asRoot: true }, []],
     [
       'capabilities beyond the configuration',
       { container: rootUser, process: root, raisedCapabilities: sysAdmin },
@@ -131,7 +131,7 @@ test('capabilities of who entered count only where an exec without privileges br
     raisedCapabilities: sysAdmin,
     origin: { via: 'entered', entry, execId: '', by: [] },
   })
-  t.deepEqual(rulesOnRights(seen, { byExec: true, asRoot: true, privileged: false }), [escalation])
-  t.deepEqual(rulesOnRights(seen, { byExec: true, asRoot: true, privileged: true }), [])
+  t.deepEqual(rulesOnRights(seen, { by: 'exec', asRoot: true, privileged: false }), [escalation])
+  t.deepEqual(rulesOnRights(seen, { by: 'exec', asRoot: true, privileged: true }), [])
   t.deepEqual(rulesOnRights(seen, noEntry), [])
 })

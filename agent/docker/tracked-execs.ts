@@ -28,7 +28,7 @@ export function newExec(known: Pick<Exec, 'id' | 'container' | 'commandLine' | '
 }
 
 /** Remembers execs by id: those going on, and so many of the ended ones that none is told twice. */
-export type ExecLedger = {
+export type TrackedExecs = {
   get(id: string): Exec | undefined
   /** Whether its end was told, or it had to make room. */
   isDone(id: string): boolean
@@ -42,7 +42,7 @@ export type ExecLedger = {
   openIn(containerId: string): Exec[]
 }
 
-export function createExecLedger(onEvicted: (exec: Exec) => void, limits = defaultLimits): ExecLedger {
+export function trackedExecs(onEvicted: (exec: Exec) => void, limits = defaultLimits): TrackedExecs {
   const open = new Map<string, Exec>()
   const byContainer = new Map<string, Set<Exec>>()
   const ended = new Set<string>()

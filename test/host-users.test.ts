@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import { hostUsers, parsePasswd } from '../../agent/docker/host-users.ts'
+import { hostUsers, parsePasswd } from '../agent/host-users.ts'
 
 test('users are read from passwd, the first name of a number and no line that is none', (t) => {
   const text =

@@ -1,0 +1,14 @@
+import type { ExecObservation, ProcessObservation } from './observation.ts'
+
+/** What the execs of the Docker API explain of a process; asked when the engine has had its time to tell of one. */
+export type ExecView = {
+  entryOf(seen: ProcessObservation): ExecEntry
+  /** Whether the exec was known before this run of the daemon, which may have told more of it than is known now. */
+  isFromBefore(exec: Pick<ExecObservation, 'container' | 'execId'>): boolean
+}
+
+/** How a process came in: `exec`: by just this exec; `time`: while this one went on, and nothing says by which. */
+export type ExecEntry = { by: 'exec' | 'time' | 'none'; asRoot: boolean; privileged: boolean }
+
+/** No exec explains it. */
+export const noEntry: ExecEntry = { by: 'none', asRoot: false, privileged: false }

@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { rm } from 'node:fs/promises'
+import anyTest, { type TestFn } from 'ava'
+import type { Finding } from '../../agent/model/finding.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { hookedRuntime } from '../support/hooked-runtime.ts'
+import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
+import { run, start } from '../support/processes.ts'
+import { scaled, until } from '../support/until.ts'
+
+// What needs an engine with options of its own.
+
+const test = anyTest as TestFn<{ engine: PrivateEngine; image: string; directory: string }>
+
+test.before(async (t) => {
+  const directory = await temporaryDirectory()
+  const runtime = `--add-runtime=hooked=${await hookedRuntime(directory)}`
+  const engine = await privateEngine(['--live-restore', runtime])
+  t.context = { engine, image: await busyboxImage(), directory }
+})
+
+test.after.always(async ({ context: { engine, directory } }) => {
+  await engine?.remove()
+  await rm(directory, { recursive: true, force: true })
+})
+
+const checks = scaled(600)
+
+test.serial(
+  `${checks} health checks, ten a second or more, are counted one by one and nothing else`,
+  async (t) => {
+    const { engine, image } = t.context
+    const daemon = await startDaemon({ args: [`--docker.host=${engine.host}`] })
+    const filters = ['type=container', 'event=exec_start'].flatMap((one) => ['--filter', one])
+    const events = start('docker', ['-H', engine.host, 'events', '--format', '{{.Action}}', ...filters])
+    t.teardown(async () => {
+      await events.stop()
+      await daemon.stop()
+      await removeState(daemon)
+    })
+    const started = () => events.output().split('\n').filter(Boolean).length
+    const names = Array.from({ length: 16 }, (_, n) => `checked-${n}`)
+    for (const name of names) {
+      const checked = ['--health-cmd=true', '--health-interval=500ms', '--stop-timeout=1', '--name', name]
+      await engine.docker('run', '-d', ...checked, image, 'sleep', '600')
+    }
+    const begun = performance.now()
+    await until(() => started() >= checks, 110_000)
+    t.log(`${started()} in ${Math.round(performance.now() - begun)} ms`)
+    await engine.docker('rm', '--force', ...names)
+    const counted = () => daemon.metric('tidewatch_execs_total{kind="healthcheck"}')
+    await until(async () => (await counted()) === started())
+    t.is(await counted(), started())
+    t.is((await daemon.metric('tidewatch_execs_total{kind="command"}')) ?? 0, 0)
+    const entered = ({ detector }: Finding) =>
+      /^(?:exec-into-container|unexpected-root-process)$/.test(detector)
+    t.deepEqual(daemon.findings().filter(entered), [])
+  },
+)
+
+test.serial('hooks of the OCI runtime are nothing, whichever namespaces and root they have', async (t) => {
+  const { engine, image } = t.context
+  const daemon = await startDaemon({ args: [`--docker.host=${engine.host}`] })
+  t.teardown(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
+  const hooked = ['-d', '--stop-timeout=1', '--runtime=hooked', '--user=1000']
+  await engine.docker('run', ...hooked, '--name', 'hooked', image, 'sleep', '600')
+  await engine.docker('restart', 'hooked')
+  await engine.docker('exec', 'hooked', 'true', 'last')
+  await until(() => daemon.findings({ container: 'hooked' }).some(({ rule }) => rule === 'exec-command'))
+  await sleep(4_000)
+  const loud = daemon.findings({ container: 'hooked' }).filter(({ severity }) => severity !== 'info')
+  t.deepEqual(loud, [])
+})
+
+test.serial(
+  'an exec that goes on while engine and daemon are restarted is no entry without the engine',
+  async (t) => {
+    const { engine, image } = t.context
+    let stateDirectory: string | undefined
+    const startOne = async (): Promise<Daemon> => {
+      const own = stateDirectory === undefined ? {} : { stateDirectory }
+      const daemon = await startDaemon({ ...own, args: [`--docker.host=${engine.host}`] })
+      stateDirectory = daemon.stateDirectory
+      t.teardown(() => daemon.stop())
+      return daemon
+    }
+    t.teardown(() => removeState({ stateDirectory: stateDirectory ?? '' }))
+
+    let daemon = await startOne()
+    await engine.docker(
+      'run',
+      '-d',
+      '--stop-timeout=1',
+      '--user=1000',
+      '--name',
+      'box',
+      image,
+      'sleep',
+      '600',
+    )
+    const goesOn = 'while :; do sleep 0.3; busybox true; done'
+    await engine.docker('exec', '--detach', '--user=0', 'box', 'sh', '-c', goesOn)
+    const exec = () => daemon.findings().find(({ rule }) => rule === 'exec-as-root')
+    await until(() => (exec()?.evidence['programs'] as unknown[] | undefined)?.length === 5, 30_000)
+    const caller = exec()?.evidence['caller']
+    t.like(caller, { confidence: 'exact', user: 'root' })
+
+    await engine.stop()
+    await daemon.stop()
+    await engine.start()
+    daemon = await startOne()
+    t.is((await engine.docker('inspect', '--format', '{{.ExecIDs}}', 'box')).trim(), '[]')
+    // Again and again it runs a program, as root, that the engine knows nothing of.
+    await sleep(4_000)
+    const critical = () =>
+      daemon.findings({ container: 'box' }).filter(({ severity }) => severity === 'critical')
+    t.deepEqual(critical(), [])
+    t.deepEqual(exec()?.evidence['caller'], caller)
+
+    // Whoever enters beside it is no part of it.
+    const pid = (await engine.docker('inspect', '--format', '{{.State.Pid}}', 'box')).trim()
+    await run('nsenter', '-t', pid, '-m', '-p', 'sh', '-c', 'true by-hand')
+    await until(() => critical().length >= 2)
+    const rules = critical().map(({ rule }) => rule)
+    t.deepEqual(rules.toSorted(), ['root-in-nonroot-container', 'untracked-exec'])
+  },
+)
