@@ -1,29 +1,20 @@
 import type { BootClock } from '../kernel/clock.ts'
-import type { Container, ContainerView } from '../model/container.ts'
-import type {
-  EventsLost,
-  HostFiles,
-  Namespaces,
-  Process,
-  ProcessChange,
-  ProcessObservation,
-} from '../model/observation.ts'
-import { rootCgroup } from './cgroup.ts'
-import { containerFor, describeProcess, originOf } from './describe.ts'
-import { held } from './held.ts'
-import { hostFilesCheck } from './host-files.ts'
+import type { ContainerView } from '../model/container.ts'
+import type { EventsLost, Namespaces, ProcessChange, ProcessObservation } from '../model/observation.ts'
 import {
+  changeBetween,
   type ExitCode,
   type Ids,
+  knownProcess,
   type KnownProcess,
-  type Membership,
-  noProgram,
   type SeenProcess,
+  unknownProcess,
+  update,
 } from './known-process.ts'
 import { memberships } from './membership.ts'
-import { provenance } from './provenance.ts'
-import { type Earlier, earlierOf, type RightsSeen, rightsWatch } from './rights.ts'
+import { earlierOf } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
+import { type Before, processTeller } from './teller.ts'
 import type { UidMaps } from './uid-map.ts'
 
 /** What every mode tells of processes, whichever way it saw them. Times in milliseconds since boot. */
@@ -57,22 +48,11 @@ export type TrackerOptions = {
 
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
-  const { procRoot, table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
+  const { procRoot, table, containers, hostNamespaces, clock, emit } = options
   const belonging = memberships({ procRoot, table, containers, hostNamespaces })
-  const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
-  const files = provenance({ procRoot, now: () => clock.sinceBoot() })
-  const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
-  const waiting = held<Pending>({
-    // Not only its name: detectors judge by how the container is configured.
-    isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
-    release: publish,
-    now: () => clock.sinceBoot(),
-  })
-  // Asked once in a second, not for every event: the wall clock is seldom set.
-  let epochOffset = clock.epochOffset()
+  const teller = processTeller({ ...options, belonging })
   let overflow = 0
   const timer = setInterval(everySecond, 1_000)
-  let heldTimer: NodeJS.Timeout | undefined
 
   function found(seen: SeenProcess, sinceBoot: number): void {
     const known = table.find(seen)
@@ -126,7 +106,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     const earlier = earlierOf(process)
     Object.assign(process, ids)
     if (!isOther || process.membership === null) return
-    observe(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
+    teller.tell(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
   }
 
   function exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void {
@@ -145,30 +125,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   }
 
   function admit(seen: SeenProcess & { makerPid?: number }): KnownProcess | null {
-    const maker = table.get(seen.makerPid ?? seen.parentPid)
-    const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
-    const { namespaces, cgroup, program, exeDevice } = seen
-    const process: KnownProcess = {
-      pid,
-      startTicks,
-      parentPid,
-      makerPid: maker?.pid ?? 0,
-      makerStartTicks: maker?.startTicks ?? 0,
-      uid,
-      euid,
-      gid,
-      capabilities,
-      namespaces,
-      cgroup,
-      program,
-      exeDevice,
-      membership: null,
-      heldRoot: false,
-      beforeRoot: null,
-      gain: null,
-      exit: null,
-      older: undefined,
-    }
+    const process = knownProcess(seen, table.get(seen.makerPid ?? seen.parentPid))
     if (table.add(process)) return process
     overflow++
     return null
@@ -183,41 +140,16 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     before: Before,
   ): void {
     process.membership = belonging.of(process, { found: change === 'found', former })
-    if (process.membership !== null) observe(process, process.membership, change, sinceBoot, before)
-  }
-
-  function observe(
-    subject: KnownProcess,
-    membership: Membership,
-    change: ProcessChange,
-    sinceBoot: number,
-    { earlier, isExact }: Before,
-  ): void {
-    uidMaps.learn(subject.namespaces.user, subject.pid)
-    const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
-    const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
-    const hostFiles = hostFilesOf(subject, membership)
-    const pending = { time: sinceBoot + epochOffset, change, process, subject, membership, hostFiles, rights }
-    if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
-    else heldTimer ??= setTimeout(releaseHeld, heldMs)
-  }
-
-  function publish({ time, change, process, subject, membership, hostFiles, rights }: Pending): void {
-    belonging.container(membership, subject)
-    const container: Container = containerFor(membership, containers)
-    const origin = originOf(membership, container, table, bootTime)
-    emit({ kind: 'process', time, change, container, process, origin, hostFiles, ...rights })
+    if (process.membership !== null) teller.tell(process, process.membership, change, sinceBoot, before)
   }
 
   function everySecond(): void {
-    epochOffset = clock.epochOffset()
     table.forget()
-    // Also forgets what it waited for in vain.
-    waiting.release()
+    teller.everySecond()
     if (overflow === 0) return
     emit({
       kind: 'events-lost',
-      time: clock.sinceBoot() + epochOffset,
+      time: teller.timeOf(clock.sinceBoot()),
       source: 'processes',
       reason: 'table-full',
       count: overflow,
@@ -225,64 +157,10 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     overflow = 0
   }
 
-  function releaseHeld(): void {
-    waiting.release()
-    heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
-  }
-
   function close(): void {
     clearInterval(timer)
-    clearTimeout(heldTimer)
+    teller.close()
   }
 
   return { found, executed, forked, idsChanged, exited, close }
-}
-
-// How late an observation may be after the engine has named its container.
-const heldMs = 10
-
-/** Described at once, because the process goes on to change; named and judged when its container is known. */
-type Pending = {
-  time: number
-  change: ProcessChange
-  process: Process
-  subject: KnownProcess
-  membership: Membership
-  hostFiles: HostFiles | null
-  rights: RightsSeen
-}
-
-/** What a process was before a change, or its parent where it is new; and whether the change was seen as it happened. */
-type Before = { earlier: Earlier | undefined; isExact: boolean }
-
-const unknownProcess = {
-  parentPid: 0,
-  uid: 0,
-  euid: 0,
-  gid: 0,
-  capabilities: 0,
-  namespaces: { mount: 0, pid: 0, user: 0 },
-  cgroup: rootCgroup,
-  program: () => noProgram,
-  exeDevice: 0,
-}
-
-function update(process: KnownProcess, seen: SeenProcess): void {
-  process.parentPid = seen.parentPid
-  process.uid = seen.uid
-  process.euid = seen.euid
-  process.gid = seen.gid
-  process.capabilities = seen.capabilities
-  process.namespaces = seen.namespaces
-  process.cgroup = seen.cgroup
-  process.program = seen.program
-  process.exeDevice = seen.exeDevice
-}
-
-function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessChange | null {
-  const before = known.program()
-  const after = seen.program()
-  const isSameProgram = before.exe === after.exe && before.argv.join('\0') === after.argv.join('\0')
-  if (!isSameProgram) return 'executed'
-  return known.uid === seen.uid && known.euid === seen.euid ? null : 'ids-changed'
 }
