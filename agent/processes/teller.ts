@@ -1,11 +1,11 @@
 import type { BootClock } from '../kernel/clock.ts'
 import type { Container, ContainerView } from '../model/container.ts'
 import type {
-  EventsLost,
   HostFiles,
   Namespaces,
   Process,
   ProcessChange,
+  ProcessKilled,
   ProcessObservation,
 } from '../model/observation.ts'
 import { containerFor, describeProcess, originOf } from './describe.ts'
@@ -27,6 +27,8 @@ export type ProcessTeller = {
     sinceBoot: number,
     before: Before,
   ): void
+  /** One that was killed, as it was last. */
+  killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled
   /** The same moment in epoch milliseconds. */
   timeOf(sinceBoot: number): number
   /** To be called once in a second: the wall clock may have been set, and nobody is waited for for ever. */
@@ -47,7 +49,7 @@ export type TellerOptions = {
   clock: BootClock
   /** Epoch milliseconds. */
   bootTime: number
-  emit: (observation: ProcessObservation | EventsLost) => void
+  emit: (observation: ProcessObservation) => void
 }
 
 /** Describes a process at once, and lets the observation go when the engine has told which container it is in. */
@@ -89,6 +91,19 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     emit({ kind: 'process', time, change, container, process, origin, hostFiles, ...rights })
   }
 
+  function killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled {
+    const { pid, startTicks } = process
+    belonging.container(membership, process)
+    const { exe, argv } = process.program()
+    const container = containerFor(membership, containers)
+    return {
+      kind: 'process-killed',
+      time: timeOf(sinceBoot),
+      container,
+      process: { pid, startTicks, exe, argv },
+    }
+  }
+
   function timeOf(sinceBoot: number): number {
     return sinceBoot + epochOffset
   }
@@ -104,7 +119,7 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
   }
 
-  return { tell, timeOf, everySecond, close: () => clearTimeout(heldTimer) }
+  return { tell, killed, timeOf, everySecond, close: () => clearTimeout(heldTimer) }
 }
 
 // How late an observation may be after the engine has named its container.

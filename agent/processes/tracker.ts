@@ -1,6 +1,14 @@
 import type { BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
-import type { EventsLost, Namespaces, ProcessChange, ProcessObservation } from '../model/observation.ts'
+import type {
+  EventsLost,
+  Namespaces,
+  ProcessChange,
+  ProcessKilled,
+  ProcessObservation,
+} from '../model/observation.ts'
+import { growthWatch } from './growth.ts'
+import { killedProcesses } from './killed.ts'
 import {
   changeBetween,
   type ExitCode,
@@ -43,14 +51,18 @@ export type TrackerOptions = {
   clock: BootClock
   /** Epoch milliseconds. */
   bootTime: number
-  emit: (observation: ProcessObservation | EventsLost) => void
+  emit: (observation: ProcessObservation | ProcessKilled | EventsLost) => void
+  /** To be told, by its id, of a container whose processes become more. */
+  onGrowth: (containerId: string) => void
 }
 
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
-  const { procRoot, table, containers, hostNamespaces, clock, emit } = options
+  const { procRoot, table, containers, hostNamespaces, clock, emit, onGrowth } = options
   const belonging = memberships({ procRoot, table, containers, hostNamespaces })
   const teller = processTeller({ ...options, belonging })
+  const killed = killedProcesses({ describe: teller.killed, emit })
+  const growth = growthWatch(onGrowth)
   let overflow = 0
   const timer = setInterval(everySecond, 1_000)
 
@@ -97,6 +109,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     process.membership = maker.membership
     process.heldRoot = maker.heldRoot
     process.gain = maker.gain
+    if (process.membership !== null) growth.made(process.membership.id)
   }
 
   function idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void {
@@ -115,6 +128,8 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     if (process === undefined) return
     table.end(process, sinceBoot, code)
     belonging.ended(process)
+    if (process.membership !== null) growth.ended(process.membership.id)
+    killed.ended(process, sinceBoot)
   }
 
   /** A stranger that ends is in /proc for a moment still, and must not be found there as if it lived. */
@@ -146,6 +161,8 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   function everySecond(): void {
     table.forget()
     teller.everySecond()
+    killed.everySecond()
+    growth.forget()
     if (overflow === 0) return
     emit({
       kind: 'events-lost',
@@ -160,6 +177,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   function close(): void {
     clearInterval(timer)
     teller.close()
+    growth.close()
   }
 
   return { found, executed, forked, idsChanged, exited, close }
