@@ -2,8 +2,9 @@ import type { Places } from './cgroup-places.ts'
 import { blockIoV1, cpuV1, memoryV1 } from './cgroup-v1.ts'
 import { blockIoV2, cpuV2, memoryV2, oomKillsV2, pidsOfCgroup, refusedForks } from './cgroup-v2.ts'
 import { keptFiles } from './kept-files.ts'
+import type { LimitsAbove, ParentLimits } from './parent-limits.ts'
 import { pressureOfCgroup } from './pressure.ts'
-import type { ReadText, Usage } from './usage.ts'
+import { leastLimit, type ReadText, type Usage } from './usage.ts'
 
 /** The cgroup of one container, its files open. */
 export type OpenCgroup = {
@@ -19,9 +20,10 @@ export type OpenCgroup = {
 }
 
 /** Opens each file when it is first read, in the layout of whichever version its controller has. */
-export function openCgroup(places: Places): OpenCgroup {
+export function openCgroup(places: Places, parents: ParentLimits): OpenCgroup {
   const files = keptFiles()
   const limits = new Map<string, string | null>()
+  let above: LimitsAbove = { memoryBytes: null, cores: null, pids: null }
   let readings = 0
 
   function within(directory: string | null | undefined): ReadText {
@@ -45,15 +47,22 @@ export function openCgroup(places: Places): OpenCgroup {
 
   return {
     read(limitsChanged) {
-      if (limitsChanged || readings % limitsEvery === 0) limits.clear()
+      if (limitsChanged || readings % limitsEvery === 0) {
+        limits.clear()
+        above = parents.above(places)
+      }
       readings++
       const { memory: ofMemory, cpu: ofCpu, io: ofIo } = places
-      const memory = ofMemory?.version === 2 ? memoryV2(inMemory, ofMemory.parents) : memoryV1(inMemory)
+      const memory = ofMemory?.version === 2 ? memoryV2(inMemory) : memoryV1(inMemory)
+      const cpu = ofCpu?.version === 2 ? cpuV2(inCpu) : cpuV1(inCpu, inCpuacct)
       const pids = pidsOfCgroup(inPids)
       last = {
-        memory: memory ?? noMemory,
-        cpu: ofCpu?.version === 2 ? cpuV2(inCpu) : cpuV1(inCpu, inCpuacct),
-        pids: pids ?? noPids,
+        memory:
+          memory === null
+            ? noMemory
+            : { ...memory, limitBytes: leastLimit([memory.limitBytes, above.memoryBytes]) },
+        cpu: { ...cpu, quotaCores: leastLimit([cpu.quotaCores, above.cores]) },
+        pids: pids === null ? noPids : { ...pids, limit: leastLimit([pids.limit, above.pids]) },
         pressure: pressureOfCgroup(inUnified),
         blockIo: ofIo?.version === 2 ? blockIoV2(inIo) : blockIoV1(inIo),
       }
