@@ -43,6 +43,8 @@ export type CgroupReaderOptions = KernelPaths & {
   onNotice: (id: string) => void
   /** How the kernel is asked to announce pressure. */
   triggerOf?: (path: string, onPressure: () => void) => PressureTrigger | null
+  /** How often pressure of CPU and IO and block IO are read: at every reading of a container, every second, … */
+  shownEvery?: number
   /** How many files may be kept open. Those of the containers beyond are opened each time: 0.2 ms rather than 0.04 ms. */
   maxFiles?: number
 }
@@ -50,7 +52,7 @@ export type CgroupReaderOptions = KernelPaths & {
 /** Reads what containers use from the files of their cgroups, whichever version and driver the host has. */
 export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
   const { procRoot, cgroupRoot, onNotice, triggerOf = pressureTrigger } = options
-  const { maxFiles = descriptorBudget(procRoot) } = options
+  const { maxFiles = descriptorBudget(procRoot), shownEvery = 1 } = options
   const mountinfo = readFileSync(join(procRoot, 'self/mountinfo'), 'latin1')
   const mounts = hostMounts(parseCgroupMounts(mountinfo, cgroupRoot))
   const mode = modeOf(mounts)
@@ -67,7 +69,7 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
     release(id)
     const places = locateCgroup(mounts, readFileSync(join(procRoot, String(pid), 'cgroup'), 'latin1'), id)
     if (places === null) return null
-    const cgroup = openCgroup(places, parents)
+    const cgroup = openCgroup(places, { parents, shownEvery })
     const opened: Kept = {
       pid,
       details: null,
@@ -129,7 +131,8 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
         const entry = open(id, pid)
         if (entry === null) return { outcome: 'not-here' }
         // An update through the engine gives the container new details.
-        const reading = entry.cgroup.read(entry.details !== details)
+        const announced = entry.watching?.problem === ''
+        const reading = entry.cgroup.read({ limitsChanged: entry.details !== details, announced })
         entry.details = details
         entry.waits = false
         isLocal = true

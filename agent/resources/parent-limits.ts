@@ -24,10 +24,7 @@ export function parentLimits(): ParentLimits {
 
   function least(place: Place | null, limit: (read: ReadText) => number | null): number | null {
     if (place === null) return null
-    const parents = Array.from({ length: place.parents }, (_, up) =>
-      join(place.directory, '../'.repeat(up + 1)),
-    )
-    return leastLimit(parents.map((directory) => limitIn(directory, limit)))
+    return leastLimit(directoriesAbove(place).map((directory) => limitIn(directory, limit)))
   }
 
   function limitIn(directory: string, limit: (read: ReadText) => number | null): number | null {
@@ -48,6 +45,17 @@ export function parentLimits(): ParentLimits {
     }),
     forget: () => known.clear(),
   }
+}
+
+// A place is the same object for the life of its container.
+const directories = new WeakMap<Place, string[]>()
+
+function directoriesAbove(place: Place): string[] {
+  const known = directories.get(place)
+  if (known !== undefined) return known
+  const above = Array.from({ length: place.parents }, (_, up) => join(place.directory, '../'.repeat(up + 1)))
+  directories.set(place, above)
+  return above
 }
 
 function memoryLimit(read: ReadText): number | null {

@@ -51,11 +51,15 @@ export function resources(options: ResourcesOptions): Source {
     observe: () =>
       defer(() => {
         const announced$ = new Subject<string>()
-        const cgroups = cgroupReader({ ...options, onNotice: (id) => announced$.next(id) })
+        const shownEvery = Math.max(1, Math.min(3, Math.floor(scrapeMs / options.intervalMs)))
+        const cgroups = cgroupReader({ ...options, shownEvery, onNotice: (id) => announced$.next(id) })
         return samples(cgroups, announced$, options).pipe(finalize(() => cgroups.close()))
       }),
   }
 }
+
+// Prometheus seldom asks more often, and what is only shown to it is a fifth of all that is read.
+const scrapeMs = 15_000
 
 type Seen = ResourceSample | SourceStatus
 

@@ -39,7 +39,7 @@ for (const [text, limitBytes] of limits) {
 
 test('huge numbers are read, and more than the kernel can count is an error', (t) => {
   const huge = { ...memoryFiles, 'memory.current': '18446744073709551615\n' }
-  t.is(memoryV2(filesOf(huge))?.workingSetBytes, 18_446_744_073_709_551_615 - 300)
+  t.is(memoryV2(filesOf(huge))?.workingSetBytes, 2 ** 64)
   const longer = { ...memoryFiles, 'memory.current': `${'9'.repeat(21)}\n` }
   t.throws(() => memoryV2(filesOf(longer)), { message: /^memory.current holds/ })
 })
