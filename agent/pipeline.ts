@@ -21,6 +21,7 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
     execEnds$: kind('exec-ended'),
     execCallers$: kind('exec-caller'),
     processes$: kind('process'),
+    processKills$: kind('process-killed'),
     resources$: kind('resources'),
     runtimeFiles$: kind('runtime-file'),
     sourceStatuses$: kind('source-status'),

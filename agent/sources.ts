@@ -1,4 +1,4 @@
-import { filter, first, map, merge, mergeMap, type Observable, share } from 'rxjs'
+import { filter, first, map, merge, mergeMap, type Observable, share, Subject } from 'rxjs'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
@@ -52,17 +52,29 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
   })
   const containers = inventory.view
   const apiSockets = apiSocketsOf(client.endpoint)
+  // A container that forks is looked at before the next sample: it may be at its limit by then.
+  const grown$ = new Subject<string>()
   const processSource = processes({
     mode: ofProcesses.mode,
     intervalMs: ofProcesses.interval,
     containers,
     apiSockets,
+    onGrowth: (id) => grown$.next(id),
     now,
     ...kernel,
   })
   const others = [
     processSource,
-    resources({ containers, statsOnce: client.statsOnce, intervalMs: ofResources.interval, now, ...kernel }),
+    resources({
+      containers,
+      statsOnce: client.statsOnce,
+      intervalMs: ofResources.interval,
+      nearIntervalMs: ofResources.near_interval,
+      nearRatio: ofResources.near_ratio,
+      grown$,
+      now,
+      ...kernel,
+    }),
     runtimeFiles({
       find: () =>
         findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),

@@ -126,6 +126,15 @@ export const configSchema = z.strictObject({
           interval: duration('5s', { min: '1s', max: '5m' }).describe(
             'How often every running container is sampled.',
           ),
+          near_interval: duration('1s', { min: '200ms', max: '5m' }).describe(
+            'How often one is sampled that is near a limit; no more seldom than the others.',
+          ),
+          near_ratio: z
+            .number()
+            .gt(0)
+            .max(1)
+            .default(0.8)
+            .describe('Share of its memory or pids limit, 0 to 1, from which a container is near it.'),
         })
         .prefault({}),
       processes: z

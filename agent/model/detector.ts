@@ -9,6 +9,7 @@ import type {
   ExecCaller,
   ExecEnded,
   ExecObservation,
+  ProcessKilled,
   ProcessObservation,
   ResourceSample,
   RuntimeFileObservation,
@@ -23,6 +24,7 @@ export type Observed = {
   execEnds$: Observable<ExecEnded>
   execCallers$: Observable<ExecCaller>
   processes$: Observable<ProcessObservation>
+  processKills$: Observable<ProcessKilled>
   resources$: Observable<ResourceSample>
   runtimeFiles$: Observable<RuntimeFileObservation>
   sourceStatuses$: Observable<SourceStatus>

@@ -6,7 +6,7 @@ import type {
   ExecEnded,
   ExecObservation,
 } from './observations/docker.ts'
-import type { ApiRequest, ProcessObservation } from './observations/processes.ts'
+import type { ApiRequest, ProcessKilled, ProcessObservation } from './observations/processes.ts'
 import type { ResourceSample } from './observations/resources.ts'
 import type { RuntimeFileObservation } from './observations/runtime-files.ts'
 
@@ -28,6 +28,7 @@ export type Observation =
   | ExecCaller
   | ApiRequest
   | ProcessObservation
+  | ProcessKilled
   | ResourceSample
   | RuntimeFileObservation
   | SourceStatus

@@ -1,5 +1,5 @@
-import type { ExecutableFile, Gain, Namespaces } from '../model/observation.ts'
-import type { Cgroup } from './cgroup.ts'
+import type { ExecutableFile, Gain, Namespaces, ProcessChange } from '../model/observation.ts'
+import { type Cgroup, rootCgroup } from './cgroup.ts'
 import type { Brought } from './entering.ts'
 import type { Earlier } from './rights.ts'
 
@@ -91,4 +91,66 @@ export const noProgram: Program = {
   argv: [],
   argvTruncated: false,
   workingDirectory: '',
+}
+
+/** For a process of which nothing was seen but that it is there. */
+export const unknownProcess: Omit<SeenProcess, keyof ProcessKey> = {
+  parentPid: 0,
+  uid: 0,
+  euid: 0,
+  gid: 0,
+  capabilities: 0,
+  namespaces: { mount: 0, pid: 0, user: 0 },
+  cgroup: rootCgroup,
+  program: () => noProgram,
+  exeDevice: 0,
+}
+
+/** A process as it enters the table. */
+export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): KnownProcess {
+  const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
+  const { namespaces, cgroup, program, exeDevice } = seen
+  return {
+    pid,
+    startTicks,
+    parentPid,
+    makerPid: maker?.pid ?? 0,
+    makerStartTicks: maker?.startTicks ?? 0,
+    uid,
+    euid,
+    gid,
+    capabilities,
+    namespaces,
+    cgroup,
+    program,
+    exeDevice,
+    membership: null,
+    heldRoot: false,
+    beforeRoot: null,
+    gain: null,
+    exit: null,
+    older: undefined,
+  }
+}
+
+/** Takes over how a process was seen now. */
+export function update(process: KnownProcess, seen: SeenProcess): void {
+  process.parentPid = seen.parentPid
+  process.uid = seen.uid
+  process.euid = seen.euid
+  process.gid = seen.gid
+  process.capabilities = seen.capabilities
+  process.namespaces = seen.namespaces
+  process.cgroup = seen.cgroup
+  process.program = seen.program
+  process.exeDevice = seen.exeDevice
+}
+
+/** What has become of a process since it was last seen; null for nothing that is told. */
+export function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessChange | null {
+  const before = known.program()
+  const after = seen.program()
+  const isSameProgram = before.exe === after.exe && before.argv.join('\0') === after.argv.join('\0')
+  if (!isSameProgram) return 'executed'
+  return known.uid === seen.uid && known.euid === seen.euid ? null : 'ids-changed'
 }

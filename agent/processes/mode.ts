@@ -36,6 +36,8 @@ export type Surroundings = {
   budget: number
   /** Of the ring that the kernel fills while we do other things; a power of two. */
   ringBytes: number
+  /** To be told, by its id, of a container whose processes become more. */
+  onGrowth: (containerId: string) => void
   /** Paths that the engine's socket may be bound to. */
   apiSockets: readonly string[]
   /** To be told when requests to the engine begin to be seen, and, by null, that they are not any more. */

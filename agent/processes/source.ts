@@ -2,10 +2,10 @@
  * Processes of the host and of which container they are, seen in the best way that this kernel offers.
  *
  * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
- * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `entering.ts` and `host-files.ts` (who
- * brought it in, and whether it got out), `describe.ts` (how it got in, and what it is
- * for others), `tracker.ts` with `held.ts` (from what a mode tells to the table and to observations). Then the
- * modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
+ * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `entering.ts` and `host-files.ts`
+ * (who brought it in, and whether it got out), `describe.ts` (how it got in, and what it is for others), `tracker.ts`
+ * (from what a mode tells to the table), `teller.ts` with `held.ts` and `killed.ts` (to observations), `growth.ts`
+ * (where they multiply). Then the modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
  * `ids-without-exec.ts` (be told of a pid, then look), `ebpf/mode.ts` (be told all of it). `proof.ts` makes each
  * mode prove itself, and `choice.ts` takes the best that does.
  */
@@ -40,6 +40,8 @@ export type ProcessesOptions = {
   ringBytes?: number
   /** Paths that the engine's socket may be bound to: requests written to it are observed, where the kernel can tell. */
   apiSockets?: readonly string[]
+  /** To be told, by its id, of a container whose processes become more, before anybody has counted them. */
+  onGrowth?: (containerId: string) => void
   clock?: BootClock
 }
 
@@ -54,7 +56,8 @@ export type ProcessSource = Source & {
 export function processes(options: ProcessesOptions): ProcessSource {
   const { mode, procRoot = '/proc', clock = bootClock() } = options
   const { intervalMs = 1_000, proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
-  const { containers, now, apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
+  const { containers, now, onGrowth = () => undefined } = options
+  const { apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
@@ -75,6 +78,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
         budget,
         ringBytes,
         apiSockets,
+        onGrowth,
         onApiWatch: (watch) => (apiWatch = watch),
       })
     })

@@ -1,24 +1,29 @@
 import { type HostUsers, hostUsers } from '../host-users.ts'
 import type { BootClock } from '../kernel/clock.ts'
-import type { Container, ContainerView } from '../model/container.ts'
-import type { EventsLost, Namespaces, ProcessChange, ProcessObservation } from '../model/observation.ts'
-import { rootCgroup } from './cgroup.ts'
-import { containerFor, describeProcess, originOf } from './describe.ts'
-import { lineageOf } from './entering.ts'
-import { held } from './held.ts'
-import { hostFilesCheck } from './host-files.ts'
+import type { ContainerView } from '../model/container.ts'
+import type {
+  EventsLost,
+  Namespaces,
+  ProcessChange,
+  ProcessKilled,
+  ProcessObservation,
+} from '../model/observation.ts'
+import { growthWatch } from './growth.ts'
+import { killedProcesses } from './killed.ts'
 import {
+  changeBetween,
   type ExitCode,
   type Ids,
+  knownProcess,
   type KnownProcess,
-  type Membership,
-  noProgram,
   type SeenProcess,
+  unknownProcess,
+  update,
 } from './known-process.ts'
 import { memberships } from './membership.ts'
-import { provenance } from './provenance.ts'
-import { type Earlier, earlierOf, rightsWatch } from './rights.ts'
+import { earlierOf } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
+import { type Before, processTeller } from './teller.ts'
 import type { UidMaps } from './uid-map.ts'
 
 /** What every mode tells of processes, whichever way it saw them. Times in milliseconds since boot. */
@@ -47,29 +52,22 @@ export type TrackerOptions = {
   clock: BootClock
   /** Epoch milliseconds. */
   bootTime: number
-  emit: (observation: ProcessObservation | EventsLost) => void
+  emit: (observation: ProcessObservation | ProcessKilled | EventsLost) => void
   users?: HostUsers
+  /** To be told, by its id, of a container whose processes become more. */
+  onGrowth: (containerId: string) => void
 }
 
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
-  const { procRoot, table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
+  const { procRoot, table, containers, hostNamespaces, clock, emit, onGrowth } = options
   const { users = hostUsers() } = options
   const belonging = memberships({ procRoot, table, containers, hostNamespaces, users })
-  const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
-  const files = provenance({ procRoot, now: () => clock.sinceBoot() })
-  const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
-  const waiting = held<Pending>({
-    // Not only its name: detectors judge by how the container is configured.
-    isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
-    release: publish,
-    now: () => clock.sinceBoot(),
-  })
-  // Asked once in a second, not for every event: the wall clock is seldom set.
-  let epochOffset = clock.epochOffset()
+  const teller = processTeller({ ...options, belonging, users })
+  const killed = killedProcesses({ describe: teller.killed, emit })
+  const growth = growthWatch(onGrowth)
   let overflow = 0
   const timer = setInterval(everySecond, 1_000)
-  let heldTimer: NodeJS.Timeout | undefined
 
   function found(seen: SeenProcess, sinceBoot: number): void {
     const known = table.find(seen)
@@ -114,6 +112,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     process.membership = maker.membership
     process.heldRoot = maker.heldRoot
     process.gain = maker.gain
+    if (process.membership !== null) growth.made(process.membership.id)
   }
 
   function idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void {
@@ -123,7 +122,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     const earlier = earlierOf(process)
     Object.assign(process, ids)
     if (!isOther || process.membership === null) return
-    observe(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
+    teller.tell(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
   }
 
   function exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void {
@@ -132,6 +131,8 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     if (process === undefined) return
     table.end(process, sinceBoot, code)
     belonging.ended(process)
+    if (process.membership !== null) growth.ended(process.membership.id)
+    killed.ended(process, sinceBoot)
   }
 
   /** A stranger that ends is in /proc for a moment still, and must not be found there as if it lived. */
@@ -142,30 +143,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   }
 
   function admit(seen: SeenProcess & { makerPid?: number }): KnownProcess | null {
-    const maker = table.get(seen.makerPid ?? seen.parentPid)
-    const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
-    const { namespaces, cgroup, program, exeDevice } = seen
-    const process: KnownProcess = {
-      pid,
-      startTicks,
-      parentPid,
-      makerPid: maker?.pid ?? 0,
-      makerStartTicks: maker?.startTicks ?? 0,
-      uid,
-      euid,
-      gid,
-      capabilities,
-      namespaces,
-      cgroup,
-      program,
-      exeDevice,
-      membership: null,
-      heldRoot: false,
-      beforeRoot: null,
-      gain: null,
-      exit: null,
-      older: undefined,
-    }
+    const process = knownProcess(seen, table.get(seen.makerPid ?? seen.parentPid))
     if (table.add(process)) return process
     overflow++
     return null
@@ -180,44 +158,18 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     before: Before,
   ): void {
     process.membership = belonging.of(process, { found: change === 'found', former })
-    if (process.membership !== null) observe(process, process.membership, change, sinceBoot, before)
-  }
-
-  function observe(
-    subject: KnownProcess,
-    membership: Membership,
-    change: ProcessChange,
-    sinceBoot: number,
-    { earlier, isExact }: Before,
-  ): void {
-    uidMaps.learn(subject.namespaces.user, subject.pid)
-    const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
-    const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
-    const hostFiles = hostFilesOf(subject, membership)
-    // Those who brought it there may be gone by the time it is told.
-    const lineage = hostFiles === null ? {} : { lineage: lineageOf(subject, { table, procRoot, users }) }
-    const seen = { change, process, hostFiles, ...lineage, ...rights }
-    const pending = { time: sinceBoot + epochOffset, subject, membership, seen }
-    if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
-    else heldTimer ??= setTimeout(releaseHeld, heldMs)
-  }
-
-  function publish({ time, subject, membership, seen }: Pending): void {
-    belonging.container(membership, subject)
-    const container: Container = containerFor(membership, containers)
-    const origin = originOf(membership, container, table, bootTime)
-    emit({ kind: 'process', time, container, origin, ...seen })
+    if (process.membership !== null) teller.tell(process, process.membership, change, sinceBoot, before)
   }
 
   function everySecond(): void {
-    epochOffset = clock.epochOffset()
     table.forget()
-    // Also forgets what it waited for in vain.
-    waiting.release()
+    teller.everySecond()
+    killed.everySecond()
+    growth.forget()
     if (overflow === 0) return
     emit({
       kind: 'events-lost',
-      time: clock.sinceBoot() + epochOffset,
+      time: teller.timeOf(clock.sinceBoot()),
       source: 'processes',
       reason: 'table-full',
       count: overflow,
@@ -225,61 +177,11 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     overflow = 0
   }
 
-  function releaseHeld(): void {
-    waiting.release()
-    heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
-  }
-
   function close(): void {
     clearInterval(timer)
-    clearTimeout(heldTimer)
+    teller.close()
+    growth.close()
   }
 
   return { found, executed, forked, idsChanged, exited, close }
-}
-
-// How late an observation may be after the engine has named its container.
-const heldMs = 10
-
-/** Described at once, because the process goes on to change; named and judged when its container is known. */
-type Pending = {
-  time: number
-  subject: KnownProcess
-  membership: Membership
-  seen: Omit<ProcessObservation, 'kind' | 'time' | 'container' | 'origin'>
-}
-
-/** What a process was before a change, or its parent where it is new; and whether the change was seen as it happened. */
-type Before = { earlier: Earlier | undefined; isExact: boolean }
-
-const unknownProcess = {
-  parentPid: 0,
-  uid: 0,
-  euid: 0,
-  gid: 0,
-  capabilities: 0,
-  namespaces: { mount: 0, pid: 0, user: 0 },
-  cgroup: rootCgroup,
-  program: () => noProgram,
-  exeDevice: 0,
-}
-
-function update(process: KnownProcess, seen: SeenProcess): void {
-  process.parentPid = seen.parentPid
-  process.uid = seen.uid
-  process.euid = seen.euid
-  process.gid = seen.gid
-  process.capabilities = seen.capabilities
-  process.namespaces = seen.namespaces
-  process.cgroup = seen.cgroup
-  process.program = seen.program
-  process.exeDevice = seen.exeDevice
-}
-
-function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessChange | null {
-  const before = known.program()
-  const after = seen.program()
-  const isSameProgram = before.exe === after.exe && before.argv.join('\0') === after.argv.join('\0')
-  if (!isSameProgram) return 'executed'
-  return known.uid === seen.uid && known.euid === seen.euid ? null : 'ids-changed'
 }

@@ -46,8 +46,8 @@ function throttling(stat: string): typeof unthrottled {
   }
 }
 
-/** The quota is -1 without a limit. */
-function quotaV1(quota: string | null, period: string | null): number | null {
+/** Cores, where the quota is -1 without a limit. */
+export function quotaV1(quota: string | null, period: string | null): number | null {
   if (quota === null || period === null || quota.trim() === '-1') return null
   const cores = wholeNumber('cpu.cfs_quota_us', quota) / wholeNumber('cpu.cfs_period_us', period)
   return Number.isFinite(cores) ? cores : null

@@ -1,6 +1,5 @@
 import {
   field,
-  leastLimit,
   limitOf,
   type ReadText,
   requiredField,
@@ -9,19 +8,16 @@ import {
   wholeNumber,
 } from './usage.ts'
 
-/**
- * Memory of a cgroup of version 2 (Documentation/admin-guide/cgroup-v2.rst). A limit of a parent binds too, so
- * `parents` tells how many directories above this one belong to the hierarchy. Null without the controller.
- */
-export function memoryV2(read: ReadText, parents: number): Usage['memory'] | null {
+/** Memory of a cgroup of version 2 (Documentation/admin-guide/cgroup-v2.rst), its own limit; null without the controller. */
+export function memoryV2(read: ReadText): Usage['memory'] | null {
   const current = read('memory.current')
   if (current === null) return null
   const evictable = requiredField('memory.stat', read('memory.stat'), 'inactive_file')
   const swap = read('memory.swap.current')
-  const limits = Array.from({ length: parents + 1 }, (_, up) => read(`${'../'.repeat(up)}memory.max`))
+  const max = read('memory.max')
   return {
     workingSetBytes: Math.max(0, wholeNumber('memory.current', current) - evictable),
-    limitBytes: leastLimit(limits.map((text) => (text === null ? null : limitOf('memory.max', text)))),
+    limitBytes: max === null ? null : limitOf('memory.max', max),
     swapBytes: swap === null ? null : wholeNumber('memory.swap.current', swap),
     oomKills: oomKillsV2(read),
   }
@@ -39,8 +35,8 @@ export function cpuV2(read: ReadText): Usage['cpu'] {
   }
 }
 
-/** `<quota> <period>`, where the quota is `max` without a limit. */
-function quotaV2(text: string | null): number | null {
+/** Cores from `<quota> <period>`, where the quota is `max` without a limit. */
+export function quotaV2(text: string | null): number | null {
   if (text === null || text.startsWith('max ')) return null
   const [quota = '', period = ''] = text.trim().split(' ')
   const cores = wholeNumber('cpu.max', quota) / wholeNumber('cpu.max', period)

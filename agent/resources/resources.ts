@@ -2,9 +2,11 @@ import {
   concat,
   concatMap,
   defer,
+  EMPTY,
   exhaustMap,
   finalize,
   from,
+  map,
   merge,
   mergeMap,
   type Observable,
@@ -17,7 +19,12 @@ import {
 import type { Container, ContainerView } from '../model/container.ts'
 import type { ResourceSample, SourceStatus } from '../model/observation.ts'
 import type { Source } from '../model/source.ts'
-import { cgroupReader, type CgroupReader, type KernelPaths } from './cgroup-reader.ts'
+import {
+  cgroupReader,
+  type CgroupReader,
+  type CgroupReaderOptions,
+  type KernelPaths,
+} from './cgroup-reader.ts'
 import { type Health, healthOf } from './health.ts'
 import { type Look, lookAt, type StatsOnce } from './look.ts'
 import { agenda, type Pace } from './pace.ts'
@@ -28,12 +35,15 @@ export type ResourcesOptions = KernelPaths &
     /** For containers whose files cannot be had, and for an engine on another host. */
     statsOnce?: StatsOnce
     intervalMs: number
+    /** Containers, by id, of which others have seen that there is something to look at. */
+    grown$?: Observable<string>
     now: () => number
-  }
+  } & Pick<CgroupReaderOptions, 'triggerOf'>
 
 /**
- * Samples what every running container uses against its limits, from its cgroup's files, else from the engine:
- * at an interval, more often near a limit, and at once when the kernel announces a kill or a refused fork.
+ * Samples what every running container uses against its limits, from its cgroup's files, else from the engine: at an
+ * interval, more often near a limit, and at once when the kernel announces a kill, a refused fork or a wait for memory,
+ * or when its processes multiply.
  */
 export function resources(options: ResourcesOptions): Source {
   return {
@@ -41,11 +51,15 @@ export function resources(options: ResourcesOptions): Source {
     observe: () =>
       defer(() => {
         const announced$ = new Subject<string>()
-        const cgroups = cgroupReader({ ...options, onNotice: (id) => announced$.next(id) })
+        const shownEvery = Math.max(1, Math.min(3, Math.floor(scrapeMs / options.intervalMs)))
+        const cgroups = cgroupReader({ ...options, shownEvery, onNotice: (id) => announced$.next(id) })
         return samples(cgroups, announced$, options).pipe(finalize(() => cgroups.close()))
       }),
   }
 }
+
+// Prometheus seldom asks more often, and what is only shown to it is a fifth of all that is read.
+const scrapeMs = 15_000
 
 type Seen = ResourceSample | SourceStatus
 
@@ -55,6 +69,7 @@ function samples(
   options: ResourcesOptions,
 ): Observable<Seen> {
   const { containers, statsOnce, intervalMs, nearIntervalMs = 1_000, nearRatio = 0.8, now } = options
+  const { grown$ = EMPTY } = options
   const { tickMs, due, looked } = agenda({ intervalMs, nearIntervalMs, nearRatio })
   const looks = new Map<string, Look>()
   let tick = 0
@@ -90,8 +105,12 @@ function samples(
   }
 
   const rounds$ = timer(0, tickMs).pipe(exhaustMap(round))
-  const news$ = gathered(announced$).pipe(
-    mergeMap((ids) => ids.filter(cgroups.hasNews).flatMap((id) => containers.get(id) ?? [])),
+  const news$ = merge(
+    gathered(announced$).pipe(map((ids) => ids.filter(cgroups.hasNews))),
+    // Not asked of an engine: who forks without end would have it answer without end.
+    gathered(grown$).pipe(map((ids) => ids.filter(cgroups.isOpen))),
+  ).pipe(
+    mergeMap((ids) => ids.flatMap((id) => containers.get(id) ?? [])),
     mergeMap(sample),
   )
   return concat(of(statusOf(health, now())), merge(rounds$, news$))

@@ -154,6 +154,7 @@ const sourceOfKind = {
   'exec-caller': 'containers',
   'api-request': 'processes',
   process: 'processes',
+  'process-killed': 'processes',
   resources: 'resources',
   'runtime-file': 'runtime-files',
 } as const

@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,16 +20,18 @@ import { cgroupReader } from '../../agent/resources/cgroup-reader.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { docker } from '../support/processes.ts'
 import { sampleContainer } from '../support/samples.ts'
+import { measureOomLatency, type OomLatency } from './oom-latency.ts'
 import type { Report } from './observe-resources.ts'
 
 // What one sample of one container costs, by four ways of getting it from a real engine with 60 containers; the
 // CPU time of engine and shims is included, less what they used while nobody asked, so nobody else should ask
 // meanwhile. Ratios are to the first row. Then tidewatch's own source over a made tree of 1,000 containers.
-// CONTAINERS=60 TREE=1000 SECONDS=30 by default.
+// How long after a kill for want of memory it is told of. CONTAINERS=60 TREE=1000 SECONDS=30 OOM=20 by default.
 
 const count = Number(process.env['CONTAINERS'] ?? 60)
 const treeSize = Number(process.env['TREE'] ?? 1_000)
 const treeSeconds = Number(process.env['SECONDS'] ?? 30)
+const oomRounds = Number(process.env['OOM'] ?? 20)
 const prefix = `tidewatch-bench-resources-${process.pid}`
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', onNotice: () => undefined }
 
@@ -43,6 +54,7 @@ try {
 } finally {
   await docker('rm', '-f', ...names)
 }
+printLatencies(await measureOomLatency(prefix, oomRounds))
 printTree(await measureTree())
 
 async function startContainers(): Promise<Container[]> {
@@ -188,6 +200,15 @@ function printWays(costs: readonly [string, Cost][]): void {
   process.stdout.write(renderTable(['WAY', 'SAMPLES', 'CPU ms', 'RATIO', 'P50 ms', 'P99 ms'], rows))
 }
 
+function printLatencies(latencies: readonly OomLatency[]): void {
+  const sorted = latencies.map(({ ms }) => ms).toSorted((a, b) => a - b)
+  const byKernel = latencies.filter(({ toldBy }) => toldBy === 'kernel').length
+  process.stdout.write(`\nfrom ${latencies.length} kills for want of memory to the observation\n\n`)
+  const heads = ['TOLD BY THE KERNEL', 'BY THE ENGINE', 'P50 ms', 'P99 ms', 'AIM ms']
+  const row = [byKernel, latencies.length - byKernel, percentile(sorted, 0.5), percentile(sorted, 0.99), 100]
+  process.stdout.write(renderTable(heads, [row.map(String)]))
+}
+
 function percentile(sorted: readonly number[], share: number): string {
   return sorted[Math.floor(sorted.length * share)]?.toFixed(3) ?? '-'
 }
@@ -205,7 +226,9 @@ async function measureTree(): Promise<Report> {
       bundle: true,
       platform: 'node',
       format: 'esm',
+      external: ['koffi'],
     })
+    symlinkSync(join(import.meta.dirname, '../../node_modules'), join(root, 'node_modules'))
     const child = spawn(process.execPath, [script, root, String(treeSize), String(treeSeconds)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

@@ -17,7 +17,7 @@ import { containerCgroup, parseCgroupMounts, parseMemberships } from '../../agen
 import { blockIoV1, cpuV1, memoryV1 } from '../../agent/resources/cgroup-v1.ts'
 import { blockIoV2, cpuV2, memoryV2, pidsOfCgroup } from '../../agent/resources/cgroup-v2.ts'
 import { usageOfStats } from '../../agent/resources/docker-stats.ts'
-import { pressureOfCgroup } from '../../agent/resources/pressure.ts'
+import { stall } from '../../agent/resources/pressure.ts'
 import { toAlert } from '../../exporters/alertmanager/alert.ts'
 import { findingLine } from '../../exporters/log.ts'
 import { renderStatusPage } from '../../exporters/web/status-page.ts'
@@ -130,11 +130,11 @@ function readers(text: string): void {
   for (const reader of [
     memoryV1,
     blockIoV1,
-    (one: () => string) => memoryV2(one, 2),
+    memoryV2,
     cpuV2,
     pidsOfCgroup,
     blockIoV2,
-    pressureOfCgroup,
+    (one: () => string) => stall(one, 'memory'),
     (one: () => string) => cpuV1(one, one),
   ]) {
     let value: unknown

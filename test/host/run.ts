@@ -16,10 +16,11 @@ const tests =
     ? suites
     : [
         'test/processes/ebpf.test.ts',
-        'test/resources/engine.test.ts',
+        'test/resources/engine*.test.ts',
         'test/docker/engine.test.ts',
         'test/runtime/source.test.ts',
         'test/e2e/acts.test.ts',
+        'test/e2e/limits.test.ts',
       ]
 
 // A build needs what a host without network has not; a burst is no burst where a program takes 30 ms to start.

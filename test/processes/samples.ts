@@ -1,6 +1,6 @@
 import type { BootClock } from '../../agent/kernel/clock.ts'
 import type { Container, ContainerView } from '../../agent/model/container.ts'
-import type { EventsLost, ProcessObservation } from '../../agent/model/observation.ts'
+import type { EventsLost, ProcessKilled, ProcessObservation } from '../../agent/model/observation.ts'
 import { cgroupOf, rootCgroup } from '../../agent/processes/cgroup.ts'
 import { type KnownProcess, noProgram, type SeenProcess } from '../../agent/processes/known-process.ts'
 import { processTable } from '../../agent/processes/table.ts'
@@ -78,7 +78,8 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     running: () => [...byId.values()],
   }
   const table = processTable({ clock })
-  const seen: (ProcessObservation | EventsLost)[] = []
+  const seen: (ProcessObservation | ProcessKilled | EventsLost)[] = []
+  const grown: string[] = []
   const bootTime = clock.epochOffset()
   const tracker = processTracker({
     procRoot,
@@ -89,6 +90,7 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     clock,
     bootTime,
     emit: (observation) => void seen.push(observation),
+    onGrowth: (id) => void grown.push(id),
   })
   return {
     clock,
@@ -97,6 +99,8 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     tracker,
     bootTime,
     know: (container: Container) => void byId.set(container.id, container),
+    grown,
+    killed: () => seen.filter((one) => one.kind === 'process-killed'),
     observed: () => seen.filter((one): one is ProcessObservation => one.kind === 'process'),
   }
 }

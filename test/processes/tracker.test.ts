@@ -232,3 +232,53 @@ function sample(t: ExecutionContext, known = [web]) {
   t.teardown(() => all.tracker.close())
   return all
 }
+
+test('a process of a container that ends by SIGKILL is told of as it was last; one that ends otherwise is not', (t) => {
+  const { tracker, killed, bootTime } = sample(t)
+  tracker.executed(shim, 1_000)
+  tracker.executed(init, 6_000)
+  for (const pid of [201, 202]) {
+    tracker.forked({ ...fork, pid, parentPid: 200, makerPid: 200 }, 7_000)
+    const seen = {
+      pid,
+      startTicks: 700,
+      parentPid: 200,
+      ...inContainer(id),
+      program: running('eat', `${pid}`),
+    }
+    tracker.executed(seenProcess(seen), 7_001)
+  }
+  tracker.exited(201, 700, 8_000, { status: 0, signal: 9 })
+  tracker.exited(202, 700, 8_100, { status: 0, signal: 15 })
+  tracker.exited(50, 100, 8_200, { status: 0, signal: 9 })
+  t.deepEqual(killed(), [
+    {
+      kind: 'process-killed',
+      time: bootTime + 8_000,
+      container: web,
+      process: { pid: 201, startTicks: 700, exe: '/bin/eat', argv: ['eat', '201'] },
+    },
+  ])
+})
+
+test('of a container that kills without end only the first in a second are told', (t) => {
+  const { tracker, killed } = sample(t)
+  tracker.executed(init, 6_000)
+  for (let pid = 1_000; pid < 1_100; pid++) {
+    tracker.forked({ ...fork, pid, parentPid: 200, makerPid: 200 }, 7_000)
+    tracker.exited(pid, 700, 8_000, { status: 0, signal: 9 })
+  }
+  t.is(killed().length, 32)
+})
+
+test('a container whose processes become more is named, and the host is not', async (t) => {
+  const { tracker, grown } = sample(t)
+  tracker.executed(shim, 1_000)
+  tracker.executed(init, 6_000)
+  for (let pid = 1_000; pid < 1_020; pid++) {
+    tracker.forked({ ...fork, pid, parentPid: 50, makerPid: 50 }, 7_000)
+    tracker.forked({ ...fork, pid: pid + 100, parentPid: 200, makerPid: 200 }, 7_000)
+  }
+  await until(() => grown.length > 0)
+  t.deepEqual(grown, [id])
+})

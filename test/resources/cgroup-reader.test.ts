@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { Container } from '../../agent/model/container.ts'
@@ -7,6 +7,7 @@ import {
   cgroupReader,
   type CgroupReaderOptions,
 } from '../../agent/resources/cgroup-reader.ts'
+import { pressureTrigger } from '../../agent/resources/pressure-trigger.ts'
 import { until } from '../support/until.ts'
 import { container, details, fixtureId, fixtureUsage } from './samples.ts'
 import { type FixtureName, type Tree, treeOf } from './tree.ts'
@@ -66,8 +67,7 @@ test('a container that was started again is read by its new process', (t) => {
 
 test('beyond the files that may be kept, containers are read all the same, and it is said', (t) => {
   const tree = treeOf(t, 'v2-nested', fixtureId)
-  // Four files of its own, and the limit of its parent.
-  const reader = readerOf(t, tree, { maxFiles: 3 * 5 + 4 })
+  const reader = readerOf(t, tree, { maxFiles: 3 * 4 + 3 })
   const ids = Array.from({ length: 5 }, (_, index) => index.toString(16).padStart(64, '0'))
   ids.forEach((id, index) => {
     tree.write(join(tree.procRoot, `${index + 1}/cgroup`), `0::/docker/${fixtureId}/${id}\n`)
@@ -83,7 +83,7 @@ test('beyond the files that may be kept, containers are read all the same, and i
       readings.map((reading) => reading.outcome === 'read' && reading.slow),
       ['', '', '', slow, slow],
     )
-    t.is(openBelow(tree.cgroupRoot), 3 * 5)
+    t.is(openBelow(tree.cgroupRoot), 3 * 4)
   }
   reader.retain(new Set(ids.slice(1)))
   t.deepEqual(
@@ -219,6 +219,63 @@ test('a container that ended is watched no more', async (t) => {
   t.false(reader.hasNews(fixtureId))
 })
 
+test('a wait for memory that the kernel announces is news until the container is read', (t) => {
+  const { reader, triggers, notices } = triggered(t, {})
+  reader.read(container())
+  t.false(reader.hasNews(fixtureId))
+  t.regex(triggers[0]?.path ?? '', /\/unified\/docker\/3f1c[a5]+\/memory\.pressure$/)
+  triggers[0]?.fire()
+  t.deepEqual(notices, [fixtureId])
+  t.true(reader.hasNews(fixtureId))
+  reader.read(container())
+  t.false(reader.hasNews(fixtureId))
+})
+
+test('pressure is asked for once while a container lives, and no more when it ended', (t) => {
+  const { reader, triggers } = triggered(t, {})
+  for (let reading = 0; reading < 3; reading++) reader.read(container())
+  t.is(triggers.length, 1)
+  t.true(triggers[0]?.isOpen)
+  reader.retain(new Set())
+  t.false(triggers[0]?.isOpen)
+})
+
+test('a kernel that announces no pressure, and files that are used up, are no fault: samples tell of it too', (t) => {
+  const refusing = triggered(t, { triggerOf: () => null })
+  t.like(refusing.reader.read(container()), { outcome: 'read', slow: '' })
+  const full = triggered(t, { maxFiles: 14 + 1 })
+  t.like(full.reader.read(container()), { outcome: 'read', slow: '' })
+  t.is(full.triggers.length, 0)
+})
+
+test('nothing is written to a file that is not the kernel’s', (t) => {
+  const tree = treeOf(t, 'v2-systemd', fixtureId)
+  const path = join(tree.memory, 'memory.pressure')
+  const before = readFileSync(path, 'utf8')
+  t.is(
+    pressureTrigger(path, () => undefined),
+    null,
+  )
+  t.is(
+    pressureTrigger(`${path}.not-there`, () => undefined),
+    null,
+  )
+  t.is(readFileSync(path, 'utf8'), before)
+  t.is(openBelow(tree.cgroupRoot), 0)
+})
+
+for (const [name, files] of [
+  ['v2-systemd', { 'pids.max': '50\n', 'cpu.max': '20000 100000\n' }],
+  ['v1-systemd', { 'pids.max': '50\n', 'cpu.cfs_quota_us': '20000\n', 'cpu.cfs_period_us': '100000\n' }],
+] as const) {
+  test(`limits of parents for CPU and processes bind the container on a host like ${name}`, (t) => {
+    const tree = treeOf(t, name, fixtureId)
+    for (const [file, text] of Object.entries(files)) tree.write(join(tree.parent(file), file), text)
+    const reading = readerOf(t, tree).read(container())
+    t.like(reading, { outcome: 'read', usage: { cpu: { quotaCores: 0.2 }, pids: { limit: 50 } } })
+  })
+}
+
 test('a kernel without PSI has no pressure, and that is no fault', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   for (const name of ['cpu', 'memory', 'io']) tree.remove(join(tree.memory, `${name}.pressure`))
@@ -237,6 +294,24 @@ function readerOf(t: ExecutionContext, tree: Tree, options: Partial<CgroupReader
   const reader = cgroupReader({ ...tree, onNotice: () => undefined, ...options })
   t.teardown(() => reader.close())
   return reader
+}
+
+type Trigger = { path: string; fire: () => void; isOpen: boolean }
+
+/** A reader over a hybrid host whose kernel announces pressure when the test says so. */
+function triggered(t: ExecutionContext, options: Partial<CgroupReaderOptions>) {
+  const triggers: Trigger[] = []
+  const notices: string[] = []
+  const reader = readerOf(t, treeOf(t, 'hybrid-cgroupfs', fixtureId), {
+    onNotice: (id) => notices.push(id),
+    triggerOf(path, fire) {
+      const trigger = { path, fire, isOpen: true }
+      triggers.push(trigger)
+      return { close: () => void (trigger.isOpen = false) }
+    },
+    ...options,
+  })
+  return { reader, triggers, notices }
 }
 
 /** How many files below a folder this process has open. */

@@ -1,11 +1,20 @@
 import test from 'ava'
-import type { Container } from '../../agent/model/container.ts'
-import type { Observation } from '../../agent/model/observation.ts'
 import { cgroupReader } from '../../agent/resources/cgroup-reader.ts'
 import { usageOfStats } from '../../agent/resources/docker-stats.ts'
 import { docker } from '../support/processes.ts'
 import { patience, until } from '../support/until.ts'
-import { followEvents, kernel, observe, runContainer, said, statsOnce, watch } from './live.ts'
+import {
+  firstSample,
+  followEvents,
+  kernel,
+  lastSample,
+  observe,
+  runContainer,
+  said,
+  samplesOf,
+  statsOnce,
+  watch,
+} from './live.ts'
 
 // What the kernel's cgroups and the engine really do, with whichever version of cgroups this host has.
 
@@ -206,19 +215,4 @@ test('a container that ends and is restarted again and again loops', async (t) =
 /** After so long a kill and a death have found each other, or it is seen that the container lives. */
 function joined(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 5_000))
-}
-
-async function firstSample(seen: readonly Observation[]) {
-  const sample = await until(() => lastSample(seen))
-  const [status] = seen
-  if (status?.kind !== 'source-status' || !status.best) throw new Error(JSON.stringify(status))
-  return sample
-}
-
-function lastSample(seen: readonly Observation[]) {
-  return seen.findLast((one) => one.kind === 'resources')
-}
-
-function samplesOf(seen: readonly Observation[], of: Container): number {
-  return seen.filter((one) => one.kind === 'resources' && one.container.id === of.id).length
 }

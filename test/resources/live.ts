@@ -16,6 +16,7 @@ import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { silent } from '../support/observed.ts'
 import { docker, start } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 import { container, details, viewOf } from './samples.ts'
 
 /** Where the kernel of this host shows itself. */
@@ -117,4 +118,22 @@ export async function followEvents(
 /** The rules of the events that were detected, and the conditions with their state. */
 export function said({ detections }: Watched): string[] {
   return detections.map(({ rule, state }) => (state === undefined ? rule : `${rule} ${state}`))
+}
+
+/** The first sample of a source that is all right. */
+export async function firstSample(seen: readonly Observation[]) {
+  const sample = await until(() => lastSample(seen))
+  const [status] = seen
+  if (status?.kind !== 'source-status' || !status.best) throw new Error(JSON.stringify(status))
+  return sample
+}
+
+/** The last sample of any container. */
+export function lastSample(seen: readonly Observation[]) {
+  return seen.findLast((one) => one.kind === 'resources')
+}
+
+/** How often a container was sampled. */
+export function samplesOf(seen: readonly Observation[], of: Container): number {
+  return seen.filter((one) => one.kind === 'resources' && one.container.id === of.id).length
 }

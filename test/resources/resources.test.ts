@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { firstValueFrom, take, toArray } from 'rxjs'
+import { firstValueFrom, Subject, take, toArray } from 'rxjs'
 import type { Container } from '../../agent/model/container.ts'
 import type { ResourceSample } from '../../agent/model/observation.ts'
 import { resources, type ResourcesOptions } from '../../agent/resources/resources.ts'
@@ -138,15 +138,25 @@ test('the loop breathes between many containers, and every one is sampled', asyn
 test('a container near its limit is looked at more often than one that is not', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.memory, 'pids.current'), '80\n')
-  const pace = { intervalMs: 500, nearIntervalMs: 50 }
-  const timed = async (): Promise<number> => {
-    const startedAt = performance.now()
-    await observe(tree, 3, pace)
-    return performance.now() - startedAt
-  }
-  t.true((await timed()) < 450)
-  tree.write(join(tree.memory, 'pids.current'), '79\n')
-  t.true((await timed()) > 450)
+  const counts: Record<string, number> = {}
+  const subscription = resources({
+    ...tree,
+    containers: viewOf([container()]),
+    intervalMs: 600_000,
+    nearIntervalMs: 50,
+    now: () => 777,
+  })
+    .observe()
+    .subscribe((seen) => {
+      if (seen.kind !== 'resources') return
+      const { current } = seen.pids
+      counts[current] = (counts[current] ?? 0) + 1
+      if (counts[80] === 3) tree.write(join(tree.memory, 'pids.current'), '79\n')
+    })
+  t.teardown(() => subscription.unsubscribe())
+  await until(() => counts[79] !== undefined)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.deepEqual(counts, { 80: 3, 79: 1 })
 })
 
 test('a container that starts between two looks is seen at the next tick', async (t) => {
@@ -196,6 +206,59 @@ test('a kill and a refused fork that the kernel announces are seen within 100 ms
   tree.write(join(tree.memory, 'pids.events'), 'max 4\n')
   await until(() => samples.length === 3)
   t.is(samples[2]?.pids.refusedForks, 4)
+})
+
+test('a container whose processes multiply, or that waits for memory, is looked at before its turn', async (t) => {
+  const grown$ = new Subject<string>()
+  const triggers: (() => void)[] = []
+  const samples: ResourceSample[] = []
+  const subscription = resources({
+    ...treeOf(t, 'v2-systemd', fixtureId),
+    containers: viewOf([container()]),
+    intervalMs: 60_000,
+    now: () => 777,
+    grown$,
+    triggerOf(_path, onPressure) {
+      triggers.push(onPressure)
+      return { close: () => undefined }
+    },
+  })
+    .observe()
+    .subscribe((seen) => {
+      if (seen.kind === 'resources') samples.push(seen)
+    })
+  t.teardown(() => subscription.unsubscribe())
+  await until(() => samples.length === 1)
+  triggers[0]?.()
+  await until(() => samples.length === 2)
+  grown$.next(fixtureId)
+  await until(() => samples.length === 3)
+  t.deepEqual([...new Set(samples.map(({ container: { id } }) => id))], [fixtureId])
+})
+
+test('an engine that is asked for samples is asked in its turn only, whatever multiplies', async (t) => {
+  const grown$ = new Subject<string>()
+  const remote = container({ details: details({ pid: 99 }) })
+  let asked = 0
+  const subscription = resources({
+    ...treeOf(t, 'v2-systemd', fixtureId),
+    containers: viewOf([remote]),
+    intervalMs: 60_000,
+    now: () => 777,
+    grown$,
+    statsOnce: async () => {
+      asked++
+      return stats
+    },
+  })
+    .observe()
+    .subscribe()
+  t.teardown(() => subscription.unsubscribe())
+  await until(() => asked === 1)
+  grown$.next(remote.id)
+  grown$.next('e'.repeat(64))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.is(asked, 1)
 })
 
 test('nothing is opened before the source is observed, and all is closed when it is not any more', (t) => {

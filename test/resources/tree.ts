@@ -9,6 +9,8 @@ export type FixtureName = 'hybrid-cgroupfs' | 'v1-systemd' | 'v2-systemd' | 'v2-
 export type Tree = KernelPaths & {
   /** Where the memory files of the container are. */
   memory: string
+  /** Where a limit file is of the cgroup above it. */
+  parent(file: string): string
   write(path: string, text: string): void
   remove(path: string): void
 }
@@ -30,6 +32,10 @@ export function treeOf(t: ExecutionContext, name: FixtureName, containerId: stri
   return {
     procRoot: join(root, 'proc'),
     cgroupRoot,
+    parent(file) {
+      const controller = name.startsWith('v2') ? '' : file.startsWith('cpu.') ? 'cpu,cpuacct' : 'pids'
+      return join(cgroupRoot, controller, dirname(memoryDirectories[name].replace(/^memory\//, '') + 'x'))
+    },
     memory: join(cgroupRoot, `${memoryDirectories[name]}${containerId}${suffix}`),
     write(path, text) {
       mkdirSync(dirname(path), { recursive: true })

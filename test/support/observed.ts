@@ -10,6 +10,7 @@ export const silent: Observed = {
   execEnds$: NEVER,
   execCallers$: NEVER,
   processes$: NEVER,
+  processKills$: NEVER,
   resources$: NEVER,
   runtimeFiles$: NEVER,
   sourceStatuses$: NEVER,

@@ -79,6 +79,14 @@ export type ProgramFile = {
   } | null
 }
 
+/** A process of a container ended by SIGKILL, from whomever; of many in a second only the first are told. */
+export type ProcessKilled = {
+  kind: 'process-killed'
+  time: number
+  container: Container
+  process: Pick<Process, 'pid' | 'startTicks' | 'exe' | 'argv'>
+}
+
 /** By what: the host's mount namespace is its own, or the host's root directory is its own. */
 export type HostFiles = 'mount-namespace' | 'root'
 

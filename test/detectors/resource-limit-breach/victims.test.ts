@@ -49,6 +49,58 @@ const table: [
   ['nobody where no exec ended', victims(), 1, undefined],
 ]
 
+/** Processes that ended by SIGKILL. */
+function killed(...ends: { time: number; container?: typeof web; argv?: string[]; exe?: string }[]) {
+  const known = victims()
+  ends.forEach(({ time, container = web, exe = '/bin/eat', argv }, index) => {
+    const process = { pid: 100 + index, startTicks: 7, exe, argv: argv ?? ['eat', String(index)] }
+    known.sawKill({ kind: 'process-killed', time, container, process })
+  })
+  return known
+}
+
+function afterLoss(known: ReturnType<typeof victims>, time: number, source: 'processes' | 'containers') {
+  known.sawLoss({ kind: 'events-lost', time, source, reason: 'ring-full', count: 1 })
+  return known
+}
+
+const many = Array.from({ length: 11 }, () => ({ time: 5_000 }))
+const ofProcesses: [
+  title: string,
+  known: ReturnType<typeof victims>,
+  kills: number,
+  named: string[] | undefined,
+][] = [
+  ['the one process that was killed', killed({ time: 5_020 }), 1, ['eat 0']],
+  ['the program of one without arguments', killed({ time: 5_020, argv: [] }), 1, ['/bin/eat']],
+  ['all of a group that is killed as one', killed({ time: 5_000 }, { time: 5_001 }), 2, ['eat 0', 'eat 1']],
+  ['none of two where one was killed', killed({ time: 5_000 }, { time: 5_001 }), 1, undefined],
+  ['no process that was killed at another time', killed({ time: 3_900 }), 1, undefined],
+  ['no process of another container', killed({ time: 5_000, container: other }), 1, undefined],
+  [
+    'nobody where an end may have been missed',
+    afterLoss(killed({ time: 5_000 }), 6_000, 'processes'),
+    1,
+    undefined,
+  ],
+  ['a process whatever others missed', afterLoss(killed({ time: 5_000 }), 6_000, 'containers'), 1, ['eat 0']],
+  [
+    'a process after what was missed long ago',
+    afterLoss(killed({ time: 5_000 }), 1_000, 'processes'),
+    1,
+    ['eat 0'],
+  ],
+  ['nobody of so many that not all were told', killed(...many), 11, undefined],
+  ['nobody where the program is not known', killed({ time: 5_000, argv: [], exe: '' }), 1, undefined],
+]
+
+for (const [title, known, kills, named] of ofProcesses) {
+  test(`of a kill for memory, ${title} is named by the kernel’s word of its end`, (t) => {
+    const detection: Detection = { ...kill, evidence: { kills } }
+    t.deepEqual(known.name(detection).evidence['killed_processes'], named)
+  })
+}
+
 for (const [title, known, kills, named] of table) {
   test(`of a kill for memory, ${title} is named`, (t) => {
     const detection: Detection = { ...kill, evidence: { kills } }

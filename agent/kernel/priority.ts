@@ -1,0 +1,67 @@
+import { closeSync } from 'node:fs'
+import koffi from 'koffi'
+import { libc, SystemCallError } from './libc.ts'
+import { onReadable } from './poll.ts'
+
+/**
+ * Calls back on the event loop whenever the kernel has something urgent to say of a descriptor (POLLPRI), which neither
+ * Node nor koffi can ask for: the descriptor is put into an epoll of its own, and that one polled. Ends by itself when
+ * what the descriptor stands for is gone. Throws where the descriptor cannot be polled, as no ordinary file can.
+ */
+export function onPriority(fd: number, callback: () => void): { close(): void } {
+  const epoll = checked('epoll_create1', epoll_create1(EPOLL_CLOEXEC))
+  let isOpen = true
+  const event = Buffer.alloc(eventBytes)
+  event.writeUInt32LE(EPOLLPRI)
+  try {
+    checked('epoll_ctl', epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event))
+  } catch (error) {
+    closeSync(epoll)
+    throw error
+  }
+  const polling = onReadable(epoll, onEvent)
+
+  function onEvent(): void {
+    // Nothing, most often: to be asked whether it is there takes the urgency away (kernel: psi_trigger_poll). What
+    // stays is the error of a file whose cgroup was removed, and would call back for ever.
+    const found = epoll_wait(epoll, event, 1, 0)
+    if (found === 1 && (event.readUInt32LE() & EPOLLERR) !== 0) close()
+    else callback()
+  }
+
+  function close(): void {
+    if (!isOpen) return
+    isOpen = false
+    polling.close()
+    closeSync(epoll)
+  }
+
+  return { close }
+}
+
+const epoll_create1 = libc.func('int epoll_create1(int flags)') as (flags: number) => number
+const epoll_ctl = libc.func('int epoll_ctl(int epfd, int op, int fd, void *event)') as (
+  epfd: number,
+  op: number,
+  fd: number,
+  event: Buffer,
+) => number
+const epoll_wait = libc.func('int epoll_wait(int epfd, void *events, int maxevents, int timeout)') as (
+  epfd: number,
+  events: Buffer,
+  maxevents: number,
+  timeout: number,
+) => number
+
+// include/uapi/linux/eventpoll.h
+const EPOLL_CLOEXEC = 0o2000000
+const EPOLL_CTL_ADD = 1
+const EPOLLPRI = 0x002
+const EPOLLERR = 0x008
+// Packed to 12 on x86 and 16 elsewhere; the events come first in both.
+const eventBytes = 16
+
+function checked(call: string, result: number): number {
+  if (result < 0) throw new SystemCallError(call, koffi.errno())
+  return result
+}

@@ -1,0 +1,134 @@
+import type { HostUsers } from '../host-users.ts'
+import type { BootClock } from '../kernel/clock.ts'
+import type { Container, ContainerView } from '../model/container.ts'
+import type { Namespaces, ProcessChange, ProcessKilled, ProcessObservation } from '../model/observation.ts'
+import { containerFor, describeProcess, originOf } from './describe.ts'
+import { lineageOf } from './entering.ts'
+import { held } from './held.ts'
+import { hostFilesCheck } from './host-files.ts'
+import type { KnownProcess, Membership } from './known-process.ts'
+import type { Memberships } from './membership.ts'
+import { provenance } from './provenance.ts'
+import { type Earlier, rightsWatch } from './rights.ts'
+import type { ProcessTable } from './table.ts'
+import type { UidMaps } from './uid-map.ts'
+
+/** Makes observations of what the processes of containers do. Times in milliseconds since boot. */
+export type ProcessTeller = {
+  tell(
+    subject: KnownProcess,
+    membership: Membership,
+    change: ProcessChange,
+    sinceBoot: number,
+    before: Before,
+  ): void
+  /** One that was killed, as it was last. */
+  killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled
+  /** The same moment in epoch milliseconds. */
+  timeOf(sinceBoot: number): number
+  /** To be called once in a second: the wall clock may have been set, and nobody is waited for for ever. */
+  everySecond(): void
+  close(): void
+}
+
+/** What a process was before a change, or its parent where it is new; and whether the change was seen as it happened. */
+export type Before = { earlier: Earlier | undefined; isExact: boolean }
+
+export type TellerOptions = {
+  procRoot: string
+  table: ProcessTable
+  belonging: Memberships
+  containers: ContainerView
+  hostNamespaces: Namespaces
+  uidMaps: UidMaps
+  clock: BootClock
+  /** Epoch milliseconds. */
+  bootTime: number
+  users: HostUsers
+  emit: (observation: ProcessObservation) => void
+}
+
+/** Describes a process at once, and lets the observation go when the engine has told which container it is in. */
+export function processTeller(options: TellerOptions): ProcessTeller {
+  const { procRoot, table, belonging, containers, hostNamespaces, uidMaps, clock, bootTime, users, emit } =
+    options
+  const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
+  const files = provenance({ procRoot, now: () => clock.sinceBoot() })
+  const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
+  const waiting = held<Pending>({
+    // Not only its name: detectors judge by how the container is configured.
+    isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
+    release: publish,
+    now: () => clock.sinceBoot(),
+  })
+  // Asked once in a second, not for every event: the wall clock is seldom set.
+  let epochOffset = clock.epochOffset()
+  let heldTimer: NodeJS.Timeout | undefined
+
+  function tell(
+    subject: KnownProcess,
+    membership: Membership,
+    change: ProcessChange,
+    sinceBoot: number,
+    { earlier, isExact }: Before,
+  ): void {
+    uidMaps.learn(subject.namespaces.user, subject.pid)
+    const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
+    const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
+    const hostFiles = hostFilesOf(subject, membership)
+    // Those who brought it there may be gone by the time it is told.
+    const lineage = hostFiles === null ? {} : { lineage: lineageOf(subject, { table, procRoot, users }) }
+    const seen = { change, process, hostFiles, ...lineage, ...rights }
+    const pending = { time: timeOf(sinceBoot), subject, membership, seen }
+    if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
+    else heldTimer ??= setTimeout(releaseHeld, heldMs)
+  }
+
+  function publish({ time, subject, membership, seen }: Pending): void {
+    belonging.container(membership, subject)
+    const container: Container = containerFor(membership, containers)
+    const origin = originOf(membership, container, table, bootTime)
+    emit({ kind: 'process', time, container, origin, ...seen })
+  }
+
+  function killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled {
+    const { pid, startTicks } = process
+    belonging.container(membership, process)
+    const { exe, argv } = process.program()
+    const container = containerFor(membership, containers)
+    return {
+      kind: 'process-killed',
+      time: timeOf(sinceBoot),
+      container,
+      process: { pid, startTicks, exe, argv },
+    }
+  }
+
+  function timeOf(sinceBoot: number): number {
+    return sinceBoot + epochOffset
+  }
+
+  function everySecond(): void {
+    epochOffset = clock.epochOffset()
+    // Also forgets what it waited for in vain.
+    waiting.release()
+  }
+
+  function releaseHeld(): void {
+    waiting.release()
+    heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
+  }
+
+  return { tell, killed, timeOf, everySecond, close: () => clearTimeout(heldTimer) }
+}
+
+// How late an observation may be after the engine has named its container.
+const heldMs = 10
+
+/** Described at once, because the process goes on to change; named and judged when its container is known. */
+type Pending = {
+  time: number
+  subject: KnownProcess
+  membership: Membership
+  seen: Omit<ProcessObservation, 'kind' | 'time' | 'container' | 'origin'>
+}
