@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { CallerProcess } from '../model/observation.ts'
-import type { SeenProcess } from '../processes/known-process.ts'
+import type { KnownProcess, SeenProcess } from '../processes/known-process.ts'
 import { readProcess, readStat } from '../processes/proc.ts'
 import type { ProcessTable } from '../processes/table.ts'
 import type { HostUsers } from './host-users.ts'
@@ -23,21 +23,24 @@ export function describeCaller(calling: CallingProcess, options: CallingProcessO
     loginUser: loginUser(calling, options),
     exe,
     argv,
-    ancestors: known === undefined ? [] : ancestorsOf(known, table),
+    ancestors: known === undefined ? [] : ancestorsOf(known, table).map(asAncestor),
   }
+}
+
+function asAncestor({ pid, program }: KnownProcess): CallerProcess['ancestors'][number] {
+  const { exe, argv } = program()
+  return { pid, exe, argv }
 }
 
 // A shell in a terminal in a session of sshd has 8.
 const maxAncestors = 12
 
-function ancestorsOf(process: SeenProcess, table: ProcessTable): CallerProcess['ancestors'] {
+/** Who made a process, the nearest first; as many as tell something. */
+export function ancestorsOf(process: SeenProcess, table: ProcessTable): KnownProcess[] {
   const known = table.find(process)
   const parent = known === undefined ? table.get(process.parentPid) : table.makerOf(known)
   const line = parent === undefined ? [] : [parent, ...table.ancestors(parent)]
-  return line.slice(0, maxAncestors).map(({ pid, program }) => {
-    const { exe, argv } = program()
-    return { pid, exe, argv }
-  })
+  return line.slice(0, maxAncestors)
 }
 
 function readLiving(procRoot: string, { pid, startTicks }: CallingProcess): SeenProcess | undefined {
@@ -50,7 +53,11 @@ function readLiving(procRoot: string, { pid, startTicks }: CallingProcess): Seen
   }
 }
 
-function loginUser({ pid, startTicks }: CallingProcess, { procRoot, users }: CallingProcessOptions): string {
+/** Who logged in to the session that a process is of; empty where nobody did, or it has ended. */
+export function loginUser(
+  { pid, startTicks }: Omit<CallingProcess, 'uid'>,
+  { procRoot, users }: CallingProcessOptions,
+): string {
   try {
     const loginUid = Number(readFileSync(`${procRoot}/${pid}/loginuid`, 'latin1'))
     const isSame = readStat(procRoot, pid)?.startTicks === startTicks

@@ -1,9 +1,15 @@
 import { setTimeout } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
-import type { EventsLost, FileState, RuntimeFileObservation } from '../model/observation.ts'
+import type {
+  EventsLost,
+  FileState,
+  PackageFile,
+  RuntimeFileKind,
+  RuntimeFileObservation,
+} from '../model/observation.ts'
 import { changesBetween } from './changes.ts'
 import { tryStat } from './files.ts'
-import { readFileState } from './hash.ts'
+import { readFileState, stampOf } from './hash.ts'
 import { longWrites } from './long-writes.ts'
 import type { RuntimeFile } from './paths.ts'
 import { gatherTouches, type Identify, type Touch } from './touches.ts'
@@ -14,6 +20,7 @@ export type Seen = RuntimeFileObservation | EventsLost
 /** What is known of one file, and the comparison of it with what is there now. */
 export type KnownFile = {
   path: string
+  kind: RuntimeFileKind
   /** Why it cannot be watched or read; empty when it can. */
   problem(): string
   /** Whether a search has found this file, by another name perhaps, which is then known too. */
@@ -22,8 +29,13 @@ export type KnownFile = {
   note(sighting: Sighting): boolean
   /** Whether something was noted since the last look. */
   hasNews(): boolean
-  /** The first look tells what is there, later ones what has changed. Never to be called before the last is done. */
-  look(): Promise<Seen[]>
+  /**
+   * The first look tells what is there, later ones what has changed. Never to be called before the last is done. One
+   * that is not thorough believes the kernel's time of the last change, and reads what has another.
+   */
+  look(thorough: boolean): Promise<Seen[]>
+  /** What a package manager says of a state of the file, as an observation. */
+  verified(state: FileState | null, answer: PackageFile | null): RuntimeFileObservation
 }
 
 export type KnownFileOptions = {
@@ -32,28 +44,39 @@ export type KnownFileOptions = {
   now: () => number
   /** Ends a look that hashes. */
   signal: AbortSignal
+  /** Digests that the configuration names. */
+  accepted: ReadonlySet<string>
+  /** What was there before it is looked at for the first time, where that is known: nothing. */
+  before?: null
 }
 
 // Until the events of a change that was found without one must have come, milliseconds.
 const EVENT_DELAY_MS = 50
 
 /** Keeps what is known of one runtime file. */
-export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: KnownFileOptions): KnownFile {
-  const { path } = file
+export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {
+  const { path, kind } = file
+  const { watch, identify, now, signal, accepted } = options
   const links = new Set(file.names)
   const touches = gatherTouches(identify)
   const writing = longWrites()
   /** Null when it is gone, undefined as long as it was not seen at all. */
-  let state: FileState | null | undefined
+  let state: FileState | null | undefined = options.before
   let problem = ''
+  let stamp = ''
 
-  async function look(): Promise<Seen[]> {
+  async function look(thorough: boolean): Promise<Seen[]> {
+    if (!thorough && !touches.waiting() && stamp !== '' && stampOf(path) === stamp) {
+      // The file is what it was, but a link to it may not be.
+      return state === undefined ? [] : await changedLinks(state, state, [])
+    }
     const { taken, lost } = touches.take()
     const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
     // First, for a file that is new here is not watched yet.
     problem = watch.mark(path, links)
     try {
-      const after = await readFileState(path, signal)
+      stamp = stampOf(path)
+      const after = await readFileState(path, signal, kind)
       if (state === undefined) return [...losses, ...baseline(after)]
       if (taken.length === 0 && changesBetween(state, after, []).length > 0) {
         await setTimeout(EVENT_DELAY_MS, undefined, { signal })
@@ -71,7 +94,9 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
 
   function baseline(after: FileState | null): Seen[] {
     if (after === null) {
-      problem ||= `${path} is not there`
+      // What need not be there is watched from now on all the same.
+      if (file.optional) state = null
+      else problem ||= `${path} is not there`
       return []
     }
     state = after
@@ -100,7 +125,7 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
       // A hard link to the file as it was before it was replaced is left behind, not changed.
       if (after === null || leadsTo(stats, before)) continue
       const by = taken.find((touch) => touch.entries.has(link)) ?? null
-      const target = await readFileState(link, signal).catch(() => null)
+      const target = await readFileState(link, signal, kind).catch(() => null)
       seen.push(observation({ path: link, change: 'replaced', before, after: target }, by))
     }
     return seen
@@ -112,11 +137,13 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
   ): RuntimeFileObservation {
     return {
       kind: 'runtime-file',
+      file: kind,
       time: by?.time ?? now(),
       path,
       ...what,
       writer: by?.writer ?? null,
       container: by?.container ?? null,
+      ...(what.after !== null && accepted.has(what.after.sha256) && { accepted: true as const }),
     }
   }
 
@@ -126,6 +153,7 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
 
   return {
     path,
+    kind,
     problem: () => problem,
     recognises(found) {
       const isThis = found.path === path || leadsTo({ dev: found.device, ino: found.inode }, state)
@@ -138,6 +166,10 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
     },
     hasNews: () => touches.waiting(),
     look,
+    verified: (of, answer) => ({
+      ...observation({ change: 'verified', before: of, after: of }, null),
+      package: answer,
+    }),
   }
 }
 

@@ -138,6 +138,7 @@ const sourceOfKind = {
   process: 'processes',
   resources: 'resources',
   'runtime-file': 'runtime-files',
+  'host-hardening': 'runtime-files',
 } as const
 
 function sourceOf(observation: Observation): SourceName {

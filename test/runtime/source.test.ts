@@ -203,7 +203,7 @@ test('a link to the runtime that leads elsewhere now is a replacement at the nam
 
 function fileWithLink(path: string, link: string) {
   const { dev, ino } = statSync(path)
-  return { path, names: [link], device: dev, inode: ino }
+  return { kind: 'binary' as const, path, names: [link], device: dev, inode: ino }
 }
 
 test('replacing the file behind a link is one change', async (t) => {
@@ -263,6 +263,7 @@ function deafWatch() {
     reason: '',
     events$: new Subject<never>(),
     mark: () => '',
+    markDirectory: () => {},
     close: () => {},
   }
 }

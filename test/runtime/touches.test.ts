@@ -1,4 +1,5 @@
 import test from 'ava'
+import { sampleWriter } from '../support/samples.ts'
 import { gatherTouches } from '../../agent/runtime/touches.ts'
 import type { Sighting } from '../../agent/runtime/watch.ts'
 
@@ -18,7 +19,7 @@ test('what one process does is one touch, from the time it was first seen', (t) 
   const asked: number[] = []
   const touches = gatherTouches((pid) => {
     asked.push(pid)
-    return { writer: { pid, uid: 0, exe: '/bin/sh', argv: ['sh'] }, container: null }
+    return { writer: sampleWriter({ pid }), container: null }
   })
   touches.add(sighting(7, { modified: true }), 1000)
   touches.add(sighting(7, { closed: true }), 1001)
