@@ -55,7 +55,11 @@ export function integrity(
   function remember({ path, after, time, package: of }: RuntimeFileObservation, trust: Trust): void {
     const sha256 = after?.sha256 ?? ''
     const expected = trust === 'differs' ? (readBinary(memory, path)?.expected ?? '') : sha256
-    const packed = { manager: of?.manager ?? ('' as const), package: of?.name ?? '', version: of?.version ?? '' }
+    const packed = {
+      manager: of?.manager ?? ('' as const),
+      package: of?.name ?? '',
+      version: of?.version ?? '',
+    }
     writeBinary(memory, path, { sha256, expected, ...packed, trust, seenAt: time })
   }
 

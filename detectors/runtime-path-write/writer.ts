@@ -1,5 +1,6 @@
 import type { Json } from '../../agent/model/finding.ts'
 import type { RuntimeFileObservation, Writer } from '../../agent/model/observation.ts'
+import { lineOf } from '../exec-into-container/caller.ts'
 import { baseName, clipArgv } from '../../agent/model/text.ts'
 
 /** Who did it, in words for a summary. */
@@ -23,7 +24,7 @@ export function writerEvidence(writer: Writer): Json {
     ...(exe !== '' && { exe }),
     ...(argv.length > 0 && { argv: clipArgv(argv) }),
     ...(ancestors.length > 0 && {
-      ancestors: ancestors.map((one) => ({ pid: one.pid, exe: one.exe, argv: clipArgv(one.argv) })),
+      ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
     }),
     ...(packageManager !== '' && { package_manager: packageManager }),
   }
