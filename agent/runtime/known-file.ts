@@ -53,6 +53,11 @@ export type KnownFileOptions = {
 // Until the events of a change that was found without one must have come, milliseconds.
 const EVENT_DELAY_MS = 50
 
+// A writer that is gone is in the process table as soon as the kernel's records of it are read, which another
+// processor's record that is still being written may hold up for a moment.
+const UNKNOWN_TRIES = 4
+const UNKNOWN_WAIT_MS = 3
+
 /** Keeps what is known of one runtime file. */
 export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {
   const { path, kind } = file
@@ -69,6 +74,9 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
     if (!thorough && !touches.waiting() && stamp !== '' && stampOf(path) === stamp) {
       // The file is what it was, but a link to it may not be.
       return state === undefined ? [] : await changedLinks(state, state, [])
+    }
+    for (let tries = 0; tries < UNKNOWN_TRIES && touches.unknownLeft(); tries++) {
+      await setTimeout(UNKNOWN_WAIT_MS, undefined, { signal })
     }
     const { taken, lost } = touches.take()
     const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]

@@ -23,6 +23,8 @@ export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'>
 export type Touches = {
   add(sighting: Sighting, time: number): void
   waiting(): boolean
+  /** Asks again for those that nobody could tell at once; returns whether there are still such. */
+  unknownLeft(): boolean
   /** Those that wait, and how many sightings came from processes beyond the bound. */
   take(): { taken: Touch[]; lost: number }
 }
@@ -48,6 +50,11 @@ export function gatherTouches(identify: Identify): Touches {
       if (entry !== null) touch.entries.add(entry)
     },
     waiting: () => byPid.size > 0,
+    unknownLeft() {
+      const unknown = [...byPid.values()].filter(isUnknown)
+      for (const touch of unknown) Object.assign(touch, identify(touch.pid))
+      return unknown.some(isUnknown)
+    },
     take() {
       const gathered = { taken: [...byPid.values()], lost }
       byPid = new Map()
@@ -55,6 +62,11 @@ export function gatherTouches(identify: Identify): Touches {
       return gathered
     },
   }
+}
+
+/** A process that has ended, and of which the kernel has yet to tell. */
+function isUnknown({ writer }: Touch): boolean {
+  return writer !== null && writer.exe === '' && writer.argv.length === 0
 }
 
 function newTouch(pid: number, time: number, who: ReturnType<Identify>): Touch {

@@ -10,6 +10,8 @@ export function dpkg(root = ''): PackageManager {
   const folder = `${root}/var/lib/dpkg`
   // Names of lists by path, as of the last time that packages came or went.
   let owners = new Map<string, string | null>()
+  // Every directory that a package has something in: what lies elsewhere need not be looked for in a thousand lists.
+  let folders: ReadonlySet<string> | null = null
   let version = ''
 
   return {
@@ -19,6 +21,7 @@ export function dpkg(root = ''): PackageManager {
       if (info === null) return null
       if (info !== version) {
         owners = new Map([...owners].filter(([, owner]) => owner !== null))
+        folders = null
         version = info
       }
       const names = packedNames(path, parseDiversions(await read(`${folder}/diversions`)), root)
@@ -40,13 +43,18 @@ export function dpkg(root = ''): PackageManager {
     const known = owners.get(path)
     if (known === null) return null
     if (known !== undefined && lists(await read(`${folder}/info/${known}.list`), known, names)) return known
+    if (folders !== null && !names.some((name) => folders?.has(folderOf(name.path)))) return null
+    const found = new Set<string>()
     for (const file of await readdir(`${folder}/info`)) {
       if (!file.endsWith('.list')) continue
       const owner = file.slice(0, -'.list'.length)
-      if (!lists(await read(`${folder}/info/${file}`), owner, names)) continue
+      const list = await read(`${folder}/info/${file}`)
+      for (const line of list.split('\n')) found.add(folderOf(line))
+      if (!lists(list, owner, names)) continue
       owners.set(path, owner)
       return owner
     }
+    folders = found
     owners.set(path, null)
     return null
   }
@@ -100,6 +108,10 @@ function spellingsOf(path: string, root: string): string[] {
   if (merged === undefined) return [path]
   const isMerged = tryRealPath(root + merged) === tryRealPath(`${root}/usr${merged}`)
   return isMerged && tryRealPath(root + merged) !== '' ? [path, path.slice('/usr'.length)] : [path]
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
 }
 
 function lists(list: string, owner: string, names: readonly PackedName[]): boolean {
