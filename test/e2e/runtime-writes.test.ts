@@ -72,6 +72,8 @@ const rules: Partial<Record<Way, string>> = {
 }
 const ruleOf = (way: Way) => rules[way] ?? 'runtime-binary-written'
 
+const pathOf = (evidence: Finding['evidence']) => evidence['path'] as string
+
 async function expectFindings(
   t: ExecutionContext<Context>,
   folder: string,
@@ -81,7 +83,7 @@ async function expectFindings(
   const found = await until(() => {
     const all = daemon
       .findings({ detector: 'runtime-path-write', severity: 'critical' })
-      .filter(({ kind, evidence }) => kind === 'event' && String(evidence['path']).startsWith(`${folder}/`))
+      .filter(({ kind, evidence }) => kind === 'event' && pathOf(evidence).startsWith(`${folder}/`))
     return all.length >= ways.length * repetitions && all
   }, 60_000)
   const nameless = found.filter(
@@ -91,7 +93,7 @@ async function expectFindings(
     nameless.map(({ evidence }) => evidence),
     [],
   )
-  const byPath = Map.groupBy(found, ({ evidence }) => String(evidence['path']))
+  const byPath = Map.groupBy(found, ({ evidence }) => pathOf(evidence))
   for (const way of ways) {
     for (const serial of serials) {
       const name = decoy(way, serial)

@@ -1,4 +1,4 @@
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readlinkSync, statSync } from 'node:fs'

@@ -30,8 +30,9 @@ const byDpkg = { ...replaced, writer: sampleDpkg }
 
 /** A detection in a few words. */
 function words({ rule, state, completes, evidence }: Detection): string {
-  const why = evidence['no_upgrade_because']
-  const parts = [rule, state, completes && 'completed', why && `because ${why}`, evidence['version_after']]
+  const text = (key: string) => (typeof evidence[key] === 'string' ? evidence[key] : '')
+  const why = text('no_upgrade_because')
+  const parts = [rule, state, completes && 'completed', why && `because ${why}`, text('version_after')]
   return parts.filter(Boolean).join(' ')
 }
 
