@@ -75,7 +75,7 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       // The file is what it was, but a link to it may not be.
       return state === undefined ? [] : await changedLinks(state, state, [])
     }
-    for (let tries = 0; tries < UNKNOWN_TRIES && touches.unknownLeft(); tries++) {
+    for (let tries = 0; tries < UNKNOWN_TRIES && touches.askAgain(); tries++) {
       await setTimeout(UNKNOWN_WAIT_MS, undefined, { signal })
     }
     const { taken, lost } = touches.take()

@@ -89,6 +89,7 @@ function observeThrough(
   let lastReason: string | null = null
   let lastMeasures = ''
   let isFirst = true
+  let dropIns = 0
   let thoroughAt = now()
   let lost = false
 
@@ -158,7 +159,8 @@ function observeThrough(
     }
     if (directories.includes(sighting.path)) unexpected$.next()
     if (!directories.includes(dirname(sighting.path)) || !isDropIn(sighting.path)) return EMPTY
-    if (files.size >= MAX_FILES) return of(eventsLost(now(), 'too-many-files'))
+    if (dropIns >= MAX_DROP_INS) return of(eventsLost(now(), 'too-many-files'))
+    dropIns += 1
     const file = followFile(
       { kind: 'configuration', path: sighting.path, names: [], device: 0, inode: 0, optional: true },
       { ...following, before: null },
@@ -199,8 +201,8 @@ function observeThrough(
 // An upgrade of several packages takes some seconds; the interval finds what comes later.
 const REFIND_MS = 2_000
 
-// A host has some thirty; each costs memory for as long as the daemon runs.
-const MAX_FILES = 500
+// A host has some three; each costs memory for as long as the daemon runs.
+const MAX_DROP_INS = 200
 
 const nobodyAsked: AskPackages = async () => null
 

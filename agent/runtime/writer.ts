@@ -29,9 +29,10 @@ export function identifyWriter(options: WriterOptions): Identify {
     catchUp()
     const living = readLiving(procRoot, pid)
     const known = living === null ? table.latest(pid) : table.find(living)
+    const ended = living === null || !hasProgram(living)
     const container = containerOfPid(pid)
-    const process = living ?? known
-    if (process === undefined) return { writer: unknownWriter(pid), container }
+    const process = (ended ? known : living) ?? living
+    if (process === null) return { writer: unknownWriter(pid), container, ended }
     const { exe, argv } = process.program()
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
@@ -47,8 +48,14 @@ export function identifyWriter(options: WriterOptions): Identify {
       }),
       packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
     }
-    return { writer, container }
+    return { writer, container, ended }
   }
+}
+
+/** A process that ends gives up its program before its files, whose closing is what we are told of (`do_exit` of the kernel). */
+function hasProgram({ program }: SeenProcess): boolean {
+  const { exe, argv } = program()
+  return exe !== '' || argv.length > 0
 }
 
 function unknownWriter(pid: number): Writer {

@@ -93,9 +93,13 @@ async function expectFindings(
   const nameless = found.filter(
     ({ evidence }) => (evidence['writer'] as { argv?: unknown } | undefined)?.argv === undefined,
   )
+  const about = (await daemon.metrics())
+    .split('\n')
+    .filter((line) => /^tidewatch_source_(mode|events_lost_total)/.test(line))
   t.deepEqual(
-    nameless.map(({ evidence }) => evidence),
+    nameless.map(({ evidence }) => pathOf(evidence)),
     [],
+    about.join('\n'),
   )
   const byPath = Map.groupBy(found, ({ evidence }) => pathOf(evidence))
   for (const way of ways) {

@@ -31,6 +31,7 @@ test('of a process that is gone and that nobody knew the pid is known and nothin
   t.deepEqual(identify()(pid), {
     writer: { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
     container: null,
+    ended: true,
   })
 })
 
