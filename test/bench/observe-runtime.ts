@@ -74,7 +74,13 @@ const delay = monitorEventLoopDelay({ resolution: 1 })
 process.stdin.on('data', () => {
   const { user, system } = process.cpuUsage()
   // The histogram's own timer is 1 ms.
-  say(JSON.stringify({ cpuMs: (user + system) / 1_000, blockMs: delay.max / 1e6 }))
+  say(
+    JSON.stringify({
+      cpuMs: (user + system) / 1_000,
+      blockMs: delay.max / 1e6,
+      p99Ms: delay.percentile(99) / 1e6,
+    }),
+  )
   delay.reset()
   delay.enable()
 })
