@@ -3,9 +3,9 @@ import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import {
   acceptDigest,
-  acceptedDigest,
   allBinaries,
   forgetBinary,
+  isAccepted,
   type KnownBinary,
   readBinary,
 } from '../../detectors/runtime-path-write/known-binaries.ts'
@@ -44,8 +44,8 @@ type Row = { path: string; state: string } & Omit<KnownBinary, 'trust'>
 
 function list(memory: Memory, format: 'table' | 'json'): void {
   const rows = allBinaries(memory).map(({ path, binary: { trust, ...binary } }): Row => {
-    const isAccepted = trust === 'differs' && acceptedDigest(memory, path) === binary.sha256
-    return { path, state: isAccepted ? 'accepted' : trust, ...binary }
+    const isSettled = trust === 'differs' && isAccepted(memory, path, binary.sha256)
+    return { path, state: isSettled ? 'accepted' : trust, ...binary }
   })
   if (format === 'json') {
     process.stdout.write(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))

@@ -39,9 +39,10 @@ const waitWhileReported = 1000
 /** Follows one file: what is seen of it in one go leads to one look, and that to an observation per process. */
 export function followFile(
   file: RuntimeFile,
-  options: KnownFileOptions & { askPackages: AskPackages },
+  options: Omit<KnownFileOptions, 'tellAtOnce'> & { askPackages: AskPackages },
 ): FollowedFile {
-  const known = knownFile(file, options)
+  const early$ = new Subject<Seen>()
+  const known = knownFile(file, { ...options, tellAtOnce: (seen) => early$.next(seen) })
   const budget = workBudget()
   const wake$ = new Subject<number>()
   // What it has become: a program is then compared with its package.
@@ -94,6 +95,6 @@ export function followFile(
       wake$.next(0)
     },
     baseline: () => seen$,
-    changes: () => merge(changed$, verified$),
+    changes: () => merge(early$, changed$, verified$),
   }
 }

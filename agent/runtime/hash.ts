@@ -25,6 +25,7 @@ export async function readFileState(
   signal?: AbortSignal,
   kind: RuntimeFileKind = 'binary',
 ): Promise<FileState | null> {
+  signal?.throwIfAborted()
   if (kind === 'socket') return await readSocketState(path)
   const small = kind === 'binary' ? readSmallFile(path) : undefined
   if (small !== undefined) return small
@@ -65,6 +66,11 @@ function readSmallFile(path: string): FileState | undefined {
   } finally {
     closeSync(fd)
   }
+}
+
+/** Whether it takes a while to read. */
+export function isLarge({ sizeBytes }: Pick<FileState, 'sizeBytes'>): boolean {
+  return sizeBytes > SLICE_BYTES
 }
 
 /** Digests of a file by several algorithms, of the same bytes; null when it is not there. */

@@ -9,7 +9,7 @@ import type {
 } from '../model/observation.ts'
 import { changesBetween } from './changes.ts'
 import { tryStat } from './files.ts'
-import { readFileState, stampOf } from './hash.ts'
+import { isLarge, readFileState, stampOf } from './hash.ts'
 import { longWrites } from './long-writes.ts'
 import type { RuntimeFile } from './paths.ts'
 import { gatherTouches, type Identify, type Touch } from './touches.ts'
@@ -48,6 +48,8 @@ export type KnownFileOptions = {
   accepted: ReadonlySet<string>
   /** What was there before it is looked at for the first time, where that is known: nothing. */
   before?: null
+  /** Takes what cannot wait until the file is read. */
+  tellAtOnce: (seen: RuntimeFileObservation) => void
 }
 
 // Until the events of a change that was found without one must have come, milliseconds.
@@ -61,7 +63,7 @@ const UNKNOWN_WAIT_MS = 3
 /** Keeps what is known of one runtime file. */
 export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {
   const { path, kind } = file
-  const { watch, identify, now, signal, accepted } = options
+  const { watch, identify, now, signal, accepted, tellAtOnce } = options
   const links = new Set(file.names)
   const touches = gatherTouches(identify)
   const writing = longWrites()
@@ -84,6 +86,7 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
     problem = watch.mark(path, links)
     try {
       stamp = stampOf(path)
+      const told = tellWrites(taken)
       const after = await readFileState(path, signal, kind)
       if (state === undefined) return [...losses, ...baseline(after)]
       if (taken.length === 0 && changesBetween(state, after, []).length > 0) {
@@ -93,8 +96,13 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       }
       const before = state
       state = after
-      return [...losses, ...changesOf(before, after, taken), ...(await changedLinks(before, after, taken))]
+      return [
+        ...losses,
+        ...changesOf(before, after, taken, told),
+        ...(await changedLinks(before, after, taken)),
+      ]
     } catch (error) {
+      stamp = ''
       problem = `${path} cannot be read: ${messageOf(error)}`
       return taken.length === 0 ? losses : [...losses, eventsLost('unreadable', taken.length)]
     }
@@ -111,13 +119,33 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
     return [observation({ change: 'found', before: null, after }, null)]
   }
 
-  function changesOf(before: FileState | null, after: FileState | null, taken: Touch[]): Seen[] {
-    const deeds = taken.map((touch) => ({ ...touch, entry: touch.entries.has(path) }))
+  /** A write is one whatever was written; what is accepted by its digest has to be read first. */
+  function tellWrites(taken: readonly Touch[]): Set<Touch> {
+    const before = state
+    if (!before || !isLarge(before) || kind !== 'binary' || accepted.size > 0) return new Set()
+    const writes = taken.filter(
+      ({ modified, writer, entries, pid, time }) =>
+        modified && writer !== null && entries.size === 0 && !writing.goesOn(pid, time),
+    )
+    for (const by of writes) {
+      tellAtOnce(observation({ change: 'written', before, after: { ...before, sha256: '' } }, by))
+    }
+    return new Set(writes)
+  }
+
+  function changesOf(
+    before: FileState | null,
+    after: FileState | null,
+    taken: Touch[],
+    told: ReadonlySet<Touch>,
+  ): Seen[] {
+    const deeds = taken.map((touch) => ({ ...touch, touch, entry: touch.entries.has(path) }))
     const changes = changesBetween(before, after, deeds).map(({ change, by }) => {
       const continued = change === 'written' && by !== null && writing.goesOn(by.pid, by.time)
       if (change === 'written' && by !== null) writing.begin(by.pid, by.time)
       const seen = observation({ change, before, after }, by)
-      return continued ? { ...seen, continued } : seen
+      const completes = change === 'written' && by !== null && told.has(by.touch)
+      return { ...seen, ...(continued && { continued }), ...(completes && { completes }) }
     })
     for (const touch of taken) if (touch.closed) writing.end(touch.pid)
     return changes

@@ -1,10 +1,10 @@
-import { defer, filter, map, merge, mergeMap, type Observable, of, take, tap, timer } from 'rxjs'
+import { defer, EMPTY, filter, map, merge, mergeMap, type Observable, of, take, tap, timer } from 'rxjs'
 import type { Memory, Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { PackageFile, RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { type Change, isChange, tampered, upgraded } from './describe.ts'
 import { integrity } from './integrity.ts'
-import { acceptedDigest, type KnownBinary, readBinary } from './known-binaries.ts'
+import { isAccepted, type KnownBinary, readBinary } from './known-binaries.ts'
 import { upgradeLedger } from './upgrades.ts'
 import { managerIn, type Signs, type Verdict, verdictOn } from './verdict.ts'
 
@@ -46,8 +46,7 @@ function judgement(binaries$: Observable<RuntimeFileObservation>, memory: Memory
         manager,
         inContainer: change.container !== null,
         digest: digestSign(change, said, before !== null && before.package !== ''),
-        accepted:
-          change.accepted === true || (after !== null && acceptedDigest(memory, path) === after.sha256),
+        accepted: !change.completes && (change.accepted === true || isAccepted(memory, path, after?.sha256)),
         age,
       })
     const detection = (is: Verdict): Detection[] => {
@@ -60,6 +59,8 @@ function judgement(binaries$: Observable<RuntimeFileObservation>, memory: Memory
     }
 
     const atOnce = verdict(0)
+    // Told before it was read: what has to wait for the digest is judged when that is there.
+    if (after?.sha256 === '' && atOnce.is !== 'tampering') return EMPTY
     if (atOnce.is !== 'wait') return of(...detection(atOnce))
     const ofFile$ = binaries$.pipe(filter((seen) => seen.path === path))
     const answers$ = ofFile$.pipe(

@@ -28,6 +28,7 @@ export function tampered(seen: Change, why = ''): Detection {
     summary: `${baseName(path)} at ${path} ${words} ${byWhom(seen)}${why === '' ? '' : `: ${why}`}`,
     subject: [path],
     act: actOf(seen),
+    ...(seen.completes && { completes: true }),
     evidence: {
       path,
       change,
@@ -38,9 +39,9 @@ export function tampered(seen: Change, why = ''): Detection {
   }
 }
 
-/** The same bytes can be written twice, so the time is needed; it is the event's, which does not change. */
+/** By the event's time, which does not change, and not by the digest: the same act is told before the file was read. */
 export function actOf({ change, path, after, writer, time }: Change): string {
-  return [change, path, after?.inode, after?.sha256, writer?.pid, Math.round(time)].join(' ')
+  return [change, path, after?.inode, writer?.pid, Math.round(time)].join(' ')
 }
 
 /** What is known of the versions on both sides of an upgrade. */
@@ -120,7 +121,7 @@ export function differences(before: FileState | null, after: FileState | null): 
     ...(after !== null && { [`${key}_after`]: of(after) }),
   })
   return {
-    ...beforeAndAfter('sha256', (file) => file.sha256),
+    ...beforeAndAfter('sha256', (file) => file.sha256 || undefined),
     ...changed('inode', (file) => file.inode),
     ...changed('mode', (file) => file.mode.toString(8).padStart(4, '0')),
     ...changed('owner', (file) => `${file.uid}:${file.gid}`),

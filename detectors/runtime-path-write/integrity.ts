@@ -3,7 +3,7 @@ import type { Memory } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { isChange, mismatch } from './describe.ts'
-import { acceptedDigest, readBinary, type Trust, writeBinary } from './known-binaries.ts'
+import { isAccepted, readBinary, type Trust, writeBinary } from './known-binaries.ts'
 
 // A change is told as an event; that it was not undone in this time is told as a condition.
 const changeMs = 60_000
@@ -65,7 +65,7 @@ export function integrity(
 
   const accepted$ = timer(acceptedEveryMs, acceptedEveryMs).pipe(
     mergeMap(() => from([...firing.values()])),
-    filter(({ path, after }) => acceptedDigest(memory, path) === after?.sha256),
+    filter(({ path, after }) => isAccepted(memory, path, after?.sha256)),
     mergeMap((seen) => look(seen)),
   )
   return merge(binaries$.pipe(mergeMap((seen) => look(seen))), accepted$)
@@ -78,7 +78,7 @@ export function trustIn(
 ): Trust {
   const sha256 = after?.sha256 ?? ''
   if (of?.matches === true) return 'package'
-  if (accepted === true || acceptedDigest(memory, path) === sha256) return 'accepted'
+  if (accepted === true || isAccepted(memory, path, sha256)) return 'accepted'
   const known = readBinary(memory, path)
   const isExpected = known === null || known.expected === sha256
   // Of the package's files that it keeps no digest of, what was there before is all there is to compare with.

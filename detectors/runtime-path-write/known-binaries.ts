@@ -47,9 +47,9 @@ export function allBinaries(memory: Memory): { path: string; binary: KnownBinary
   })
 }
 
-/** The digest that a person has accepted for a path; empty for none. A command writes it while the daemon runs. */
-export function acceptedDigest(memory: Memory, path: string): string {
-  return memory.get(`accepted/${path}`) ?? ''
+/** Whether a person has accepted this digest for a path. A command writes it while the daemon runs. */
+export function isAccepted(memory: Memory, path: string, sha256: string | undefined): boolean {
+  return Boolean(sha256) && memory.get(`accepted/${path}`) === sha256
 }
 
 /** Takes a program as it is for what it should be. */

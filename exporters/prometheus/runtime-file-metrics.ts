@@ -26,6 +26,8 @@ export function createRuntimeFileMetrics(make: Instruments) {
       if (observation.kind === 'host-hardening') measures = observation.measures
       if (observation.kind !== 'runtime-file' || observation.file !== 'binary') return
       const { path, after } = observation
+      // Told before it was read: the digest comes in a moment.
+      if (after?.sha256 === '') return
       if (after === null) {
         files.delete(path)
         return

@@ -29,6 +29,8 @@ export type RuntimeFileObservation = {
   container: Container | null
   /** The rest of a long write that was reported when it began. */
   continued?: true
+  /** It was told before with an empty digest, because reading a large file takes longer than telling that it was written to. */
+  completes?: true
   /** `verified` only: what the package manager says of it; null where no package has the file. */
   package?: PackageFile | null
   /** Its digest is one that the configuration names. */
@@ -43,7 +45,7 @@ export type FileState = {
   mode: number
   uid: number
   gid: number
-  /** Lower-case hexadecimal; empty for a socket. */
+  /** Lower-case hexadecimal; empty for a socket, and for what was told before it was read. */
   sha256: string
   /** Configuration only: its beginning, so that what changed can be told. */
   text?: string

@@ -248,3 +248,23 @@ test('accepting a file that differs ends the condition within a second', (t) => 
   })
   t.is(readBinary(memory, found.path)?.trust, 'accepted')
 })
+
+test('a write that is told before the file was read is completed, and an upgrade is judged when it was read', (t) => {
+  const early = sampleRuntimeFile({ after: { ...before, sha256: '' } })
+  const whole = sampleRuntimeFile({ completes: true })
+  said(t, { e: early, w: whole }, 'ew', 'tu', {
+    t: 'runtime-binary-written',
+    u: 'runtime-binary-written completed',
+  })
+  const byManager = (seen: RuntimeFileObservation) => ({ ...seen, writer: sampleDpkg })
+  said(
+    t,
+    { e: byManager(early), w: byManager(whole), y: verified(sampleRuntimeFile().after ?? before, newer) },
+    'ewy',
+    '--(wu)',
+    {
+      w: well,
+      u: 'runtime-upgraded 1.1.12',
+    },
+  )
+})
