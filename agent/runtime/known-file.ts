@@ -57,8 +57,9 @@ const EVENT_DELAY_MS = 50
 
 // A writer that is gone is in the process table as soon as the kernel's records of it are read, which another
 // processor's record that is still being written may hold up for a moment.
-const UNKNOWN_TRIES = 4
-const UNKNOWN_WAIT_MS = 3
+// On a host that is so busy that there are many, reading them takes a while too.
+const UNKNOWN_TRIES = 40
+const UNKNOWN_WAIT_MS = 5
 
 /** Keeps what is known of one runtime file. */
 export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {

@@ -11,8 +11,8 @@ import type { Identify } from './touches.ts'
 
 export type WriterOptions = {
   table: ProcessTable
-  /** Takes into the table what the kernel has told already. */
-  catchUp: () => void
+  /** Takes into the table what the kernel has told already; false where it does not tell of every process. */
+  catchUp: () => boolean
   containerOfPid: (pid: number) => Container | null
   procRoot: string
   users: HostUsers
@@ -26,13 +26,14 @@ export function identifyWriter(options: WriterOptions): Identify {
   const { table, catchUp, containerOfPid, procRoot, users } = options
   return (pid) => {
     if (pid === 0) return { writer: null, container: null }
-    catchUp()
+    const tellsAll = catchUp()
     const living = readLiving(procRoot, pid)
     const known = living === null ? table.latest(pid) : table.find(living)
     const ended = living === null || !hasProgram(living)
     const container = containerOfPid(pid)
     const process = (ended ? known : living) ?? living
-    if (process === null) return { writer: unknownWriter(pid), container, ended }
+    const again = { ended: ended && tellsAll }
+    if (process === null) return { writer: unknownWriter(pid), container, ...again }
     const { exe, argv } = process.program()
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
@@ -48,7 +49,7 @@ export function identifyWriter(options: WriterOptions): Identify {
       }),
       packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
     }
-    return { writer, container, ended }
+    return { writer, container, ...again }
   }
 }
 

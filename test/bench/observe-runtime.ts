@@ -39,7 +39,7 @@ if (way === 'source') {
     directories: dropInDirectories(configurationPlaces),
     identify: identifyWriter({
       table: processTable({ clock: bootClock() }),
-      catchUp: () => {},
+      catchUp: () => false,
       containerOfPid: () => null,
       procRoot,
       users: hostUsers(),

@@ -29,7 +29,8 @@ async function state(t: ExecutionContext) {
 
 const sha256OfRunc = '2fdbd0f1b6dd35ab6bf9ba3e8b4fee5eefd3d6fe8d01c7ab2d6d4d5d7b3cd7e9'
 
-test('programs are listed', async (t) => {
+// One after the other: a daemon beside four commands would not be ready in time.
+test.serial('programs are listed', async (t) => {
   const { path, runtime } = await state(t)
   const lines = (await runtime('list')).split('\n')
   t.regex(lines[0] ?? '', /^PATH +STATE +PACKAGE +VERSION +SHA-256$/)
@@ -38,29 +39,32 @@ test('programs are listed', async (t) => {
   t.like(JSON.parse(json ?? ''), { path, state: 'differs', package: 'runc', version: '1.1.5' })
 })
 
-test('what is accepted is the file as it is now', async (t) => {
+test.serial('what is accepted is the file as it is now', async (t) => {
   const { path, runtime, memory } = await state(t)
   t.regex(await runtime('accept', path), new RegExp(`^accepted ${path} as it is, SHA-256 [0-9a-f]{64}\\n$`))
   const accepted = memory.get(`accepted/${path}`)
   t.regex(accepted ?? '', /^[0-9a-f]{64}$/)
 })
 
-test('a program that is gone is forgotten', async (t) => {
+test.serial('a program that is gone is forgotten', async (t) => {
   const { path, runtime, memory } = await state(t)
   await rm(path)
   t.is(await runtime('accept', path), `forgot ${path}, which is not there any more\n`)
   t.is(readBinary(memory, path), null)
 })
 
-test('a file that is no program of the runtime, and a state directory without a store, are said in one line', async (t) => {
-  const { runtime } = await state(t)
-  await t.throwsAsync(runtime('accept', '/etc/hostname'), { message: /none of the runtime's programs/ })
-  await t.throwsAsync(tidewatch('runtime', 'list', '--state.directory', '/nonexistent'), {
-    message: /there is no \/nonexistent\/findings\.db/,
-  })
-})
+test.serial(
+  'a file that is no program of the runtime, and a state directory without a store, are said in one line',
+  async (t) => {
+    const { runtime } = await state(t)
+    await t.throwsAsync(runtime('accept', '/etc/hostname'), { message: /none of the runtime's programs/ })
+    await t.throwsAsync(tidewatch('runtime', 'list', '--state.directory', '/nonexistent'), {
+      message: /there is no \/nonexistent\/findings\.db/,
+    })
+  },
+)
 
-test('a running daemon is told at once', async (t) => {
+test.serial('a running daemon is told at once', async (t) => {
   const folder = await temporaryDirectory()
   const path = join(folder, 'runc')
   await writeFile(path, 'runc')

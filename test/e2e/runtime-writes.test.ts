@@ -39,6 +39,7 @@ test.before(async (t) => {
   await mkdir(onHost(directory))
   await mkdir(join(directory, 'tools'))
   await buildAttack(join(directory, 'tools/attack'))
+  await writeFile(join(directory, large), Buffer.alloc(20_000_000, 'x'), { mode: 0o755 })
   for (const path of decoys) {
     await writeFile(path, 'the runtime')
     await chmod(path, 0o755)
@@ -48,7 +49,7 @@ test.before(async (t) => {
   const daemon = await startDaemon({
     config: {
       alertmanagers: [{ url: alertmanager.url, min_severity: 'critical' }],
-      sources: { runtime_files: { paths: decoys } },
+      sources: { runtime_files: { paths: [...decoys, join(directory, large)] } },
     },
   })
   undo.push(async () => {
@@ -76,6 +77,7 @@ const rules: Partial<Record<Way, string>> = {
 }
 const ruleOf = (way: Way) => rules[way] ?? 'runtime-binary-written'
 
+const large = 'large'
 const pathOf = (evidence: Finding['evidence']) => evidence['path'] as string
 
 async function expectFindings(
@@ -170,6 +172,19 @@ test.serial('every way of writing from the host is told once, with the process',
     .split('\n')
     .filter((line) => /events_lost_total\{source="runtime-files"/.test(line))
   t.deepEqual(lost, [])
+})
+
+test.serial('a write to a large file is told before it is read, and completed after', async (t) => {
+  const { daemon, directory } = t.context
+  const path = join(directory, large)
+  await run(join(directory, 'tools/attack'), 'write', path)
+  const finding = () =>
+    daemon
+      .findings({ detector: 'runtime-path-write' })
+      .filter(({ kind, evidence }) => kind === 'event' && pathOf(evidence) === path)
+  await until(() => finding()[0]?.evidence['sha256_after'] !== undefined)
+  t.is(finding().length, 1)
+  t.like(finding()[0]?.evidence['writer'], { argv: [join(directory, 'tools/attack'), 'write', path] })
 })
 
 test.serial('what was changed and not mended is a condition', async (t) => {

@@ -65,7 +65,7 @@ export async function watchDecoy(
     intervalMs: 60_000,
     identify: identifyWriter({
       table: processTable({ clock: bootClock() }),
-      catchUp: () => {},
+      catchUp: () => false,
       containerOfPid,
       procRoot: '/proc',
       users: hostUsers(),

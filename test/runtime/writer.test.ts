@@ -13,7 +13,7 @@ import { sampleContainer } from '../support/samples.ts'
 function identify(table: ProcessTable = processTable({ clock: bootClock() }), procRoot = '/proc') {
   const container = sampleContainer()
   const containerOfPid = (pid: number) => ((table.latest(pid)?.cgroup.ids.length ?? 0) > 0 ? container : null)
-  return identifyWriter({ table, catchUp: () => {}, containerOfPid, procRoot, users: hostUsers() })
+  return identifyWriter({ table, catchUp: () => false, containerOfPid, procRoot, users: hostUsers() })
 }
 
 const runs = (program: Partial<Program>) => () => ({ ...noProgram, ...program })
@@ -31,7 +31,7 @@ test('of a process that is gone and that nobody knew the pid is known and nothin
   t.deepEqual(identify()(pid), {
     writer: { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
     container: null,
-    ended: true,
+    ended: false,
   })
 })
 
