@@ -22,7 +22,7 @@ import { type AskPackages, type Settled, verifications } from './verify.ts'
 import { workBudget } from './work-budget.ts'
 
 /** A runtime file from its baseline on. */
-export type FollowedFile = Pick<KnownFile, 'path' | 'problem' | 'recognises'> & {
+export type FollowedFile = Pick<KnownFile, 'path' | 'kind' | 'problem' | 'recognises'> & {
   see(sighting: Sighting): void
   /** Asks for a look though nothing was seen; a thorough one reads the whole file. */
   check(thorough: boolean): void
@@ -82,6 +82,7 @@ export function followFile(
 
   return {
     path: known.path,
+    kind: known.kind,
     problem: () => known.problem(),
     recognises: (found) => known.recognises(found),
     see(sighting) {

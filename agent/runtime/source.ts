@@ -111,9 +111,9 @@ function observeThrough(
     )
   }
 
-  /** A file of configuration that comes later was made since; another may only be used since. */
+  /** What adds to a unit and comes later was made since; other files may only be used since. */
   function followLate(found: RuntimeFile): Observable<Observation> {
-    if (found.kind !== 'configuration') return follow(found)
+    if (!directories.includes(dirname(found.path))) return follow(found)
     return follow({ ...found, device: 0, inode: 0 }, null)
   }
 
@@ -133,7 +133,8 @@ function observeThrough(
 
   function statusIfNew(): SourceStatus[] {
     const problems = [...files.values()].map((file) => file.problem())
-    const none = files.size === 0 ? 'no runtime file was found: name them in sources.runtime_files.paths' : ''
+    const hasPrograms = [...files.values()].some(({ kind }) => kind === 'binary')
+    const none = hasPrograms ? '' : 'no runtime file was found: name them in sources.runtime_files.paths'
     const reason = [watch.reason, none, ...problems].filter((part) => part !== '').join('; ')
     if (reason === lastReason) return []
     lastReason = reason
