@@ -126,7 +126,7 @@ async function measureSource(): Promise<void> {
   try {
     await observer.ready
     await sleep(10_000)
-    const before = await observer.report()
+    const before = await observer.report('cpu')
     const end = performance.now() + seconds * 1_000
     let started = 0
     while (performance.now() < end) {
@@ -136,7 +136,7 @@ async function measureSource(): Promise<void> {
       await docker('run', '--rm', '--network=none', await busyboxImage(), 'true')
       started += 1
     }
-    const { cpuMs } = await observer.report()
+    const { cpuMs } = await observer.report('cpu')
     const share = ((cpuMs - before.cpuMs) / (seconds * 1_000)) * 100
     process.stdout.write(
       `\n${started} containers started in ${seconds} s: ${share.toFixed(2)} % of a core for this source, its process included\n`,
@@ -154,9 +154,9 @@ async function measureSource(): Promise<void> {
       ['hashing all runtime files', hashing],
       ['doing nothing', idle],
     ] as const) {
-      await one.report()
+      await one.report('delay')
       await sleep(30_000)
-      const { blockMs, p99Ms } = await one.report()
+      const { blockMs, p99Ms } = await one.report('cpu')
       blocks.push([what, p99Ms.toFixed(1), blockMs.toFixed(1)])
     }
     process.stdout.write(`\nHow long the loop stood still in 30 s\n\n`)
@@ -176,9 +176,10 @@ function observe(...args: string[]) {
     process: child,
     lines,
     ready: nextLine(),
-    async report() {
+    /** What it has used since it began; and, where asked for before, how long its loop stood still since then. */
+    async report(next: 'cpu' | 'delay') {
       const answer = nextLine()
-      child.stdin.write('report\n')
+      child.stdin.write(`${next}\n`)
       return JSON.parse(await answer) as { cpuMs: number; blockMs: number; p99Ms: number }
     },
   }
