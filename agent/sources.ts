@@ -4,6 +4,7 @@ import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
+import { hostUsers } from './host-users.ts'
 import { containerInventory } from './docker/inventory.ts'
 import { messageOf } from './errors.ts'
 import type { ContainerView } from './model/container.ts'
@@ -12,8 +13,12 @@ import type { Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
 import { processes } from './processes/source.ts'
 import { resources } from './resources/resources.ts'
+import { configurationPlaces, dropInDirectories } from './runtime/configuration-files.ts'
+import { hardening } from './runtime/hardening.ts'
+import { askPackages, hostPackages } from './runtime/packages/packages.ts'
 import { findRuntimeFiles } from './runtime/paths.ts'
 import { runtimeFiles } from './runtime/source.ts'
+import { identifyWriter } from './runtime/writer.ts'
 import { supervise } from './streams.ts'
 
 export type SourcesOptions = {
@@ -77,16 +82,32 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     }),
     runtimeFiles({
       find: () =>
-        findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),
-      refind$: unsure$,
+        findRuntimeFiles({
+          procRoot: kernel.procRoot,
+          engineInfo: client.info,
+          extraPaths: ofFiles.paths,
+          configuration: {
+            ...configurationPlaces,
+            sockets: [...configurationPlaces.sockets, ...apiSockets],
+          },
+        }),
+      refind$: merge(unsure$, events$.pipe(filter(isReload))),
       intervalMs: ofFiles.interval,
-      containerOfPid: containerOfPid({
+      directories: dropInDirectories(configurationPlaces),
+      identify: identifyWriter({
         table: processSource.table,
-        containers,
+        catchUp: processSource.catchUp,
+        containerOfPid: containerOfPid({
+          table: processSource.table,
+          containers,
+          procRoot: kernel.procRoot,
+        }),
         procRoot: kernel.procRoot,
-        now,
+        users: hostUsers(),
       }),
-      procRoot: kernel.procRoot,
+      askPackages: askPackages(hostPackages()),
+      accepted: ofFiles.accepted,
+      harden: hardening({ procRoot: kernel.procRoot, engineInfo: client.info }),
       now,
     }),
   ]
@@ -112,6 +133,11 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     // The inventory listens before the first event comes.
     observe: () => merge(others$, inventory$, events$, callersKeptUp(callers$, now)),
   }
+}
+
+/** The engine has read its configuration anew: it may name other runtimes now. */
+function isReload(seen: Observation): boolean {
+  return seen.kind === 'docker-event' && seen.type === 'daemon' && seen.action === 'reload'
 }
 
 /** A source that says that it is down when it fails, and tries again. */

@@ -5,6 +5,7 @@ import { checkConfigCommand } from './check-config.ts'
 import { findingsCommand } from './findings.ts'
 import { profileCommand } from './profile.ts'
 import { rulesCommand } from './rules.ts'
+import { runtimeCommand } from './runtime.ts'
 import { runCommand } from './run.ts'
 
 /** The whole command tree; completions, manual page and `--help` are made from it. */
@@ -16,6 +17,7 @@ export function createProgram(): Command {
     .addCommand(findingsCommand())
     .addCommand(rulesCommand())
     .addCommand(profileCommand())
+    .addCommand(runtimeCommand())
     .addCommand(
       new Command('version').description('print the version').action(() => print(`tidewatch ${version}`)),
     )

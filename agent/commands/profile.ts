@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import {
   allProfiles,
@@ -9,15 +7,11 @@ import {
   writeProfile,
 } from '../../detectors/unexpected-root-process/profile.ts'
 import { unexpectedRootProcess } from '../../detectors/unexpected-root-process.ts'
-import { stateDirectory } from '../config/state-directory.ts'
-import { messageOf, UserError } from '../errors.ts'
+import { UserError } from '../errors.ts'
 import type { Memory } from '../model/detector.ts'
 import { printable } from '../model/text.ts'
-import { openDatabase } from '../store/database.ts'
-import { memoryOf } from '../store/memory.ts'
-import { storeFile } from '../store/store.ts'
-import { prepareTables } from '../store/tables.ts'
-import { addOption, type Flags, resolveConfig } from './options.ts'
+import { withDetectorMemory } from './detector-memory.ts'
+import { addOption, type Flags } from './options.ts'
 import { renderTable } from './table.ts'
 
 type Found = { key: string; profile: Profile }
@@ -112,21 +106,7 @@ function shortKey(key: string): string {
 }
 
 function withMemory(flags: Flags, work: (memory: Memory) => void): void {
-  const path = join(stateDirectory(resolveConfig(flags).state_directory, process.env), storeFile)
-  if (!existsSync(path)) {
-    throw new UserError(`there is no ${path}: has the daemon run with this --state.directory?`)
-  }
-  try {
-    const database = openDatabase(path)
-    try {
-      work(memoryOf(prepareTables(database), unexpectedRootProcess.name))
-    } finally {
-      database.close()
-    }
-  } catch (error) {
-    if (error instanceof UserError) throw error
-    throw new UserError(`cannot use the profiles in ${path}: ${messageOf(error)}`)
-  }
+  withDetectorMemory(flags, unexpectedRootProcess.name, work)
 }
 
 function printJson(rows: readonly object[]): void {

@@ -154,8 +154,15 @@ export const configSchema = z.strictObject({
             .array(z.string().startsWith('/', 'expected an absolute path'))
             .default([])
             .describe('Files to watch beside the runtime binaries that are found.'),
+          accepted: z
+            .array(z.string().regex(/^[0-9a-f]{64}$/i, 'expected a SHA-256 digest: 64 hexadecimal digits'))
+            .transform((digests) => digests.map((digest) => digest.toLowerCase()))
+            .default([])
+            .describe(
+              'SHA-256 digests of runtime binaries that no package brings, such as those of an archive.',
+            ),
           interval: duration('1m', { min: '1s', max: '1d' }).describe(
-            'How often every file is checked without cause.',
+            'How often files are searched for and looked at without cause; once an hour they are read whole.',
           ),
         })
         .prefault({}),

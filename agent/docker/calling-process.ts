@@ -1,5 +1,5 @@
 import type { CallerProcess } from '../model/observation.ts'
-import type { SeenProcess } from '../processes/known-process.ts'
+import type { KnownProcess, SeenProcess } from '../processes/known-process.ts'
 import { loginUserOf } from '../processes/login-user.ts'
 import { readProcess } from '../processes/proc.ts'
 import type { ProcessTable } from '../processes/table.ts'
@@ -23,21 +23,24 @@ export function describeCaller(calling: CallingProcess, options: CallingProcessO
     loginUser: loginUserOf(calling, options),
     exe,
     argv,
-    ancestors: known === undefined ? [] : ancestorsOf(known, table),
+    ancestors: known === undefined ? [] : ancestorsOf(known, table).map(asAncestor),
   }
+}
+
+function asAncestor({ pid, program }: KnownProcess): CallerProcess['ancestors'][number] {
+  const { exe, argv } = program()
+  return { pid, exe, argv }
 }
 
 // A shell in a terminal in a session of sshd has 8.
 const maxAncestors = 12
 
-function ancestorsOf(process: SeenProcess, table: ProcessTable): CallerProcess['ancestors'] {
+/** Who made a process, the nearest first; as many as tell something. */
+export function ancestorsOf(process: SeenProcess, table: ProcessTable): KnownProcess[] {
   const known = table.find(process)
   const parent = known === undefined ? table.get(process.parentPid) : table.makerOf(known)
   const line = parent === undefined ? [] : [parent, ...table.ancestors(parent)]
-  return line.slice(0, maxAncestors).map(({ pid, program }) => {
-    const { exe, argv } = program()
-    return { pid, exe, argv }
-  })
+  return line.slice(0, maxAncestors)
 }
 
 function readLiving(procRoot: string, { pid, startTicks }: CallingProcess): SeenProcess | undefined {

@@ -8,12 +8,12 @@ import type {
 } from './observations/docker.ts'
 import type { ApiRequest, ProcessKilled, ProcessObservation } from './observations/processes.ts'
 import type { ResourceSample } from './observations/resources.ts'
-import type { RuntimeFileObservation } from './observations/runtime-files.ts'
+import type { HostHardening, RuntimeFileObservation } from './observations/runtime-files.ts'
 
 export type * from './observations/docker.ts'
 export type * from './observations/processes.ts'
 export type * from './observations/resources.ts'
-export type * from './observations/runtime-files.ts'
+export * from './observations/runtime-files.ts'
 
 /** Where observations come from; these names are label values. */
 export const sourceNames = ['docker-events', 'containers', 'resources', 'processes', 'runtime-files'] as const
@@ -31,6 +31,7 @@ export type Observation =
   | ProcessKilled
   | ResourceSample
   | RuntimeFileObservation
+  | HostHardening
   | SourceStatus
   | EventsLost
 

@@ -8,17 +8,15 @@ export type ContainerOfPidOptions = {
   table: ProcessTable
   containers: ContainerView
   procRoot: string
-  /** Epoch milliseconds. */
-  now: () => number
 }
 
 /**
  * Answers whose a pid is that another source has just seen: from the table, which remembers the dead, else
  * from the process's cgroup while it lives. Null for the host and for one that nobody knows.
  */
-export function containerOfPid({ table, containers, procRoot, now }: ContainerOfPidOptions) {
+export function containerOfPid({ table, containers, procRoot }: ContainerOfPidOptions) {
   return (pid: number): Container | null => {
-    const membership = table.at(pid, now())?.membership
+    const membership = table.latest(pid)?.membership
     if (membership) return containerFor(membership, containers)
     try {
       const cgroup = parseCgroupFile(readFileSync(`${procRoot}/${pid}/cgroup`, 'latin1'))

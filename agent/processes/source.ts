@@ -50,6 +50,11 @@ export type ProcessSource = Source & {
   table: ProcessTable
   /** Null while requests to the Docker API are not seen. */
   apiWatch(): ApiWatch | null
+  /**
+   * Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known; false in
+   * a mode in which it does not tell of every process.
+   */
+  catchUp(): boolean
 }
 
 /** The source of what processes do. */
@@ -61,6 +66,12 @@ export function processes(options: ProcessesOptions): ProcessSource {
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
+  let takeIn: (() => void) | null = null
+  function catchUp(): boolean {
+    takeIn?.()
+    return takeIn !== null
+  }
+
   const observe = () =>
     defer(() => {
       const hostNamespaces = readHostNamespaces(procRoot)
@@ -80,9 +91,10 @@ export function processes(options: ProcessesOptions): ProcessSource {
         apiSockets,
         onGrowth,
         onApiWatch: (watch) => (apiWatch = watch),
+        onCatchUp: (how) => (takeIn = how),
       })
     })
-  return { name: 'processes', table, apiWatch: () => apiWatch, observe }
+  return { name: 'processes', table, apiWatch: () => apiWatch, catchUp, observe }
 }
 
 const modes = { ebpf, connector, procfs }

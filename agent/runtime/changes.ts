@@ -10,7 +10,10 @@ export type Deed = {
 }
 
 /** A change, and who did it, where somebody was seen. */
-export type Change<D extends Deed> = { change: Exclude<RuntimeFileChange, 'found'>; by: D | null }
+export type Change<D extends Deed> = {
+  change: Exclude<RuntimeFileChange, 'found' | 'verified'>
+  by: D | null
+}
 
 /**
  * Says what happened to a file between two looks at it, once for each process that did something: a write

@@ -4,6 +4,16 @@ export function runtimePrograms(info: unknown): string[] {
   return [...new Set([...(runtimes.length > 0 ? runtimes : ['runc']), ...text(record(info)['InitBinary'])])]
 }
 
+/**
+ * What `docker info` names as security options in force: `apparmor`, `seccomp`, `selinux`, `userns`, `rootless`; null
+ * when it did not answer.
+ */
+export function securityOptions(info: unknown): ReadonlySet<string> | null {
+  const options = record(info)['SecurityOptions']
+  if (!Array.isArray(options)) return null
+  return new Set(options.flatMap((option) => /(?:^|,)name=([^,]+)/.exec(String(option))?.[1] ?? []))
+}
+
 function programsOfRuntime(runtime: unknown): string[] {
   const { path, runtimeType } = record(runtime)
   return [...text(path), ...text(runtimeType).map(shimOfType)]

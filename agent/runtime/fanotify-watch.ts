@@ -46,7 +46,7 @@ export function fanotifyWatch(): Watch {
         problemOf(() => {
           const directory = fileHandle(dirname(name))
           markPath(fd, dirname(name), ofDirectory)
-          if (marked.entry(directory, basename(name)) !== undefined) return
+          if (marked.hasEntry(directory, basename(name))) return
           // What waits was done before we cared for this name, in a directory marked for another one.
           read(Infinity)
           marked.addEntry(directory, name, path)
@@ -58,6 +58,12 @@ export function fanotifyWatch(): Watch {
       })
       const problem = [...entries, file].find((text) => text !== '')
       return problem === undefined ? '' : `${path} is only hashed each minute: ${problem}`
+    },
+    markDirectory(path) {
+      problemOf(() => {
+        markPath(fd, path, ofDirectory)
+        marked.addDirectory(fileHandle(path), path)
+      })
     },
     close() {
       polling.close()
@@ -83,11 +89,19 @@ type MarkedFiles = ReturnType<typeof markedFiles>
 function markedFiles() {
   const handleByPath = new Map<string, string>()
   const byEntry = new Map<string, { name: string; path: string }>()
+  const directories = new Map<string, string>()
   return {
+    addDirectory: (handle: string, path: string) => directories.set(handle, path),
     addEntry: (directory: string, name: string, path: string) =>
       byEntry.set(`${directory}/${basename(name)}`, { name, path }),
     setFile: (handle: string, path: string) => handleByPath.set(path, handle),
-    entry: (directory: string, name: string) => byEntry.get(`${directory}/${name}`),
+    hasEntry: (directory: string, name: string) => byEntry.has(`${directory}/${name}`),
+    entry(directory: string, name: string) {
+      const inWhole = directories.get(directory)
+      const ofWhole =
+        inWhole === undefined ? undefined : { name: `${inWhole}/${name}`, path: `${inWhole}/${name}` }
+      return byEntry.get(`${directory}/${name}`) ?? ofWhole
+    },
     files: (handle: string) => [...handleByPath].filter(([, of]) => of === handle).map(([path]) => path),
   }
 }

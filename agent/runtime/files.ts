@@ -13,7 +13,7 @@ export function isAbsent(error: unknown): boolean {
 
 export const tryRead = (path: string): string => attempt(() => readFileSync(path, 'utf8')) ?? ''
 export const tryReadLink = (path: string): string => attempt(() => readlinkSync(path)) ?? ''
-export const tryRealPath = (path: string): string => attempt(() => realpathSync(path)) ?? ''
+export const tryRealPath = (path: string): string => attempt(() => realpathSync.native(path)) ?? ''
 export const tryStat = (path: string): Stats | null => attempt(() => statSync(path))
 
 function attempt<T>(read: () => T): T | null {

@@ -5,10 +5,12 @@ import {
   exhaustMap,
   groupBy,
   ignoreElements,
+  map,
   merge,
   mergeMap,
   type Observable,
   of,
+  ReplaySubject,
   Subject,
   timer,
 } from 'rxjs'
@@ -16,13 +18,14 @@ import { type KnownFile, knownFile, type KnownFileOptions, type Seen } from './k
 import { oneAtATime } from './one-at-a-time.ts'
 import type { RuntimeFile } from './paths.ts'
 import type { Sighting } from './watch.ts'
+import { type AskPackages, type Settled, verifications } from './verify.ts'
 import { workBudget } from './work-budget.ts'
 
 /** A runtime file from its baseline on. */
-export type FollowedFile = Pick<KnownFile, 'path' | 'problem' | 'recognises'> & {
+export type FollowedFile = Pick<KnownFile, 'path' | 'kind' | 'problem' | 'recognises'> & {
   see(sighting: Sighting): void
-  /** Asks for a look though nothing was seen. */
-  check(): void
+  /** Asks for a look though nothing was seen; a thorough one reads the whole file. */
+  check(thorough: boolean): void
   /** What all changes are counted from. */
   baseline(): Observable<Seen>
   changes(): Observable<Seen>
@@ -34,12 +37,30 @@ const waitWhileOngoing = 50
 const waitWhileReported = 1000
 
 /** Follows one file: what is seen of it in one go leads to one look, and that to an observation per process. */
-export function followFile(file: RuntimeFile, options: KnownFileOptions): FollowedFile {
-  const known = knownFile(file, options)
+export function followFile(
+  file: RuntimeFile,
+  options: Omit<KnownFileOptions, 'tellAtOnce'> & { askPackages: AskPackages },
+): FollowedFile {
+  const early$ = new Subject<Seen>()
+  const known = knownFile(file, { ...options, tellAtOnce: (seen) => early$.next(seen) })
   const budget = workBudget()
   const wake$ = new Subject<number>()
+  // What it has become: a program is then compared with its package.
+  const settled$ = new ReplaySubject<Settled>(1)
+  let thorough = true
 
-  const seen$ = defer(() => known.look()).pipe(mergeMap((seen) => seen))
+  const seen$ = defer(() => {
+    const isThorough = thorough
+    thorough = false
+    return known.look(isThorough)
+  }).pipe(
+    mergeMap((seen) => {
+      const last = seen.findLast((one) => one.kind === 'runtime-file' && one.path === known.path)
+      if (last?.kind === 'runtime-file' && known.kind === 'binary')
+        settled$.next({ state: last.after, changed: last.change !== 'found' })
+      return seen
+    }),
+  )
   const lookAndRest$ = defer(() => {
     const begin = performance.now()
     const rest$ = defer(() => {
@@ -49,23 +70,32 @@ export function followFile(file: RuntimeFile, options: KnownFileOptions): Follow
     return concat(seen$, rest$.pipe(ignoreElements()))
   })
 
+  const changed$ = defer(() => merge(known.hasNews() ? of(waitAfterEnd) : EMPTY, wake$)).pipe(
+    // At most one timer of each length runs, at whatever rate events come.
+    groupBy((wait) => wait),
+    mergeMap((same$) => same$.pipe(exhaustMap((wait) => timer(wait)))),
+    oneAtATime(() => lookAndRest$),
+  )
+  const verified$ = verifications(known.path, settled$, options.askPackages).pipe(
+    map(({ state, package: answer }) => known.verified(state, answer)),
+  )
+
   return {
     path: known.path,
+    kind: known.kind,
     problem: () => known.problem(),
     recognises: (found) => known.recognises(found),
     see(sighting) {
+      thorough = true
       const isReported = known.note(sighting)
       if (sighting.complete) wake$.next(waitAfterEnd)
       else wake$.next(isReported ? waitWhileReported : waitWhileOngoing)
     },
-    check: () => wake$.next(0),
+    check(isThorough) {
+      thorough ||= isThorough
+      wake$.next(0)
+    },
     baseline: () => seen$,
-    changes: () =>
-      merge(known.hasNews() ? of(waitAfterEnd) : EMPTY, wake$).pipe(
-        // At most one timer of each length runs, at whatever rate events come.
-        groupBy((wait) => wait),
-        mergeMap((same$) => same$.pipe(exhaustMap((wait) => timer(wait)))),
-        oneAtATime(() => lookAndRest$),
-      ),
+    changes: () => merge(early$, changed$, verified$),
   }
 }

@@ -51,6 +51,14 @@ export function inotifyWatch(reason: string): Watch {
       const problem = [...entries, file].find((text) => text !== '')
       return problem === undefined ? '' : `${path} is only hashed each minute: ${problem}`
     },
+    markDirectory(path) {
+      problemOf(() =>
+        watchPath(`directory ${path}`, path, (event, name) => {
+          const entry = `${path}/${name}`
+          if (name !== null && event === 'rename') saw(entry, entry)
+        }),
+      )
+    },
     close() {
       for (const watcher of watchers.values()) watcher.close()
     },

@@ -1,9 +1,15 @@
 import { setTimeout } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
-import type { EventsLost, FileState, RuntimeFileObservation } from '../model/observation.ts'
+import type {
+  EventsLost,
+  FileState,
+  PackageFile,
+  RuntimeFileKind,
+  RuntimeFileObservation,
+} from '../model/observation.ts'
 import { changesBetween } from './changes.ts'
 import { tryStat } from './files.ts'
-import { readFileState } from './hash.ts'
+import { isLarge, readFileState, stampOf } from './hash.ts'
 import { longWrites } from './long-writes.ts'
 import type { RuntimeFile } from './paths.ts'
 import { gatherTouches, type Identify, type Touch } from './touches.ts'
@@ -14,6 +20,7 @@ export type Seen = RuntimeFileObservation | EventsLost
 /** What is known of one file, and the comparison of it with what is there now. */
 export type KnownFile = {
   path: string
+  kind: RuntimeFileKind
   /** Why it cannot be watched or read; empty when it can. */
   problem(): string
   /** Whether a search has found this file, by another name perhaps, which is then known too. */
@@ -22,8 +29,13 @@ export type KnownFile = {
   note(sighting: Sighting): boolean
   /** Whether something was noted since the last look. */
   hasNews(): boolean
-  /** The first look tells what is there, later ones what has changed. Never to be called before the last is done. */
-  look(): Promise<Seen[]>
+  /**
+   * The first look tells what is there, later ones what has changed. Never to be called before the last is done. One
+   * that is not thorough believes the kernel's time of the last change, and reads what has another.
+   */
+  look(thorough: boolean): Promise<Seen[]>
+  /** What a package manager says of a state of the file, as an observation. */
+  verified(state: FileState | null, answer: PackageFile | null): RuntimeFileObservation
 }
 
 export type KnownFileOptions = {
@@ -32,28 +44,51 @@ export type KnownFileOptions = {
   now: () => number
   /** Ends a look that hashes. */
   signal: AbortSignal
+  /** Digests that the configuration names. */
+  accepted: ReadonlySet<string>
+  /** What was there before it is looked at for the first time, where that is known: nothing. */
+  before?: null
+  /** Takes what cannot wait until the file is read. */
+  tellAtOnce: (seen: RuntimeFileObservation) => void
 }
 
 // Until the events of a change that was found without one must have come, milliseconds.
 const EVENT_DELAY_MS = 50
 
+// A writer that is gone is in the process table as soon as the kernel's records of it are read, which another
+// processor's record that is still being written may hold up for a moment.
+// On a host that is so busy that there are many, reading them takes a while too.
+const UNKNOWN_TRIES = 40
+const UNKNOWN_WAIT_MS = 5
+
 /** Keeps what is known of one runtime file. */
-export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: KnownFileOptions): KnownFile {
-  const { path } = file
+export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {
+  const { path, kind } = file
+  const { watch, identify, now, signal, accepted, tellAtOnce } = options
   const links = new Set(file.names)
   const touches = gatherTouches(identify)
   const writing = longWrites()
   /** Null when it is gone, undefined as long as it was not seen at all. */
-  let state: FileState | null | undefined
+  let state: FileState | null | undefined = options.before
   let problem = ''
+  let stamp = ''
 
-  async function look(): Promise<Seen[]> {
+  async function look(thorough: boolean): Promise<Seen[]> {
+    if (!thorough && !touches.waiting() && stamp !== '' && stampOf(path) === stamp) {
+      // The file is what it was, but a link to it may not be.
+      return state === undefined ? [] : await changedLinks(state, state, [])
+    }
+    for (let tries = 0; tries < UNKNOWN_TRIES && touches.askAgain(); tries++) {
+      await setTimeout(UNKNOWN_WAIT_MS, undefined, { signal })
+    }
     const { taken, lost } = touches.take()
     const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
     // First, for a file that is new here is not watched yet.
     problem = watch.mark(path, links)
     try {
-      const after = await readFileState(path, signal)
+      stamp = stampOf(path)
+      const told = tellWrites(taken)
+      const after = await readFileState(path, signal, kind)
       if (state === undefined) return [...losses, ...baseline(after)]
       if (taken.length === 0 && changesBetween(state, after, []).length > 0) {
         await setTimeout(EVENT_DELAY_MS, undefined, { signal })
@@ -62,8 +97,13 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
       }
       const before = state
       state = after
-      return [...losses, ...changesOf(before, after, taken), ...(await changedLinks(before, after, taken))]
+      return [
+        ...losses,
+        ...changesOf(before, after, taken, told),
+        ...(await changedLinks(before, after, taken)),
+      ]
     } catch (error) {
+      stamp = ''
       problem = `${path} cannot be read: ${messageOf(error)}`
       return taken.length === 0 ? losses : [...losses, eventsLost('unreadable', taken.length)]
     }
@@ -71,20 +111,42 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
 
   function baseline(after: FileState | null): Seen[] {
     if (after === null) {
-      problem ||= `${path} is not there`
+      // What need not be there is watched from now on all the same.
+      if (file.optional) state = null
+      else problem ||= `${path} is not there`
       return []
     }
     state = after
     return [observation({ change: 'found', before: null, after }, null)]
   }
 
-  function changesOf(before: FileState | null, after: FileState | null, taken: Touch[]): Seen[] {
-    const deeds = taken.map((touch) => ({ ...touch, entry: touch.entries.has(path) }))
+  /** A write is one whatever was written; what is accepted by its digest has to be read first. */
+  function tellWrites(taken: readonly Touch[]): Set<Touch> {
+    const before = state
+    if (!before || !isLarge(before) || kind !== 'binary' || accepted.size > 0) return new Set()
+    const writes = taken.filter(
+      ({ modified, writer, entries, pid, time }) =>
+        modified && writer !== null && entries.size === 0 && !writing.goesOn(pid, time),
+    )
+    for (const by of writes) {
+      tellAtOnce(observation({ change: 'written', before, after: { ...before, sha256: '' } }, by))
+    }
+    return new Set(writes)
+  }
+
+  function changesOf(
+    before: FileState | null,
+    after: FileState | null,
+    taken: Touch[],
+    told: ReadonlySet<Touch>,
+  ): Seen[] {
+    const deeds = taken.map((touch) => ({ ...touch, touch, entry: touch.entries.has(path) }))
     const changes = changesBetween(before, after, deeds).map(({ change, by }) => {
       const continued = change === 'written' && by !== null && writing.goesOn(by.pid, by.time)
       if (change === 'written' && by !== null) writing.begin(by.pid, by.time)
       const seen = observation({ change, before, after }, by)
-      return continued ? { ...seen, continued } : seen
+      const completes = change === 'written' && by !== null && told.has(by.touch)
+      return { ...seen, ...(continued && { continued }), ...(completes && { completes }) }
     })
     for (const touch of taken) if (touch.closed) writing.end(touch.pid)
     return changes
@@ -100,7 +162,7 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
       // A hard link to the file as it was before it was replaced is left behind, not changed.
       if (after === null || leadsTo(stats, before)) continue
       const by = taken.find((touch) => touch.entries.has(link)) ?? null
-      const target = await readFileState(link, signal).catch(() => null)
+      const target = await readFileState(link, signal, kind).catch(() => null)
       seen.push(observation({ path: link, change: 'replaced', before, after: target }, by))
     }
     return seen
@@ -112,11 +174,13 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
   ): RuntimeFileObservation {
     return {
       kind: 'runtime-file',
+      file: kind,
       time: by?.time ?? now(),
       path,
       ...what,
       writer: by?.writer ?? null,
       container: by?.container ?? null,
+      ...(what.after !== null && accepted.has(what.after.sha256) && { accepted: true as const }),
     }
   }
 
@@ -126,6 +190,7 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
 
   return {
     path,
+    kind,
     problem: () => problem,
     recognises(found) {
       const isThis = found.path === path || leadsTo({ dev: found.device, ino: found.inode }, state)
@@ -138,6 +203,10 @@ export function knownFile(file: RuntimeFile, { watch, identify, now, signal }: K
     },
     hasNews: () => touches.waiting(),
     look,
+    verified: (of, answer) => ({
+      ...observation({ change: 'verified', before: of, after: of }, null),
+      package: answer,
+    }),
   }
 }
 

@@ -1,17 +1,22 @@
 import { dirname, resolve } from 'node:path'
+import type { RuntimeFileKind } from '../model/observation.ts'
+import { configurationFiles, type ConfigurationPlaces } from './configuration-files.ts'
 import { tryReadLink, tryRealPath, tryStat } from './files.ts'
 import { engineProcesses, type EngineProcess } from './processes.ts'
 import { runtimePrograms } from './engine-info.ts'
 
-/** A file that runs when Docker starts a container. */
+/** A file that decides what runs when Docker starts a container. */
 export type RuntimeFile = {
+  kind: RuntimeFileKind
   /** Where it really is: no symbolic link is left in it. */
   path: string
   /** Further paths that lead to it: symbolic and hard links. */
   names: readonly string[]
-  /** Both 0 for a configured path where no file is yet. */
+  /** Both 0 for a path where no file is yet. */
   device: number
   inode: number
+  /** It need not be there: its appearance is a change like any other. */
+  optional?: true
 }
 
 export type RuntimeFileSearch = {
@@ -21,6 +26,8 @@ export type RuntimeFileSearch = {
   /** Configured by the user. */
   extraPaths: readonly string[]
   directories?: Directories
+  /** Where the engine's configuration and sockets are looked for. */
+  configuration?: ConfigurationPlaces
 }
 
 type Directories = {
@@ -41,10 +48,16 @@ const defaultDirectories: Directories = {
     '/usr/libexec/docker',
     '/usr/local/lib/docker',
     '/usr/lib/docker',
+    // The snap, and what Snap makes current of it.
+    '/snap/docker/current/bin',
+    '/snap/docker/current/usr/bin',
   ],
 }
 
-/** Run by dockerd or containerd without being named in `docker info`; docker-runc is that of old packages. */
+/**
+ * Run by dockerd or containerd without being named in `docker info`, which an engine that is down cannot be asked for;
+ * those named docker-… are of packages before 18.09.
+ */
 const companions = [
   'dockerd',
   'containerd',
@@ -54,9 +67,14 @@ const companions = [
   'docker-init',
   'docker-proxy',
   'docker-runc',
+  'docker-containerd',
+  'docker-containerd-shim',
 ]
 
-/** Finds every binary that runs when Docker starts a container; those of Docker-in-Docker are left out. */
+/**
+ * Finds every binary that runs when Docker starts a container, and what configures the engine; those of
+ * Docker-in-Docker are left out.
+ */
 export async function findRuntimeFiles(search: RuntimeFileSearch): Promise<RuntimeFile[]> {
   const processes = await engineProcesses(search.procRoot)
   const programs = runtimePrograms(await search.engineInfo().catch(() => null))
@@ -73,7 +91,11 @@ export async function findRuntimeFiles(search: RuntimeFileSearch): Promise<Runti
       companions.map((name) => `${directory}/${name}`),
     ),
   ])
-  return [...files, ...missing.map((path) => ({ path, names: [], device: 0, inode: 0 }))]
+  return [
+    ...files,
+    ...missing.map((path) => ({ kind: 'binary' as const, path, names: [], device: 0, inode: 0 })),
+    ...configurationFiles(processes, search.configuration),
+  ]
 }
 
 /**
@@ -115,7 +137,7 @@ function distinctFiles(candidates: readonly string[]): RuntimeFile[] {
     const path = known?.path ?? real
     const names = new Set([...(known?.names ?? []), ...linksTo(candidate), real])
     names.delete(path)
-    byInode.set(key, { path, names: [...names], device: stats.dev, inode: stats.ino })
+    byInode.set(key, { kind: 'binary', path, names: [...names], device: stats.dev, inode: stats.ino })
   }
   return [...byInode.values()]
 }

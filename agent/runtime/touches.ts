@@ -9,6 +9,7 @@ export type Touch = {
   pid: number
   writer: Writer | null
   container: Container | null
+  ended?: boolean
   modified: boolean
   closed: boolean
   attributes: boolean
@@ -17,12 +18,17 @@ export type Touch = {
 }
 
 /** Says who a process is; asked at once, for it may end. */
-export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'>
+export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'> & {
+  /** It had ended: what the kernel has told of it may not be read whole yet, and be told better in a moment. */
+  ended?: boolean
+}
 
 /** Gathers what is seen of a file between two looks at it. */
 export type Touches = {
   add(sighting: Sighting, time: number): void
   waiting(): boolean
+  /** Asks again for those that had ended; returns whether there are any of whom nothing is known. */
+  askAgain(): boolean
   /** Those that wait, and how many sightings came from processes beyond the bound. */
   take(): { taken: Touch[]; lost: number }
 }
@@ -48,6 +54,11 @@ export function gatherTouches(identify: Identify): Touches {
       if (entry !== null) touch.entries.add(entry)
     },
     waiting: () => byPid.size > 0,
+    askAgain() {
+      const ended = [...byPid.values()].filter((touch) => touch.ended)
+      for (const touch of ended) Object.assign(touch, identify(touch.pid))
+      return ended.some(isUnknown)
+    },
     take() {
       const gathered = { taken: [...byPid.values()], lost }
       byPid = new Map()
@@ -55,6 +66,11 @@ export function gatherTouches(identify: Identify): Touches {
       return gathered
     },
   }
+}
+
+/** A process that has ended, and of which the kernel has yet to tell. */
+function isUnknown({ writer }: Touch): boolean {
+  return writer !== null && writer.exe === '' && writer.argv.length === 0
 }
 
 function newTouch(pid: number, time: number, who: ReturnType<Identify>): Touch {

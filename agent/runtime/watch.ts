@@ -32,5 +32,7 @@ export type Watch = {
    * why that is not possible, or an empty string. To be called again when the file may be another.
    */
   mark(path: string, names: Iterable<string>): string
+  /** Tells of every name in a directory that comes, goes or is replaced; nothing where there is no such directory. */
+  markDirectory(path: string): void
   close(): void
 }

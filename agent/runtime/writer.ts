@@ -1,39 +1,97 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { statSync } from 'node:fs'
+import { ancestorsOf } from '../docker/calling-process.ts'
+import type { HostUsers } from '../host-users.ts'
+import type { Container } from '../model/container.ts'
 import type { Writer } from '../model/observation.ts'
-import { tryRead, tryReadLink } from './files.ts'
+import type { KnownProcess, Program, SeenProcess } from '../processes/known-process.ts'
+import { loginUserOf } from '../processes/login-user.ts'
+import { readProcess } from '../processes/proc.ts'
+import type { ProcessTable } from '../processes/table.ts'
+import { packageManagerName } from './package-manager.ts'
+import type { Identify } from './touches.ts'
 
-// A caller chooses the size of its argv, up to megabytes; the start of it is what tells something.
-const MAX_ARGV_BYTES = 4096
+export type WriterOptions = {
+  table: ProcessTable
+  /** Takes into the table what the kernel has told already; false where it does not tell of every process. */
+  catchUp: () => boolean
+  containerOfPid: (pid: number) => Container | null
+  procRoot: string
+  users: HostUsers
+}
 
-/** Who a process is, as long as it lives; of one that has ended only the pid is known. */
-export function readWriter(procRoot: string, pid: number): Writer {
-  const process = `${procRoot}/${pid}`
-  // Real, effective, saved and file system uid: the effective one is what gave the right to write.
-  const uid = /^Uid:\t\d+\t(\d+)/m.exec(tryRead(`${process}/status`))?.[1]
-  return {
-    pid,
-    uid: uid === undefined ? null : Number(uid),
-    exe: tryReadLink(`${process}/exe`),
-    argv: parseArgv(readStart(`${process}/cmdline`)),
+/**
+ * Says who has just touched a file: by /proc while it lives, by the process table when it is gone, which also
+ * knows its ancestors and its container.
+ */
+export function identifyWriter(options: WriterOptions): Identify {
+  const { table, catchUp, containerOfPid, procRoot, users } = options
+  return (pid) => {
+    if (pid === 0) return { writer: null, container: null }
+    const tellsAll = catchUp()
+    const living = readLiving(procRoot, pid)
+    const known = living === null ? table.latest(pid) : table.find(living)
+    const ended = living === null || !hasProgram(living)
+    const container = containerOfPid(pid)
+    const process = (ended ? known : living) ?? living
+    const again = { ended: ended && tellsAll }
+    if (process === null) return { writer: unknownWriter(pid), container, ...again }
+    const { exe, argv } = process.program()
+    const ancestors = ancestorsOf(process, table)
+    const writer: Writer = {
+      pid,
+      uid: process.euid,
+      user: users.nameOf(process.euid),
+      loginUser: loginUserOf(process, { procRoot, users }),
+      exe,
+      argv,
+      ancestors: ancestors.map(({ pid: ofPid, program }) => {
+        const of = program()
+        return { pid: ofPid, exe: of.exe, argv: of.argv }
+      }),
+      packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
+    }
+    return { writer, container, ...again }
   }
 }
 
-/** The arguments in /proc/PID/cmdline: each ends with a NUL, unless the process has written over them. */
-export function parseArgv(cmdline: string): string[] {
-  if (cmdline === '') return []
-  return cmdline.replace(/\0$/, '').split('\0')
+/** A process that ends gives up its program before its files, whose closing is what we are told of (`do_exit` of the kernel). */
+function hasProgram({ program }: SeenProcess): boolean {
+  const { exe, argv } = program()
+  return exe !== '' || argv.length > 0
 }
 
-function readStart(path: string): string {
+function unknownWriter(pid: number): Writer {
+  return { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' }
+}
+
+function readLiving(procRoot: string, pid: number): SeenProcess | null {
   try {
-    const fd = openSync(path, 'r')
-    try {
-      const bytes = Buffer.alloc(MAX_ARGV_BYTES)
-      return bytes.toString('utf8', 0, readSync(fd, bytes))
-    } finally {
-      closeSync(fd)
-    }
+    return readProcess(procRoot, pid)
   } catch {
-    return ''
+    // Another user's, where we have no right to look.
+    return null
+  }
+}
+
+/** The nearest package manager of a line of processes; empty where there is none. */
+function managerAmong(line: readonly Pick<KnownProcess, 'program' | 'cgroup' | 'membership'>[]): string {
+  for (const { program, membership, cgroup } of line) {
+    const name = packageManagerName(program())
+    const inContainer = membership !== null || cgroup.ids.length > 0 || cgroup.build !== ''
+    if (name !== '' && (!inContainer || isHostFile(program()))) return name
+  }
+  return ''
+}
+
+/**
+ * A node agent changes its root to the host's and runs the host's package manager from its container; what a
+ * container brings along under the same name is another file.
+ */
+function isHostFile({ exe, exeFile }: Program): boolean {
+  try {
+    const { dev, ino } = statSync(exe)
+    return exeFile !== null && dev === exeFile.device && ino === exeFile.inode
+  } catch {
+    return false
   }
 }

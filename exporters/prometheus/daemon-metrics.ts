@@ -157,6 +157,7 @@ const sourceOfKind = {
   'process-killed': 'processes',
   resources: 'resources',
   'runtime-file': 'runtime-files',
+  'host-hardening': 'runtime-files',
 } as const
 
 function sourceOf(observation: Observation): SourceName {

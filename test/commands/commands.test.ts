@@ -13,7 +13,7 @@ import { Command } from 'commander'
 
 test('every command explains itself', async (t) => {
   const names = createProgram().commands.map((command) => command.name())
-  t.deepEqual(names, ['run', 'check-config', 'findings', 'rules', 'profile', 'version'])
+  t.deepEqual(names, ['run', 'check-config', 'findings', 'rules', 'profile', 'runtime', 'version'])
   t.regex(await tidewatch('--help'), /Runtime behaviour monitor for Docker hosts/)
   t.regex(await tidewatch('run', '--help'), /--web\.listen-address <address>.*TIDEWATCH_WEB_LISTEN_ADDRESS/s)
   t.regex(await tidewatch('version'), /^tidewatch \d+\.\d+\.\d+\n$/)

@@ -1,47 +1,33 @@
 import test from 'ava'
-import { map, toArray, firstValueFrom, from } from 'rxjs'
+import { firstValueFrom, from, map, takeUntil, timer, toArray } from 'rxjs'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
-import { detectionOf, runtimePathWrite } from '../../detectors/runtime-path-write.ts'
-import { silent } from '../support/observed.ts'
-import { sampleContainer } from '../support/samples.ts'
+import { type Change, tampered } from '../../detectors/runtime-path-write/describe.ts'
+import { runtimePathWrite } from '../../detectors/runtime-path-write.ts'
+import { emptyMemory, silent } from '../support/observed.ts'
+import {
+  sampleContainer,
+  sampleFileState as before,
+  sampleRuntimeFile as seen,
+  sampleWriter,
+} from '../support/samples.ts'
 
-const before: FileState = {
-  device: 1,
-  inode: 10,
-  sizeBytes: 3,
-  mode: 0o755,
-  uid: 0,
-  gid: 0,
-  sha256: 'aa',
-}
-const after = { ...before, sha256: 'bb' }
-const sh = { pid: 4242, uid: 0, exe: '/bin/sh', argv: ['sh', '-c', 'echo evil > runc'] }
-
-const seen = (what: Partial<RuntimeFileObservation>): RuntimeFileObservation => ({
-  kind: 'runtime-file',
-  time: 2_000_000.25,
-  change: 'written',
-  path: '/usr/sbin/runc',
-  before,
-  after,
-  writer: sh,
-  container: null,
-  ...what,
-})
+const after: FileState = { ...before, sha256: 'bb' }
+const unknown = sampleWriter({ uid: null, user: '', exe: '', argv: [] })
+const detectionOf = (what: Partial<RuntimeFileObservation>) => tampered(seen(what) as Change)
 
 test('a write from a container names process and container, and gives the digests', (t) => {
   const container = sampleContainer({ name: 'web-1' })
-  t.deepEqual(detectionOf(seen({ container })), {
+  t.deepEqual(detectionOf({ container }), {
     rule: 'runtime-binary-written',
     time: 2_000_000.25,
     container,
     summary: 'runc at /usr/sbin/runc was overwritten by sh (pid 4242) in container web-1',
     subject: ['/usr/sbin/runc'],
-    act: 'written /usr/sbin/runc 10 bb 4242 2000000',
+    act: 'written /usr/sbin/runc 10 4242 2000000',
     evidence: {
       path: '/usr/sbin/runc',
       change: 'written',
-      writer: sh,
+      writer: { pid: 4242, uid: 0, user: 'root', exe: '/bin/sh', argv: ['sh', '-c', 'echo evil > runc'] },
       sha256_before: 'aa',
       sha256_after: 'bb',
     },
@@ -64,13 +50,9 @@ const rows: [Partial<RuntimeFileObservation>, string, string][] = [
     'had its mode or owner changed by sh (pid 4242) on the host',
   ],
   [{ writer: null }, 'runtime-binary-written', 'was overwritten by an unknown process'],
+  [{ writer: unknown }, 'runtime-binary-written', 'was overwritten by process 4242'],
   [
-    { writer: { pid: 4242, uid: null, exe: '', argv: [] } },
-    'runtime-binary-written',
-    'was overwritten by process 4242',
-  ],
-  [
-    { writer: { pid: 4242, uid: null, exe: '', argv: [] }, container: sampleContainer() },
+    { writer: unknown, container: sampleContainer() },
     'runtime-binary-written',
     'was overwritten by process 4242 in container web-1',
   ],
@@ -78,13 +60,13 @@ const rows: [Partial<RuntimeFileObservation>, string, string][] = [
 
 for (const [what, rule, words] of rows) {
   test(`${rule} says that runc ${words} (${Object.keys(what).join(', ') || 'nothing else'})`, (t) => {
-    t.like(detectionOf(seen(what)), { rule, summary: `runc at /usr/sbin/runc ${words}` })
+    t.like(detectionOf(what), { rule, summary: `runc at /usr/sbin/runc ${words}` })
   })
 }
 
 test('what differs stands in the evidence, and nothing that is unknown', (t) => {
   const evidenceOf = (what: Partial<RuntimeFileObservation>) =>
-    detectionOf(seen({ writer: null, ...what }))?.evidence
+    detectionOf({ writer: null, ...what }).evidence
   const path = '/usr/sbin/runc'
   t.deepEqual(evidenceOf({ change: 'attributes', after: { ...before, mode: 0o4755, uid: 12 } }), {
     path,
@@ -112,19 +94,14 @@ test('what differs stands in the evidence, and nothing that is unknown', (t) => 
     mode_before: '0755',
     owner_before: '0:0',
   })
-  t.deepEqual(evidenceOf({ writer: { pid: 4242, uid: null, exe: '', argv: [] } })?.['writer'], { pid: 4242 })
+  t.deepEqual(evidenceOf({ writer: unknown })['writer'], { pid: 4242 })
 })
 
 test('the same act is named the same, and any other differently', (t) => {
-  const actOf = (what: Partial<RuntimeFileObservation>) => detectionOf(seen(what))?.act
+  const actOf = (what: Partial<RuntimeFileObservation>) => detectionOf(what).act
   t.is(actOf({}), actOf({}))
-  const others = [
-    { change: 'replaced' },
-    { path: '/usr/bin/runc' },
-    { after: before },
-    { after: otherFile },
-  ] as const
-  const acts = [{}, ...others, { writer: { ...sh, pid: 4243 } }, { time: 2_000_001 }].map(actOf)
+  const others = [{ change: 'replaced' }, { path: '/usr/bin/runc' }, { after: otherFile }] as const
+  const acts = [{}, ...others, { writer: sampleWriter({ pid: 4_243 }) }, { time: 2_000_001 }].map(actOf)
   t.is(new Set(acts).size, acts.length)
 })
 
@@ -135,7 +112,8 @@ test('a baseline and the rest of a reported write are no finding', async (t) => 
     seen({}),
   ])
   const detections = await firstValueFrom(
-    runtimePathWrite.detect({ ...silent, runtimeFiles$ }, {}).pipe(
+    runtimePathWrite.detect({ ...silent, memory: emptyMemory(), runtimeFiles$ }, {}).pipe(
+      takeUntil(timer(50)),
       map(({ rule }) => rule),
       toArray(),
     ),

@@ -4,8 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NEVER } from 'rxjs'
 import type { EventsLost, RuntimeFileObservation, SourceStatus } from '../../agent/model/observation.ts'
+import { hostUsers } from '../../agent/host-users.ts'
+import { bootClock } from '../../agent/kernel/clock.ts'
+import type { Container } from '../../agent/model/container.ts'
+import { processTable } from '../../agent/processes/table.ts'
 import { findRuntimeFiles } from '../../agent/runtime/paths.ts'
 import { runtimeFiles, type RuntimeFilesOptions } from '../../agent/runtime/source.ts'
+import { identifyWriter } from '../../agent/runtime/writer.ts'
 import { until } from '../support/until.ts'
 
 export type Decoy = {
@@ -14,6 +19,7 @@ export type Decoy = {
   /** All changes so far; the baseline is not among them. */
   changes: RuntimeFileObservation[]
   found: RuntimeFileObservation[]
+  verified: RuntimeFileObservation[]
   statuses: SourceStatus[]
   lost: EventsLost[]
   /** Waits for as many changes and a little longer, so that one too many is seen too. */
@@ -29,18 +35,22 @@ export function temporaryFolder(t: ExecutionContext): string {
 /** A file that plays the runtime, watched by the real source until the test ends. */
 export async function watchDecoy(
   t: ExecutionContext,
-  options: Partial<RuntimeFilesOptions> & { links?: readonly string[] } = {},
+  options: Partial<RuntimeFilesOptions> & {
+    links?: readonly string[]
+    containerOfPid?: (pid: number) => Container | null
+  } = {},
 ): Promise<Decoy> {
   const folder = temporaryFolder(t)
   const path = join(folder, 'runc')
   writeFileSync(path, 'the runtime')
   chmodSync(path, 0o755)
-  const { links = [], ...others } = options
+  const { links = [], containerOfPid = () => null, ...others } = options
   const decoy: Decoy = {
     folder,
     path,
     changes: [],
     found: [],
+    verified: [],
     statuses: [],
     lost: [],
     async settled(count) {
@@ -53,15 +63,22 @@ export async function watchDecoy(
     find: () => findDecoys(folder, [path, ...links.map((name) => join(folder, name))]),
     refind$: NEVER,
     intervalMs: 60_000,
-    containerOfPid: () => null,
-    procRoot: '/proc',
+    identify: identifyWriter({
+      table: processTable({ clock: bootClock() }),
+      catchUp: () => false,
+      containerOfPid,
+      procRoot: '/proc',
+      users: hostUsers(),
+    }),
     now: Date.now,
     ...others,
   })
   const watching = source.observe().subscribe((seen) => {
     if (seen.kind === 'source-status') decoy.statuses.push(seen)
     if (seen.kind === 'events-lost') decoy.lost.push(seen)
-    if (seen.kind === 'runtime-file') (seen.change === 'found' ? decoy.found : decoy.changes).push(seen)
+    if (seen.kind !== 'runtime-file') return
+    if (seen.change === 'verified') decoy.verified.push(seen)
+    else (seen.change === 'found' ? decoy.found : decoy.changes).push(seen)
   })
   t.teardown(() => watching.unsubscribe())
   await until(() => decoy.statuses.length > 0)

@@ -132,7 +132,7 @@ for (const [what, script] of Object.entries({
     const decoy = await watchDecoy(t)
     await shell(t, decoy.folder, script)
     // Of what comes together, the kernel does not say who changed the attributes and who made a link.
-    await setTimeout(200)
+    await setTimeout(1_000)
     await shell(t, decoy.folder, 'chmod 700 runc')
     const changes = await decoy.settled(1)
     t.deepEqual(
@@ -203,7 +203,7 @@ test('a link to the runtime that leads elsewhere now is a replacement at the nam
 
 function fileWithLink(path: string, link: string) {
   const { dev, ino } = statSync(path)
-  return { path, names: [link], device: dev, inode: ino }
+  return { kind: 'binary' as const, path, names: [link], device: dev, inode: ino }
 }
 
 test('replacing the file behind a link is one change', async (t) => {
@@ -263,6 +263,7 @@ function deafWatch() {
     reason: '',
     events$: new Subject<never>(),
     mark: () => '',
+    markDirectory: () => {},
     close: () => {},
   }
 }
@@ -275,4 +276,24 @@ test('a file that cannot be marked is hashed, and the status says so', async (t)
   t.like(decoy.statuses, [{ up: true, best: false, reason: `${decoy.path} is only hashed each minute: no` }])
   writeFileSync(decoy.path, 'evil')
   t.like(await decoy.settled(1), [{ change: 'written' }])
+})
+
+test('a write to a large file is told before the file is read, and completed after', async (t) => {
+  const decoy = await watchDecoy(t)
+  writeFileSync(decoy.path, Buffer.alloc(40_000_000, 'x'))
+  await decoy.settled(1)
+  decoy.changes.length = 0
+  await setTimeout(200)
+  const pid = await shell(t, decoy.folder, 'echo evil >> runc')
+  const changes = await decoy.settled(2)
+  t.is(changes.length, 2)
+  const [early, whole] = changes
+  t.like(early, { change: 'written', after: { sha256: '' }, writer: { pid }, completes: undefined })
+  t.like(whole, {
+    change: 'written',
+    after: { sha256: sha256(decoy.path) },
+    writer: { pid },
+    completes: true,
+  })
+  t.is(early?.time, whole?.time)
 })

@@ -1,4 +1,5 @@
 import test from 'ava'
+import { sampleWriter } from '../support/samples.ts'
 import { gatherTouches } from '../../agent/runtime/touches.ts'
 import type { Sighting } from '../../agent/runtime/watch.ts'
 
@@ -18,7 +19,7 @@ test('what one process does is one touch, from the time it was first seen', (t) 
   const asked: number[] = []
   const touches = gatherTouches((pid) => {
     asked.push(pid)
-    return { writer: { pid, uid: 0, exe: '/bin/sh', argv: ['sh'] }, container: null }
+    return { writer: sampleWriter({ pid }), container: null }
   })
   touches.add(sighting(7, { modified: true }), 1000)
   touches.add(sighting(7, { closed: true }), 1001)
@@ -49,4 +50,20 @@ test('beyond 64 processes sightings are counted as lost', (t) => {
   t.is(lost, 6)
   t.true(taken[0]?.closed)
   t.is(touches.take().lost, 0)
+})
+
+test('who had ended is asked for again, and who was seen living is not', (t) => {
+  const asked: number[] = []
+  const touches = gatherTouches((pid) => {
+    asked.push(pid)
+    const isKnown = pid === 8 || asked.length > 3
+    const writer = isKnown ? sampleWriter({ pid }) : sampleWriter({ pid, exe: '', argv: [] })
+    return { writer, container: null, ended: pid === 7 }
+  })
+  touches.add(sighting(7, { modified: true }), 1000)
+  touches.add(sighting(8), 1000)
+  t.true(touches.askAgain())
+  t.false(touches.askAgain())
+  t.deepEqual(asked, [7, 8, 7, 7])
+  t.like(touches.take().taken[0], { pid: 7, modified: true, writer: { exe: '/bin/sh' } })
 })

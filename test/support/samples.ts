@@ -7,6 +7,8 @@ import type {
   ExecSettings,
   Process,
   ProcessObservation,
+  RuntimeFileObservation,
+  Writer,
 } from '../../agent/model/observation.ts'
 
 /** A container as tests need one; every part can be replaced. */
@@ -184,5 +186,54 @@ export function sampleBringer(argv: readonly string[], rest: Partial<EnteringPro
     argv,
     containerId: null,
     ...rest,
+  }
+}
+
+/** A shell of root's that has written to something. */
+export function sampleWriter(writer: Partial<Writer> = {}): Writer {
+  return {
+    pid: 4_242,
+    uid: 0,
+    user: 'root',
+    loginUser: '',
+    exe: '/bin/sh',
+    argv: ['sh', '-c', 'echo evil > runc'],
+    ancestors: [],
+    packageManager: '',
+    ...writer,
+  }
+}
+
+/** dpkg, as apt-get has started it. */
+export const sampleDpkg = sampleWriter({
+  exe: '/usr/bin/dpkg',
+  argv: ['/usr/bin/dpkg', '--unpack', 'runc.deb'],
+  ancestors: [{ pid: 4_200, exe: '/usr/bin/apt-get', argv: ['apt-get', 'upgrade'] }],
+  packageManager: 'dpkg',
+})
+
+export const sampleFileState = {
+  device: 1,
+  inode: 10,
+  sizeBytes: 3,
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  sha256: 'aa',
+}
+
+/** A write to runc by a shell on the host. */
+export function sampleRuntimeFile(seen: Partial<RuntimeFileObservation> = {}): RuntimeFileObservation {
+  return {
+    kind: 'runtime-file',
+    file: 'binary',
+    time: 2_000_000.25,
+    change: 'written',
+    path: '/usr/sbin/runc',
+    before: sampleFileState,
+    after: { ...sampleFileState, sha256: 'bb' },
+    writer: sampleWriter(),
+    container: null,
+    ...seen,
   }
 }

@@ -2,14 +2,22 @@ import type { Container } from '../container.ts'
 
 export type RuntimeFileChange =
   | 'found' // baseline: seen at start, or for the first time
+  | 'verified' // nothing happened; it was compared with its package
   | 'written'
   | 'replaced'
   | 'removed'
   | 'attributes' // owner or mode
 
-/** Something happened to a file that runs when Docker starts a container. */
+/**
+ * What a file is to the engine: a program it runs, something that configures it, or the socket by which it is
+ * told what to do.
+ */
+export type RuntimeFileKind = 'binary' | 'configuration' | 'socket'
+
+/** Something happened to a file that decides what runs when Docker starts a container. */
 export type RuntimeFileObservation = {
   kind: 'runtime-file'
+  file: RuntimeFileKind
   time: number
   change: RuntimeFileChange
   path: string
@@ -21,6 +29,12 @@ export type RuntimeFileObservation = {
   container: Container | null
   /** The rest of a long write that was reported when it began. */
   continued?: true
+  /** It was told before with an empty digest, because reading a large file takes longer than telling that it was written to. */
+  completes?: true
+  /** `verified` only: what the package manager says of it; null where no package has the file. */
+  package?: PackageFile | null
+  /** Its digest is one that the configuration names. */
+  accepted?: true
 }
 
 export type FileState = {
@@ -31,8 +45,53 @@ export type FileState = {
   mode: number
   uid: number
   gid: number
-  /** Lower-case hexadecimal. */
+  /** Lower-case hexadecimal; empty for a socket, and for what was told before it was read. */
   sha256: string
+  /** Configuration only: its beginning, so that what changed can be told. */
+  text?: string
 }
 
-export type Writer = { pid: number; uid: number | null; exe: string; argv: readonly string[] }
+/** What a package manager knows of a file. */
+export type PackageFile = {
+  manager: PackageManagerName
+  name: string
+  version: string
+  /** Whether the file is as it was packed; null where the package says nothing of it, or is being unpacked. */
+  matches: boolean | null
+}
+
+export type PackageManagerName = 'dpkg' | 'rpm' | 'apk' | 'snap'
+
+/** Who changed a file. Of a process that nobody could look at before it ended, only the pid is known. */
+export type Writer = {
+  pid: number
+  /** The effective one: it gave the right to write. */
+  uid: number | null
+  /** Of the host's users; the number as text where there is no name, empty where it is unknown. */
+  user: string
+  /** Who logged in, whatever became of the rights since; empty where nobody did. */
+  loginUser: string
+  exe: string
+  argv: readonly string[]
+  /** Its parent, that one's parent and so on. */
+  ancestors: readonly { pid: number; exe: string; argv: readonly string[] }[]
+  /** The host's package manager that it is or descends from; empty for none. */
+  packageManager: string
+}
+
+/** Measures that keep a breakout through the runtime from working, and whether they are in force. */
+export type HostHardening = {
+  kind: 'host-hardening'
+  time: number
+  measures: Readonly<Partial<Record<HardeningMeasure, boolean>>>
+}
+
+export const hardeningMeasures = [
+  'runtime-path-read-only',
+  'runtime-file-immutable',
+  'userns-remap',
+  'selinux',
+  'apparmor',
+  'seccomp',
+] as const
+export type HardeningMeasure = (typeof hardeningMeasures)[number]

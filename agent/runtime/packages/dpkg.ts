@@ -1,0 +1,176 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
+import { tryRealPath } from '../files.ts'
+import type { PackageManager } from './packages.ts'
+
+/**
+ * Debian's packages: whose a file is stands in info/*.list, what it was packed as in info/*.md5sums, under the path that
+ * the package calls it by: before /usr was merged, and before it was diverted.
+ */
+export function dpkg(root = ''): PackageManager {
+  const folder = `${root}/var/lib/dpkg`
+  // Names of lists by path, as of the last time that packages came or went.
+  let owners = new Map<string, string | null>()
+  // Every directory that a package has something in: what lies elsewhere need not be looked for in a thousand lists.
+  let folders: ReadonlySet<string> | null = null
+  let version = ''
+
+  return {
+    name: 'dpkg',
+    async ownerOf(path) {
+      const info = await versionOf(`${folder}/info`)
+      if (info === null) return null
+      if (info !== version) {
+        owners = new Map([...owners].filter(([, owner]) => owner !== null))
+        folders = null
+        version = info
+      }
+      const names = packedNames(path, parseDiversions(await read(`${folder}/diversions`)), root)
+      const owner = await findOwner(path, names)
+      if (owner === null) return null
+      const [name = ''] = owner.split(':')
+      const sums = await read(`${folder}/info/${owner}.md5sums`)
+      const { status, version: packageVersion } = await stateOf(name)
+      const hex = status.includes('half-installed') ? undefined : digestIn(sums, names)
+      return {
+        name,
+        version: packageVersion,
+        digest: hex === undefined ? null : { algorithm: 'md5', hex },
+      }
+    },
+  }
+
+  async function findOwner(path: string, names: readonly PackedName[]): Promise<string | null> {
+    const known = owners.get(path)
+    if (known === null) return null
+    if (known !== undefined && lists(await read(`${folder}/info/${known}.list`), known, names)) return known
+    if (folders !== null && !names.some((name) => folders?.has(folderOf(name.path)))) return null
+    const found = new Set<string>()
+    for (const file of await readdir(`${folder}/info`)) {
+      if (!file.endsWith('.list')) continue
+      const owner = file.slice(0, -'.list'.length)
+      const list = await read(`${folder}/info/${file}`)
+      await addFolders(list, found)
+      if (!lists(list, owner, names)) continue
+      owners.set(path, owner)
+      return owner
+    }
+    folders = found
+    owners.set(path, null)
+    return null
+  }
+
+  /** What dpkg is in the middle of stands in updates/, the later the newer. */
+  async function stateOf(name: string): Promise<{ version: string; status: string }> {
+    const updates = await readdir(`${folder}/updates`).catch(() => [])
+    for (const file of updates
+      .filter((one) => /^\d+$/.test(one))
+      .toSorted()
+      .toReversed()) {
+      const entry = paragraphOf(await read(`${folder}/updates/${file}`), name)
+      if (entry !== null) return entry
+    }
+    return paragraphOf(await read(`${folder}/status`), name) ?? { version: '', status: '' }
+  }
+}
+
+/** A path as packages name it; `only` and `except` are of diversions. */
+export type PackedName = { path: string; only?: string; except?: string }
+
+export type Diversion = { from: string; to: string; by: string }
+
+/** Reads /var/lib/dpkg/diversions: three lines each, with `:` for the administrator's own. */
+export function parseDiversions(text: string): Diversion[] {
+  const lines = text.split('\n')
+  const diversions: Diversion[] = []
+  for (let at = 0; at + 2 < lines.length; at += 3) {
+    diversions.push({ from: lines[at] ?? '', to: lines[at + 1] ?? '', by: lines[at + 2] ?? '' })
+  }
+  return diversions
+}
+
+/** Under which names, and in which packages, a file may have been packed. */
+export function packedNames(path: string, diversions: readonly Diversion[], root = ''): PackedName[] {
+  const spellings = spellingsOf(path, root)
+  const names: PackedName[] = spellings.map((spelling) => {
+    const away = diversions.find(({ from }) => from === spelling)
+    // What others brought is elsewhere; only the diverting package's own file can be here.
+    return away === undefined ? { path: spelling } : { path: spelling, only: away.by }
+  })
+  for (const { from, to, by } of diversions) {
+    if (spellings.includes(to)) names.push(...spellingsOf(from, root).map((p) => ({ path: p, except: by })))
+  }
+  return names
+}
+
+/** With and without /usr, where both are one. */
+function spellingsOf(path: string, root: string): string[] {
+  const merged = /^\/usr(\/(?:s?bin|lib\w*))\//.exec(path)?.[1]
+  if (merged === undefined) return [path]
+  const isMerged = tryRealPath(root + merged) === tryRealPath(`${root}/usr${merged}`)
+  return isMerged && tryRealPath(root + merged) !== '' ? [path, path.slice('/usr'.length)] : [path]
+}
+
+// A package has up to 30,000 files; 256 KiB of their names take 2 ms.
+const CHUNK = 256 * 1024
+
+async function addFolders(list: string, folders: Set<string>): Promise<void> {
+  for (let at = 0; at < list.length;) {
+    const end = list.indexOf('\n', at + CHUNK)
+    const next = end < 0 ? list.length : end + 1
+    for (const line of list.slice(at, next).split('\n')) folders.add(folderOf(line))
+    at = next
+    if (at < list.length) await setImmediate()
+  }
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
+}
+
+function lists(list: string, owner: string, names: readonly PackedName[]): boolean {
+  const [name] = owner.split(':')
+  return names.some(
+    ({ path, only, except }) =>
+      (only === undefined || only === name) &&
+      (except === undefined || except !== name) &&
+      (list.startsWith(`${path}\n`) || list.includes(`\n${path}\n`)),
+  )
+}
+
+/** Lines of md5sums(5) name paths without their first slash. */
+export function digestIn(sums: string, names: readonly PackedName[]): string | undefined {
+  for (const line of sums.split('\n')) {
+    const [, hex, path] = /^([0-9a-f]{32}) {2}(.+)$/.exec(line) ?? []
+    if (names.some((name) => name.path === `/${path}`)) return hex
+  }
+  return undefined
+}
+
+/** Finds a package's version and status in a file of paragraphs. */
+export function paragraphOf(text: string, name: string): { version: string; status: string } | null {
+  const head = `Package: ${name}\n`
+  const start = text.startsWith(head) ? 0 : text.indexOf(`\n${head}`)
+  if (start < 0) return null
+  const end = text.indexOf('\n\n', start + 1)
+  const paragraph = text.slice(start, end < 0 ? undefined : end)
+  return {
+    version: /^Version: (.*)$/m.exec(paragraph)?.[1] ?? '',
+    status: /^Status: (.*)$/m.exec(paragraph)?.[1] ?? '',
+  }
+}
+
+/** Changes whenever a file in the directory comes, goes or is replaced; null where there is no directory. */
+async function versionOf(directory: string): Promise<string | null> {
+  try {
+    const { mtimeNs, ino } = await stat(directory, { bigint: true })
+    return `${ino}:${mtimeNs}`
+  } catch {
+    return null
+  }
+}
+
+/** Empty for what is not there: a package without md5sums, or one that went meanwhile. */
+async function read(path: string): Promise<string> {
+  return await readFile(path, 'latin1').catch(() => '')
+}

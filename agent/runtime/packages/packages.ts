@@ -1,0 +1,71 @@
+import type { FileState, PackageFile, PackageManagerName } from '../../model/observation.ts'
+import { readDigests } from '../hash.ts'
+import type { AskPackages } from '../verify.ts'
+import { apk } from './apk.ts'
+import { dpkg } from './dpkg.ts'
+import { rpm } from './rpm.ts'
+import { snap } from './snap.ts'
+
+/** One way of packing software, as far as it tells whose a file is; it reads the databases and runs nothing. */
+export type PackageManager = {
+  name: PackageManagerName
+  /** Null where no package has the file. */
+  ownerOf(path: string): Promise<OwnedFile | null>
+}
+
+export type OwnedFile = {
+  name: string
+  version: string
+  /** As packed; null where the package keeps none of it, `unchangeable` where the file lies on a read-only image. */
+  digest: Digest | null | 'unchangeable'
+}
+
+/** `hex` in lower case. */
+export type Digest = { algorithm: 'md5' | 'sha1' | 'sha256' | 'sha384' | 'sha512'; hex: string }
+
+/** All package managers that tidewatch reads; those that the host does not have answer null. */
+export function hostPackages(root = ''): readonly PackageManager[] {
+  return [dpkg(root), rpm(root), apk(root), snap(root)]
+}
+
+/** Compares files with their packages, one at a time: hashing them all at once would be a burst. */
+export function askPackages(
+  managers: readonly PackageManager[],
+  { signal, digests = readDigests }: { signal?: AbortSignal; digests?: typeof readDigests } = {},
+): AskPackages {
+  let queue: Promise<unknown> = Promise.resolve()
+  const known = new Map<string, { sha256: string; algorithm: string; hex: string }>()
+  return (path, state) => {
+    const answer = queue.then(() => ask(path, state))
+    queue = answer.catch(() => undefined)
+    return answer
+  }
+
+  async function ask(path: string, state: FileState | null): Promise<PackageFile | null> {
+    for (const manager of managers) {
+      const owner = await manager.ownerOf(path)
+      if (owner === null) continue
+      const { name, version, digest } = owner
+      return { manager: manager.name, name, version, matches: await matches(path, state, digest) }
+    }
+    return null
+  }
+
+  async function matches(
+    path: string,
+    state: FileState | null,
+    digest: OwnedFile['digest'],
+  ): Promise<boolean | null> {
+    if (digest === 'unchangeable') return state !== null
+    if (digest === null || state === null) return null
+    if (digest.algorithm === 'sha256') return digest.hex === state.sha256
+    const before = known.get(path)
+    if (before?.sha256 === state.sha256 && before.algorithm === digest.algorithm)
+      return before.hex === digest.hex
+    // Both of the same bytes: it may have become another file since it was looked at, which is then asked for anew.
+    const [sha256, hex] = (await digests(path, ['sha256', digest.algorithm], signal)) ?? []
+    if (sha256 !== state.sha256 || hex === undefined) return null
+    known.set(path, { sha256, algorithm: digest.algorithm, hex })
+    return hex === digest.hex
+  }
+}

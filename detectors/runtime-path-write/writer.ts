@@ -1,0 +1,31 @@
+import type { Json } from '../../agent/model/finding.ts'
+import type { RuntimeFileObservation, Writer } from '../../agent/model/observation.ts'
+import { lineOf } from '../exec-into-container/caller.ts'
+import { baseName, clipArgv } from '../../agent/model/text.ts'
+
+/** Who did it, in words for a summary. */
+export function byWhom({ writer, container }: Pick<RuntimeFileObservation, 'writer' | 'container'>): string {
+  if (writer === null) return 'by an unknown process'
+  const program = baseName(writer.exe || (writer.argv[0] ?? ''))
+  const who = program === '' ? `by process ${writer.pid}` : `by ${program} (pid ${writer.pid})`
+  if (container !== null) return `${who} in container ${container.name}`
+  // Of a process that ended before it could be looked at, nobody knows where it was.
+  return writer.exe === '' ? who : `${who} on the host`
+}
+
+/** Who did it, as evidence: what is unknown is left out. */
+export function writerEvidence(writer: Writer): Json {
+  const { pid, uid, user, loginUser, exe, argv, ancestors, packageManager } = writer
+  return {
+    pid,
+    ...(uid !== null && { uid }),
+    ...(user !== '' && { user }),
+    ...(loginUser !== '' && { login_user: loginUser }),
+    ...(exe !== '' && { exe }),
+    ...(argv.length > 0 && { argv: clipArgv(argv) }),
+    ...(ancestors.length > 0 && {
+      ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
+    }),
+    ...(packageManager !== '' && { package_manager: packageManager }),
+  }
+}

@@ -1,0 +1,109 @@
+import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import type { Finding } from '../../agent/model/finding.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
+import { docker, run } from '../support/processes.ts'
+import { patience, scaled, until } from '../support/until.ts'
+
+// What happens to the runtime on a host where nobody does anything wrong: containers start, images are built, the
+// distribution's packages are upgraded. CONTAINERS=300 by default.
+
+type Context = { daemon: Daemon; image: string }
+const test = anyTest as TestFn<Context>
+const prefix = `tidewatch-test-operation-${process.pid}`
+const count = scaled(Number(process.env['CONTAINERS'] ?? 300))
+const parallel = 4
+
+let stop: () => Promise<void> = async () => {}
+
+test.before(async (t) => {
+  const image = await busyboxImage()
+  const daemon = await startDaemon()
+  stop = async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  }
+  await until(async () =>
+    (await daemon.metrics()).includes('tidewatch_runtime_file_info{path="/usr/sbin/runc"'),
+  )
+  t.context = { daemon, image }
+})
+
+test.after.always(async () => {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+  await docker('rmi', '-f', `${prefix}:built`).catch(() => undefined)
+  await stop()
+})
+
+/** Starts, enters, stops and removes containers, and builds an image now and then. */
+async function operate(t: ExecutionContext<Context>, containers: number): Promise<void> {
+  const { image } = t.context
+  let next = 0
+  const worker = async () => {
+    while (next < containers) {
+      const name = `${prefix}-${(next += 1)}`
+      await docker('run', '-d', '--network=none', '--name', name, image, 'sleep', '600')
+      await docker('exec', name, 'sh', '-c', 'ls / | wc -l')
+      if (next % 10 === 0) await build(image)
+      await docker('rm', '-f', name)
+    }
+  }
+  await Promise.all(Array.from({ length: parallel }, worker))
+}
+
+async function build(image: string): Promise<void> {
+  const dockerfile = `FROM ${image}\\nRUN date > /built && ls /\\n`
+  const script = `printf '${dockerfile}' | DOCKER_BUILDKIT=0 docker build -q --no-cache -t "$1" -`
+  await run('sh', '-c', script, 'sh', `${prefix}:built`)
+}
+
+const found = ({ context: { daemon } }: ExecutionContext<Context>): Finding[] =>
+  daemon.findings({ detector: 'runtime-path-write' })
+
+test.serial(
+  `${count} containers started, entered, stopped and removed, and images built, are no finding`,
+  async (t) => {
+    t.timeout(1_200_000 * patience)
+    await operate(t, count)
+    t.deepEqual(found(t), [])
+  },
+)
+
+// The emulated host has no network to fetch packages from.
+const onRealHost = process.env['TIDEWATCH_TEST_HOST'] === 'emulated' ? test.serial.skip : test.serial
+
+onRealHost('a package installed anew while containers start is one upgrade, and nothing else', async (t) => {
+  t.timeout(600_000 * patience)
+  const apt = ['-y', '-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
+  const operating = operate(t, 20)
+  await run(
+    'env',
+    'DEBIAN_FRONTEND=noninteractive',
+    'NEEDRESTART_SUSPEND=1',
+    'apt-get',
+    'install',
+    ...apt,
+    '--reinstall',
+    'runc',
+  )
+  await operating
+  const upgraded = await until(() => found(t).find(({ rule }) => rule === 'runtime-upgraded'), 90_000)
+  const version = (await run('dpkg-query', '-W', '-f', '${Version}', 'runc')).trim()
+  t.like(upgraded.evidence, {
+    files: ['/usr/sbin/runc'],
+    package: 'runc',
+    package_manager: 'dpkg',
+    version_before: version,
+    version_after: version,
+  })
+  t.like(upgraded.evidence['writer'], { exe: '/usr/bin/dpkg', package_manager: 'dpkg' })
+  t.is(upgraded.severity, 'info')
+  t.is(upgraded.container, null)
+  // What spoke against an upgrade would be told within a minute.
+  await new Promise((resolve) => setTimeout(resolve, 65_000))
+  t.deepEqual(
+    found(t).map(({ rule }) => rule),
+    ['runtime-upgraded'],
+  )
+})
