@@ -23,6 +23,10 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
     processes$: kind('process'),
     resources$: kind('resources'),
     runtimeFiles$: kind('runtime-file'),
+    runtimeFileOpens$: kind('runtime-file-opened'),
+    masks$: kind('masks'),
+    usermodeHelpers$: kind('usermode-helper'),
+    engineVersions$: kind('engine-versions'),
     sourceStatuses$: kind('source-status'),
     eventsLost$: kind('events-lost'),
   }

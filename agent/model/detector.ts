@@ -4,14 +4,18 @@ import type { Detection, Rule } from './finding.ts'
 import type {
   ContainerObservation,
   DockerEvent,
+  EngineVersions,
   EventsLost,
   ExecCaller,
   ExecEnded,
   ExecObservation,
+  MaskObservation,
   ProcessObservation,
   ResourceSample,
   RuntimeFileObservation,
+  RuntimeFileOpened,
   SourceStatus,
+  UsermodeHelper,
 } from './observation.ts'
 
 /** What a detector may look at: hot streams, one for each kind of observation, and its own memory. */
@@ -24,6 +28,10 @@ export type Observed = {
   processes$: Observable<ProcessObservation>
   resources$: Observable<ResourceSample>
   runtimeFiles$: Observable<RuntimeFileObservation>
+  runtimeFileOpens$: Observable<RuntimeFileOpened>
+  masks$: Observable<MaskObservation>
+  usermodeHelpers$: Observable<UsermodeHelper>
+  engineVersions$: Observable<EngineVersions>
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
   memory: Memory

@@ -7,9 +7,11 @@ import type {
   Process,
   ProcessChange,
   ProcessObservation,
+  UsermodeHelper,
 } from '../model/observation.ts'
 import { rootCgroup } from './cgroup.ts'
 import { containerFor, describeProcess, originOf } from './describe.ts'
+import { worksOutside } from './foreign-directory.ts'
 import { held } from './held.ts'
 import { hostFilesCheck } from './host-files.ts'
 import {
@@ -25,6 +27,7 @@ import { provenance } from './provenance.ts'
 import { type Earlier, earlierOf, type RightsSeen, rightsWatch } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
+import { helperWatch } from './usermode-helper.ts'
 
 /** What every mode tells of processes, whichever way it saw them. Times in milliseconds since boot. */
 export type ProcessTracker = {
@@ -52,13 +55,14 @@ export type TrackerOptions = {
   clock: BootClock
   /** Epoch milliseconds. */
   bootTime: number
-  emit: (observation: ProcessObservation | EventsLost) => void
+  emit: (observation: ProcessObservation | UsermodeHelper | EventsLost) => void
 }
 
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
   const { procRoot, table, containers, hostNamespaces, uidMaps, clock, bootTime, emit } = options
   const belonging = memberships({ procRoot, table, containers, hostNamespaces })
+  const helpers = helperWatch({ table, containers, roots: belonging.roots })
   const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
   const files = provenance({ procRoot, now: () => clock.sinceBoot() })
   const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
@@ -182,8 +186,17 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     former: KnownProcess['program'] | null,
     before: Before,
   ): void {
+    // The kernel's own helper is nobody's member, wherever its file lies: it runs with the rights of the host.
+    if (helpers.isHelper(process)) return observeHelper(process, sinceBoot)
     process.membership = belonging.of(process, { found: change === 'found', former })
     if (process.membership !== null) observe(process, process.membership, change, sinceBoot, before)
+  }
+
+  function observeHelper(helper: KnownProcess, sinceBoot: number): void {
+    const file = helpers.fileOf(helper)
+    if (file === null) return
+    const process = describeProcess(helper, bootTime, uidMaps)
+    emit({ kind: 'usermode-helper', time: sinceBoot + epochOffset, process, ...file })
   }
 
   function observe(
@@ -195,6 +208,9 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   ): void {
     uidMaps.learn(subject.namespaces.user, subject.pid)
     const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
+    const isLookedAt =
+      !isExact && change !== 'ids-changed' && subject.namespaces.mount !== hostNamespaces.mount
+    if (isLookedAt && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
     const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
     const hostFiles = hostFilesOf(subject, membership)
     const pending = { time: sinceBoot + epochOffset, change, process, subject, membership, hostFiles, rights }

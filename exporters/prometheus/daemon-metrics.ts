@@ -138,6 +138,10 @@ const sourceOfKind = {
   process: 'processes',
   resources: 'resources',
   'runtime-file': 'runtime-files',
+  'runtime-file-opened': 'runtime-files',
+  masks: 'container-masks',
+  'usermode-helper': 'processes',
+  'engine-versions': 'containers',
 } as const
 
 function sourceOf(observation: Observation): SourceName {

@@ -1,6 +1,6 @@
 import type { BootClock } from '../../agent/kernel/clock.ts'
 import type { Container, ContainerView } from '../../agent/model/container.ts'
-import type { EventsLost, ProcessObservation } from '../../agent/model/observation.ts'
+import type { EventsLost, ProcessObservation, UsermodeHelper } from '../../agent/model/observation.ts'
 import { cgroupOf, rootCgroup } from '../../agent/processes/cgroup.ts'
 import { type KnownProcess, noProgram, type SeenProcess } from '../../agent/processes/known-process.ts'
 import { processTable } from '../../agent/processes/table.ts'
@@ -78,7 +78,7 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     running: () => [...byId.values()],
   }
   const table = processTable({ clock })
-  const seen: (ProcessObservation | EventsLost)[] = []
+  const seen: (ProcessObservation | UsermodeHelper | EventsLost)[] = []
   const bootTime = clock.epochOffset()
   const tracker = processTracker({
     procRoot,
@@ -98,5 +98,6 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     bootTime,
     know: (container: Container) => void byId.set(container.id, container),
     observed: () => seen.filter((one): one is ProcessObservation => one.kind === 'process'),
+    helpers: () => seen.filter((one): one is UsermodeHelper => one.kind === 'usermode-helper'),
   }
 }
