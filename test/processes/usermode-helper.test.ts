@@ -83,7 +83,8 @@ const table: [string, ReturnType<typeof program>, Partial<typeof web.details>, H
 
 for (const [what, runs, details, via] of table) {
   test(`a helper of the kernel from ${what} is ${via === null ? 'the host’s' : `a container’s, by ${via}`}`, (t) => {
-    const { table: processes, containers } = watched([sampleContainer({ id, name: 'web', details })])
+    const { table: processes, containers, tracker } = watched([sampleContainer({ id, name: 'web', details })])
+    t.teardown(tracker.close)
     processes.add(knownProcess({ pid: 200, startTicks: 600, membership }))
     processes.add(knownProcess({ pid: 1, startTicks: 1 }))
     const roots = {
@@ -98,7 +99,8 @@ for (const [what, runs, details, via] of table) {
 }
 
 test('a helper is a child of kthreadd or of one of its threads, and in no container', (t) => {
-  const { table: processes, containers } = watched([web])
+  const { table: processes, containers, tracker } = watched([web])
+  t.teardown(tracker.close)
   const roots = { byDevice: () => undefined, byLayer: () => undefined }
   const { isHelper } = helperWatch({ table: processes, containers, roots })
   processes.add(knownProcess({ pid: 40, parentPid: 2, ...kernelThread }))
