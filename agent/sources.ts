@@ -4,14 +4,17 @@ import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
+import { engineVersions } from './docker/engine-versions.ts'
 import { containerInventory } from './docker/inventory.ts'
 import { messageOf } from './errors.ts'
+import { containerMasks } from './masks/source.ts'
 import type { ContainerView } from './model/container.ts'
-import type { ExecCaller, Observation } from './model/observation.ts'
+import type { Observation, SourceName } from './model/observation.ts'
 import type { Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
 import { processes } from './processes/source.ts'
 import { resources } from './resources/resources.ts'
+import { runtimeFileOpens } from './runtime/opens.ts'
 import { findRuntimeFiles } from './runtime/paths.ts'
 import { runtimeFiles } from './runtime/source.ts'
 import { supervise } from './streams.ts'
@@ -31,7 +34,7 @@ export type Sources = {
 }
 
 // Where the kernel shows itself; tests of single sources put fixtures there.
-const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup' }
+const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
 export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
@@ -60,6 +63,12 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     now,
     ...kernel,
   })
+  const containerOf = containerOfPid({
+    table: processSource.table,
+    containers,
+    procRoot: kernel.procRoot,
+    now,
+  })
   const others = [
     processSource,
     resources({ containers, statsOnce: client.statsOnce, intervalMs: ofResources.interval, now, ...kernel }),
@@ -68,15 +77,11 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
         findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),
       refind$: unsure$,
       intervalMs: ofFiles.interval,
-      containerOfPid: containerOfPid({
-        table: processSource.table,
-        containers,
-        procRoot: kernel.procRoot,
-        now,
-      }),
+      containerOfPid: containerOf,
       procRoot: kernel.procRoot,
       now,
     }),
+    containerMasks({ containers, engineInfo: client.info, unsure$, now, ...kernel }),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.
@@ -95,10 +100,29 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     procRoot: kernel.procRoot,
     now,
   })
+  const files$ = others$.pipe(filter((seen) => seen.kind === 'runtime-file'))
+  const opens$ = runtimeFileOpens({
+    files$,
+    table: processSource.table,
+    containers,
+    containerOfPid: containerOf,
+    procRoot: kernel.procRoot,
+    now,
+  })
+  const replaced$ = files$.pipe(filter(({ change }) => change !== 'found'))
+  const versions$ = engineVersions({ client, changed$: merge(unsure$, replaced$), now })
   return {
     containers,
     // The inventory listens before the first event comes.
-    observe: () => merge(others$, inventory$, events$, callersKeptUp(callers$, now)),
+    observe: () =>
+      merge(
+        others$,
+        inventory$,
+        events$,
+        besideKeptUp(callers$, 'containers', 'caller-failed', now),
+        besideKeptUp(opens$, 'runtime-files', 'opens-failed', now),
+        besideKeptUp(versions$, 'containers', 'versions-failed', now),
+      ),
   }
 }
 
@@ -115,13 +139,12 @@ function keptUp({ name, observe }: Source, now: () => number): Observable<Observ
   }))
 }
 
-/** Callers that the next exec has again when those of one could not be told. */
-function callersKeptUp(callers$: Observable<ExecCaller>, now: () => number): Observable<Observation> {
-  return supervise<Observation>(callers$, () => ({
-    kind: 'events-lost',
-    time: now(),
-    source: 'containers',
-    reason: 'caller-failed',
-    count: 1,
-  }))
+/** What is told beside a source, and begins anew when it failed, with what it could not tell counted. */
+function besideKeptUp(
+  told$: Observable<Observation>,
+  source: SourceName,
+  reason: string,
+  now: () => number,
+): Observable<Observation> {
+  return supervise(told$, () => ({ kind: 'events-lost', time: now(), source, reason, count: 1 }))
 }

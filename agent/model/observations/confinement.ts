@@ -1,6 +1,5 @@
 import type { Container } from '../container.ts'
 import type { Process } from './processes.ts'
-import type { Writer } from './runtime-files.ts'
 
 /** What a container's first process can see and do, against what the container is configured with. */
 export type MaskObservation = {
@@ -58,7 +57,8 @@ export type RuntimeFileOpened = {
   /** The file's path on the host. */
   path: string
   container: Container
-  opener: Writer
+  /** The uid is the effective one, as the host counts it; `exe` and `argv` are empty where they could not be read. */
+  opener: Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'>
   /** Clock ticks since boot; with the pid it names the opener. */
   startTicks: number
   /** The opener is itself the runtime on its way into the container, which ran what it was told to run. */
@@ -70,6 +70,8 @@ export type EngineVersions = {
   kind: 'engine-versions'
   time: number
   components: readonly ComponentVersion[]
+  /** Requests to the engine are put before plugins; null where the engine does not say. */
+  authorizationPlugins: boolean | null
 }
 
 export type EngineComponent = 'engine' | 'containerd' | 'runc'
