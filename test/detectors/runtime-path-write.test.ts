@@ -1,5 +1,5 @@
 import test from 'ava'
-import { map, toArray, firstValueFrom, from } from 'rxjs'
+import { firstValueFrom, from, map, takeUntil, timer, toArray } from 'rxjs'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { detectionOf, runtimePathWrite } from '../../detectors/runtime-path-write.ts'
 import { silent } from '../support/observed.ts'
@@ -137,6 +137,7 @@ test('a baseline and the rest of a reported write are no finding', async (t) => 
   const detections = await firstValueFrom(
     runtimePathWrite.detect({ ...silent, runtimeFiles$ }, {}).pipe(
       map(({ rule }) => rule),
+      takeUntil(timer(0)),
       toArray(),
     ),
   )
