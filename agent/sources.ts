@@ -39,6 +39,7 @@ const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
 export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
   const { resources: ofResources, processes: ofProcesses, runtime_files: ofFiles } = config.sources
+  const { interval: masksIntervalMs } = config.sources.container_masks
   const keepUp = (source: Source) => keptUp(source, now)
 
   const events$ = keepUp(dockerEvents({ client, cursor, now })).pipe(share())
@@ -81,7 +82,14 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       procRoot: kernel.procRoot,
       now,
     }),
-    containerMasks({ containers, engineInfo: client.info, unsure$, now, ...kernel }),
+    containerMasks({
+      containers,
+      engineInfo: client.info,
+      unsure$,
+      intervalMs: masksIntervalMs,
+      now,
+      ...kernel,
+    }),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.

@@ -44,7 +44,7 @@ test('a container that is configured so is told once, also when it never runs', 
   marbles(t, ({ cold, expectObservable }) => {
     const containers$ = cold('cssn', {
       c: seen('/proc/self/fd/7'),
-      s: { ...seen('/proc/self/fd/7'), action: 'started' },
+      s: { ...seen('/proc/self/fd/7'), action: 'started' as const },
       n: seen('/app'),
     })
     const act = `working-directory:${'a'.repeat(64)}`
