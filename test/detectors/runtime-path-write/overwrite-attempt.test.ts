@@ -18,7 +18,7 @@ import { emptyMemory } from '../../support/observed.ts'
 import { sampleContainer, sampleExec, sampleProcess } from '../../support/samples.ts'
 
 const runcFile = { device: 8, inode: 77 }
-const runc: RuntimeFileObservation = {
+const runc = {
   kind: 'runtime-file',
   time: 1_000,
   change: 'found',
