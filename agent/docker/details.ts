@@ -19,7 +19,7 @@ export function detailsOf(inspect: JsonObject): ContainerDetails {
     securityOptions: textsOf(host['SecurityOpt']),
     mounts: listOf(inspect['Mounts']).map(mountOf),
     pidMode: textOf(host['PidMode']),
-    command: [textOf(inspect['Path']), ...textsOf(inspect['Args'])],
+    command: [textOf(inspect['Path']), ...textsOf(inspect['Args'])].slice(inspect['Path'] ? 0 : 1),
     runtime: textOf(host['Runtime']),
     maskedPaths: textsOf(host['MaskedPaths']),
     readonlyPaths: textsOf(host['ReadonlyPaths']),

@@ -32,6 +32,7 @@ export async function readMounts(path: string, places: ReadonlySet<string>): Pro
       if (total > maxBytes) throw new Error(`more than ${maxBytes} bytes of mounts`)
       const lines = (rest + piece.toString('latin1', 0, count)).split('\n')
       rest = lines.pop() ?? ''
+      if (rest.length > maxLine) throw new Error(`a mount of more than ${maxLine} bytes`)
       for (const line of lines) gathered.add(line)
       // The usual container's are one piece; of others a piece takes less than a millisecond.
       if (total > pieceBytes) await nextTurn()
@@ -44,6 +45,8 @@ export async function readMounts(path: string, places: ReadonlySet<string>): Pro
 // The kernel hands out a page or so at a time (seq_file), whatever is asked for.
 const pieceBytes = 1 << 15
 const maxBytes = 1 << 25
+// Four paths of PATH_MAX, each byte escaped, are 64 KiB; an overlay names many more in at most a page of options.
+const maxLine = 1 << 17
 const maxWritableProc = 64
 
 /** Takes the lines one after the other. Paths are compared as bytes, which latin1 keeps. */

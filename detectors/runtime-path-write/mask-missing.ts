@@ -22,30 +22,36 @@ export function maskConditions({
   containers$,
 }: Pick<Observed, 'masks$' | 'containers$'>): Observable<Detection> {
   return defer(() => {
-    const firing = new Map<string, Map<string, MissingMask>>()
+    const firing = new Map<string, Firing>()
 
     function onLook({ container, missing, pid, time, state }: MaskObservation): Detection[] {
       // Who could not be looked at is neither better nor worse than before.
       if (state === 'unknown') return []
-      const before = firing.get(container.id) ?? new Map<string, MissingMask>()
-      const after = new Map(missing.map((mask) => [keyOf(mask), mask]))
-      if (after.size === 0) firing.delete(container.id)
-      else firing.set(container.id, after)
-      const mended = [...before].filter(([key]) => !after.has(key)).map(([, mask]) => mask)
+      const before = firing.get(container.id)
+      const masks = new Map(missing.map((mask) => [keyOf(mask), mask]))
+      if (masks.size === 0) firing.delete(container.id)
+      else firing.set(container.id, { container, masks })
+      const isSame = before?.container.name === container.name
+      const mended = [...(before?.masks ?? [])].filter(([key]) => !isSame || !masks.has(key))
       return [
-        ...mended.map((mask) =>
-          resolved(mask, container, `${nameOf(mask)} is in place again in ${container.name}`, time),
+        ...mended.map(([, mask]) =>
+          resolved(
+            mask,
+            before?.container ?? container,
+            `${nameOf(mask)} is in place again in ${container.name}`,
+            time,
+          ),
         ),
-        ...[...after.values()].map((mask) => describe(mask, container, pid, time)),
+        ...[...masks.values()].map((mask) => describe(mask, container, pid, time)),
       ]
     }
 
-    function onEnd(container: Container, time: number): Detection[] {
-      const before = firing.get(container.id)
-      firing.delete(container.id)
-      return [...(before?.values() ?? [])].map((mask) =>
-        resolved(mask, container, `${container.name} ended`, time),
-      )
+    function onEnd({ id }: Container, time: number): Detection[] {
+      const before = firing.get(id)
+      firing.delete(id)
+      if (before === undefined) return []
+      const { container, masks } = before
+      return [...masks.values()].map((mask) => resolved(mask, container, `${container.name} ended`, time))
     }
 
     const ends$ = containers$.pipe(filter(({ action }) => action === 'died' || action === 'removed'))
@@ -55,6 +61,9 @@ export function maskConditions({
     )
   })
 }
+
+/** Under which name it was told: a condition ends under the same, whatever the container is called by then. */
+type Firing = { container: Container; masks: ReadonlyMap<string, MissingMask> }
 
 const names: Readonly<Record<MaskKind, (path: string) => string>> = {
   'masked-path': (path) => `the mask of ${path}`,

@@ -23,17 +23,17 @@ export function mountedRuntimePaths({
 }: Pick<Observed, 'containers$' | 'runtimeFiles$'>): Observable<Detection> {
   return defer(() => {
     const paths = new Set<string>()
-    const running = new Map<string, { container: Container; told: string }>()
+    const running = new Map<string, { container: Container; told: string; as: Container | null }>()
 
     function onContainer({ container, action, time }: ContainerObservation): Detection[] {
       if (action === 'died' || action === 'removed') {
         const known = running.get(container.id)
         running.delete(container.id)
-        return known === undefined || known.told === '' ? [] : [resolved(container, time)]
+        return known?.as ? [resolved(known.as, time)] : []
       }
       if (!isUp(container)) return []
       const known = running.get(container.id)
-      running.set(container.id, { container, told: known?.told ?? '' })
+      running.set(container.id, { container, told: known?.told ?? '', as: known?.as ?? null })
       return judge(container.id, time)
     }
 
@@ -48,10 +48,13 @@ export function mountedRuntimePaths({
       const known = running.get(id)
       if (known === undefined) return []
       const mounted = mountedWritable(known.container, paths)
-      const told = JSON.stringify(mounted)
+      const told = JSON.stringify([known.container.name, mounted])
       if (mounted.length === 0 || told === known.told) return []
-      known.told = told
-      return [firing(known.container, mounted, time)]
+      const former = known.as
+      running.set(id, { container: known.container, told, as: known.container })
+      // A condition ends under the name that it was told under.
+      const ended = former !== null && former.name !== known.container.name ? [resolved(former, time)] : []
+      return [...ended, firing(known.container, mounted, time)]
     }
 
     return merge(containers$.pipe(mergeMap(onContainer)), runtimeFiles$.pipe(mergeMap(onFile)))

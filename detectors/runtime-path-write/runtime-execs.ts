@@ -38,9 +38,9 @@ export function runtimeExecs() {
     // Seen a while after it happened, it may be the runtime that has yet to become the program.
     if (!isExact(seen) && isOnItsWay(seen)) return null
     const isCopy = isSealedCopy(process.exe) && before !== 'runtime' && parent !== 'runtime'
-    const isFirst =
-      before === undefined && isTop(seen) && isExact(seen) && leadsToRunner(process.argv[0] ?? '')
-    return isOfHost || isCopy || isFirst ? attemptOf(seen) : null
+    const isFirst = before === undefined && parent === undefined && isTop(seen)
+    const runsItself = isFirst && isExact(seen) && leadsToRunner(process.argv[0] ?? '')
+    return isOfHost || isCopy || runsItself ? attemptOf(seen) : null
   }
 
   function isHostsRuntime({
@@ -87,10 +87,13 @@ function isSandbox({ process, container }: ProcessObservation): boolean {
   return isSandboxProgram(container.details?.runtime ?? '') || isSandboxProgram(process.exe)
 }
 
-/** The runtime's own first process in the container, before its last exec (libcontainer/nsenter/nsexec.c of runc). */
-function isOnItsWay(seen: ProcessObservation): boolean {
-  return seen.process.argv[1] === 'init' && seen.process.argv.length === 2 && isTop(seen)
+/** The runtime's own processes in the container, before the last exec (libcontainer/nsenter/nsexec.c of runc). */
+function isOnItsWay({ process: { argv, startedAt }, time }: ProcessObservation): boolean {
+  return argv[1] === 'init' && argv.length === 2 && time - startedAt < onItsWayMs
 }
+
+// Milliseconds, unless the disk is slow.
+const onItsWayMs = 10_000
 
 /** Nobody in the container made it. */
 function isTop({ origin, process, container }: ProcessObservation): boolean {

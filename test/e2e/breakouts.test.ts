@@ -270,15 +270,16 @@ serial('the exploit of 2019, step by step, is an attempt and then a written runt
   const { name, pid } = await runContainer(t, '--user', '1000:1000')
   // The runtime as an old one is on its way in: in the container's pids, with no more rights than its processes.
   const rights = ['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups']
-  const runtime = spawn('nsenter', ['-t', pid, '-p', ...rights, decoy, '5'])
+  const runtime = spawn('nsenter', ['-t', pid, '-p', ...rights, decoy, '600'])
   const ended = once(runtime, 'exit')
+  t.teardown(() => runtime.kill())
   const find = 'grep -lx decoy-runc /proc/[0-9]*/comm 2>/dev/null'
   const inside = await until(async () => {
     const { stdout } = await tryDocker('exec', name, 'sh', '-c', find)
     return /\/proc\/(\d+)\//.exec(stdout)?.[1]
   })
   // Opens it by /proc, holds the descriptor until it has ended, and writes through /proc/self/fd.
-  const exploit = `exec 9< /proc/${inside}/exe; while [ -d /proc/${inside} ]; do sleep 0.1; done; echo overwritten > /proc/self/fd/9`
+  const exploit = `exec 9< /proc/${inside}/exe; kill ${inside}; while [ -d /proc/${inside} ]; do sleep 0.1; done; echo overwritten > /proc/self/fd/9`
   await docker('exec', name, 'sh', '-c', exploit)
   await ended
   t.is(await readFile(decoy, 'utf8'), 'overwritten\n')

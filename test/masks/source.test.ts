@@ -38,12 +38,18 @@ async function watched(
   const subscription = source.observe().subscribe((one) => seen.push(one))
   t.teardown(() => subscription.unsubscribe())
 
-  async function add(pid: number, details: Partial<Container['details']> = {}) {
+  /** `files` are there before the container is known. */
+  async function add(
+    pid: number,
+    details: Partial<Container['details']> = {},
+    files: Record<string, string> = {},
+  ) {
     const id = pid.toString(16).padStart(64, '0')
     await mkdir(join(procRoot, String(pid), 'attr'), { recursive: true })
     await write(pid, 'cgroup', `3:pids:/docker/${id}\n`)
     await write(pid, 'mountinfo', fixture('normal'))
     await write(pid, 'status', 'Name:\tapp\nSeccomp:\t2\n')
+    for (const [name, text] of Object.entries(files)) await write(pid, name, text)
     const container = sampleContainer({
       id,
       name: `c${pid}`,
@@ -125,11 +131,10 @@ test('a container that was there before us is not missed a mask of what a module
 })
 
 test('sandboxes are skipped and said to be, unmasked ones too, and another’s process is none of ours', async (t) => {
-  const { add, of, write, statuses, running } = await watched(t)
+  const { add, of, statuses, running } = await watched(t)
   const sandbox = await add(200, { runtime: 'runsc' })
   const privileged = await add(201, { privileged: true, maskedPaths: [], readonlyPaths: [] })
-  const other = await add(202)
-  await write(202, 'cgroup', `3:pids:/docker/${'f'.repeat(64)}\n`)
+  const other = await add(202, {}, { cgroup: `3:pids:/docker/${'f'.repeat(64)}\n` })
   await until(() => of(other).length === 1)
   t.is(of(sandbox)[0]?.state, 'sandboxed')
   t.is(of(privileged)[0]?.state, 'unmasked')
@@ -141,11 +146,9 @@ test('sandboxes are skipped and said to be, unmasked ones too, and another’s p
 })
 
 test('the runtime that has yet to become the program has no filter yet, but not for ever', async (t) => {
-  const { add, of, write, forward } = await watched(t)
-  const web = await add(200)
-  await write(200, 'status', 'Name:\trunc:[2:INIT]\nSeccomp:\t0\n')
+  const { add, of, forward } = await watched(t)
+  const web = await add(200, {}, { status: 'Name:\trunc:[2:INIT]\nSeccomp:\t0\n' })
   await until(() => of(web).length === 1)
-  // It may have been looked at as it was added.
   t.deepEqual(of(web)[0]?.missing, [])
   for (let waited = 0; waited < 10_000; waited += 1_000) forward(1_000)
   await until(() => of(web).some(({ missing }) => missing.length > 0))
@@ -164,9 +167,8 @@ test('a process that ends while it is looked at is nothing to speak of', async (
 })
 
 test('an engine that says nothing of seccomp leaves it unjudged', async (t) => {
-  const { add, of, write } = await watched(t, {})
-  const web = await add(200)
-  await write(200, 'status', 'Name:\tapp\nSeccomp:\t0\n')
+  const { add, of } = await watched(t, {})
+  const web = await add(200, {}, { status: 'Name:\tapp\nSeccomp:\t0\n' })
   await until(() => of(web).length >= 1)
   t.deepEqual(of(web).at(-1)?.missing, [])
 })
