@@ -1,6 +1,7 @@
 import { type Container, type ContainerView, unknownContainer } from '../model/container.ts'
 import type { FileState, RuntimeFileOpened } from '../model/observation.ts'
-import type { KnownProcess, SeenProcess } from '../processes/known-process.ts'
+import { containerFor } from '../processes/describe.ts'
+import type { KnownProcess, Membership, SeenProcess } from '../processes/known-process.ts'
 import { readProcess } from '../processes/proc.ts'
 import type { ProcessTable } from '../processes/table.ts'
 import { tryRead, tryReadLink } from './files.ts'
@@ -38,15 +39,33 @@ export function openers({ procRoot, table, containers, containerOfPid }: Openers
     return openerOf(process, container, runs(process, file))
   }
 
+  /** By the process table, which knows the dead for some seconds. */
+  function remembered(pid: number, file: Opened): Opener {
+    const process = table.latest(pid)
+    if (process === undefined) return null
+    return process.membership === null
+      ? runtimeItself(process, file)
+      : member(process, process.membership, file)
+  }
+
+  function member(process: KnownProcess, membership: Membership, file: Opened): Opener {
+    const container = containerFor(membership, containers)
+    const { mount } = process.namespaces
+    if (mount === 0 || host === `mnt:[${mount}]`) return null
+    // Its own mounts went with it; those of the container's first process are most often the same.
+    const mountinfo = tryRead(`${procRoot}/${container.details?.pid ?? 0}/mountinfo`)
+    if (mountinfo === '' || (file.place !== null && isMounted(mountinfo, file.place))) return null
+    return openerOf(process, container, runs(process, file))
+  }
+
   /**
    * What ends at once is most often the runtime itself. The last of the processes that it makes on its way in, which is
    * to become the container's program, is forked and not run (libcontainer/nsenter/nsexec.c of runc), and has no reason
    * to open the runtime: unless what it was told to run is the runtime.
    */
-  function remembered(pid: number, file: Opened): Opener {
-    const process = table.latest(pid)
-    const maker = process && table.makerOf(process)
-    if (process === undefined || maker?.program !== process.program) return null
+  function runtimeItself(process: KnownProcess, file: Opened): Opener {
+    const maker = table.makerOf(process)
+    if (maker?.program !== process.program) return null
     if (process.program().argv[1] !== 'init' || !runs(process, file)) return null
     const container = containerInto(process)
     return container && openerOf(process, container, true)

@@ -38,10 +38,22 @@ function opensIn(group: number, options: RuntimeFileOpensOptions) {
   const seen$ = new Subject<RuntimeFileOpened | EventsLost>()
   const byHandle = new Map<string, Opened>()
   const waiting = fifo<Waiting>()
-  const timers = new Set<NodeJS.Timeout>()
+  const gone: Waiting[] = []
+  let goneTimer: NodeJS.Timeout | undefined
+  let readTimer: NodeJS.Timeout | undefined
   const { living, remembered } = openers(options)
-  const polling = onReadable(group, read)
+  const polling = onReadable(group, wake)
   let more: NodeJS.Immediate | undefined
+
+  /** At once, but not again within some milliseconds: one wake-up for each of a start's opens costs the most of it. */
+  function wake(): void {
+    read()
+    polling.pause()
+    readTimer = setTimeout(() => {
+      read()
+      polling.resume()
+    }, coalesceMs)
+  }
 
   function read(): void {
     for (let turn = 0; turn < buffersPerTurn; turn++) {
@@ -81,13 +93,13 @@ function opensIn(group: number, options: RuntimeFileOpensOptions) {
 
   /** The process table hears of a process some milliseconds after this. */
   function later(one: Waiting): void {
-    if (timers.size >= maxTimers) return lose('opens-queue-full')
-    const timer = setTimeout(() => {
-      timers.delete(timer)
-      enqueue(one)
+    if (gone.length >= maxWaiting) return lose('opens-queue-full')
+    gone.push(one)
+    goneTimer ??= setTimeout(() => {
+      goneTimer = undefined
+      for (const each of gone.splice(0)) enqueue(each)
       work()
     }, tableMs)
-    timers.add(timer)
   }
 
   function mark(seen: RuntimeFileObservation): void {
@@ -114,7 +126,8 @@ function opensIn(group: number, options: RuntimeFileOpensOptions) {
   return merge(seen$, marks$).pipe(
     finalize(() => {
       clearImmediate(more)
-      for (const timer of timers) clearTimeout(timer)
+      clearTimeout(goneTimer)
+      clearTimeout(readTimer)
       polling.close()
       closeSync(group)
     }),
@@ -124,8 +137,8 @@ function opensIn(group: number, options: RuntimeFileOpensOptions) {
 // Each costs a look at /proc, of some 50 µs for a process of a container.
 const sliceMs = 5
 const maxWaiting = 16_384
-const maxTimers = 1_024
 const tableMs = 100
+const coalesceMs = 20
 
 // The loop gets its turn after this many buffers of 64 KiB, about 1,000 events each.
 const buffersPerTurn = 4

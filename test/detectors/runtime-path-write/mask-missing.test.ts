@@ -110,3 +110,16 @@ test('it says what is there instead, at which path, and for whom', (t) => {
     })
   })
 })
+
+test('a container that was renamed meanwhile ends the condition under its old name', (t) => {
+  marbles(t, ({ cold, flush }) => {
+    const renamed = sampleContainer({ name: 'web-2' })
+    const later: Record<string, MaskObservation> = { ...looks, n: { ...look(keys), container: renamed } }
+    const told: string[] = []
+    maskConditions({ masks$: cold('kn-', later), containers$: cold('--d', ends) }).subscribe(
+      ({ state, container }) => told.push(`${state} ${container?.name}`),
+    )
+    flush()
+    t.deepEqual(told, ['firing web-1', 'resolved web-1', 'firing web-2', 'resolved web-2'])
+  })
+})

@@ -57,6 +57,7 @@ const events = {
   d: seen('died', { ...container, state: 'exited' }),
   r: seen('removed', { ...container, state: 'dead' }),
   h: seen('started', sampleContainer()),
+  n: seen('renamed', { ...container, name: 'web-2' }),
 }
 
 test('it fires once while the container runs, whichever was known first, and is over when it ends', (t) => {
@@ -67,6 +68,7 @@ test('it fires once while the container runs, whichever was known first, and is 
     ['f-------', '-c-r----', '--------'],
     ['f-------', '-h-d----', '--------'],
     ['f-------', '-s-d-s-d', '-F-R-F-R'],
+    ['f-------', '-s---n---d', '-F---(RF)R'],
   ]
   for (const [files, containers, expected] of cases) {
     marbles(t, ({ cold, expectObservable }) => {

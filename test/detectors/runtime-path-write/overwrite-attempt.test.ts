@@ -158,6 +158,13 @@ test('whatever runs as /proc/self/exe before any program of the container is the
   t.false(isTold(ran(sealed), [ebpf, runc, lost]), 'nor then')
   const before = ran({ exe: '/bin/app', exeFile: { device: 50, inode: 1 }, argv: ['app'] })
   t.deepEqual(told([before, ran(sealed)]), [], 'a program of the container that runs itself')
+  const early = { container: sampleContainer({ details: { pid: 0 } }) }
+  const child = { pid: 4_201, parentPid: 4_200, exe: '/opt/chrome', exeFile: { device: 50, inode: 1 } }
+  t.deepEqual(
+    told([before, ran(child, early)]),
+    [],
+    'and one that does so before its container is known to run',
+  )
 })
 
 const created = (command: string[], id = 'a'): ContainerObservation => ({
