@@ -24,6 +24,10 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
     processKills$: kind('process-killed'),
     resources$: kind('resources'),
     runtimeFiles$: kind('runtime-file'),
+    runtimeFileOpens$: kind('runtime-file-opened'),
+    masks$: kind('masks'),
+    usermodeHelpers$: kind('usermode-helper'),
+    engineVersions$: kind('engine-versions'),
     sourceStatuses$: kind('source-status'),
     eventsLost$: kind('events-lost'),
   }

@@ -5,10 +5,12 @@ import { execCallers } from './docker/callers.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
 import { hostUsers } from './host-users.ts'
+import { engineVersions } from './docker/engine-versions.ts'
 import { containerInventory } from './docker/inventory.ts'
 import { messageOf } from './errors.ts'
+import { containerMasks } from './masks/source.ts'
 import type { ContainerView } from './model/container.ts'
-import type { ExecCaller, Observation } from './model/observation.ts'
+import type { Observation, SourceName } from './model/observation.ts'
 import type { Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
 import { processes } from './processes/source.ts'
@@ -16,6 +18,7 @@ import { resources } from './resources/resources.ts'
 import { configurationPlaces, dropInDirectories } from './runtime/configuration-files.ts'
 import { hardening } from './runtime/hardening.ts'
 import { askPackages, hostPackages } from './runtime/packages/packages.ts'
+import { runtimeFileOpens } from './runtime/opens.ts'
 import { findRuntimeFiles } from './runtime/paths.ts'
 import { runtimeFiles } from './runtime/source.ts'
 import { identifyWriter } from './runtime/writer.ts'
@@ -36,11 +39,12 @@ export type Sources = {
 }
 
 // Where the kernel shows itself; tests of single sources put fixtures there.
-const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup' }
+const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
 export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
   const { resources: ofResources, processes: ofProcesses, runtime_files: ofFiles } = config.sources
+  const { interval: masksIntervalMs } = config.sources.container_masks
   const keepUp = (source: Source) => keptUp(source, now)
 
   const events$ = keepUp(dockerEvents({ client, cursor, now })).pipe(share())
@@ -67,6 +71,11 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     onGrowth: (id) => grown$.next(id),
     now,
     ...kernel,
+  })
+  const containerOf = containerOfPid({
+    table: processSource.table,
+    containers,
+    procRoot: kernel.procRoot,
   })
   const others = [
     processSource,
@@ -97,11 +106,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       identify: identifyWriter({
         table: processSource.table,
         catchUp: processSource.catchUp,
-        containerOfPid: containerOfPid({
-          table: processSource.table,
-          containers,
-          procRoot: kernel.procRoot,
-        }),
+        containerOfPid: containerOf,
         procRoot: kernel.procRoot,
         users: hostUsers(),
       }),
@@ -109,6 +114,14 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       accepted: ofFiles.accepted,
       harden: hardening({ procRoot: kernel.procRoot, engineInfo: client.info }),
       now,
+    }),
+    containerMasks({
+      containers,
+      engineInfo: client.info,
+      unsure$,
+      intervalMs: masksIntervalMs,
+      now,
+      ...kernel,
     }),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
@@ -128,10 +141,29 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     procRoot: kernel.procRoot,
     now,
   })
+  const files$ = others$.pipe(filter((seen) => seen.kind === 'runtime-file'))
+  const opens$ = runtimeFileOpens({
+    files$,
+    table: processSource.table,
+    containers,
+    containerOfPid: containerOf,
+    procRoot: kernel.procRoot,
+    now,
+  })
+  const replaced$ = files$.pipe(filter(({ change }) => change !== 'found' && change !== 'verified'))
+  const versions$ = engineVersions({ client, changed$: merge(unsure$, replaced$), now })
   return {
     containers,
     // The inventory listens before the first event comes.
-    observe: () => merge(others$, inventory$, events$, callersKeptUp(callers$, now)),
+    observe: () =>
+      merge(
+        others$,
+        inventory$,
+        events$,
+        besideKeptUp(callers$, 'containers', 'caller-failed', now),
+        besideKeptUp(opens$, 'runtime-files', 'opens-failed', now),
+        besideKeptUp(versions$, 'containers', 'versions-failed', now),
+      ),
   }
 }
 
@@ -153,13 +185,12 @@ function keptUp({ name, observe }: Source, now: () => number): Observable<Observ
   }))
 }
 
-/** Callers that the next exec has again when those of one could not be told. */
-function callersKeptUp(callers$: Observable<ExecCaller>, now: () => number): Observable<Observation> {
-  return supervise<Observation>(callers$, () => ({
-    kind: 'events-lost',
-    time: now(),
-    source: 'containers',
-    reason: 'caller-failed',
-    count: 1,
-  }))
+/** What is told beside a source, and begins anew when it failed, with what it could not tell counted. */
+function besideKeptUp(
+  told$: Observable<Observation>,
+  source: SourceName,
+  reason: string,
+  now: () => number,
+): Observable<Observation> {
+  return supervise(told$, () => ({ kind: 'events-lost', time: now(), source, reason, count: 1 }))
 }

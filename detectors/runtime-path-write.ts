@@ -3,14 +3,15 @@ import { z } from 'zod'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import { binaryDetections } from './runtime-path-write/binaries.ts'
+import { breakoutRules, breakouts } from './runtime-path-write/breakouts.ts'
 import { configurationDetections } from './runtime-path-write/configuration.ts'
 import { binaryRules, breakoutFileRules } from './runtime-path-write/rules.ts'
 
 /** Who changes what starts containers runs as root on the host with the next one (CVE-2019-5736 and its successors). */
 export const runtimePathWrite = defineDetector({
   name: 'runtime-path-write',
-  rules: { ...binaryRules, ...breakoutFileRules },
+  rules: { ...binaryRules, ...breakoutFileRules, ...breakoutRules },
   settings: z.strictObject({}),
   detect: (observed: Observed): Observable<Detection> =>
-    merge(binaryDetections(observed), configurationDetections(observed)),
+    merge(binaryDetections(observed), configurationDetections(observed), breakouts(observed)),
 })

@@ -166,6 +166,13 @@ export const configSchema = z.strictObject({
           ),
         })
         .prefault({}),
+      container_masks: z
+        .strictObject({
+          interval: duration('5m', { min: '1s', max: '1d' }).describe(
+            'How often a running container’s masks are looked at, after the two looks at its start.',
+          ),
+        })
+        .prefault({}),
     })
     .prefault({}),
   detectors: z

@@ -44,6 +44,17 @@ export type ContainerDetails = {
   mounts: readonly Mount[]
   /** `HostConfig.PidMode`: empty, `host` or `container:<id>`. */
   pidMode: string
+  /** Entry point and arguments together: what its first process is to run. */
+  command: readonly string[]
+  /** The OCI runtime by its name in the engine's configuration; empty where the engine does not say. */
+  runtime: string
+  /** Below /proc and /sys: what the runtime hides, and what it lets nobody write. */
+  maskedPaths: readonly string[]
+  readonlyPaths: readonly string[]
+  /** The AppArmor profile of its processes; empty for none. */
+  appArmorProfile: string
+  /** The SELinux label of its processes; empty for none. */
+  processLabel: string
   workingDirectory: string
   restartCount: number
   oomKilled: boolean

@@ -5,15 +5,19 @@ import type { Detection, Rule } from './finding.ts'
 import type {
   ContainerObservation,
   DockerEvent,
+  EngineVersions,
   EventsLost,
   ExecCaller,
   ExecEnded,
   ExecObservation,
+  MaskObservation,
   ProcessKilled,
   ProcessObservation,
   ResourceSample,
   RuntimeFileObservation,
+  RuntimeFileOpened,
   SourceStatus,
+  UsermodeHelper,
 } from './observation.ts'
 
 /** What a detector may look at: hot streams, one for each kind of observation, the execs of now, and its own memory. */
@@ -27,6 +31,10 @@ export type Observed = {
   processKills$: Observable<ProcessKilled>
   resources$: Observable<ResourceSample>
   runtimeFiles$: Observable<RuntimeFileObservation>
+  runtimeFileOpens$: Observable<RuntimeFileOpened>
+  masks$: Observable<MaskObservation>
+  usermodeHelpers$: Observable<UsermodeHelper>
+  engineVersions$: Observable<EngineVersions>
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
   execs: ExecView

@@ -7,16 +7,30 @@ import type {
   ExecObservation,
 } from './observations/docker.ts'
 import type { ApiRequest, ProcessKilled, ProcessObservation } from './observations/processes.ts'
+import type {
+  EngineVersions,
+  MaskObservation,
+  RuntimeFileOpened,
+  UsermodeHelper,
+} from './observations/confinement.ts'
 import type { ResourceSample } from './observations/resources.ts'
 import type { HostHardening, RuntimeFileObservation } from './observations/runtime-files.ts'
 
+export type * from './observations/confinement.ts'
 export type * from './observations/docker.ts'
 export type * from './observations/processes.ts'
 export type * from './observations/resources.ts'
 export * from './observations/runtime-files.ts'
 
 /** Where observations come from; these names are label values. */
-export const sourceNames = ['docker-events', 'containers', 'resources', 'processes', 'runtime-files'] as const
+export const sourceNames = [
+  'docker-events',
+  'containers',
+  'resources',
+  'processes',
+  'runtime-files',
+  'container-masks',
+] as const
 export type SourceName = (typeof sourceNames)[number]
 
 /** One thing that was seen on the host. Every `time` is epoch milliseconds, with a fraction where it is known. */
@@ -32,6 +46,10 @@ export type Observation =
   | ResourceSample
   | RuntimeFileObservation
   | HostHardening
+  | RuntimeFileOpened
+  | MaskObservation
+  | UsermodeHelper
+  | EngineVersions
   | SourceStatus
   | EventsLost
 

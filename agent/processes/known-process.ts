@@ -55,6 +55,8 @@ export type Program = {
   argv: readonly string[]
   argvTruncated: boolean
   workingDirectory: string
+  /** As observations tell it; never set by what only reads /proc. */
+  workingDirectoryOutside?: true
 }
 
 /** That a process belongs to a container, and how it got in; its descendants share the object for ever. */

@@ -2,11 +2,13 @@ import type { HostUsers } from '../host-users.ts'
 import type { Container, ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
 import { containerOf } from './cgroup.ts'
+import { layers } from './layers.ts'
 import { broughtBy } from './entering.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
-import { readRootDevice } from './root-device.ts'
+import { readRoot } from './root-device.ts'
 import { isStartHook } from './start-hook.ts'
 import type { ProcessTable } from './table.ts'
+import type { ContainerRoots } from './usermode-helper.ts'
 
 /** Decides which container a process belongs to. */
 export type Memberships = {
@@ -16,6 +18,7 @@ export type Memberships = {
   ended(process: KnownProcess): void
   /** What the engine knows of the container; corrects the membership when it knows an inner one only. */
   container(membership: Membership, process: KnownProcess): Container | undefined
+  roots: ContainerRoots
 }
 
 /** Whether the process was found in /proc or seen to run its program, and what it ran before, if that is known. */
@@ -45,6 +48,7 @@ export function memberships({
   const inits = new Map<string, KnownProcess>()
   const byNamespace = new Map<number, Membership>()
   const byRootDevice = new Map<number, Membership>()
+  const byLayer = layers<Membership>()
   // A mode that takes over from another finds the table as that one left it.
   for (const process of table.living()) {
     const { membership, pid } = process
@@ -110,9 +114,10 @@ export function memberships({
   }
 
   function remember(init: KnownProcess, membership: Membership): void {
-    const rootDevice = readRootDevice(procRoot, init.pid)
+    const root = readRoot(procRoot, init.pid)
     inits.set(membership.id, init)
-    if (rootDevice !== null) byRootDevice.set(rootDevice, membership)
+    if (root.device !== null) byRootDevice.set(root.device, membership)
+    byLayer.add(root.upperDirectory, membership)
     own(init.namespaces.mount, hostNamespaces.mount, membership)
     own(init.namespaces.pid, hostNamespaces.pid, membership)
   }
@@ -130,6 +135,7 @@ export function memberships({
   function ended(process: KnownProcess): void {
     if (process.membership?.entry.pid !== process.pid) return
     for (const [id, init] of inits) if (init === process) inits.delete(id)
+    byLayer.remove(process.membership)
     for (const owners of [byNamespace, byRootDevice]) {
       for (const [number, { entry }] of owners) {
         if (entry.pid === process.pid && entry.startTicks === process.startTicks) owners.delete(number)
@@ -144,7 +150,8 @@ export function memberships({
     return known
   }
 
-  return { of, ended, container }
+  const roots = { byDevice: (device: number) => byRootDevice.get(device), byLayer: byLayer.of }
+  return { of, ended, container, roots }
 }
 
 type Named = Pick<Membership, 'id' | 'build'>

@@ -6,11 +6,17 @@ import { deviceNumber } from './device.ts'
  * container, whatever his namespaces say. Null for storage drivers that put several containers on one file system.
  */
 export function readRootDevice(procRoot: string, pid: number): number | null {
+  return readRoot(procRoot, pid).device
+}
+
+/** The same, and the folder of the host that takes what is written there; empty where there is no such. */
+export function readRoot(procRoot: string, pid: number): { device: number | null; upperDirectory: string } {
   try {
-    return rootDeviceIn(readFileSync(`${procRoot}/${pid}/mountinfo`, 'latin1'))
+    const mountinfo = readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8')
+    return { device: rootDeviceIn(mountinfo), upperDirectory: upperDirectoryIn(mountinfo) }
   } catch {
     // Gone (EINVAL, where only its parent's wait(2) is missing), or it may not be asked: both are just not known.
-    return null
+    return { device: null, upperDirectory: '' }
   }
 }
 
@@ -19,10 +25,21 @@ const ownFileSystems = new Set(['overlay', 'fuse.fuse-overlayfs'])
 
 /** Reads /proc/PID/mountinfo: of several mounts at one place the last is the one that is seen. */
 export function rootDeviceIn(mountinfo: string): number | null {
-  const roots = mountinfo.split('\n').filter((line) => line.split(' ')[4] === '/')
-  const [, , device = '', ...rest] = roots.at(-1)?.split(' ') ?? []
+  const [, , device = '', ...rest] = rootIn(mountinfo)
   const fileSystem = rest[rest.indexOf('-') + 1] ?? ''
   const [major = NaN, minor = NaN] = device.split(':').map(Number)
   if (!ownFileSystems.has(fileSystem) || !Number.isInteger(major) || !Number.isInteger(minor)) return null
   return deviceNumber(major, minor)
+}
+
+/** The `upperdir=` of an overlay at the root. */
+export function upperDirectoryIn(mountinfo: string): string {
+  const root = rootIn(mountinfo)
+  const options = root[root.indexOf('-') + 3] ?? ''
+  return root[root.indexOf('-') + 1] === 'overlay' ? (/(?:^|,)upperdir=([^,]+)/.exec(options)?.[1] ?? '') : ''
+}
+
+function rootIn(mountinfo: string): string[] {
+  const roots = mountinfo.split('\n').filter((line) => line.split(' ')[4] === '/')
+  return roots.at(-1)?.split(' ') ?? []
 }

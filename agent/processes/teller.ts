@@ -1,9 +1,16 @@
 import type { HostUsers } from '../host-users.ts'
 import type { BootClock } from '../kernel/clock.ts'
 import type { Container, ContainerView } from '../model/container.ts'
-import type { Namespaces, ProcessChange, ProcessKilled, ProcessObservation } from '../model/observation.ts'
+import type {
+  Namespaces,
+  ProcessChange,
+  ProcessKilled,
+  ProcessObservation,
+  UsermodeHelper,
+} from '../model/observation.ts'
 import { containerFor, describeProcess, originOf } from './describe.ts'
 import { lineageOf } from './entering.ts'
+import { worksOutside } from './foreign-directory.ts'
 import { held } from './held.ts'
 import { hostFilesCheck } from './host-files.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
@@ -24,6 +31,8 @@ export type ProcessTeller = {
   ): void
   /** One that was killed, as it was last. */
   killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled
+  /** One that the kernel started by itself; its file is for others to tell. */
+  helper(process: KnownProcess, sinceBoot: number): Pick<UsermodeHelper, 'kind' | 'time' | 'process'>
   /** The same moment in epoch milliseconds. */
   timeOf(sinceBoot: number): number
   /** To be called once in a second: the wall clock may have been set, and nobody is waited for for ever. */
@@ -74,6 +83,9 @@ export function processTeller(options: TellerOptions): ProcessTeller {
   ): void {
     uidMaps.learn(subject.namespaces.user, subject.pid)
     const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
+    const isLookedAt =
+      !isExact && change !== 'ids-changed' && subject.namespaces.mount !== hostNamespaces.mount
+    if (isLookedAt && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
     const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
     const hostFiles = hostFilesOf(subject, membership)
     // Those who brought it there may be gone by the time it is told.
@@ -104,6 +116,11 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     }
   }
 
+  function helper(process: KnownProcess, sinceBoot: number) {
+    const described = describeProcess(process, bootTime, uidMaps)
+    return { kind: 'usermode-helper', time: timeOf(sinceBoot), process: described } as const
+  }
+
   function timeOf(sinceBoot: number): number {
     return sinceBoot + epochOffset
   }
@@ -119,7 +136,7 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
   }
 
-  return { tell, killed, timeOf, everySecond, close: () => clearTimeout(heldTimer) }
+  return { tell, killed, helper, timeOf, everySecond, close: () => clearTimeout(heldTimer) }
 }
 
 // How late an observation may be after the engine has named its container.

@@ -7,6 +7,7 @@ import type {
   ProcessChange,
   ProcessKilled,
   ProcessObservation,
+  UsermodeHelper,
 } from '../model/observation.ts'
 import { growthWatch } from './growth.ts'
 import { killedProcesses } from './killed.ts'
@@ -25,6 +26,7 @@ import { earlierOf } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
 import { type Before, processTeller } from './teller.ts'
 import type { UidMaps } from './uid-map.ts'
+import { helperWatch } from './usermode-helper.ts'
 
 /** What every mode tells of processes, whichever way it saw them. Times in milliseconds since boot. */
 export type ProcessTracker = {
@@ -52,7 +54,7 @@ export type TrackerOptions = {
   clock: BootClock
   /** Epoch milliseconds. */
   bootTime: number
-  emit: (observation: ProcessObservation | ProcessKilled | EventsLost) => void
+  emit: (observation: ProcessObservation | ProcessKilled | UsermodeHelper | EventsLost) => void
   users?: HostUsers
   /** To be told, by its id, of a container whose processes become more. */
   onGrowth: (containerId: string) => void
@@ -64,6 +66,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   const { users = hostUsers() } = options
   const belonging = memberships({ procRoot, table, containers, hostNamespaces, users })
   const teller = processTeller({ ...options, belonging, users })
+  const helpers = helperWatch({ table, containers, roots: belonging.roots })
   const killed = killedProcesses({ describe: teller.killed, emit })
   const growth = growthWatch(onGrowth)
   let overflow = 0
@@ -157,8 +160,15 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     former: KnownProcess['program'] | null,
     before: Before,
   ): void {
+    // The kernel's own helper is nobody's member, wherever its file lies: it runs with the rights of the host.
+    if (helpers.isHelper(process)) return observeHelper(process, sinceBoot)
     process.membership = belonging.of(process, { found: change === 'found', former })
     if (process.membership !== null) teller.tell(process, process.membership, change, sinceBoot, before)
+  }
+
+  function observeHelper(helper: KnownProcess, sinceBoot: number): void {
+    const file = helpers.fileOf(helper)
+    if (file !== null) emit({ ...teller.helper(helper, sinceBoot), ...file })
   }
 
   function everySecond(): void {

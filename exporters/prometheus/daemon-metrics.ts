@@ -158,6 +158,10 @@ const sourceOfKind = {
   resources: 'resources',
   'runtime-file': 'runtime-files',
   'host-hardening': 'runtime-files',
+  'runtime-file-opened': 'runtime-files',
+  masks: 'container-masks',
+  'usermode-helper': 'processes',
+  'engine-versions': 'containers',
 } as const
 
 function sourceOf(observation: Observation): SourceName {

@@ -4,8 +4,10 @@ import { type ContainerMetricsOptions, createContainerMetrics } from './containe
 import { createDaemonMetrics, type DaemonMetricsOptions } from './daemon-metrics.ts'
 import { createFindingMetrics, type FindingMetricsOptions } from './finding-metrics.ts'
 import { createInstruments, createRegistries, render } from './instruments.ts'
+import { createMaskMetrics } from './mask-metrics.ts'
 import { createProfileMetrics, type ProfileMetricsOptions } from './profile-metrics.ts'
 import { createRuntimeFileMetrics } from './runtime-file-metrics.ts'
+import { createVulnerabilityMetrics } from './vulnerability-metrics.ts'
 
 export type MetricsOptions = DaemonMetricsOptions &
   ContainerMetricsOptions &
@@ -29,6 +31,8 @@ export function createMetrics(options: MetricsOptions) {
   const findings = createFindingMetrics(make, { ...options, nameOf })
   const perContainer = createContainerMetrics(make, options)
   const runtimeFiles = createRuntimeFileMetrics(make)
+  const masks = createMaskMetrics(make)
+  const vulnerabilities = createVulnerabilityMetrics(make)
   createProfileMetrics(make, options)
 
   return {
@@ -37,6 +41,8 @@ export function createMetrics(options: MetricsOptions) {
       daemon.observed(observation)
       perContainer.observed(observation)
       runtimeFiles.observed(observation)
+      masks.observed(observation)
+      vulnerabilities.observed(observation)
     },
     published(publication: Publication): void {
       findings.published(publication)

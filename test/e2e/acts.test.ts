@@ -267,6 +267,6 @@ test('Prometheus scrapes the daemon and answers a query over a finding', async (
   const up = await prometheus.query('tidewatch_source_up')
   t.deepEqual(
     up.map(({ value }) => value),
-    [1, 1, 1, 1, 1],
+    [1, 1, 1, 1, 1, 1],
   )
 })

@@ -1,6 +1,11 @@
 import type { BootClock } from '../../agent/kernel/clock.ts'
 import type { Container, ContainerView } from '../../agent/model/container.ts'
-import type { EventsLost, ProcessKilled, ProcessObservation } from '../../agent/model/observation.ts'
+import type {
+  EventsLost,
+  ProcessKilled,
+  ProcessObservation,
+  UsermodeHelper,
+} from '../../agent/model/observation.ts'
 import { cgroupOf, rootCgroup } from '../../agent/processes/cgroup.ts'
 import { type KnownProcess, noProgram, type SeenProcess } from '../../agent/processes/known-process.ts'
 import { processTable } from '../../agent/processes/table.ts'
@@ -78,7 +83,7 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     running: () => [...byId.values()],
   }
   const table = processTable({ clock })
-  const seen: (ProcessObservation | ProcessKilled | EventsLost)[] = []
+  const seen: (ProcessObservation | ProcessKilled | UsermodeHelper | EventsLost)[] = []
   const grown: string[] = []
   const bootTime = clock.epochOffset()
   const tracker = processTracker({
@@ -102,5 +107,6 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     grown,
     killed: () => seen.filter((one) => one.kind === 'process-killed'),
     observed: () => seen.filter((one): one is ProcessObservation => one.kind === 'process'),
+    helpers: () => seen.filter((one): one is UsermodeHelper => one.kind === 'usermode-helper'),
   }
 }

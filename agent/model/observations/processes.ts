@@ -119,6 +119,8 @@ export type Process = {
   argvTruncated: boolean
   /** Empty where unknown. */
   workingDirectory: string
+  /** The working directory is in another mount namespace than the process, and so in no place that it could name. */
+  workingDirectoryOutside?: true
   namespaces: Namespaces
   /** Path from the root of its hierarchy; empty where unknown. */
   cgroup: string

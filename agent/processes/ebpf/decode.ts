@@ -154,6 +154,7 @@ export function decodeProgram(bytes: Buffer): Program {
     argv: parseArgv(kept).argv,
     argvTruncated,
     workingDirectory: path(exeEnd, cwdEnd, flags.cwdTruncated, flags.cwdDeleted),
+    ...(has(flags.cwdOutside) && { workingDirectoryOutside: true as const }),
   }
 }
 

@@ -69,6 +69,25 @@ function writeWorkingDirectory(p: Program): void {
   p.addressOf(r8, r8, 'fs_struct.pwd')
   readPath(p, { limit: limits.cwdEnd, truncated: flags.cwdTruncated, deleted: flags.cwdDeleted })
   p.store(4, r7, executed.cwdEnd, r9)
+  markForeignDirectory(p)
+}
+
+/** A descriptor that was opened before its holder changed the mount namespace leads back to the former one (CVE-2024-21626). */
+function markForeignDirectory(p: Program): void {
+  const isOwn = p.newLabel()
+  p.follow(r8, r6, 'task_struct.fs')
+  p.addressOf(r8, r8, 'fs_struct.pwd')
+  p.read(8, r8, r8, 'path.mnt')
+  p.subtract(r8, p.btf.offsetOf('mount.mnt'))
+  p.read(8, r8, r8, 'mount.mnt_ns')
+  p.store(8, frame, slots.pointer, r8)
+  // None, for a mount that is in no namespace: unmounted while somebody was in it.
+  p.jumpIf(r8, '==', 0, isOwn)
+  p.follow(r8, r6, 'task_struct.nsproxy', 'nsproxy.mnt_ns')
+  p.load(8, r1, frame, slots.pointer)
+  p.jumpIf(r1, '==', r8, isOwn)
+  addFlag(p, flags.cwdOutside)
+  p.label(isOwn)
 }
 
 /** The arguments stand in the new program's memory one after the other. */

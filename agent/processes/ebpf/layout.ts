@@ -52,6 +52,7 @@ export const flags = {
   exeDeleted: 8,
   cwdDeleted: 16,
   argvUnread: 32,
+  cwdOutside: 64,
 } as const
 
 /** How far each part of the tail may reach; a path is cut at whole names. */

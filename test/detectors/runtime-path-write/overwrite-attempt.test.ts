@@ -1,0 +1,272 @@
+import test from 'ava'
+import { ReplaySubject } from 'rxjs'
+import type { Observed } from '../../../agent/model/detector.ts'
+import type { Detection } from '../../../agent/model/finding.ts'
+import type {
+  ContainerObservation,
+  ExecObservation,
+  Observation,
+  Process,
+  ProcessObservation,
+  RuntimeFileObservation,
+  RuntimeFileOpened,
+} from '../../../agent/model/observation.ts'
+import { observedOf } from '../../../agent/pipeline.ts'
+import { leadsToRunner } from '../../../detectors/runtime-path-write/attempt-steps.ts'
+import { overwriteAttempts } from '../../../detectors/runtime-path-write/overwrite-attempt.ts'
+import { emptyMemory, silent } from '../../support/observed.ts'
+import { sampleContainer, sampleExec, sampleProcess } from '../../support/samples.ts'
+
+const runcFile = { device: 8, inode: 77 }
+const runc = {
+  kind: 'runtime-file',
+  time: 1_000,
+  change: 'found',
+  path: '/usr/sbin/runc',
+  before: null,
+  after: { ...runcFile, sizeBytes: 1, mode: 0o755, uid: 0, gid: 0, sha256: 'aa' },
+  writer: null,
+  container: null,
+} as RuntimeFileObservation
+const ebpf: Observation = {
+  kind: 'source-status',
+  time: 0,
+  source: 'processes',
+  up: true,
+  mode: 'ebpf',
+  best: true,
+  reason: '',
+}
+const procfs: Observation = { ...ebpf, mode: 'procfs' }
+
+/** What is told of these observations, in their order. */
+function told(
+  observations: readonly Observation[],
+  before: readonly Observation[] = [ebpf, runc],
+): Detection[] {
+  const observations$ = new ReplaySubject<Observation>()
+  const detections: Detection[] = []
+  const observed: Observed = {
+    ...observedOf(observations$),
+    execs: silent.execs,
+    memory: emptyMemory(),
+  }
+  const subscription = overwriteAttempts(observed).subscribe((detection) => detections.push(detection))
+  for (const observation of [...before, ...observations]) observations$.next(observation)
+  subscription.unsubscribe()
+  return detections
+}
+
+const isTold = (seen: Observation, before?: readonly Observation[]) => told([seen], before).length === 1
+
+/** A process of the container web-1 that runs the host's runtime, as its first. */
+function ran(process: Partial<Process> = {}, rest: Partial<ProcessObservation> = {}): ProcessObservation {
+  const runtime = {
+    pid: 4_200,
+    exe: '/',
+    exeFile: runcFile,
+    argv: ['/proc/self/exe', '/bin/entry'],
+    ...process,
+  }
+  return sampleProcess({ process: runtime, ...rest })
+}
+
+test('the runtime in the place of a program is an attempt, however it is called', (t) => {
+  const [detection, ...more] = told([ran()])
+  t.deepEqual(more, [])
+  t.like(detection, {
+    rule: 'overwrite-attempt',
+    summary: 'web-1 ran the host’s runtime in the place of a program: /proc/self/exe /bin/entry',
+    evidence: { executed: { pid: 4_200, program: '/', argv: ['/proc/self/exe', '/bin/entry'] } },
+  })
+  for (const argv of [['runc', 'init'], ['/bin/sh'], []]) t.true(isTold(ran({ argv })), argv.join(' '))
+  for (const exe of ['/usr/sbin/runc', '/', '/usr/sbin/runc (deleted)']) t.true(isTold(ran({ exe })), exe)
+})
+
+test('normal runtimes, nested ones and sandboxes are none', (t) => {
+  const mounts = [{ type: 'bind', source: '/usr/sbin', destination: '/host/sbin', writable: false }]
+  const entered = (pid: number) => ({
+    via: 'entered' as const,
+    entry: { pid, startTicks: 100, startedAt: 1_999_990 },
+    execId: 'e'.repeat(64),
+    by: [],
+  })
+  const rows: [string, ProcessObservation, (readonly Observation[])?][] = [
+    [
+      'the container’s own program',
+      ran({ exe: '/bin/app', exeFile: { device: 50, inode: 77 }, argv: ['app'] }),
+    ],
+    ['docker run --init', ran({ exe: '/sbin/docker-init', argv: ['/sbin/docker-init', '--', 'app'] })],
+    [
+      'a runtime that was mounted',
+      ran(
+        { exe: '/host/sbin/runc', argv: ['runc', 'list'] },
+        { container: sampleContainer({ details: { mounts } }) },
+      ),
+    ],
+    ['one on its way in, found in /proc', ran({ argv: ['runc', 'init'] }, { change: 'found' })],
+    [
+      'an exec’s on its way in, found in /proc',
+      ran({ argv: ['runc', 'init'] }, { change: 'found', origin: entered(4_200) }),
+    ],
+    ['one on its way in, without the kernel’s own word', ran({ argv: ['runc', 'init'] }), [procfs, runc]],
+    ['its ids', ran({}, { change: 'ids-changed' })],
+    ['somebody who is out on the host', ran({}, { hostFiles: 'mount-namespace' })],
+    ['gVisor', ran({}, { container: sampleContainer({ details: { runtime: 'runsc' } }) })],
+    ['gVisor by another name', ran({ exe: '/usr/local/bin/runsc' })],
+    [
+      'Chrome, which runs itself',
+      ran({
+        pid: 5_000,
+        exe: '/opt/chrome',
+        exeFile: { device: 50, inode: 1 },
+        argv: ['/proc/self/exe', '--type=zygote'],
+      }),
+    ],
+    ['a process without a known file', ran({ exeFile: null, exe: '', argv: ['app'] })],
+  ]
+  for (const [what, seen, before] of rows) t.false(isTold(seen, before), what)
+})
+
+test('a sealed copy of the runtime is an attempt, unless a runtime of the container’s own made it', (t) => {
+  const copy = { exe: '/memfd:runc_cloned:/proc/self/exe (deleted)', exeFile: { device: 1, inode: 9 } }
+  t.true(isTold(ran({ ...copy, argv: ['/proc/self/exe', '/bin/entry'] })))
+  t.true(isTold(ran({ ...copy, pid: 5_000, parentPid: 4_200, argv: ['x'] })))
+  // Docker-in-Docker: dockerd, containerd-shim and runc are files of the container.
+  const own = (process: Partial<Process>) => ran({ exeFile: { device: 50, inode: 3 }, ...process })
+  const nested = [
+    own({ pid: 4_200, exe: '/usr/local/bin/dockerd', argv: ['dockerd'] }),
+    own({ pid: 5_000, exe: '/usr/local/bin/runc', argv: ['runc', 'create'] }),
+    own({ pid: 5_001, parentPid: 5_000, exe: '/usr/local/bin/runc', argv: ['runc', 'init'] }),
+    ran({ ...copy, pid: 5_001, parentPid: 5_000, argv: ['runc', 'init'] }),
+    own({ pid: 5_001, parentPid: 5_000, exe: '/bin/inner', argv: ['inner'] }),
+    // runc from 1.2 on copies itself before it forks.
+    ran({ ...copy, pid: 5_002, parentPid: 5_000, argv: ['runc', 'init'] }),
+    own({ pid: 6_000, exe: '/usr/bin/buildkit-runc', argv: ['buildkit-runc', 'run'] }),
+    ran({ ...copy, pid: 6_001, parentPid: 6_000, argv: ['runc', 'init'] }),
+  ]
+  t.deepEqual(told(nested), [])
+})
+
+test('whatever runs as /proc/self/exe before any program of the container is the runtime, wherever its file is', (t) => {
+  const sealed = { exe: '/runc', exeFile: { device: 60, inode: 5 } }
+  t.true(isTold(ran(sealed)))
+  t.false(isTold(ran(sealed), [procfs, runc]), 'what it ran before may not have been seen')
+  const lost: Observation = {
+    kind: 'events-lost',
+    time: 1_999_000,
+    source: 'processes',
+    reason: 'ring-full',
+    count: 1,
+  }
+  t.false(isTold(ran(sealed), [ebpf, runc, lost]), 'nor then')
+  const before = ran({ exe: '/bin/app', exeFile: { device: 50, inode: 1 }, argv: ['app'] })
+  t.deepEqual(told([before, ran(sealed)]), [], 'a program of the container that runs itself')
+  const early = { container: sampleContainer({ details: { pid: 0 } }) }
+  const child = { pid: 4_201, parentPid: 4_200, exe: '/opt/chrome', exeFile: { device: 50, inode: 1 } }
+  t.deepEqual(
+    told([before, ran(child, early)]),
+    [],
+    'and one that does so before its container is known to run',
+  )
+})
+
+const created = (command: string[], id = 'a'): ContainerObservation => ({
+  kind: 'container',
+  time: 1_990_000,
+  action: 'created',
+  container: sampleContainer({ id: id.repeat(64), details: { command, pid: 0 } }),
+  exitCode: null,
+  previousName: null,
+})
+const opened = (what: Partial<RuntimeFileOpened> = {}): RuntimeFileOpened => ({
+  kind: 'runtime-file-opened',
+  time: 2_000_000,
+  path: '/usr/sbin/runc',
+  container: sampleContainer(),
+  opener: { pid: 4_300, uid: 0, exe: '/bin/cat', argv: ['cat', '/proc/77/exe'] },
+  startTicks: 500,
+  byRuntime: false,
+  ...what,
+})
+
+test('an entry point or an exec that leads to the runtime is an attempt before it runs', (t) => {
+  t.like(told([created(['/proc/self/exe', 'init'])]), [
+    {
+      summary: 'web-1 is configured to run /proc/self/exe init: the runtime itself',
+      act: `entry-point:${'a'.repeat(64)}`,
+    },
+  ])
+  t.like(told([sampleExec({ argv: ['/proc/self/exe'] })]), [
+    {
+      summary: 'an exec in web-1 is to run /proc/self/exe: the runtime itself',
+      evidence: { requested: { exec_id: 'e'.repeat(64) } },
+    },
+  ])
+  t.true(isTold(sampleExec({ argv: ['/proc/self/exe init'], exact: false, settings: null })))
+  t.deepEqual(told([created(['/bin/sh']), created([], 'b'), sampleExec()]), [])
+})
+
+test('a path leads to whoever runs it by the proc file system only', (t) => {
+  const rows: [string, boolean][] = [
+    ['/proc/self/exe', true],
+    ['//proc//self/exe', true],
+    ['/proc/thread-self/exe', true],
+    ['/proc/1/exe', true],
+    ['/proc/self/task/7/exe', true],
+    ['/proc/self/exe2', false],
+    ['/bin/proc/self/exe', false],
+    ['proc/self/exe', false],
+    ['', false],
+  ]
+  for (const [path, leads] of rows) t.is(leadsToRunner(path), leads, path)
+})
+
+test('who opens the runtime from a container is an attempt, but not who looks at all of the host’s processes', (t) => {
+  t.like(told([opened()]), [
+    {
+      summary: 'cat (pid 4300) in web-1 opened the runtime at /usr/sbin/runc through /proc',
+      subject: ['cat'],
+    },
+  ])
+  const profiler = sampleContainer({ details: { pidMode: 'host' } })
+  t.deepEqual(told([opened({ container: profiler })]), [])
+  t.is(told([opened({ container: profiler, byRuntime: true })]).length, 1)
+})
+
+test('the steps of one attack are one finding, to which each step is added once', (t) => {
+  const exec: ExecObservation = sampleExec({ argv: ['/proc/self/exe'], time: 1_999_990 })
+  const byRuntime = opened({
+    byRuntime: true,
+    time: 2_000_000,
+    startTicks: 100,
+    opener: { pid: 4_200, uid: 0, exe: '/', argv: ['runc', 'init'] },
+  })
+  const detections = told([exec, byRuntime, ran(), opened({ time: 2_000_100 }), opened({ time: 2_000_200 })])
+  t.deepEqual(
+    detections.map(({ act, completes = false, evidence }) => [act, completes, Object.keys(evidence)]),
+    [
+      [`exec:${'a'.repeat(64)}:${'e'.repeat(64)}`, false, ['requested']],
+      [`exec:${'a'.repeat(64)}:${'e'.repeat(64)}`, true, ['opened']],
+      [`exec:${'a'.repeat(64)}:${'e'.repeat(64)}`, true, ['executed']],
+    ],
+  )
+  t.is(new Set(detections.map(({ summary }) => summary)).size, 1)
+})
+
+test('another container, and the same one after a minute, is another attack', (t) => {
+  const other = sampleContainer({ id: 'b'.repeat(64), name: 'web-2' })
+  const acts = told([
+    opened(),
+    opened({ container: other }),
+    opened({ time: 2_061_000, startTicks: 900 }),
+  ]).map(({ act }) => act)
+  t.is(new Set(acts).size, 3)
+})
+
+test('a file that became another is known by its new inode', (t) => {
+  const after = { ...(runc.after ?? t.fail()), inode: 78 }
+  const before = [ebpf, runc, { ...runc, change: 'replaced' as const, after }]
+  t.false(isTold(ran(), before) && isTold(ran({ argv: ['x'] }), before))
+  t.true(isTold(ran({ exeFile: { device: 8, inode: 78 }, argv: ['x'] }), before))
+})
