@@ -23,6 +23,7 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
     processes$: kind('process'),
     resources$: kind('resources'),
     runtimeFiles$: kind('runtime-file'),
+    breakoutFiles$: kind('breakout-file'),
     sourceStatuses$: kind('source-status'),
     eventsLost$: kind('events-lost'),
   }

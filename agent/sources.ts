@@ -1,4 +1,5 @@
 import { filter, first, map, merge, mergeMap, type Observable, share } from 'rxjs'
+import { breakoutFiles } from './breakout-files/source.ts'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
@@ -77,6 +78,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       procRoot: kernel.procRoot,
       now,
     }),
+    breakoutFiles({ table: processSource.table, catchUp: processSource.catchUp, containers, now, ...kernel }),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.

@@ -1,9 +1,10 @@
-import { filter, map, type Observable } from 'rxjs'
+import { filter, map, merge, type Observable } from 'rxjs'
 import { z } from 'zod'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection, Json } from '../agent/model/finding.ts'
 import type { FileState, RuntimeFileObservation, Writer } from '../agent/model/observation.ts'
 import { baseName, clipArgv } from '../agent/model/text.ts'
+import { breakoutFileDetections, breakoutFileRules } from './runtime-path-write/breakout-files.ts'
 
 /** Who changes the programs that start containers runs as root on the host with the next one (CVE-2019-5736). */
 export const runtimePathWrite = defineDetector({
@@ -25,12 +26,16 @@ export const runtimePathWrite = defineDetector({
       remedy:
         'Nothing if you upgraded it just now; else start no container, reinstall it from its package, and find out what the writer is.',
     },
+    ...breakoutFileRules,
   },
   settings: z.strictObject({}),
-  detect: ({ runtimeFiles$ }: Observed): Observable<Detection> =>
-    runtimeFiles$.pipe(
-      map(detectionOf),
-      filter((detection) => detection !== null),
+  detect: (observed: Observed): Observable<Detection> =>
+    merge(
+      observed.runtimeFiles$.pipe(
+        map(detectionOf),
+        filter((detection) => detection !== null),
+      ),
+      breakoutFileDetections(observed),
     ),
 })
 

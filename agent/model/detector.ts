@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs'
 import type { z } from 'zod'
 import type { Detection, Rule } from './finding.ts'
 import type {
+  BreakoutFileObservation,
   ContainerObservation,
   DockerEvent,
   EventsLost,
@@ -24,6 +25,7 @@ export type Observed = {
   processes$: Observable<ProcessObservation>
   resources$: Observable<ResourceSample>
   runtimeFiles$: Observable<RuntimeFileObservation>
+  breakoutFiles$: Observable<BreakoutFileObservation>
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
   memory: Memory

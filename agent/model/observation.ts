@@ -1,4 +1,5 @@
 import type { Container } from './container.ts'
+import type { BreakoutFileObservation } from './observations/breakout-files.ts'
 import type {
   ContainerObservation,
   DockerEvent,
@@ -10,13 +11,21 @@ import type { ApiRequest, ProcessObservation } from './observations/processes.ts
 import type { ResourceSample } from './observations/resources.ts'
 import type { RuntimeFileObservation } from './observations/runtime-files.ts'
 
+export type * from './observations/breakout-files.ts'
 export type * from './observations/docker.ts'
 export type * from './observations/processes.ts'
 export type * from './observations/resources.ts'
 export type * from './observations/runtime-files.ts'
 
 /** Where observations come from; these names are label values. */
-export const sourceNames = ['docker-events', 'containers', 'resources', 'processes', 'runtime-files'] as const
+export const sourceNames = [
+  'docker-events',
+  'containers',
+  'resources',
+  'processes',
+  'runtime-files',
+  'breakout-files',
+] as const
 export type SourceName = (typeof sourceNames)[number]
 
 /** One thing that was seen on the host. Every `time` is epoch milliseconds, with a fraction where it is known. */
@@ -30,6 +39,7 @@ export type Observation =
   | ProcessObservation
   | ResourceSample
   | RuntimeFileObservation
+  | BreakoutFileObservation
   | SourceStatus
   | EventsLost
 

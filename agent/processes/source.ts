@@ -48,6 +48,8 @@ export type ProcessSource = Source & {
   table: ProcessTable
   /** Null while requests to the Docker API are not seen. */
   apiWatch(): ApiWatch | null
+  /** Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known. */
+  catchUp(): void
 }
 
 /** The source of what processes do. */
@@ -58,6 +60,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
+  let catchUp: (() => void) | null = null
   const observe = () =>
     defer(() => {
       const hostNamespaces = readHostNamespaces(procRoot)
@@ -76,9 +79,10 @@ export function processes(options: ProcessesOptions): ProcessSource {
         ringBytes,
         apiSockets,
         onApiWatch: (watch) => (apiWatch = watch),
+        onCatchUp: (how) => (catchUp = how),
       })
     })
-  return { name: 'processes', table, apiWatch: () => apiWatch, observe }
+  return { name: 'processes', table, apiWatch: () => apiWatch, catchUp: () => catchUp?.(), observe }
 }
 
 const modes = { ebpf, connector, procfs }

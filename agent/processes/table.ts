@@ -8,6 +8,8 @@ export type ProcessTable = {
   get(pid: number): KnownProcess | undefined
   /** Who had the pid at a moment (epoch milliseconds): living, or ended within the last seconds. */
   at(pid: number, time: number): KnownProcess | undefined
+  /** Who had the pid last, living or ended within the last seconds: for what was seen of it a moment ago. */
+  latest(pid: number): KnownProcess | undefined
   find(key: ProcessKey): KnownProcess | undefined
   makerOf(process: KnownProcess): KnownProcess | undefined
   /** The maker, its maker and so on: as far as ended ones are remembered. */
@@ -138,6 +140,7 @@ export function processTable({
   return {
     get,
     at,
+    latest: (pid) => byPid.get(pid),
     find,
     makerOf,
     ancestors,

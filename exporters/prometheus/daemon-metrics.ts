@@ -138,6 +138,7 @@ const sourceOfKind = {
   process: 'processes',
   resources: 'resources',
   'runtime-file': 'runtime-files',
+  'breakout-file': 'breakout-files',
 } as const
 
 function sourceOf(observation: Observation): SourceName {
@@ -158,6 +159,7 @@ function typeOf(observation: Exclude<Observation, { source: SourceName }>): stri
     case 'container':
       return observation.action
     case 'runtime-file':
+    case 'breakout-file':
       return observation.change
     default:
       return observation.kind

@@ -11,6 +11,7 @@ export const silent: Observed = {
   processes$: NEVER,
   resources$: NEVER,
   runtimeFiles$: NEVER,
+  breakoutFiles$: NEVER,
   sourceStatuses$: NEVER,
   eventsLost$: NEVER,
   memory: emptyMemory(),

@@ -48,6 +48,8 @@ export const ebpf: Mode = (surroundings) =>
       return isMore
     }
     const read = readCoalesced(runtime.fd, drain, course)
+    surroundings.onCatchUp?.(read)
+    cleanUp(() => surroundings.onCatchUp?.(null))
     if (seesRequests) watchRequests(runtime, read, surroundings, course)
     const lacking = [refused]
     try {
