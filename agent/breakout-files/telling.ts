@@ -9,7 +9,7 @@ import { hierarchyOf } from './looks.ts'
 import type { Surroundings } from './source.ts'
 
 // Acts told in one second: nobody does as many by hand, and a loop must not fill the store.
-const maxActs = 50
+const maxActs = 20
 const maxText = 1_024
 
 /** Makes observations of what was done, of losses, and of how the source is. */

@@ -44,21 +44,30 @@ export function watching(
   const { sysctls: watch, touches } = sensors
   const hierarchies = hierarchyWatch({ ...surroundings, touches, signal: abort.signal, fail })
   closers.push(
+    () => watch?.close(),
     () => touches?.close(),
     () => binfmt?.close(),
     () => clearTimeout(settleTimer),
   )
-  if (watch !== null) {
-    const polling = onReadable(watch.fd, guarded(drain))
-    closers.push(
-      () => polling.close(),
-      () => watch.close(),
-    )
+  try {
+    begin()
+  } catch (error) {
+    close()
+    throw error
   }
-  const timer = setInterval(guarded(look), lookMs)
-  closers.push(() => clearInterval(timer))
-  guarded(look)()
-  return () => {
+  return close
+
+  function begin(): void {
+    if (watch !== null) {
+      const polling = onReadable(watch.fd, guarded(drain))
+      closers.unshift(() => polling.close())
+    }
+    const timer = setInterval(guarded(look), lookMs)
+    closers.push(() => clearInterval(timer))
+    look()
+  }
+
+  function close(): void {
     for (const undo of closers.splice(0)) undo()
   }
 

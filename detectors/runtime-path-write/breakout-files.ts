@@ -48,7 +48,8 @@ export function breakoutFileDetection(seen: BreakoutFileObservation): Detection 
     time,
     container,
     summary: `${nameOf(seen)} ${whatHappened(seen)} ${byWhom(seen)}`,
-    subject: [path],
+    // Setting it and putting it back are two things: the second must not take the place of the first in an alert.
+    subject: [path, seen.after ?? ''],
     act: [seen.file, path, seen.after, writer?.pid, Math.round(time)].join(' '),
     evidence: {
       file: seen.file,
@@ -89,7 +90,8 @@ function nameOf({ file, path }: BreakoutFileObservation): string {
 function whatHappened({ file, change, before, after }: BreakoutFileObservation): string {
   if (file === 'cgroup_hierarchy') return 'was mounted'
   if (change === 'rewritten') return 'was written to, and holds what it held before,'
-  const value = after === undefined || after === null ? 'nothing' : quoted(file, after)
+  if (after === undefined) return 'was written to, and is gone since,'
+  const value = after === null ? 'nothing' : quoted(file, after)
   if (change === 'refused') return `was to be set to ${value}, which the kernel refused,`
   if (after === null) return file === 'binfmt_misc' ? 'was removed' : 'was emptied'
   return `was set${before === null || before === undefined ? '' : ` from ${quoted(file, before)}`} to ${value}`

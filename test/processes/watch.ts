@@ -41,6 +41,8 @@ export async function watchProcesses(t: ExecutionContext, options: Partial<Proce
 
   return {
     table: source.table,
+    catchUp: source.catchUp,
+    containers: inventory.view,
     statuses,
     stop: () => subscription.unsubscribe(),
     /** What was seen of a container's processes so far. */

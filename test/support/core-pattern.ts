@@ -1,0 +1,29 @@
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { tryLock } from '../../agent/kernel/libc.ts'
+import { until } from './until.ts'
+
+export const corePattern = '/proc/sys/kernel/core_pattern'
+
+// Test files run in parallel processes, and there is one core_pattern for all of them.
+const lock = join(tmpdir(), 'tidewatch-test-core-pattern.lock')
+
+/**
+ * Runs a test that sets kernel.core_pattern while no other does, and puts back what was there, whatever becomes of the
+ * test.
+ */
+export async function withCorePattern<T>(work: (before: string) => Promise<T> | T): Promise<T> {
+  const fd = openSync(lock, 'a')
+  try {
+    await until(() => tryLock(fd), 100_000)
+    const before = readFileSync(corePattern, 'utf8')
+    try {
+      return await work(before.trimEnd())
+    } finally {
+      if (readFileSync(corePattern, 'utf8') !== before) writeFileSync(corePattern, before)
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
