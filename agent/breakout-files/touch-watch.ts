@@ -60,7 +60,7 @@ const ofContent = fan.MODIFY | fan.CLOSE_WRITE
 /** Watches by fanotify, which names the process; throws a SystemCallError where that is not permitted. */
 export function openTouchWatch(listener: TouchListener): TouchWatch {
   const fd = openFanotify()
-  const polling = onReadable(fd, guardedDrain)
+  const polling = onReadable(fd, wake)
   // A path's handle now: the file may be another each time that it is watched.
   const files = new Map<string, string>()
   const entries = new Map<string, string>()
@@ -68,6 +68,18 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
   const hierarchies = new Map<string, { name: string; base: string }>()
   let binfmt: { fd: number; close(): void } | undefined
   let isOpen = true
+  let rest: NodeJS.Timeout | undefined
+
+  /** At once, but not again within some milliseconds: a container that starts writes to its cgroups a hundred times. */
+  function wake(): void {
+    guardedDrain()
+    if (!isOpen) return
+    polling.pause()
+    rest ??= setTimeout(() => {
+      rest = undefined
+      polling.resume()
+    }, coalesceMs)
+  }
 
   function guardedDrain(): void {
     try {
@@ -81,6 +93,7 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
   function close(): void {
     if (!isOpen) return
     isOpen = false
+    clearTimeout(rest)
     polling.close()
     closeSync(fd)
     binfmt?.close()
@@ -161,6 +174,8 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
     close,
   }
 }
+
+const coalesceMs = 5
 
 // Of 64 KiB, about 1,000 events each; the loop gets its turn after them.
 const buffersPerTurn = 4
