@@ -55,8 +55,21 @@ export type Ledger = {
   takeDropped(): number
 }
 
-// A process that does nothing else writes a million times in a second.
-const maxPending = 256
+// For each kind of file: a process that does nothing else writes a million times in a second, and must not hide
+// what it does elsewhere.
+const maxPending = 64
+
+// Between opening a file and writing to it a process may have to wait for its turn.
+const truncatedMs = 250
+
+/**
+ * Opening a file to write it anew is told as a write of its own, though a file of the kernel holds what it held: what
+ * follows belongs to the same act.
+ */
+function isOver({ seenBy, change, before, time }: Act, until: number): boolean {
+  const mayBeOpened = seenBy === 'fanotify' && (change === 'rewritten' || before === undefined)
+  return time + (mayBeOpened ? truncatedMs : 0) <= until
+}
 
 /** Starts with nothing known. */
 export function ledger(): Ledger {
@@ -67,7 +80,8 @@ export function ledger(): Ledger {
   let dropped = 0
 
   function queue(act: Act): void {
-    if (pending.length < maxPending) pending.push(act)
+    const ofKind = pending.filter(({ place }) => place.file === act.place.file).length
+    if (ofKind < maxPending) pending.push(act)
     else dropped++
   }
 
@@ -129,12 +143,13 @@ export function ledger(): Ledger {
   }
 
   function settle(until: number, valueNow: (place: Place) => string | null): Act[] {
-    const ready = pending.filter(({ time }) => time <= until)
+    const ready = pending.filter((act) => isOver(act, until))
     const told = ready.map((act) => {
       const isAsked = act.seenBy === 'bpf' && act.change === 'changed'
       return isAsked && wasRefused(act, valueNow) ? { ...act, change: 'refused' as const } : act
     })
-    pending = pending.filter(({ time }) => time > until)
+    const isTold = new Set(ready)
+    pending = pending.filter((act) => !isTold.has(act))
     return told
   }
 

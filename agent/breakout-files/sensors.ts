@@ -73,14 +73,18 @@ function rootOfCgroups(procRoot: string, cgroupRoot: string): string {
 
 function reasonWithoutBpf(error: unknown): string {
   const what = 'writes to sysctls are found within a second only, and who made them is not'
-  const isForbidden = error instanceof SystemCallError && error.code === 'EPERM'
-  if (isForbidden) return `${what}: run as root or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN`
+  if (isForbidden(error)) return `${what}: run as root or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN`
   return `${what}: ${messageOf(error)}`
 }
 
 function reasonWithoutFanotify(error: unknown): string {
   const what = 'changes of files are found within a second only, and who made them is not'
-  const isForbidden = error instanceof SystemCallError && error.code === 'EPERM'
-  if (isForbidden) return `${what}: run as root or grant CAP_SYS_ADMIN`
+  if (isForbidden(error)) return `${what}: run as root or grant CAP_SYS_ADMIN`
   return `${what}: ${messageOf(error)}`
+}
+
+/** Also where the kernel's refusal is told as the cause of another error. */
+function isForbidden(error: unknown): boolean {
+  if (error instanceof SystemCallError) return error.code === 'EPERM'
+  return error instanceof Error && error.cause !== undefined && isForbidden(error.cause)
 }

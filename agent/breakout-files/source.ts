@@ -2,9 +2,10 @@
  * The files by which one gets out of a container, or a root of the host makes the kernel run something: who sets what.
  *
  * To be read in this order: `sysctls.ts` (what the kernel runs), `sysctl-program.ts`, `sysctl-record.ts` and
- * `sysctl-watch.ts` (how it tells who writes that), `touch-watch.ts` (how fanotify tells who writes files), `sensors.ts`
- * (which of the two can be had), `looks.ts` and `value.ts` (what everything holds), `hierarchies.ts` and `holders.ts` (new
- * hierarchies of cgroups), `ledger.ts` (what is one act), `doers.ts` (who it was), `watching.ts` (all of it together).
+ * `sysctl-watch.ts` (how it tells who writes that), `group-reader.ts` and `touch-watch.ts` (how fanotify tells who writes
+ * files), `sensors.ts` (which of the two can be had), `looks.ts` and `value.ts` (what everything holds), `hierarchies.ts`,
+ * `holders.ts` and `hierarchy-watch.ts` (new hierarchies of cgroups), `ledger.ts` (what is one act), `doers.ts` (who it
+ * was), `telling.ts` (what is told of it), `watching.ts` (all of it together).
  */
 import { Observable } from 'rxjs'
 import { bootClock, type BootClock } from '../kernel/clock.ts'
@@ -17,8 +18,8 @@ import { watching } from './watching.ts'
 
 export type BreakoutFilesOptions = {
   table: ProcessTable
-  /** Takes into the table what the kernel has told already. */
-  catchUp: () => void
+  /** Takes into the table what the kernel has told already; true when there is more. */
+  catchUp: () => boolean
   containers: ContainerView
   /** Epoch milliseconds. */
   now: () => number

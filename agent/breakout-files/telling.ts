@@ -8,7 +8,8 @@ import type { Act } from './ledger.ts'
 import { hierarchyOf } from './looks.ts'
 import type { Surroundings } from './source.ts'
 
-// Acts told in one second: nobody does as many by hand, and a loop must not fill the store.
+// Acts told in one second, of one kind of file and one container: nobody does as many by hand, and a loop must neither
+// fill the store nor hide anything else.
 const maxActs = 20
 const maxText = 1_024
 
@@ -28,11 +29,14 @@ export function telling(surroundings: Surroundings, emit: (observation: Observat
   const { containers, clock, now } = surroundings
   const people = doers(surroundings)
   const lost = new Map<string, number>()
-  let budget = maxActs
+  const told = new Map<string, number>()
   let lastReason: string | undefined
 
   function observe(seen: Omit<BreakoutFileObservation, 'kind' | 'sinceBoot'>): void {
-    if (budget-- <= 0) return lose('too-many', 1)
+    const kind = `${seen.file} ${seen.container?.id ?? ''}`
+    const count = (told.get(kind) ?? 0) + 1
+    told.set(kind, count)
+    if (count > maxActs) return lose('too-many', 1)
     emit({ kind: 'breakout-file', ...seen, sinceBoot: seen.time - clock.epochOffset() })
   }
 
@@ -85,7 +89,7 @@ export function telling(surroundings: Surroundings, emit: (observation: Observat
       emit({ kind: 'events-lost', time: now(), source: 'breakout-files', reason, count })
     }
     lost.clear()
-    budget = maxActs
+    told.clear()
   }
 
   return { act, hierarchy, lose, status, everySecond }

@@ -10,10 +10,9 @@ import {
   openFanotify,
   openFanotifyByDescriptor,
   openHandle,
-  readFanotify,
 } from '../kernel/fanotify.ts'
 import type { FanotifyEvent, FanotifySubject } from '../kernel/fanotify-events.ts'
-import { onReadable } from '../kernel/poll.ts'
+import { groupReader, type GroupReaderOptions } from './group-reader.ts'
 
 /** Somebody wrote to, made, replaced or removed something that is watched. */
 export type Touch = { pid: number; target: TouchTarget }
@@ -38,18 +37,12 @@ export type TouchWatch = {
   watchHierarchy(name: string, base: string): string
   /** `root` is that of a mount of binfmt_misc. */
   watchBinfmt(root: string): string
-  /** Tells what waits. */
-  drain(): void
+  /** Tells what waits; true when there is more than some milliseconds allow. */
+  drain(): boolean
   close(): void
 }
 
-export type TouchListener = {
-  touched(touch: Touch): void
-  /** Events were not told; one at least. */
-  lost(reason: string): void
-  /** Nothing more will be told. */
-  failed(error: unknown): void
-}
+export type TouchListener = GroupReaderOptions & { touched(touch: Touch): void }
 
 /** The files of a cgroup that matter; `release_agent` is in the root only. */
 const cgroupFiles: ReadonlySet<string> = new Set(['release_agent', 'notify_on_release'])
@@ -60,62 +53,14 @@ const ofContent = fan.MODIFY | fan.CLOSE_WRITE
 /** Watches by fanotify, which names the process; throws a SystemCallError where that is not permitted. */
 export function openTouchWatch(listener: TouchListener): TouchWatch {
   const fd = openFanotify()
-  const polling = onReadable(fd, wake)
-  // A path's handle now: the file may be another each time that it is watched.
+  const reader = groupReader(listener)
+  reader.add(fd, tell)
+  // What each path leads to: the file may be another each time that it is watched.
   const files = new Map<string, string>()
   const entries = new Map<string, string>()
   // By file system; `base` leads to it as long as who holds it lives.
   const hierarchies = new Map<string, { name: string; base: string }>()
-  let binfmt: { fd: number; close(): void } | undefined
-  let isOpen = true
-  let rest: NodeJS.Timeout | undefined
-
-  /** At once, but not again within some milliseconds: a container that starts writes to its cgroups a hundred times. */
-  function wake(): void {
-    guardedDrain()
-    if (!isOpen) return
-    polling.pause()
-    rest ??= setTimeout(() => {
-      rest = undefined
-      polling.resume()
-    }, coalesceMs)
-  }
-
-  function guardedDrain(): void {
-    try {
-      drain()
-    } catch (error) {
-      close()
-      listener.failed(error)
-    }
-  }
-
-  function close(): void {
-    if (!isOpen) return
-    isOpen = false
-    clearTimeout(rest)
-    polling.close()
-    closeSync(fd)
-    binfmt?.close()
-  }
-
-  function drain(): void {
-    if (!isOpen) return
-    read(fd, tell)
-    if (binfmt !== undefined) read(binfmt.fd, tellBinfmt)
-  }
-
-  function read(group: number, onEvent: (event: FanotifyEvent) => void): void {
-    for (let turn = 0; turn < buffersPerTurn; turn++) {
-      const batch = readFanotify(group)
-      if (batch === null) return
-      for (const event of batch.events) {
-        if ((event.mask & fan.Q_OVERFLOW) !== 0) listener.lost('overflow')
-        else onEvent(event)
-      }
-      if (!batch.intact) listener.lost('malformed')
-    }
-  }
+  let binfmt: number | undefined
 
   function tell({ pid, mask, subjects }: FanotifyEvent): void {
     for (const subject of subjects) {
@@ -125,14 +70,15 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
     }
   }
 
-  function targetOf({ handle, name }: FanotifySubject, mask: number): TouchTarget | null {
-    const path = name === null ? pathOf(handle) : entries.get(`${handle}/${name}`)
-    const counts = name === null ? (mask & ofContent) !== 0 : true
+  function targetOf({ handle, fileSystem, name }: FanotifySubject, mask: number): TouchTarget | null {
+    const object = `${fileSystem}/${handle}`
+    const path = name === null ? pathOf(object) : entries.get(`${object}/${name}`)
+    const counts = name !== null || (mask & ofContent) !== 0
     return path !== undefined && counts ? { kind: 'file', path } : null
   }
 
-  function pathOf(handle: string): string | undefined {
-    return [...files].find(([, of]) => of === handle)?.[0]
+  function pathOf(object: string): string | undefined {
+    return [...files].find(([, of]) => of === object)?.[0]
   }
 
   function tellCgroup(pid: number, { handle, fileSystem, name }: FanotifySubject): void {
@@ -153,12 +99,12 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
     watchFile: (path) =>
       problemOf(() => {
         markPath(fd, path, ofContent)
-        files.set(path, fileHandle(path))
+        files.set(path, objectAt(path))
       }),
     watchEntry: (path) =>
       problemOf(() => {
         markPath(fd, dirname(path), ofEntry | ofContent | fan.EVENT_ON_CHILD)
-        entries.set(`${fileHandle(dirname(path))}/${basename(path)}`, path)
+        entries.set(`${objectAt(dirname(path))}/${basename(path)}`, path)
       }),
     watchHierarchy: (name, base) =>
       problemOf(() => {
@@ -167,30 +113,21 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
       }),
     watchBinfmt: (root) =>
       problemOf(() => {
-        binfmt ??= openBinfmtGroup(guardedDrain)
-        markFileSystem(binfmt.fd, root, fan.MODIFY)
+        if (binfmt === undefined) {
+          // It cannot give handles, so that a group of its own is needed.
+          binfmt = openFanotifyByDescriptor()
+          reader.add(binfmt, tellBinfmt)
+        }
+        markFileSystem(binfmt, root, fan.MODIFY)
       }),
-    drain,
-    close,
+    drain: reader.drain,
+    close: reader.close,
   }
 }
 
-const coalesceMs = 5
-
-// Of 64 KiB, about 1,000 events each; the loop gets its turn after them.
-const buffersPerTurn = 4
-
-/** binfmt_misc cannot give handles, so that a group of its own is needed. */
-function openBinfmtGroup(drain: () => void) {
-  const fd = openFanotifyByDescriptor()
-  const polling = onReadable(fd, drain)
-  return {
-    fd,
-    close() {
-      polling.close()
-      closeSync(fd)
-    },
-  }
+/** As `tell` finds it in an event: two file systems of the kernel often have equal handles. */
+function objectAt(path: string): string {
+  return `${fileSystemId(path)}/${fileHandle(path)}`
 }
 
 /** Leads to a cgroup by its handle. */

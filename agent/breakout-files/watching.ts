@@ -19,6 +19,7 @@ type CgroupTarget = Extract<TouchTarget, { kind: 'cgroup' }>
 const lookMs = 1_000
 // An act may go on, and the kernel carries a write out after it has told of it.
 const settleMs = 10
+const maxWaitMs = 1_000
 
 /** Watches until the returned function is called; `fail` takes what makes it blind. */
 export function watching(
@@ -140,8 +141,9 @@ export function watching(
     clearTimeout(settleTimer)
     settleTimer = undefined
     drain()
-    surroundings.catchUp()
-    const acts = book.settle(now() - settleMs / 2, ({ key }) => readers.get(key)?.read() ?? null)
+    // Who did it may have begun to run just before: it is waited for, but not for ever.
+    const waitMs = surroundings.catchUp() ? maxWaitMs : settleMs / 2
+    const acts = book.settle(now() - waitMs, ({ key }) => readers.get(key)?.read() ?? null)
     for (const act of acts) tell.act(act, hierarchies.hostAgentOf)
     if (book.isPending()) settleSoon()
   }
@@ -158,9 +160,9 @@ export function watching(
     const looksWithLists = [...looks, ...(binfmt?.look() ?? [])]
     // What was done meanwhile is left to those who were told of it.
     drain()
-    touches?.drain()
+    const isBehind = touches?.drain() === true
     if (isFirst) book.begin(looksWithLists)
-    else book.looked(looksWithLists, now())
+    else if (!isBehind) book.looked(looksWithLists, now())
     isFirst = false
     settle()
     countLosses()
@@ -181,7 +183,9 @@ export function watching(
       binfmt ??= openBinfmt(procRoot)
       if (binfmt !== null) note('binfmt_misc', touches?.watchBinfmt(binfmt.root))
     } catch (error) {
-      problems.push(`what is registered in binfmt_misc cannot be seen: ${messageOf(error)}`)
+      problems.push(
+        `what is registered in binfmt_misc cannot be seen without CAP_SYS_ADMIN: ${messageOf(error)}`,
+      )
     }
     return problems
   }

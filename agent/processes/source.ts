@@ -48,8 +48,11 @@ export type ProcessSource = Source & {
   table: ProcessTable
   /** Null while requests to the Docker API are not seen. */
   apiWatch(): ApiWatch | null
-  /** Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known. */
-  catchUp(): void
+  /**
+   * Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known; true
+   * when there is more than some milliseconds allow.
+   */
+  catchUp(): boolean
 }
 
 /** The source of what processes do. */
@@ -60,7 +63,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
-  let catchUp: (() => void) | null = null
+  let catchUp: (() => boolean) | null = null
   const observe = () =>
     defer(() => {
       const hostNamespaces = readHostNamespaces(procRoot)
@@ -82,7 +85,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
         onCatchUp: (how) => (catchUp = how),
       })
     })
-  return { name: 'processes', table, apiWatch: () => apiWatch, catchUp: () => catchUp?.(), observe }
+  return { name: 'processes', table, apiWatch: () => apiWatch, catchUp: () => catchUp?.() ?? false, observe }
 }
 
 const modes = { ebpf, connector, procfs }

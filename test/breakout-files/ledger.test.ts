@@ -147,13 +147,26 @@ test('a place that comes with a hierarchy is taken as it is, and forgotten with 
   t.deepEqual(told(book), [])
 })
 
-test('a loop of writes is bounded, and what had no room is counted', (t) => {
+test('a loop of writes is bounded, what had no room is counted, and nothing else is hidden', (t) => {
   const book = ledger()
   book.begin([at(pattern, 'core')])
   for (let times = 0; times < 300; times += 1) book.written(pattern, 'core', `${times}`, by(5))
-  t.is(told(book).length, 256)
-  t.is(book.takeDropped(), 44)
+  book.touched(at(agent, '/x'), by(6))
+  t.is(told(book).length, 64 + 1)
+  t.is(book.takeDropped(), 236)
   t.is(book.takeDropped(), 0)
+})
+
+test('a file that is opened to be written anew, and written a while after, is one act', (t) => {
+  const book = ledger()
+  book.begin([at(agent, '/old')])
+  book.touched(at(agent, '/old'), by(5, 1_000))
+  t.deepEqual(
+    book.settle(1_200, () => null),
+    [],
+  )
+  book.touched(at(agent, '/new'), by(5, 1_201))
+  t.deepEqual(told(book), [['changed', '/old', '/new', 'fanotify', 5]])
 })
 
 test('what was done just now waits', (t) => {

@@ -206,6 +206,21 @@ serial(
   },
 )
 
+serial('a helper for events of devices that a container sets is told', async (t) => {
+  const directory = await temporaryDirectory()
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const ueventHelper = join(directory, 'uevent_helper')
+  writeFileSync(ueventHelper, '/sbin/hotplug\n')
+  const { of } = await watch(t, { ueventHelper })
+  const { name, id } = await runContainer(t, ['-v', `${ueventHelper}:/helper`])
+  await docker('exec', name, 'sh', '-c', 'echo /evil | tee /helper')
+  await until(() => of('uevent_helper', '/evil').length > 0)
+  const acts = of('uevent_helper', '/evil')
+  t.like(acts[0], { before: '/sbin/hotplug', seenBy: 'fanotify', change: 'changed' })
+  t.is(acts[0]?.container?.id, id)
+  t.deepEqual(acts[0]?.writer?.argv, ['tee', '/helper'])
+})
+
 serial('an interpreter that is registered and removed is told with who did it', async (t) => {
   const view = openBinfmt('/proc')
   if (view === null) {

@@ -116,6 +116,22 @@ serial('a registration in binfmt_misc is told through whatever mount it is made'
   t.false(readFileSync('/proc/self/mountinfo', 'utf8').includes(' - binfmt_misc none '))
 })
 
+serial('more than the kernel keeps is counted as lost, and what comes after it is told', async (t) => {
+  const directory = await temporaryDirectory()
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const { watch, touches, lost } = open(t)
+  const file = join(directory, 'ld.so.preload')
+  t.is(watch.watchEntry(file), '')
+  const most = Number(readFileSync('/proc/sys/fs/fanotify/max_queued_events', 'utf8'))
+  for (let number = 0; number <= most; number += 1) writeFileSync(join(directory, String(number)), '')
+  await until(() => lost.length > 0)
+  while (watch.drain());
+  t.deepEqual(lost, ['overflow'])
+  t.deepEqual(touches, [])
+  writeFileSync(file, 'a')
+  await until(() => touches.length > 0)
+})
+
 test('what cannot be watched says why', (t) => {
   const { watch } = open(t)
   t.regex(watch.watchEntry('/proc/nothing/at-all'), /ENOENT/)
