@@ -1,5 +1,5 @@
 import type { Container } from '../model/container.ts'
-import type { BreakoutFileObservation, Observation } from '../model/observation.ts'
+import type { BreakoutFile, BreakoutFileObservation, Observation } from '../model/observation.ts'
 import { clip } from '../model/text.ts'
 import { containerFor } from '../processes/describe.ts'
 import { doers } from './doers.ts'
@@ -32,22 +32,29 @@ export function telling(surroundings: Surroundings, emit: (observation: Observat
   const told = new Map<string, number>()
   let lastReason: string | undefined
 
-  function observe(seen: Omit<BreakoutFileObservation, 'kind' | 'sinceBoot'>): void {
-    const kind = `${seen.file} ${seen.container?.id ?? ''}`
+  /** Asked before anything is looked up: a flood must cost little. */
+  function mayTell(file: BreakoutFile, container: Container | null): boolean {
+    const kind = `${file} ${container?.id ?? ''}`
     const count = (told.get(kind) ?? 0) + 1
     told.set(kind, count)
-    if (count > maxActs) return lose('too-many', 1)
+    if (count > maxActs) lose('too-many', 1)
+    return count <= maxActs
+  }
+
+  function observe(seen: Omit<BreakoutFileObservation, 'kind' | 'sinceBoot'>): void {
     emit({ kind: 'breakout-file', ...seen, sinceBoot: seen.time - clock.epochOffset() })
   }
 
   function act({ place, doer, ...done }: Act, hostAgentOf: (hierarchy: string) => string | null): void {
     const { key, file, path } = place
+    const container = doer && people.containerOf(doer)
+    if (!mayTell(file, container)) return
     observe({
       ...done,
       file,
       path: clip(path, maxText),
       writer: doer && people.writerOf(doer),
-      container: doer && people.containerOf(doer),
+      container,
       ...(file === 'notify_on_release' && { hostAgent: hostAgentOf(hierarchyOf(key)) }),
     })
   }
@@ -55,6 +62,7 @@ export function telling(surroundings: Surroundings, emit: (observation: Observat
   function hierarchy({ name, time, mount, holders }: NewHierarchy): void {
     const membership = holders.find((holder) => holder.membership !== null)?.membership ?? null
     const container: Container | null = membership && containerFor(membership, containers)
+    if (!mayTell('cgroup_hierarchy', container)) return
     observe({
       time,
       file: 'cgroup_hierarchy',

@@ -30,7 +30,7 @@ export function readMap(map: number, key: Buffer, value: Buffer): boolean {
   attributes.writeBigUInt64LE(addressOf(key), 8)
   attributes.writeBigUInt64LE(addressOf(value), 16)
   try {
-    bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+    bpf(BPF_MAP_LOOKUP_ELEM, attributes, key, value)
     return true
   } catch (error) {
     if (error instanceof SystemCallError && error.code === 'ENOENT') return false
@@ -65,7 +65,7 @@ export function attachRawTracepoint(tracepoint: string, program: number): number
   const attributes = Buffer.alloc(16)
   attributes.writeBigUInt64LE(addressOf(name), 0)
   attributes.writeUInt32LE(program, 8)
-  return bpf(BPF_RAW_TRACEPOINT_OPEN, attributes)
+  return bpf(BPF_RAW_TRACEPOINT_OPEN, attributes, name)
 }
 
 /**
@@ -87,7 +87,7 @@ export function missedRuns(program: number): number {
   attributes.writeUInt32LE(program, 0)
   attributes.writeUInt32LE(info.length, 4)
   attributes.writeBigUInt64LE(addressOf(info), 8)
-  bpf(BPF_OBJ_GET_INFO_BY_FD, attributes)
+  bpf(BPF_OBJ_GET_INFO_BY_FD, attributes, info)
   return Number(info.readBigUInt64LE(PROG_INFO_RECURSION_MISSES))
 }
 
@@ -125,7 +125,7 @@ function tryLoadProgram(type: number, name: string, instructions: Buffer, log: B
   }
   // At most 15 bytes, shown by bpftool.
   attributes.write(name.slice(0, 15), 48, 'latin1')
-  return bpfRetrying(BPF_PROG_LOAD, attributes)
+  return bpfRetrying(BPF_PROG_LOAD, attributes, instructions, license, log)
 }
 
 const syscallNumbers: Readonly<Record<string, number>> = { x64: 321, arm64: 280 }
@@ -137,19 +137,24 @@ const syscall = libc.func('long syscall(long number, long command, void *attribu
   size: number,
 ) => number
 
-function bpf(command: number, attributes: Buffer): number {
+// Attributes hold addresses, which keep nothing from being collected: what they lead to is held here meanwhile.
+const held = new Set<readonly (Buffer | null)[]>()
+
+function bpf(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer | null)[]): number {
   const number = syscallNumbers[arch]
   if (number === undefined) throw new Error(`eBPF is not supported on ${arch}`)
+  held.add(pointedTo)
   const result = syscall(number, command, attributes, attributes.length)
+  held.delete(pointedTo)
   if (result < 0) throw new SystemCallError('bpf')
   return result
 }
 
 /** A signal interrupts the verifier with EAGAIN; libbpf tries again as often (PROG_LOAD_ATTEMPTS). */
-function bpfRetrying(command: number, attributes: Buffer): number {
+function bpfRetrying(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer | null)[]): number {
   for (let attempt = 1; ; attempt++) {
     try {
-      return bpf(command, attributes)
+      return bpf(command, attributes, ...pointedTo)
     } catch (error) {
       const isInterrupted = error instanceof SystemCallError && error.code === 'EAGAIN'
       if (!isInterrupted || attempt === 5) throw error
