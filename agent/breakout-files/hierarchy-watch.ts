@@ -39,7 +39,16 @@ export type HierarchyWatchOptions = {
   fail: (error: unknown) => void
 }
 
-type Known = { place: { mountPoint: string; base: string } | null; isSought: boolean; problem: string }
+type Known = {
+  place: { mountPoint: string; base: string } | null
+  isSought: boolean
+  /** Epoch milliseconds. */
+  soughtAt: number
+  problem: string
+}
+
+// Looking through all mount namespaces is for seldom.
+const seekAgainMs = 30_000
 
 /** Keeps up with the hierarchies of version 1 and with where they can be reached. */
 export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
@@ -55,16 +64,16 @@ export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
     for (const name of names) {
       const one = known.get(name)
       if (one === undefined) seek(name, isFirst ? null : now())
-      else if (one.place !== null && !isHierarchy(one.place.base)) seek(name, null)
+      else if (one.place === null ? one.soughtAt < now() - seekAgainMs : !isHierarchy(one.place.base))
+        seek(name, null)
     }
     isFirst = false
   }
 
   /** `time` is that of a hierarchy which is new. */
   function seek(name: string, time: number | null): void {
-    const one = known.get(name) ?? { place: null, isSought: false, problem: '' }
-    if (one.isSought) return
-    known.set(name, { ...one, place: null, isSought: true })
+    if (known.get(name)?.isSought === true) return
+    known.set(name, { place: null, isSought: true, soughtAt: now(), problem: '' })
     const ofHost = findHierarchyMount(readFileSync(`${procRoot}/self/mountinfo`, 'utf8'), name)
     if (ofHost !== null) return settle(name, time, { mount: ofHost, processes: [] })
     const hostMountNamespace = table.get(1)?.namespaces.mount ?? 0
@@ -84,7 +93,7 @@ export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
     // It may have gone while it was sought.
     if (!known.has(name)) return
     const problem = place === null ? '' : (touches?.watchHierarchy(name, place.base) ?? '')
-    known.set(name, { place, isSought: false, problem })
+    known.set(name, { place, isSought: false, soughtAt: now(), problem })
     if (time === null && place !== null && !hostAgents.has(name))
       hostAgents.set(name, readValue(`${place.base}/release_agent`))
   }

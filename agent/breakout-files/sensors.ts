@@ -54,7 +54,7 @@ export function openSensors(
 /** Whether the program sees what we ourselves do: it counts each access. */
 export function isAtWork(watch: SysctlWatch, procRoot: string): boolean {
   const before = watch.accesses()
-  readValue(`${procRoot}/sys/kernel/core_pattern`)
+  for (const { name } of sysctls) readValue(`${procRoot}/sys/${name}`)
   return watch.accesses() > before
 }
 

@@ -72,7 +72,7 @@ export function watching(
     for (const undo of closers.splice(0)) undo()
   }
 
-  function guarded(work: () => void): () => void {
+  function guarded(work: () => unknown): () => void {
     return () => {
       try {
         if (!abort.signal.aborted) work()
@@ -82,8 +82,11 @@ export function watching(
     }
   }
 
-  function drain(): void {
-    if (watch?.drain(written) === true) setImmediate(guarded(drain))
+  /** True when there is more, which is told soon. */
+  function drain(): boolean {
+    const isMore = watch?.drain(written) === true
+    if (isMore) setImmediate(guarded(drain))
+    return isMore
   }
 
   /** The kernel's word of what is about to happen. */
@@ -159,8 +162,7 @@ export function watching(
     const looks = all.map(({ place, read }) => ({ ...place, value: read() }))
     const looksWithLists = [...looks, ...(binfmt?.look() ?? [])]
     // What was done meanwhile is left to those who were told of it.
-    drain()
-    const isBehind = touches?.drain() === true
+    const isBehind = [drain(), touches?.drain()].includes(true)
     if (isFirst) book.begin(looksWithLists)
     else if (!isBehind) book.looked(looksWithLists, now())
     isFirst = false

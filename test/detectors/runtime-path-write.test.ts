@@ -1,5 +1,5 @@
 import test from 'ava'
-import { map, toArray, firstValueFrom, from } from 'rxjs'
+import { EMPTY, map, toArray, firstValueFrom, from } from 'rxjs'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { detectionOf, runtimePathWrite } from '../../detectors/runtime-path-write.ts'
 import { silent } from '../support/observed.ts'
@@ -135,7 +135,7 @@ test('a baseline and the rest of a reported write are no finding', async (t) => 
     seen({}),
   ])
   const detections = await firstValueFrom(
-    runtimePathWrite.detect({ ...silent, runtimeFiles$ }, {}).pipe(
+    runtimePathWrite.detect({ ...silent, runtimeFiles$, breakoutFiles$: EMPTY }, {}).pipe(
       map(({ rule }) => rule),
       toArray(),
     ),
