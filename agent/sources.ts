@@ -61,6 +61,11 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     now,
     ...kernel,
   })
+  /** Takes in what the kernel has told of processes; true where it is known that there is more. */
+  const isBehind = () => {
+    processSource.catchUp()
+    return processSource.apiWatch()?.catchUp() === false
+  }
   const others = [
     processSource,
     resources({ containers, statsOnce: client.statsOnce, intervalMs: ofResources.interval, now, ...kernel }),
@@ -78,7 +83,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       procRoot: kernel.procRoot,
       now,
     }),
-    breakoutFiles({ table: processSource.table, catchUp: processSource.catchUp, containers, now, ...kernel }),
+    breakoutFiles({ table: processSource.table, isBehind, containers, now, ...kernel }),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.

@@ -19,7 +19,7 @@ import { watching } from './watching.ts'
 export type BreakoutFilesOptions = {
   table: ProcessTable
   /** Takes into the table what the kernel has told already; true when there is more. */
-  catchUp: () => boolean
+  isBehind: () => boolean
   containers: ContainerView
   /** Epoch milliseconds. */
   now: () => number

@@ -145,7 +145,7 @@ export function watching(
     settleTimer = undefined
     drain()
     // Who did it may have begun to run just before: it is waited for, but not for ever.
-    const waitMs = surroundings.catchUp() ? maxWaitMs : settleMs / 2
+    const waitMs = surroundings.isBehind() ? maxWaitMs : settleMs / 2
     const acts = book.settle(now() - waitMs, ({ key }) => readers.get(key)?.read() ?? null)
     for (const act of acts) tell.act(act, hierarchies.hostAgentOf)
     if (book.isPending()) settleSoon()
@@ -162,9 +162,9 @@ export function watching(
     const looks = all.map(({ place, read }) => ({ ...place, value: read() }))
     const looksWithLists = [...looks, ...(binfmt?.look() ?? [])]
     // What was done meanwhile is left to those who were told of it.
-    const isBehind = [drain(), touches?.drain()].includes(true)
+    const isMore = [drain(), touches?.drain()].includes(true)
     if (isFirst) book.begin(looksWithLists)
-    else if (!isBehind) book.looked(looksWithLists, now())
+    else if (!isMore) book.looked(looksWithLists, now())
     isFirst = false
     settle()
     countLosses()

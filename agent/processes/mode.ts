@@ -40,11 +40,8 @@ export type Surroundings = {
   apiSockets: readonly string[]
   /** To be told when requests to the engine begin to be seen, and, by null, that they are not any more. */
   onApiWatch: (watch: ApiWatch | null) => void
-  /**
-   * To be given a way to take in at once what the kernel has told already, and null when there is none any more; it
-   * returns true when there is more than some milliseconds allow.
-   */
-  onCatchUp?: (catchUp: (() => boolean) | null) => void
+  /** To be given a way to take in at once what the kernel has told already, and null when there is none any more. */
+  onCatchUp?: (catchUp: (() => void) | null) => void
 }
 
 /**

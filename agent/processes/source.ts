@@ -49,8 +49,8 @@ export type ProcessSource = Source & {
   /** Null while requests to the Docker API are not seen. */
   apiWatch(): ApiWatch | null
   /**
-   * Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known; true
-   * when there is more than some milliseconds allow.
+   * Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known; false in
+   * a mode in which it does not tell of every process.
    */
   catchUp(): boolean
 }
@@ -63,7 +63,12 @@ export function processes(options: ProcessesOptions): ProcessSource {
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
-  let catchUp: (() => boolean) | null = null
+  let takeIn: (() => void) | null = null
+  function catchUp(): boolean {
+    takeIn?.()
+    return takeIn !== null
+  }
+
   const observe = () =>
     defer(() => {
       const hostNamespaces = readHostNamespaces(procRoot)
@@ -82,10 +87,10 @@ export function processes(options: ProcessesOptions): ProcessSource {
         ringBytes,
         apiSockets,
         onApiWatch: (watch) => (apiWatch = watch),
-        onCatchUp: (how) => (catchUp = how),
+        onCatchUp: (how) => (takeIn = how),
       })
     })
-  return { name: 'processes', table, apiWatch: () => apiWatch, catchUp: () => catchUp?.() ?? false, observe }
+  return { name: 'processes', table, apiWatch: () => apiWatch, catchUp, observe }
 }
 
 const modes = { ebpf, connector, procfs }

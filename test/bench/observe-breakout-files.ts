@@ -7,7 +7,7 @@ import { processTable } from '../../agent/processes/table.ts'
 const containers = { get: () => undefined, all: () => [], running: () => [] }
 const table = processTable({ clock: bootClock() })
 let seen = 0
-breakoutFiles({ table, containers, catchUp: () => false, now: Date.now })
+breakoutFiles({ table, containers, isBehind: () => false, now: Date.now })
   .observe()
   .subscribe(({ kind }) => {
     if (kind === 'source-status') process.send?.('ready')

@@ -24,9 +24,9 @@ import { patience, scaled, until } from '../support/until.ts'
 const serial = test.serial
 
 async function watch(t: ExecutionContext, options: Partial<BreakoutFilesOptions> = {}) {
-  const { table, containers, catchUp } = await watchProcesses(t)
+  const { table, containers, isBehind } = await watchProcesses(t)
   const seen: Observation[] = []
-  const subscription = breakoutFiles({ table, containers, catchUp, now: Date.now, ...options })
+  const subscription = breakoutFiles({ table, containers, isBehind, now: Date.now, ...options })
     .observe()
     .subscribe((observation) => seen.push(observation))
   t.teardown(() => subscription.unsubscribe())
@@ -307,13 +307,13 @@ serial('one of the two sensors does without the other', async (t) => {
 serial(
   'a program in the kernel that has gone blind is an error, so that the source is started anew',
   async (t) => {
-    const { table, containers, catchUp } = await watchProcesses(t)
+    const { table, containers, isBehind } = await watchProcesses(t)
     let isBlind = false
     const error = await new Promise<unknown>((resolve) => {
       const subscription = breakoutFiles({
         table,
         containers,
-        catchUp,
+        isBehind,
         now: Date.now,
         sensors: {
           openSysctls: () => ({

@@ -41,7 +41,11 @@ export async function watchProcesses(t: ExecutionContext, options: Partial<Proce
 
   return {
     table: source.table,
-    catchUp: source.catchUp,
+    /** Takes in what the kernel has told; true where it is known that there is more. */
+    isBehind: () => {
+      source.catchUp()
+      return source.apiWatch()?.catchUp() === false
+    },
     containers: inventory.view,
     statuses,
     stop: () => subscription.unsubscribe(),
