@@ -28,6 +28,7 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
     masks$: kind('masks'),
     usermodeHelpers$: kind('usermode-helper'),
     engineVersions$: kind('engine-versions'),
+    breakoutFiles$: kind('breakout-file'),
     sourceStatuses$: kind('source-status'),
     eventsLost$: kind('events-lost'),
   }

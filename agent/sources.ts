@@ -1,4 +1,5 @@
 import { filter, first, map, merge, mergeMap, type Observable, share, Subject } from 'rxjs'
+import { breakoutFiles } from './breakout-files/source.ts'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
@@ -77,6 +78,11 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     containers,
     procRoot: kernel.procRoot,
   })
+  /** Takes in what the kernel has told of processes; true where it is known that there is more. */
+  const isBehind = () => {
+    processSource.catchUp()
+    return processSource.apiWatch()?.catchUp() === false
+  }
   const others = [
     processSource,
     resources({
@@ -123,6 +129,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
       now,
       ...kernel,
     }),
+    breakoutFiles({ table: processSource.table, isBehind, containers, now, ...kernel }),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import { binaryDetections } from './runtime-path-write/binaries.ts'
+import { breakoutFileDetections } from './runtime-path-write/breakout-files.ts'
 import { breakoutRules, breakouts } from './runtime-path-write/breakouts.ts'
 import { configurationDetections } from './runtime-path-write/configuration.ts'
 import { binaryRules, breakoutFileRules } from './runtime-path-write/rules.ts'
@@ -13,5 +14,10 @@ export const runtimePathWrite = defineDetector({
   rules: { ...binaryRules, ...breakoutFileRules, ...breakoutRules },
   settings: z.strictObject({}),
   detect: (observed: Observed): Observable<Detection> =>
-    merge(binaryDetections(observed), configurationDetections(observed), breakouts(observed)),
+    merge(
+      binaryDetections(observed),
+      configurationDetections(observed),
+      breakoutFileDetections(observed),
+      breakouts(observed),
+    ),
 })

@@ -1,4 +1,5 @@
 import { arch } from 'node:process'
+import { messageOf } from '../errors.ts'
 import { libc, SystemCallError } from './libc.ts'
 import { addressOf } from './memory.ts'
 
@@ -29,7 +30,7 @@ export function readMap(map: number, key: Buffer, value: Buffer): boolean {
   attributes.writeBigUInt64LE(addressOf(key), 8)
   attributes.writeBigUInt64LE(addressOf(value), 16)
   try {
-    bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+    bpf(BPF_MAP_LOOKUP_ELEM, attributes, key, value)
     return true
   } catch (error) {
     if (error instanceof SystemCallError && error.code === 'ENOENT') return false
@@ -37,18 +38,23 @@ export function readMap(map: number, key: Buffer, value: Buffer): boolean {
   }
 }
 
-/** Has the kernel verify and compile a program for raw tracepoints; when it refuses, its reasons are in the error. */
-export function loadRawTracepointProgram(name: string, instructions: Buffer): number {
+/** Kinds of programs in use (`enum bpf_prog_type` of linux/bpf.h). */
+export const programTypes = { rawTracepoint: 17, cgroupSysctl: 23 } as const
+
+/** Has the kernel verify and compile a program; when it refuses, its reasons are in the error. */
+export function loadProgram(type: number, name: string, instructions: Buffer): number {
   try {
-    return loadProgram(name, instructions, null)
+    return tryLoadProgram(type, name, instructions, null)
   } catch (error) {
     const log = Buffer.alloc(1 << 20)
     try {
-      return loadProgram(name, instructions, log)
+      return tryLoadProgram(type, name, instructions, log)
     } catch {
       const end = log.indexOf(0)
       const reasons = log.toString('latin1', Math.max(0, end - 500), end).trim()
-      throw new Error(`the kernel refuses the program ${name}: ${reasons}`, { cause: error })
+      throw new Error(`the kernel refuses the program ${name}: ${reasons || messageOf(error)}`, {
+        cause: error,
+      })
     }
   }
 }
@@ -59,7 +65,19 @@ export function attachRawTracepoint(tracepoint: string, program: number): number
   const attributes = Buffer.alloc(16)
   attributes.writeBigUInt64LE(addressOf(name), 0)
   attributes.writeUInt32LE(program, 8)
-  return bpf(BPF_RAW_TRACEPOINT_OPEN, attributes)
+  return bpf(BPF_RAW_TRACEPOINT_OPEN, attributes, name)
+}
+
+/**
+ * Runs a program at every access to a sysctl by a process of a cgroup (of version 2) or below it, beside all
+ * others that do, until the returned descriptor is closed: a link, so that it ends with the daemon, however that ends.
+ */
+export function attachCgroupSysctl(cgroup: number, program: number): number {
+  const attributes = Buffer.alloc(16)
+  attributes.writeUInt32LE(program, 0)
+  attributes.writeUInt32LE(cgroup, 4)
+  attributes.writeUInt32LE(BPF_CGROUP_SYSCTL, 8)
+  return bpf(BPF_LINK_CREATE, attributes)
 }
 
 /** How often a program was not run because it was running already on that processor (Linux 5.12; 0 before). */
@@ -69,7 +87,7 @@ export function missedRuns(program: number): number {
   attributes.writeUInt32LE(program, 0)
   attributes.writeUInt32LE(info.length, 4)
   attributes.writeBigUInt64LE(addressOf(info), 8)
-  bpf(BPF_OBJ_GET_INFO_BY_FD, attributes)
+  bpf(BPF_OBJ_GET_INFO_BY_FD, attributes, info)
   return Number(info.readBigUInt64LE(PROG_INFO_RECURSION_MISSES))
 }
 
@@ -79,7 +97,8 @@ const BPF_MAP_LOOKUP_ELEM = 1
 const BPF_PROG_LOAD = 5
 const BPF_OBJ_GET_INFO_BY_FD = 15
 const BPF_RAW_TRACEPOINT_OPEN = 17
-const BPF_PROG_TYPE_RAW_TRACEPOINT = 17
+const BPF_LINK_CREATE = 28 // Linux 5.7
+const BPF_CGROUP_SYSCTL = 18
 const PROG_INFO_RECURSION_MISSES = 208
 const PROG_INFO_SIZE = 216
 
@@ -91,11 +110,11 @@ function tryCreateMap({ type, keySize, valueSize, entries, flags = 0 }: MapShape
   return bpf(BPF_MAP_CREATE, attributes)
 }
 
-function loadProgram(name: string, instructions: Buffer, log: Buffer | null): number {
+function tryLoadProgram(type: number, name: string, instructions: Buffer, log: Buffer | null): number {
   // The helpers that read kernel memory are for programs under this licence only.
   const license = Buffer.from('GPL\0')
   const attributes = Buffer.alloc(64)
-  attributes.writeUInt32LE(BPF_PROG_TYPE_RAW_TRACEPOINT, 0)
+  attributes.writeUInt32LE(type, 0)
   attributes.writeUInt32LE(instructions.length / 8, 4)
   attributes.writeBigUInt64LE(addressOf(instructions), 8)
   attributes.writeBigUInt64LE(addressOf(license), 16)
@@ -106,7 +125,7 @@ function loadProgram(name: string, instructions: Buffer, log: Buffer | null): nu
   }
   // At most 15 bytes, shown by bpftool.
   attributes.write(name.slice(0, 15), 48, 'latin1')
-  return bpfRetrying(BPF_PROG_LOAD, attributes)
+  return bpfRetrying(BPF_PROG_LOAD, attributes, instructions, license, log)
 }
 
 const syscallNumbers: Readonly<Record<string, number>> = { x64: 321, arm64: 280 }
@@ -118,19 +137,24 @@ const syscall = libc.func('long syscall(long number, long command, void *attribu
   size: number,
 ) => number
 
-function bpf(command: number, attributes: Buffer): number {
+// Attributes hold addresses, which keep nothing from being collected: what they lead to is held here meanwhile.
+const held = new Set<readonly (Buffer | null)[]>()
+
+function bpf(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer | null)[]): number {
   const number = syscallNumbers[arch]
   if (number === undefined) throw new Error(`eBPF is not supported on ${arch}`)
+  held.add(pointedTo)
   const result = syscall(number, command, attributes, attributes.length)
+  held.delete(pointedTo)
   if (result < 0) throw new SystemCallError('bpf')
   return result
 }
 
 /** A signal interrupts the verifier with EAGAIN; libbpf tries again as often (PROG_LOAD_ATTEMPTS). */
-function bpfRetrying(command: number, attributes: Buffer): number {
+function bpfRetrying(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer | null)[]): number {
   for (let attempt = 1; ; attempt++) {
     try {
-      return bpf(command, attributes)
+      return bpf(command, attributes, ...pointedTo)
     } catch (error) {
       const isInterrupted = error instanceof SystemCallError && error.code === 'EAGAIN'
       if (!isInterrupted || attempt === 5) throw error

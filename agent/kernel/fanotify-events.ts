@@ -5,11 +5,15 @@ export type FanotifyEvent = {
   /** Who did it; 0 when the kernel does not tell us, as for a process outside our pid namespace. */
   pid: number
   subjects: readonly FanotifySubject[]
+  /** Of the object itself, to be closed; only in a group opened by `openFanotifyByDescriptor`. */
+  descriptor?: number
 }
 
 export type FanotifySubject = {
   /** What `fileHandle()` gives for the same object. */
   handle: string
+  /** What `fileSystemId()` gives for its file system: handles alone need not differ between two. */
+  fileSystem: string
   /** Of the entry in the directory that `handle` names; null when the handle is the object itself. */
   name: string | null
 }
@@ -54,7 +58,10 @@ function parseRecord(record: Buffer): FanotifyEvent | null {
   if (metadataLength < METADATA_LENGTH || metadataLength > record.length) return null
   const subjects = parseInformation(record.subarray(metadataLength))
   // The upper half of the 64-bit mask is not in use, and numbers are easier to test than bigints.
-  return subjects && { mask: record.readUInt32LE(8), pid: record.readInt32LE(20), subjects }
+  if (!subjects) return null
+  const descriptor = record.readInt32LE(16)
+  const event = { mask: record.readUInt32LE(8), pid: record.readInt32LE(20), subjects }
+  return descriptor < 0 ? event : { ...event, descriptor }
 }
 
 function parseInformation(bytes: Buffer): FanotifySubject[] | null {
@@ -80,15 +87,13 @@ function parseSubject(info: Buffer, named: boolean): FanotifySubject | null {
   const nameOffset = HANDLE_OFFSET + info.readUInt32LE(12)
   if (nameOffset > info.length) return null
   const handle = handleKey(info.readInt32LE(16), info.subarray(HANDLE_OFFSET, nameOffset))
-  if (!named) return { handle, name: null }
+  const fileSystem = info.toString('hex', INFO_HEADER_LENGTH, 12)
+  if (!named) return { handle, fileSystem, name: null }
   const end = info.indexOf(0, nameOffset)
-  return end < 0 ? null : { handle, name: info.toString('utf8', nameOffset, end) }
+  return end < 0 ? null : { handle, fileSystem, name: info.toString('utf8', nameOffset, end) }
 }
 
-/**
- * A file handle as text, to compare and to look up by. The file system's id is left out: should two marked
- * objects on different file systems ever have equal handles, both are looked at, and that is all.
- */
+/** A file handle as text, to compare and to look up by; those of two file systems can be equal. */
 export function handleKey(type: number, bytes: Buffer): string {
   return `${type}:${bytes.toString('hex')}`
 }

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { ExecView } from './execs.ts'
 import type { Detection, Rule } from './finding.ts'
 import type {
+  BreakoutFileObservation,
   ContainerObservation,
   DockerEvent,
   EngineVersions,
@@ -35,6 +36,7 @@ export type Observed = {
   masks$: Observable<MaskObservation>
   usermodeHelpers$: Observable<UsermodeHelper>
   engineVersions$: Observable<EngineVersions>
+  breakoutFiles$: Observable<BreakoutFileObservation>
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
   execs: ExecView

@@ -1,4 +1,5 @@
 import type { Container } from './container.ts'
+import type { BreakoutFileObservation } from './observations/breakout-files.ts'
 import type {
   ContainerObservation,
   DockerEvent,
@@ -17,6 +18,7 @@ import type { ResourceSample } from './observations/resources.ts'
 import type { HostHardening, RuntimeFileObservation } from './observations/runtime-files.ts'
 
 export type * from './observations/confinement.ts'
+export type * from './observations/breakout-files.ts'
 export type * from './observations/docker.ts'
 export type * from './observations/processes.ts'
 export type * from './observations/resources.ts'
@@ -30,6 +32,7 @@ export const sourceNames = [
   'processes',
   'runtime-files',
   'container-masks',
+  'breakout-files',
 ] as const
 export type SourceName = (typeof sourceNames)[number]
 
@@ -50,6 +53,7 @@ export type Observation =
   | MaskObservation
   | UsermodeHelper
   | EngineVersions
+  | BreakoutFileObservation
   | SourceStatus
   | EventsLost
 

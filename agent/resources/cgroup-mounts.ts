@@ -26,7 +26,7 @@ export function parseCgroupMounts(mountinfo: string, cgroupRoot: string): Cgroup
 }
 
 /** The kernel writes space, tab, newline and backslash in a path as `\040` and so on (proc_pid_mountinfo(5)). */
-function unescapeOctal(text: string): string {
+export function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 }
 

@@ -35,20 +35,21 @@ export const binaryRules = {
   },
 } as const satisfies Record<string, Rule>
 
-/** The rules on what turns into code on the host when it is written to, and is no program. */
+/** What can be said of settings that turn into programs of the host's root. */
 export const breakoutFileRules = {
   'breakout-file-changed': {
     severity: 'warning',
     kind: 'event',
     summary:
-      'On the host, a file was changed by which a program can be made to run as root: the engine’s configuration, units or socket.',
-    remedy: 'Nothing if you changed it; else undo it, and find out who the writer is.',
+      'On the host, a setting was changed by which the kernel, the engine or every process runs a program as root.',
+    remedy: 'Nothing if you set it; else set it back, and find out who the writer is.',
   },
   'breakout-file-changed-by-container': {
     severity: 'critical',
     kind: 'event',
-    summary: 'A container changed a file by which a program can be made to run as root on the host.',
+    summary:
+      'A container changed, or tried to change, a setting by which a program is run as root on the host.',
     remedy:
-      'Stop the container and treat the host as entered; restore the file, and take the mount or the right from the container that it was written through.',
+      'Stop the container and treat the host as entered; set it back, and take the mount or the right from the container that it was written through.',
   },
 } as const satisfies Record<string, Rule>

@@ -162,6 +162,7 @@ const sourceOfKind = {
   masks: 'container-masks',
   'usermode-helper': 'processes',
   'engine-versions': 'containers',
+  'breakout-file': 'breakout-files',
 } as const
 
 function sourceOf(observation: Observation): SourceName {
@@ -182,6 +183,7 @@ function typeOf(observation: Exclude<Observation, { source: SourceName }>): stri
     case 'container':
       return observation.action
     case 'runtime-file':
+    case 'breakout-file':
       return observation.change
     default:
       return observation.kind

@@ -2,6 +2,7 @@ import { chmod, copyFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
+import { sourceNames } from '../../agent/model/observation.ts'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
 import { type Alertmanager, amtoolAlerts, startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
@@ -267,6 +268,6 @@ test('Prometheus scrapes the daemon and answers a query over a finding', async (
   const up = await prometheus.query('tidewatch_source_up')
   t.deepEqual(
     up.map(({ value }) => value),
-    [1, 1, 1, 1, 1, 1],
+    sourceNames.map(() => 1),
   )
 })

@@ -8,11 +8,12 @@ import { handleKey, parseFanotifyEvents } from '../../agent/kernel/fanotify-even
 
 const handleBytes = Buffer.from('aabbccdd11223344', 'hex')
 const handle = handleKey(1, handleBytes)
+const fileSystem = '0000000000000000'
 
 test('a handle without a name is the marked object itself', (t) => {
   const bytes = eventBytes({ mask: fan.MODIFY, pid: 4242, infos: [infoBytes(1)] })
   t.deepEqual(parseFanotifyEvents(bytes), {
-    events: [{ mask: fan.MODIFY, pid: 4242, subjects: [{ handle, name: null }] }],
+    events: [{ mask: fan.MODIFY, pid: 4242, subjects: [{ handle, fileSystem, name: null }] }],
     intact: true,
   })
 })
@@ -20,7 +21,7 @@ test('a handle without a name is the marked object itself', (t) => {
 test('a handle with a name is an entry of the marked directory', (t) => {
   const bytes = eventBytes({ mask: fan.MOVED_TO, pid: 7, infos: [infoBytes(2, 'runc')] })
   t.deepEqual(parseFanotifyEvents(bytes).events, [
-    { mask: fan.MOVED_TO, pid: 7, subjects: [{ handle, name: 'runc' }] },
+    { mask: fan.MOVED_TO, pid: 7, subjects: [{ handle, fileSystem, name: 'runc' }] },
   ])
 })
 
@@ -41,7 +42,7 @@ test('an overflow has no subject', (t) => {
 
 test('information of a type we do not know is passed over', (t) => {
   const bytes = eventBytes({ mask: fan.DELETE, pid: 1, infos: [infoBytes(99), infoBytes(2, 'runc')] })
-  t.deepEqual(parseFanotifyEvents(bytes).events[0]?.subjects, [{ handle, name: 'runc' }])
+  t.deepEqual(parseFanotifyEvents(bytes).events[0]?.subjects, [{ handle, fileSystem, name: 'runc' }])
 })
 
 const valid = eventBytes({ mask: fan.CREATE, pid: 1, infos: [infoBytes(2, 'runc')] })

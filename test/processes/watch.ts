@@ -41,6 +41,12 @@ export async function watchProcesses(t: ExecutionContext, options: Partial<Proce
 
   return {
     table: source.table,
+    /** Takes in what the kernel has told; true where it is known that there is more. */
+    isBehind: () => {
+      source.catchUp()
+      return source.apiWatch()?.catchUp() === false
+    },
+    containers: inventory.view,
     statuses,
     stop: () => subscription.unsubscribe(),
     /** What was seen of a container's processes so far. */

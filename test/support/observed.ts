@@ -17,6 +17,7 @@ export const silent: Observed = {
   masks$: NEVER,
   usermodeHelpers$: NEVER,
   engineVersions$: NEVER,
+  breakoutFiles$: NEVER,
   sourceStatuses$: NEVER,
   eventsLost$: NEVER,
   execs: { entryOf: () => noEntry, isFromBefore: () => false },

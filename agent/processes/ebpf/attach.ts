@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { errorCode, messageOf } from '../../errors.ts'
-import { readBtf } from '../../kernel/btf.ts'
+import { messageOf } from '../../errors.ts'
+import { kernelBtf } from '../../kernel/kernel-btf.ts'
 import type { Surroundings } from '../mode.ts'
 import { execProgram } from './exec.ts'
 import { exitProgram } from './exit.ts'
@@ -14,7 +13,7 @@ type Attachment = { runtime: Runtime; seesRequests: boolean; refused: string }
 
 /** Attaches the programs that this kernel has tracepoints for: an older one lacks that of requests, and is none the worse. */
 export function attach({ procRoot, budget, ringBytes, apiSockets }: Surroundings): Attachment {
-  const btf = readBtf(readTypeInformation())
+  const btf = kernelBtf()
   const hierarchy = findHierarchy(procRoot)
   const programs = [exitProgram, forkProgram, execProgram]
   const start = (all: readonly TracepointProgram[]) =>
@@ -27,16 +26,5 @@ export function attach({ procRoot, budget, ringBytes, apiSockets }: Surroundings
   } catch (error) {
     const refused = `who asks for an exec is seen by its command line only: ${messageOf(error)}`
     return { runtime: start(programs), seesRequests: false, refused }
-  }
-}
-
-function readTypeInformation(): Buffer {
-  try {
-    return readFileSync('/sys/kernel/btf/vmlinux')
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error
-    throw new Error('the kernel has no type information (CONFIG_DEBUG_INFO_BTF, usual since Linux 5.8)', {
-      cause: error,
-    })
   }
 }

@@ -54,7 +54,7 @@ export function send(p: Program, maps: Maps, length: Register | number, lost: nu
 }
 
 /** Adds one to a cell of `counters`. */
-export function count(p: Program, maps: Maps, cell: number): void {
+export function count(p: Program, maps: Pick<Maps, 'counters'>, cell: number): void {
   p.loadMapValue(r1, maps.counters, cell)
   p.move(r2, 1)
   p.atomicAdd(r1, 0, r2)

@@ -108,11 +108,9 @@ export function recordDecoder(listener: Listener): Decoder {
     const id = readNumber(bytes, offset + executed.cgroupId)
     const known = cgroups.get(id)
     if (known !== undefined) return known
-    const names = readNames(bytes, offset, 0, bytes.readUInt32LE(offset + executed.cgroupEnd))
-    const truncated = (bytes.readUInt32LE(offset + executed.flags) & flags.cgroupTruncated) !== 0
     const budgetKey = bytes.readBigUInt64LE(offset + executed.budgetKey)
     const namespaces = { mount: 0, pid: 0, user: 0 }
-    const counted = { cgroup: cgroupOf(names, truncated), budgetKey, namespaces }
+    const counted = { cgroup: cgroupIn(bytes, offset), budgetKey, namespaces }
     if (cgroups.size >= maxCgroups) cgroups.clear()
     cgroups.set(id, counted)
     return counted
@@ -209,8 +207,15 @@ function readNumber(bytes: Buffer, offset: number): number {
   return bytes.readUInt32LE(offset + 4) * 2 ** 32 + bytes.readUInt32LE(offset)
 }
 
+/** The cgroup whose names `readCgroups` has put into a record. */
+export function cgroupIn(bytes: Buffer, offset: number): Cgroup {
+  const names = readNames(bytes, offset, 0, bytes.readUInt32LE(offset + executed.cgroupEnd))
+  const truncated = (bytes.readUInt32LE(offset + executed.flags) & flags.cgroupTruncated) !== 0
+  return cgroupOf(names, truncated)
+}
+
 /** Exact, because it is a key: nanoseconds pass 53 bits after 104 days, but 2^32 of them are 429 ticks and a rest. */
-function startTicks(bytes: Buffer, offset: number): number {
+export function startTicks(bytes: Buffer, offset: number): number {
   const low = bytes.readUInt32LE(offset + common.startTime)
   const high = bytes.readUInt32LE(offset + common.startTime + 4)
   return high * 429 + Math.floor((high * 4_967_296 + low) / 10_000_000)

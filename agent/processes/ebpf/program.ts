@@ -21,13 +21,16 @@ export type Program = Assembler & {
 
 export type Member = string | number
 
-/** Starts a program. What the kernel holds is read by helpers only, which never fault. */
-export function program(btf: Btf): Program {
+/**
+ * Starts a program. What the kernel holds is read by helpers only, which never fault. What it leaves with matters to
+ * some kinds of programs only: 1 lets pass what they are asked about.
+ */
+export function program(btf: Btf, verdict: 0 | 1 = 0): Program {
   const assembly = assembler()
   const { move, add, call, load, exit } = assembly
 
   function leave(): void {
-    move(r0, 0)
+    move(r0, verdict)
     exit()
   }
 
@@ -68,11 +71,16 @@ export const helpers = {
   mapLookup: 1,
   mapUpdate: 2,
   currentTask: 35,
+  sysctlName: 101,
+  sysctlCurrentValue: 102,
+  sysctlNewValue: 103,
   readUser: 112,
   readKernel: 113,
   readKernelString: 115,
   timeSinceBoot: 125,
   ringOutput: 130,
+  ringReserve: 131,
+  ringSubmit: 132,
   currentTaskTyped: 158, // Linux 5.11
   registersOf: 175, // Linux 5.15
 } as const

@@ -2,10 +2,11 @@ import { closeSync } from 'node:fs'
 import {
   attachRawTracepoint,
   createMap,
-  loadRawTracepointProgram,
+  loadProgram,
   mappable,
   mapTypes,
   missedRuns,
+  programTypes,
   readMap,
 } from '../../kernel/bpf.ts'
 import type { Btf } from '../../kernel/btf.ts'
@@ -91,7 +92,7 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
       const scratch = kept(createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }))
       const p = program(btf)
       write(p, { maps: { ring: ring.fd, scratch, counters: countersMap, budgets }, hierarchy, budget })
-      loaded.push(kept(loadRawTracepointProgram(name, p.assemble())))
+      loaded.push(kept(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
     }
     for (const [index, fd] of loaded.entries())
       kept(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))

@@ -1,0 +1,100 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import {
+  attachCgroupSysctl,
+  createMap,
+  loadProgram,
+  mappable,
+  mapTypes,
+  programTypes,
+} from '../kernel/bpf.ts'
+import { kernelBtf } from '../kernel/kernel-btf.ts'
+import { mapShared, pageSize } from '../kernel/memory.ts'
+import { openRing } from '../kernel/ring.ts'
+import type { Hierarchy } from '../processes/ebpf/cgroups.ts'
+import { program } from '../processes/ebpf/program.ts'
+import { sysctlCounters, writeSysctlProgram } from './sysctl-program.ts'
+import { decodeSysctlWrite, type SysctlWrite } from './sysctl-record.ts'
+
+/** The program at work in the kernel. */
+export type SysctlWatch = {
+  /** Readable when something was written. */
+  fd: number
+  /** Hands over what was written since, in its order, for at most some milliseconds; true when there is more. */
+  drain(onWrite: (write: SysctlWrite) => void): boolean
+  /** How often one of the sysctls was read or written since the start, by anybody. */
+  accesses(): number
+  /** Writes of which the ring had no room to tell. */
+  lost(): number
+  /** Records that made no sense. */
+  unreadable(): number
+  close(): void
+}
+
+export type SysctlWatchOptions = {
+  /** Where the cgroup hierarchy of version 2 is mounted. */
+  cgroup2: string
+  /** In which hierarchy containers have their cgroups. */
+  hierarchy: Hierarchy
+  names: readonly string[]
+  /** A power of two; a write takes 10 KB. */
+  ringBytes?: number
+}
+
+/** Attaches to the root of the cgroups, where all processes are, on a hybrid host too; throws where the kernel does not let us. */
+export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
+  const { cgroup2, hierarchy, names, ringBytes = 1 << 20 } = options
+  const closers: (() => void)[] = []
+  const close = () => {
+    for (const undo of closers.splice(0).toReversed()) undo()
+  }
+  const kept = (fd: number) => {
+    closers.push(() => closeSync(fd))
+    return fd
+  }
+
+  try {
+    const ring = openRing(ringBytes)
+    closers.push(() => ring.close())
+    const counters = kept(
+      createMap({ type: mapTypes.array, keySize: 4, valueSize: 64, entries: 1, flags: mappable }),
+    )
+    const cells = mapShared(counters, 0, pageSize(), 'read')
+    closers.push(() => cells.unmap())
+    const counts = new BigUint64Array(cells.memory, 0, 8)
+    // An attached program cannot be changed, so the code is made for the names.
+    const p = program(kernelBtf(), 1)
+    writeSysctlProgram(p, { maps: { ring: ring.fd, counters }, hierarchy, names })
+    const loaded = kept(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
+    const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      kept(attachCgroupSysctl(root, loaded))
+    } finally {
+      closeSync(root)
+    }
+    let unreadable = 0
+    let isOpen = true
+    const count = (cell: number) => (isOpen ? Number(counts[cell / 8]) : 0)
+    return {
+      fd: ring.fd,
+      drain: (onWrite) =>
+        ring.drain((bytes, offset, length) => {
+          const write = decodeSysctlWrite(bytes, offset, length)
+          if (write === null || write.index >= names.length) unreadable++
+          else onWrite(write)
+        }, sliceMs),
+      accesses: () => count(sysctlCounters.accesses),
+      lost: () => count(sysctlCounters.lost),
+      unreadable: () => unreadable,
+      close() {
+        isOpen = false
+        close()
+      },
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+// The event loop is shared with everything else the daemon does.
+const sliceMs = 5

@@ -1,0 +1,105 @@
+import test from 'ava'
+import type { BreakoutFileObservation, BreakoutFileWriter } from '../../../agent/model/observation.ts'
+import { isUpkeep } from '../../../detectors/runtime-path-write/upkeep.ts'
+import { sampleContainer } from '../../support/samples.ts'
+
+type Line = [exe: string, ...argv: string[]][]
+
+/** The writer first, then its ancestors; the last has pid 1. */
+function seen(
+  line: Line | null,
+  rest: Partial<BreakoutFileObservation> = {},
+  loginUser = '',
+): BreakoutFileObservation {
+  const all = (line ?? []).map(([exe, ...argv], index) => ({ pid: (line?.length ?? 0) - index, exe, argv }))
+  const [first, ...ancestors] = all
+  const writer: BreakoutFileWriter | null =
+    first === undefined ? null : { ...first, uid: 0, user: 'root', loginUser, ancestors }
+  return {
+    kind: 'breakout-file',
+    time: 0,
+    file: 'core_pattern',
+    path: '/proc/sys/kernel/core_pattern',
+    change: 'changed',
+    before: 'core',
+    after: '|/x',
+    seenBy: 'bpf',
+    writer,
+    container: null,
+    sinceBoot: 3_600_000,
+    ...rest,
+  }
+}
+
+const init: Line[number] = ['/usr/lib/systemd/systemd', '/sbin/init']
+const shell: Line[number] = ['/usr/bin/dash', 'sh', '-c', 'x']
+const atBoot = { sinceBoot: 20_000 }
+const hierarchy = { file: 'cgroup_hierarchy', path: 'name=elogind', seenBy: 'poll' } as const
+
+const rows: [what: string, is: boolean, observation: BreakoutFileObservation][] = [
+  ['systemd-sysctl', true, seen([['/usr/lib/systemd/systemd-sysctl'], init])],
+  ['systemd-binfmt of an older layout', true, seen([['/lib/systemd/systemd-binfmt'], init])],
+  [
+    'a script of a package that dpkg runs',
+    true,
+    seen([['/usr/sbin/sysctl'], shell, ['/usr/bin/dpkg'], ['/usr/bin/apt-get'], init]),
+  ],
+  ['a package manager that was replaced by itself', true, seen([shell, ['/usr/bin/dpkg (deleted)'], init])],
+  [
+    'dnf, a Python program',
+    true,
+    seen([shell, ['/usr/bin/python3.9', '/usr/bin/python3.9', '-Es', '/usr/bin/dnf', 'upgrade'], init]),
+  ],
+  ['apk', true, seen([['/bin/busybox', 'sh'], ['/sbin/apk'], init])],
+  [
+    'apport as it starts',
+    true,
+    seen([['/usr/bin/python3.12', '/usr/bin/python3', '/usr/share/apport/apport', '--start'], init]),
+  ],
+  ['a service within the first minute', true, seen([['/usr/sbin/kdump'], shell, init], atBoot)],
+  [
+    'an init script within the first minute',
+    true,
+    seen([['/sbin/sysctl'], ['/bin/dash', 'sh', '/etc/init.d/procps'], ['/sbin/init']], atBoot),
+  ],
+  ['systemd that mounts its hierarchy', true, seen(null, { ...hierarchy, ...atBoot })],
+
+  ['a shell', false, seen([shell, init])],
+  ['a service later on', false, seen([['/usr/sbin/kdump'], shell, init])],
+  [
+    'somebody who logs in within the first minute',
+    false,
+    seen([shell, ['/usr/bin/bash'], init], atBoot, 'alice'),
+  ],
+  [
+    'an orphan of which nobody knows the line',
+    false,
+    seen([shell, shell], { ...atBoot, writer: { ...seen([shell]).writer!, pid: 900 } }),
+  ],
+  ['a program that calls itself dpkg', false, seen([['/tmp/x', '/usr/bin/dpkg'], init])],
+  ['a file named dpkg elsewhere', false, seen([['/tmp/dpkg'], ['/home/alice/bin/apt'], init])],
+  [
+    'Python that is given dnf as an argument only',
+    false,
+    seen([['/usr/bin/python3', 'python3', '/tmp/x.py', '/usr/bin/dnf'], init]),
+  ],
+  [
+    'a package manager in a container',
+    false,
+    seen([['/usr/bin/dpkg'], init], { container: sampleContainer() }),
+  ],
+  ['nobody knows whom', false, seen(null)],
+  ['nobody knows whom, within the first minute', false, seen(null, atBoot)],
+  ['a hierarchy mounted later on', false, seen(null, hierarchy)],
+  [
+    'a hierarchy that another mount namespace has',
+    false,
+    seen(null, { ...hierarchy, ...atBoot, holders: [{ pid: 5, exe: '/x', argv: [] }] }),
+  ],
+]
+
+for (const [what, is, observation] of rows) {
+  test(`${what} ${is ? 'keeps' : 'does not keep'} the host`, (t) => {
+    t.is(isUpkeep(observation), is)
+  })
+}
