@@ -1,5 +1,6 @@
 import type { Finding, Json } from '../../agent/model/finding.ts'
 import { clip, commandLine, printable } from '../../agent/model/text.ts'
+import { runbookUrl } from '../runbooks.ts'
 
 /** One alert of Alertmanager's API v2 (`PostableAlert` of its openapi.yaml). */
 export type Alert = {
@@ -19,11 +20,17 @@ export const resendMs = 60_000
 const conditionTtlMs = 5 * resendMs
 
 /** A finding as an alert. An event is held from when the receiver first gets it, so that a late one is seen too. */
-export function toAlert(finding: Finding, deliveredAt: number | null, now: number): Alert {
+export function toAlert(
+  finding: Finding,
+  deliveredAt: number | null,
+  now: number,
+  runbookBase?: string,
+): Alert {
   const { container } = finding
+  const name = alertName(finding.rule)
   return {
     labels: withoutEmpty({
-      alertname: alertName(finding.rule),
+      alertname: name,
       detector: finding.detector,
       rule: finding.rule,
       severity: finding.severity,
@@ -41,6 +48,7 @@ export function toAlert(finding: Finding, deliveredAt: number | null, now: numbe
       count: String(finding.count),
       first_seen: finding.first_seen,
       last_seen: finding.last_seen,
+      runbook_url: runbookUrl(name, runbookBase),
       ...evidenceAnnotations(finding.evidence),
     }),
     startsAt: finding.first_seen,

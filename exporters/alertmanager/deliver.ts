@@ -6,7 +6,13 @@ import type { Delivery } from '../../agent/store/tables.ts'
 import type { NotificationOutcome } from '../prometheus/daemon-metrics.ts'
 import { type Alert, isOver, resendMs, toAlert } from './alert.ts'
 
-export type Receiver = { name: string; url: string; timeoutMs: number }
+export type Receiver = {
+  name: string
+  url: string
+  timeoutMs: number
+  /** Where the pages about alerts are; the project's own when left out. */
+  runbookBase?: string
+}
 
 export type DeliveryOptions = {
   receiver: Receiver
@@ -102,7 +108,9 @@ async function post(
   now: number,
   signal: AbortSignal,
 ): Promise<Part[]> {
-  const alerts = batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now))
+  const alerts = batch.map(({ finding, deliveredAt }) =>
+    toAlert(finding, deliveredAt, now, receiver.runbookBase),
+  )
   if (await isAccepted(receiver, alerts, signal)) return [{ deliveries: batch, accepted: true }]
   if (batch.length === 1) return [{ deliveries: batch, accepted: false }]
   const parts: Part[] = []

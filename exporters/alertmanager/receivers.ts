@@ -6,7 +6,10 @@ import type { Receiver } from './deliver.ts'
 export type ConfiguredReceiver = Receiver & { minSeverity: Severity }
 
 /** Every configured instance, named by its address without the credentials that a URL may hold. */
-export function receiversOf({ alertmanagers }: Pick<Config, 'alertmanagers'>): ConfiguredReceiver[] {
+export function receiversOf({
+  alertmanagers,
+  runbook_base_url,
+}: Pick<Config, 'alertmanagers' | 'runbook_base_url'>): ConfiguredReceiver[] {
   return alertmanagers.map(({ url, min_severity, timeout }) => {
     const { host, pathname } = new URL(url)
     return {
@@ -14,6 +17,7 @@ export function receiversOf({ alertmanagers }: Pick<Config, 'alertmanagers'>): C
       url,
       timeoutMs: timeout,
       minSeverity: min_severity,
+      runbookBase: runbook_base_url,
     }
   })
 }
