@@ -62,12 +62,13 @@ export function dashboard({ uid, title, description, ofContainer = false, rows }
 }
 
 function variable(name: string, query: string): QueryVariableBuilder {
-  return new QueryVariableBuilder(name)
+  const builder = new QueryVariableBuilder(name)
     .label(name[0]?.toUpperCase() + name.slice(1))
     .query(query)
     .datasource(datasource)
     .refresh(VariableRefresh.OnTimeRangeChanged)
-    .sort(VariableSort.AlphabeticalAsc)
+  // oxlint-disable-next-line unicorn/no-array-sort -- not an array, but the builder's setting of that name
+  return builder.sort(VariableSort.AlphabeticalAsc)
 }
 
 /** Marks when things were found; the value of the series is the time, in milliseconds as Grafana wants it. */

@@ -16,6 +16,7 @@ import * as common from '@grafana/grafana-foundation-sdk/common'
 import {
   MappingType,
   type Threshold,
+  type ThresholdsConfig,
   type ValueMap,
   type ValueMapping,
   ThresholdsConfigBuilder,
@@ -81,7 +82,7 @@ function series(panel: Panel): TimeSeriesBuilder {
 
 /** One number, now. */
 export function stat(panel: Panel): StatBuilder {
-  return base(new StatBuilder(), { width: 4, height: 4, ...panel }, true)
+  return base(new StatBuilder(), { width: 4, height: 4, ...panel }, 'now')
     .graphMode(BigValueGraphMode.None)
     .colorMode(BigValueColorMode.Value)
     .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']))
@@ -95,7 +96,7 @@ export function timeline(panel: Panel): TimelineBuilder {
 /** The labels of each series as columns, under these names and in this order, and its value. */
 export function table(panel: Panel, columns: Readonly<Record<string, string>>): TableBuilder {
   const order = Object.fromEntries(Object.keys(columns).map((name, index) => [name, index]))
-  return base(new TableBuilder(), panel, true)
+  return base(new TableBuilder(), panel, 'rows')
     .withTransformation({
       id: 'organize',
       options: {
@@ -141,13 +142,13 @@ type Base<B> = Builder<unknown> & {
   [name in 'title' | 'description' | 'unit']: (value: string) => B
 } & {
   datasource(its: typeof datasource): B
-  thresholds(its: Builder<import('@grafana/grafana-foundation-sdk/dashboard').ThresholdsConfig>): B
+  thresholds(its: Builder<ThresholdsConfig>): B
   withTarget(its: Builder<Dataquery>): B
   span(width: number): B
   height(height: number): B
 }
 
-function base<B extends Base<B>>(builder: B, panel: Panel, isInstant = false): B {
+function base<B extends Base<B>>(builder: B, panel: Panel, shows: 'range' | 'now' | 'rows' = 'range'): B {
   const { title, description, unit, queries, width = 12, height = 8 } = panel
   let made = builder
     .title(title)
@@ -163,10 +164,12 @@ function base<B extends Base<B>>(builder: B, panel: Panel, isInstant = false): B
       .refId(String.fromCharCode(65 + index))
       .expr(expr)
       .legendFormat(legend)
-    made = made.withTarget(isInstant ? query.instant().format(PromQueryFormat.Table) : query.range())
+    made = made.withTarget(shows === 'range' ? query.range() : query.instant().format(formats[shows]))
   })
   return made
 }
+
+const formats = { now: PromQueryFormat.TimeSeries, rows: PromQueryFormat.Table }
 
 function steps({ warnFrom, badFrom }: Panel): Threshold[] {
   return [

@@ -18,12 +18,14 @@ export type Alertmanager = Running & {
   remove: () => Promise<void>
 }
 
-/** Starts an Alertmanager that notifies nobody; `port` to start one again where it was. */
-export async function startAlertmanager(port?: number): Promise<Alertmanager> {
+const notifiesNobody = 'route: { receiver: nobody, group_wait: 1s }\nreceivers: [{ name: nobody }]\n'
+
+/** Starts an Alertmanager that notifies nobody unless told otherwise; `port` to start one again where it was. */
+export async function startAlertmanager(port?: number, content = notifiesNobody): Promise<Alertmanager> {
   const directory = await temporaryDirectory()
   const url = `http://127.0.0.1:${port ?? (await freePort())}`
   const config = join(directory, 'alertmanager.yml')
-  await writeFile(config, 'route: { receiver: nobody, group_wait: 1s }\nreceivers: [{ name: nobody }]\n')
+  await writeFile(config, content)
   const running = start('prometheus-alertmanager', [
     `--config.file=${config}`,
     `--storage.path=${directory}`,
