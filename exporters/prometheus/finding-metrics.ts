@@ -1,8 +1,8 @@
 import type { Publication } from '../../agent/findings.ts'
 import type { Detector } from '../../agent/model/detector.ts'
 import type { DetectorConfig } from '../../agent/config/schema.ts'
-import type { Finding } from '../../agent/model/finding.ts'
-import type { Instruments, Series } from './instruments.ts'
+import type { Finding, Severity } from '../../agent/model/finding.ts'
+import { type Instruments, type Series, sumOf } from './instruments.ts'
 
 export type FindingMetricsOptions = {
   detectors: readonly Detector[]
@@ -73,6 +73,12 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   )
 
   return {
+    /** How many findings of each severity there were. */
+    async bySeverity(): Promise<Record<Severity, number>> {
+      const { values } = await total.get()
+      const sum = (severity: Severity) => sumOf(values.filter(({ labels }) => labels.severity === severity))
+      return { info: sum('info'), warning: sum('warning'), critical: sum('critical') }
+    },
     published({ change, finding }: Publication): void {
       if (change !== 'new') return
       const { detector, rule, severity, container } = finding

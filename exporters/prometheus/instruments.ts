@@ -84,3 +84,8 @@ export function createInstruments({ text, openMetrics }: Registries) {
 export type Series<L extends string> = readonly [Record<L, string>, number]
 
 export type Instruments = ReturnType<typeof createInstruments>
+
+/** The sum of some values of a counter. */
+export function sumOf(values: readonly { value: number }[]): number {
+  return values.reduce((sum, { value }) => sum + value, 0)
+}

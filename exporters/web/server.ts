@@ -9,8 +9,8 @@ export type WebOptions = {
   addresses: readonly string[]
   expose: (accept: string) => Promise<Exposition>
   isReady: () => boolean
-  /** The page at `/`; with what was found only for readers on this host. */
-  statusPage: (withFindings: boolean) => string
+  /** The page at `/`; with what was seen in detail only for readers on this host. */
+  statusPage: (withEvidence: boolean) => Promise<string>
 }
 
 /** A running web endpoint; `urls` are where it can be reached. */
@@ -73,7 +73,7 @@ async function answer(
   if (path === '/') {
     response.setHeader('content-security-policy', contentSecurityPolicy)
     response.setHeader('x-frame-options', 'DENY')
-    return send(response, 200, 'text/html; charset=utf-8', options.statusPage(isLocal(request)))
+    return send(response, 200, 'text/html; charset=utf-8', await options.statusPage(isLocal(request)))
   }
   send(response, 404, 'text/plain; charset=utf-8', 'not found; there are / /metrics /-/healthy /-/ready\n')
 }
@@ -88,7 +88,7 @@ function send(response: ServerResponse, status: number, contentType: string, bod
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 
-/** What was found may quote command lines; a reader elsewhere gets the counters only. */
+/** What was seen may quote command lines; a reader elsewhere is told what the rules mean instead. */
 function isLocal({ socket }: IncomingMessage): boolean {
   const isLoopback = (address = '') => /^(?:::ffff:)?127\.|^::1$/.test(address)
   return isLoopback(socket.localAddress) && isLoopback(socket.remoteAddress)

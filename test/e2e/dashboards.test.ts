@@ -105,3 +105,15 @@ test('the dead-man’s switch comes from Prometheus, and a finding from the daem
     [],
   )
 })
+
+test('the status page of the daemon counts and names what was found, and who did it', async (t) => {
+  const { daemon } = t.context
+  const page = await until(async () => {
+    const text = await (await fetch(`${daemon.url}/`)).text()
+    return text.includes('interactive-shell') && text.replace(/\s+/g, ' ')
+  })
+  t.regex(page, /<b class="warning">\d+<\/b ?><span>warnings since start/)
+  t.regex(page, new RegExp(`<td class="name">${container}</td>`))
+  t.regex(page, /echo hello/)
+  t.regex(page, /<td class="number" title="events">[1-9][\d,]*</)
+})
