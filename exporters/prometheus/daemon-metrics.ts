@@ -101,9 +101,9 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
     /** What the sources saw and lost, by source, and the execs. */
     async totals() {
       const [seen, gone, ran] = [await events.get(), await lost.get(), await execs.get()]
-      const bySource = (values: typeof seen.values | typeof gone.values) =>
-        new Map(sources.map((name) => [name, sumOf(values.filter(({ labels }) => labels.source === name))]))
-      const healthchecks = sumOf(ran.values.filter(({ labels }) => labels.kind === 'healthcheck'))
+      const bySource = (values: Parameters<typeof sumOf>[0]) =>
+        new Map(sources.map((name) => [name, sumOf(values, 'source', name)]))
+      const healthchecks = sumOf(ran.values, 'kind', 'healthcheck')
       return {
         events: bySource(seen.values),
         lost: bySource(gone.values),

@@ -76,7 +76,7 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
     /** How many findings of each severity there were. */
     async bySeverity(): Promise<Record<Severity, number>> {
       const { values } = await total.get()
-      const sum = (severity: Severity) => sumOf(values.filter(({ labels }) => labels.severity === severity))
+      const sum = (severity: Severity) => sumOf(values, 'severity', severity)
       return { info: sum('info'), warning: sum('warning'), critical: sum('critical') }
     },
     published({ change, finding }: Publication): void {
