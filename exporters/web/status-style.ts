@@ -29,8 +29,8 @@ th, td { padding: .45rem 1rem; border-bottom: 1px solid var(--line); vertical-al
 tr:last-child > td { border-bottom: 0 }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums }
 td.when, td.rule { white-space: nowrap }
-td.name { overflow-wrap: anywhere; min-width: 7rem; max-width: 16rem }
-td.what { overflow-wrap: anywhere; min-width: 16rem; width: 50% }
+td.name { overflow-wrap: anywhere; min-width: 11rem; max-width: 18rem }
+td.what { overflow-wrap: anywhere; min-width: 16rem; width: 45% }
 .pill { display: inline-block; padding: 0 .55rem; border-radius: 1rem; border: 1px solid currentColor; font-weight: 600; font-size: .85rem; white-space: nowrap }
 .critical, .down { color: var(--red) } .warning, .degraded { color: var(--amber) }
 .info { color: var(--blue) } .well { color: var(--green) } .starting, .resolved { color: var(--soft) }
