@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { firstValueFrom, fromEvent, interval, map, merge, Subject, Subscription, timer } from 'rxjs'
 import { monotonicFactory } from 'ulid'
-import { detectors } from '../detectors/index.ts'
+import { detectors, meaningOf } from '../detectors/index.ts'
 import { profileStates } from '../detectors/unexpected-root-process/profile.ts'
 import { unexpectedRootProcess } from '../detectors/unexpected-root-process.ts'
 import { deliver } from '../exporters/deliver.ts'
@@ -109,7 +109,11 @@ export async function runDaemon(config: Config): Promise<void> {
     }),
     expose: metrics.expose,
     isReady: health.isReady,
-    statusPage: (withFindings) => renderStatusPage(status(), withFindings),
+    statusPage: async (withEvidence) => {
+      const counters = await metrics.counters()
+      const page = { ...status(), counters, meaningOf, runbookBase: config.runbook_base_url }
+      return renderStatusPage(page, withEvidence)
+    },
   })
   const url = web.urls[0] ?? ''
   log.info(`tidewatch ${version} starts`, { url })

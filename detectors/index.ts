@@ -13,3 +13,8 @@ export const detectors: readonly Detector[] = [
   resourceLimitBreach,
   monitorIntegrity,
 ]
+
+/** What a rule means, in one sentence; empty for a rule of another version, which the store may still hold. */
+export function meaningOf(rule: string): string {
+  return detectors.find(({ rules }) => rule in rules)?.rules[rule]?.summary ?? ''
+}

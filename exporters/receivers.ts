@@ -7,8 +7,12 @@ import { webhookReceiver } from './webhook/receiver.ts'
 export function receiversOf({
   alertmanagers,
   webhooks,
-}: Pick<Config, 'alertmanagers' | 'webhooks'>): Receiver[] {
-  const receivers = [...alertmanagers.map(alertmanagerReceiver), ...webhooks.map(webhookReceiver)]
+  runbook_base_url,
+}: Pick<Config, 'alertmanagers' | 'webhooks' | 'runbook_base_url'>): Receiver[] {
+  const receivers = [
+    ...alertmanagers.map((one) => alertmanagerReceiver(one, runbook_base_url)),
+    ...webhooks.map(webhookReceiver),
+  ]
   return receivers.map((receiver, index) => {
     const earlier = receivers.slice(0, index).filter(({ name }) => name === receiver.name).length
     return earlier === 0 ? receiver : { ...receiver, name: `${receiver.name}#${earlier + 1}` }

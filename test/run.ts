@@ -20,6 +20,8 @@ installMissing({
   gcc: 'gcc',
   '/usr/include/stdio.h': 'libc6-dev',
   setcap: 'libcap2-bin',
+  '/usr/lib/chromium/chromium-headless-shell': 'chromium-headless-shell',
+  '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
 })
 const engine = await startEngineIfNone()
 const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { detectors } from '../../detectors/index.ts'
 import { logFormats } from '../log.ts'
 import type { Detector } from '../model/detector.ts'
+import { defaultRunbookBase } from '../../exporters/runbooks.ts'
 import { severities } from '../model/finding.ts'
 import { hasOneAuthentication, httpClientShape } from './http-client.ts'
 import { duration, size } from './units.ts'
@@ -188,6 +189,10 @@ export const configSchema = z.strictObject({
     .refine((all) => new Set(all.map(({ url }) => url)).size === all.length, 'an URL is named twice')
     .default([])
     .describe('Further receivers: each finding is one POST.'),
+  runbook_base_url: z
+    .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' })
+    .default(defaultRunbookBase)
+    .describe('Where the pages of docs/runbooks are published; an alert links to the one of its name.'),
   findings: z
     .strictObject({
       retention: duration('30d', { min: '1h' }).describe('How long findings are kept.'),

@@ -1,5 +1,7 @@
-import type { Finding, Json } from '../../agent/model/finding.ts'
-import { clip, commandLine, printable } from '../../agent/model/text.ts'
+import type { Finding } from '../../agent/model/finding.ts'
+import { printable } from '../../agent/model/text.ts'
+import { evidenceLines } from '../evidence.ts'
+import { runbookUrl } from '../runbooks.ts'
 
 /** One alert of Alertmanager's API v2 (`PostableAlert` of its openapi.yaml). */
 export type Alert = {
@@ -19,11 +21,17 @@ export const resendMs = 60_000
 const conditionTtlMs = 5 * resendMs
 
 /** A finding as an alert. An event is held from when the receiver first gets it, so that a late one is seen too. */
-export function toAlert(finding: Finding, deliveredAt: number | null, now: number): Alert {
+export function toAlert(
+  finding: Finding,
+  deliveredAt: number | null,
+  now: number,
+  runbookBase?: string,
+): Alert {
   const { container } = finding
+  const name = alertName(finding.rule)
   return {
     labels: withoutEmpty({
-      alertname: alertName(finding.rule),
+      alertname: name,
       detector: finding.detector,
       rule: finding.rule,
       severity: finding.severity,
@@ -41,6 +49,7 @@ export function toAlert(finding: Finding, deliveredAt: number | null, now: numbe
       count: String(finding.count),
       first_seen: finding.first_seen,
       last_seen: finding.last_seen,
+      runbook_url: runbookUrl(name, runbookBase),
       ...evidenceAnnotations(finding.evidence),
     }),
     startsAt: finding.first_seen,
@@ -73,22 +82,15 @@ function describe({ summary, severity, host, container, last_seen }: Finding): s
 }
 
 const maxAnnotation = 1_000
-const maxAnnotations = 24
 
 /** Evidence as text: annotations do not count for an alert's identity, so they may hold what changes. */
 function evidenceAnnotations(evidence: Finding['evidence']): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(evidence)
-      .slice(0, maxAnnotations)
-      .map(([key, value]) => [`evidence_${key.replace(/\W/g, '_')}`, annotationText(value)]),
+    evidenceLines(evidence, maxAnnotation).map(([key, text]) => [
+      `evidence_${key.replace(/\W/g, '_')}`,
+      text,
+    ]),
   )
-}
-
-function annotationText(value: Json): string {
-  if (value === undefined || value === null) return ''
-  if (typeof value === 'string') return clip(printable(value), maxAnnotation)
-  const isArgv = Array.isArray(value) && value.every((item) => typeof item === 'string')
-  return clip(printable(isArgv ? commandLine(value) : JSON.stringify(value)), maxAnnotation)
 }
 
 function withoutEmpty(record: Record<string, string>): Record<string, string> {

@@ -7,7 +7,10 @@ import { isOver, resendMs, toAlert } from './alert.ts'
 const batchSize = 64
 
 /** One Alertmanager instance. Each is told all: they do not tell each other of alerts (`gossip` is of silences and notifications). */
-export function alertmanagerReceiver(config: Config['alertmanagers'][number]): Receiver {
+export function alertmanagerReceiver(
+  config: Config['alertmanagers'][number],
+  runbookBase?: string,
+): Receiver {
   const { host, pathname } = new URL(config.url)
   const base = pathname.replace(/\/+$/, '')
   const post = poster(new URL(`${base}/api/v2/alerts`, config.url).href, config)
@@ -18,7 +21,9 @@ export function alertmanagerReceiver(config: Config['alertmanagers'][number]): R
     batchSize,
     send: (batch, now, signal) =>
       post(
-        JSON.stringify(batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now))),
+        JSON.stringify(
+          batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now, runbookBase)),
+        ),
         {},
         signal,
       ),

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import type { Observation, SourceName, SourceStatus } from '../../agent/model/observation.ts'
-import type { Instruments } from './instruments.ts'
+import { type Instruments, sumOf } from './instruments.ts'
 
 export type DaemonMetricsOptions = {
   version: string
@@ -113,6 +113,19 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
   processMetrics(make)
 
   return {
+    /** What the sources saw and lost, by source, and the execs. */
+    async totals() {
+      const [seen, gone, ran] = [await events.get(), await lost.get(), await execs.get()]
+      const bySource = (values: Parameters<typeof sumOf>[0]) =>
+        new Map(sources.map((name) => [name, sumOf(values, 'source', name)]))
+      const healthchecks = sumOf(ran.values, 'kind', 'healthcheck')
+      return {
+        events: bySource(seen.values),
+        lost: bySource(gone.values),
+        execs: sumOf(ran.values) - healthchecks,
+        healthchecks,
+      }
+    },
     observed(observation: Observation): void {
       const source = sourceOf(observation)
       if (observation.kind === 'events-lost') {

@@ -1,9 +1,9 @@
 import type { Publication } from '../../agent/findings.ts'
 import type { Detector } from '../../agent/model/detector.ts'
 import type { DetectorConfig } from '../../agent/config/schema.ts'
-import type { Finding } from '../../agent/model/finding.ts'
+import type { Finding, Severity } from '../../agent/model/finding.ts'
 import { others } from './container-series.ts'
-import type { Instruments, Series } from './instruments.ts'
+import { type Instruments, type Series, sumOf } from './instruments.ts'
 import { otherName } from './series-budget.ts'
 
 export type FindingMetricsOptions = {
@@ -27,7 +27,7 @@ const seriesLifetimeMs = 3_600_000
 /** What was found, as counters that alert rules can work on. */
 export function createFindingMetrics(make: Instruments, options: FindingMetricsOptions) {
   const { detectors, configOf, firing, nameOf, now, maxSeries } = options
-  const countFinding = make.counterWithExemplars(
+  const findings = make.counterWithExemplars(
     'tidewatch_findings_total',
     'Findings since the daemon started.',
     ['detector', 'rule', 'severity'],
@@ -36,7 +36,7 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   for (const detector of detectors) {
     const { enabled, rules } = configOf(detector.name)
     for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
-      if (enabled && isOn) countFinding({ detector: detector.name, rule, severity }, 0)
+      if (enabled && isOn) findings.count({ detector: detector.name, rule, severity }, 0)
     }
   }
   const latency = make.histogram(
@@ -78,10 +78,16 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   )
 
   return {
+    /** How many findings of each severity there were. */
+    async bySeverity(): Promise<Record<Severity, number>> {
+      const { values } = await findings.get()
+      const sum = (severity: Severity) => sumOf(values, 'severity', severity)
+      return { info: sum('info'), warning: sum('warning'), critical: sum('critical') }
+    },
     published({ change, finding }: Publication): void {
       if (change !== 'new') return
       const { detector, rule, severity, container } = finding
-      countFinding({ detector, rule, severity }, 1, { finding_id: finding.id })
+      findings.count({ detector, rule, severity }, 1, { finding_id: finding.id })
       latency.observe(
         { detector },
         Math.max(0, Date.parse(finding.detected_at) - Date.parse(finding.time)) / 1_000,

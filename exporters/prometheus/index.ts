@@ -47,6 +47,8 @@ export function createMetrics(options: MetricsOptions) {
     published(publication: Publication): void {
       findings.published(publication)
     },
+    /** What is counted, summed up for people. */
+    counters: async () => ({ findings: await findings.bySeverity(), ...(await daemon.totals()) }),
     /** Every metric there is, for documentation and tests. */
     describe: () =>
       registries.text.getMetricsAsArray().map(({ name, help, labelNames = [] }: Described) => ({

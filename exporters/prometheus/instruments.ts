@@ -1,4 +1,12 @@
-import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from 'prom-client'
+import { setImmediate } from 'node:timers/promises'
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  type LabelValues,
+  type OpenMetricsContentType,
+  Registry,
+} from 'prom-client'
 
 /**
  * The same metrics in both of Prometheus' formats: prom-client fixes a registry's format when it is made,
@@ -9,17 +17,31 @@ export type Registries = {
   openMetrics: Registry<OpenMetricsContentType>
 }
 
+// As long as the event stream may wait for a scrape; a metric is not divided, so one with many series takes longer.
+const sliceMs = 5
+
 /**
- * Renders one of the registries. When prom-client renders OpenMetrics it takes `_total` from the name of each
- * counter for good (`standardizeCounterName` in its registry.js), so the text format has to give it back first.
+ * Renders one of the registries, metric by metric, and lets others have their turn in between: the library's own
+ * `metrics()` renders all of it in one go. OpenMetrics wants a counter's name without `_total`, which the library
+ * adds to its series again (`getMetricsAsString` of its registry.js).
  */
 export async function render({ text, openMetrics }: Registries, asOpenMetrics: boolean): Promise<string> {
-  if (asOpenMetrics) return await openMetrics.metrics()
-  for (const metric of text.getMetricsAsArray()) {
-    const isCounter = String(metric.type) === 'counter'
-    if (isCounter && !metric.name.endsWith('_total')) metric.name += '_total'
+  const registry = asOpenMetrics ? openMetrics : text
+  const parts: string[] = []
+  let startedAt = performance.now()
+  for (const metric of registry.getMetricsAsArray()) {
+    const { name } = metric
+    const isCounter = metric.type === 'counter'
+    if (asOpenMetrics && isCounter) metric.name = name.replace(/_total$/, '')
+    // The name is read before the first wait, so that another scrape does not meet it.
+    const rendered = registry.getSingleMetricAsString(name)
+    metric.name = name
+    parts.push(await rendered)
+    if (performance.now() - startedAt < sliceMs) continue
+    await setImmediate()
+    startedAt = performance.now()
   }
-  return await text.metrics()
+  return asOpenMetrics ? `${parts.join('\n')}\n# EOF\n` : `${parts.join('\n\n')}\n`
 }
 
 /** Registries of our own: prom-client's global one would be shared with whatever else is in the process. */
@@ -42,14 +64,15 @@ export function createInstruments({ text, openMetrics }: Registries) {
       const only = [openMetrics as unknown as Registry]
       const counter = new Counter<L>({ name, help, labelNames, registers: only, enableExemplars: true })
       text.registerMetric(counter)
-      return (labels: Record<L, string>, value: number, exemplar?: Record<string, string>): void => {
+      function count(labels: Record<L, string>, value: number, exemplar?: Record<string, string>): void {
         // Its types take an exemplar's labels for the metric's own.
         counter.inc({
-          labels,
+          labels: labels as LabelValues<L>,
           value,
           ...(exemplar === undefined ? {} : { exemplarLabels: exemplar as never }),
         })
       }
+      return { count, get: () => counter.get() }
     },
 
     gauge: <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
@@ -72,7 +95,7 @@ export function createInstruments({ text, openMetrics }: Registries) {
         registers,
         collect() {
           this.reset()
-          for (const [labels, value] of series()) this.set(labels, value)
+          for (const [labels, value] of series()) this.set(labels as LabelValues<L>, value)
         },
       }),
 
@@ -90,7 +113,7 @@ export function createInstruments({ text, openMetrics }: Registries) {
         registers,
         collect() {
           this.reset()
-          for (const [labels, value] of series()) this.inc(labels, value)
+          for (const [labels, value] of series()) this.inc(labels as LabelValues<L>, value)
         },
       }),
   }
@@ -100,3 +123,12 @@ export function createInstruments({ text, openMetrics }: Registries) {
 export type Series<L extends string> = readonly [Record<L, string>, number]
 
 export type Instruments = ReturnType<typeof createInstruments>
+
+/** The sum of a counter's values; of those alone whose label is so, where one is given. */
+export function sumOf(values: readonly Value[], label?: string, wanted?: string): number {
+  return values
+    .filter(({ labels }) => label === undefined || (labels as Record<string, unknown>)[label] === wanted)
+    .reduce((sum, { value }) => sum + value, 0)
+}
+
+type Value = { value: number; labels: object }

@@ -16,8 +16,8 @@ export type WebOptions = {
   config: WatchedWebConfig
   expose: (accept: string) => Promise<Exposition>
   isReady: () => boolean
-  /** The page at `/`; with what was found only for readers on this host and those who showed who they are. */
-  statusPage: (withFindings: boolean) => string
+  /** The page at `/`; with what was seen in detail only for readers on this host and those who showed who they are. */
+  statusPage: (withEvidence: boolean) => Promise<string>
 }
 
 /** A running web endpoint; `urls` are where it can be reached. */
@@ -129,8 +129,8 @@ async function answer(
   if (path === '/') {
     response.setHeader('content-security-policy', contentSecurityPolicy)
     response.setHeader('x-frame-options', 'DENY')
-    const withFindings = access === 'known' || isLocal(request)
-    return send(response, 200, 'text/html; charset=utf-8', Buffer.from(statusPage(withFindings)))
+    const withEvidence = access === 'known' || isLocal(request)
+    return send(response, 200, 'text/html; charset=utf-8', Buffer.from(await statusPage(withEvidence)))
   }
   sendText(response, 404, 'not found; there are / /metrics /-/healthy /-/ready\n')
 }
@@ -149,7 +149,7 @@ function send(response: ServerResponse, status: number, contentType: string, bod
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 
-/** What was found may quote command lines; a reader elsewhere gets the counters only. */
+/** What was seen may quote command lines; a reader elsewhere is told what the rules mean instead. */
 function isLocal({ socket }: IncomingMessage): boolean {
   const isLoopback = (address = '') => /^(?:::ffff:)?127\.|^::1$/.test(address)
   return isLoopback(socket.localAddress) && isLoopback(socket.remoteAddress)

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { Finding } from '../../agent/model/finding.ts'
+import type { Finding, Severity } from '../../agent/model/finding.ts'
 import type { SourceStatus } from '../../agent/model/observation.ts'
-import { printable } from '../../agent/model/text.ts'
+import { findingsTable } from './findings-table.ts'
+import { html, type Html, nothing } from './html.ts'
+import { clock, pill, sheet, span } from './parts.ts'
+import { style } from './status-style.ts'
 
 export type Status = {
   host: string
@@ -10,112 +13,138 @@ export type Status = {
   now: number
   sources: readonly { name: string; status: SourceStatus | undefined }[]
   containersRunning: number
+  counters: Counters
   receivers: readonly { name: string; waiting: number }[]
   storeMode: string
   firing: readonly Finding[]
   latest: readonly Finding[]
+  /** What a rule means, in a sentence that quotes nobody. */
+  meaningOf: (rule: string) => string
+  runbookBase: string
 }
 
-const style = `
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; --line: #8884; --soft: #8888 }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.4rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .4rem }
-p.about { color: var(--soft); margin: .2rem 0 0 }
-table { border-collapse: collapse; width: 100% }
-th { text-align: left; font-weight: 600; color: var(--soft) }
-th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.what { overflow-wrap: anywhere } td.when { white-space: nowrap; font-variant-numeric: tabular-nums }
-b { font-weight: 600 } .critical, .down { color: #c62828 } .warning, .degraded { color: #b26a00 } .info { color: #1565c0 } .well { color: #2e7d32 }
-`
+/** Counts since the daemon started. */
+export type Counters = {
+  findings: Readonly<Record<Severity, number>>
+  /** By the source's name. */
+  events: ReadonlyMap<string, number>
+  lost: ReadonlyMap<string, number>
+  execs: number
+  healthchecks: number
+}
 
-/** Nothing may be loaded or run but the one style sheet of the page itself. */
-export const contentSecurityPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+/** Nothing may be loaded or run but the one style sheet and the icon, which are in the page itself. */
+export const contentSecurityPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+
+const icon =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 10q3.5-6 7 0t7 0' fill='none' stroke='%231257a6' stroke-width='2'/%3E%3C/svg%3E"
 
 /** The page at `/`: what is watched, in which mode, and what was found, without a script. */
-export function renderStatusPage(status: Status, withFindings: boolean): string {
-  const { host, version, startedAt, now, containersRunning, storeMode } = status
-  return `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>tidewatch on ${html(host)}</title><style>${style}</style></head>
-<body>
-<h1>tidewatch on ${html(host)}</h1>
-<p class="about">version ${html(version)}, up ${span(now - startedAt)}, ${containersRunning} running ${containersRunning === 1 ? 'container' : 'containers'},
-findings kept in ${storeMode === 'file' ? 'the state directory' : 'memory only'} · <a href="/metrics">metrics</a></p>
-<h2>Sources</h2>
-${table(['source', 'state', 'mode', ''], status.sources.map(sourceRow))}
-${
-  status.receivers.length === 0
-    ? ''
-    : `<h2>Receivers</h2>${table(
-        ['receiver', 'waiting'],
-        status.receivers.map(({ name, waiting }) => [html(name), String(waiting)]),
-      )}`
-}
-${withFindings ? findings(status) : '<p>Findings are shown to readers on the host itself.</p>'}
-</body>
-</html>
-`
-}
-
-function findings({ firing, latest }: Status): string {
-  return `<h2>Firing now</h2>
-${firing.length === 0 ? '<p>Nothing.</p>' : table(findingHead, firing.map(findingRow))}
-<h2>Last findings</h2>
-${latest.length === 0 ? '<p>None yet.</p>' : table(findingHead, latest.map(findingRow))}`
-}
-
-const findingHead = ['when', 'severity', 'rule', 'container', 'what']
-
-function findingRow({ last_seen, severity, state, rule, container, summary }: Finding): string[] {
-  return [
-    html(last_seen.replace('T', ' ').slice(0, 19)),
-    `<b class="${severity}">${severity}</b>${state === 'resolved' ? ', resolved' : ''}`,
-    html(rule),
-    html(container?.name ?? ''),
-    html(summary),
-  ]
+export function renderStatusPage(status: Status, withEvidence: boolean): string {
+  const { host, version, startedAt, now, storeMode, firing, latest } = status
+  const page = html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>tidewatch on ${host}</title>
+        <link rel="icon" href="${{ markup: icon }}" />
+        ${{ markup: `<style>${style}</style>` }}
+      </head>
+      <body>
+        <header>
+          <h1>tidewatch on ${host}</h1>
+          <p>version ${version}, up ${span(now - startedAt)}, as of ${clock(now)} UTC</p>
+        </header>
+        <main>
+          ${cards(status)}
+          <h2>Sources</h2>
+          ${sources(status)}
+          <h2>Firing now</h2>
+          ${findingsTable(firing, status, withEvidence, 'No condition fires.')}
+          <h2>Last findings</h2>
+          ${findingsTable(latest, status, withEvidence, 'Nothing was found yet.')}
+          ${withEvidence ? nothing : html`<p>What was seen in detail is shown to readers on the host itself.</p>`}
+          ${receivers(status)}
+        </main>
+        <footer>
+          Findings are kept in ${storeMode === 'file' ? 'the state directory' : 'memory only'} ·
+          <a href="/metrics">metrics</a> · <a href="/-/healthy">health</a> ·
+          <a href="/-/ready">readiness</a> · <a href="${status.runbookBase}">runbooks</a>
+        </footer>
+      </body>
+    </html> `
+  return page.markup
 }
 
-function sourceRow({ name, status }: Status['sources'][number]): string[] {
-  const state = status === undefined ? 'starting' : !status.up ? 'down' : status.best ? 'well' : 'degraded'
-  return [
-    html(name),
-    `<b class="${state}">${state}</b>`,
-    html(status?.mode ?? ''),
-    html(status?.reason ?? ''),
-  ]
+function cards({ firing, counters, containersRunning, sources: all }: Status): Html {
+  const well = all.filter(({ status }) => status !== undefined && stateOf(status) === 'well').length
+  const { findings, execs, healthchecks } = counters
+  return html`<div class="cards">
+    ${card(firing.length, 'firing now', firing.length === 0 ? 'well' : worst(firing))}
+    ${card(findings.critical, 'critical since start', findings.critical === 0 ? '' : 'critical')}
+    ${card(findings.warning, 'warnings since start', findings.warning === 0 ? '' : 'warning')}
+    ${card(findings.info, 'infos since start', '')}
+    ${card(containersRunning, containersRunning === 1 ? 'running container' : 'running containers', '')}
+    ${card(execs, `execs, and ${healthchecks.toLocaleString('en-US')} health checks`, '')}
+    ${card(`${well} of ${all.length}`, 'sources are well', well === all.length ? 'well' : 'degraded')}
+  </div>`
 }
 
-const classes: Readonly<Record<string, string>> = {
-  when: ' class="when"',
-  what: ' class="what"',
-  '': ' class="what"',
+function card(value: string | number, label: string, kind: string): Html {
+  return html`<div class="card"><b class="${kind}">${value}</b><span>${label}</span></div>`
 }
 
-/** Cells are HTML already. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const body = rows.map(
-    (row) => `<tr>${row.map((cell, i) => `<td${classes[head[i] ?? ''] ?? ''}>${cell}</td>`).join('')}</tr>`,
+function worst(findings: readonly Finding[]): Severity {
+  const has = (severity: Severity) => findings.some((finding) => finding.severity === severity)
+  return has('critical') ? 'critical' : has('warning') ? 'warning' : 'info'
+}
+
+function sources({ sources: all, counters }: Status): Html {
+  const rows = all.map(({ name, status }) => {
+    const state = stateOf(status)
+    const numbers = [counters.events.get(name) ?? 0, counters.lost.get(name) ?? 0] as const
+    return html`<tr>
+      <td>${name}</td>
+      <td>${pill(state)}</td>
+      <td>${status?.mode ?? ''}</td>
+      <td class="number" title="events">${numbers[0]}</td>
+      <td class="number" title="lost">${numbers[1]}</td>
+      <td class="what">${status?.reason ?? ''}</td>
+    </tr>`
+  })
+  return sheet(
+    html`<th>source</th>
+      <th>state</th>
+      <th>mode</th>
+      <th class="number">events</th>
+      <th class="number">lost</th>
+      <th>why</th>`,
+    rows,
+    'There are no sources.',
   )
-  return `<table><thead><tr>${head.map((title) => `<th>${title}</th>`).join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table>`
 }
 
-function span(ms: number): string {
-  const minutes = Math.floor(ms / 60_000)
-  if (minutes < 60) return `${minutes} min`
-  const hours = Math.floor(minutes / 60)
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`
+function stateOf(status: SourceStatus | undefined): string {
+  if (status === undefined) return 'starting'
+  if (!status.up) return 'down'
+  return status.best ? 'well' : 'degraded'
 }
 
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-/** Text for HTML, hostile or not. */
-function html(text: string): string {
-  return printable(text).replace(/[&<>"']/g, (character) => entities[character] ?? '')
+function receivers({ receivers: all }: Status): Html {
+  if (all.length === 0) return nothing
+  const rows = all.map(
+    ({ name, waiting }) =>
+      html`<tr>
+        <td class="name">${name}</td>
+        <td class="number" title="waiting">${waiting}</td>
+      </tr>`,
+  )
+  return html`<h2>Receivers</h2>
+    ${sheet(
+      html`<th>receiver</th>
+        <th class="number">findings that wait</th>`,
+      rows,
+      '',
+    )}`
 }

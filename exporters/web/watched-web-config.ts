@@ -9,6 +9,12 @@ export type WatchedWebConfig = {
   refresh(): void
 }
 
+/** Where nothing secures the endpoint: plain HTTP, and nobody has to log in. */
+export const openWebConfig: WatchedWebConfig = {
+  current: () => open,
+  refresh: () => undefined,
+}
+
 const open: WebConfig = { tls: null, users: new Map(), headers: {}, files: [] }
 
 // A flood of connections must not be a flood of stat(2).
@@ -24,7 +30,7 @@ export type WatchOptions = {
 
 /** Keeps up with certificates that are renewed under a running daemon. Throws where the file is wrong at the start. */
 export function watchWebConfig({ file, onReload, now }: WatchOptions): WatchedWebConfig {
-  if (file === undefined) return { current: () => open, refresh: () => undefined }
+  if (file === undefined) return openWebConfig
   let config = loadWebConfig(file)
   let stamp = stampOf(config.files)
   let lookedAt = now()

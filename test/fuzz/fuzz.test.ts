@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import test from 'ava'
 import fc from 'fast-check'
 import { serveWeb } from '../../exporters/web/server.ts'
-import { watchWebConfig } from '../../exporters/web/watched-web-config.ts'
+import { openWebConfig } from '../../exporters/web/watched-web-config.ts'
 import { properties } from './properties.ts'
 
 for (const { title, runs, property } of properties) {
@@ -16,10 +16,10 @@ for (const { title, runs, property } of properties) {
 test('a web server that is sent noise serves on', async (t) => {
   const web = await serveWeb({
     addresses: ['127.0.0.1:0'],
-    config: watchWebConfig({ file: undefined, onReload: () => undefined, now: Date.now }),
+    config: openWebConfig,
     expose: () => Promise.resolve({ contentType: 'text/plain', body: 'a 1\n' }),
     isReady: () => true,
-    statusPage: () => 'page',
+    statusPage: () => Promise.resolve('page'),
   })
   t.teardown(web.close)
   const { port } = new URL(web.urls[0] ?? '')

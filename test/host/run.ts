@@ -27,8 +27,8 @@ const tests =
 const exceptions = ['a step of an image build*', 'a container that makes too much noise*']
 const matches = exceptions.map((title) => `--match='!${title}'`).join(' ')
 
-// Only lint, types and bundling need these, and they are half of what would have to be copied.
-const heavy = /^(?:typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild)$/
+// Only lint, types, bundling and dashboards need these, and they are half of what would have to be copied.
+const heavy = /^(?:@grafana|typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild)$/
 
 installMissing({ debootstrap: 'debootstrap', 'qemu-system-x86_64': 'qemu-system-x86', mke2fs: 'e2fsprogs' })
 const payload = mkdtempSync(join(tmpdir(), 'tidewatch-test-host-'))

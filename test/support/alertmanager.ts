@@ -23,6 +23,8 @@ export type AlertmanagerOptions = {
   port?: number
   /** Where its silences and what it has notified of are kept; the test removes it. */
   directory?: string
+  /** Its configuration, in place of one that has a route for all. */
+  content?: string
   /** Who is notified; nobody unless given. */
   webhook?: string
   /** Where it meets the others of its cluster. */
@@ -35,14 +37,7 @@ export async function startAlertmanager(options: AlertmanagerOptions = {}): Prom
   const directory = options.directory ?? (await temporaryDirectory())
   const url = `http://127.0.0.1:${port ?? (await freePort())}`
   const config = join(directory, 'alertmanager.yml')
-  const notified =
-    webhook === undefined ? '' : `, webhook_configs: [{ url: '${webhook}', send_resolved: true }]`
-  await writeFile(
-    config,
-    `route: { receiver: them, group_by: [...], group_wait: 1s, group_interval: 1s }
-receivers: [{ name: them${notified} }]
-`,
-  )
+  await writeFile(config, options.content ?? contentFor(webhook))
   const running = start('prometheus-alertmanager', [
     `--config.file=${config}`,
     `--storage.path=${directory}`,
@@ -60,6 +55,14 @@ receivers: [{ name: them${notified} }]
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+function contentFor(webhook: string | undefined): string {
+  const notified =
+    webhook === undefined ? '' : `, webhook_configs: [{ url: '${webhook}', send_resolved: true }]`
+  return `route: { receiver: them, group_by: [...], group_wait: 1s, group_interval: 1s }
+receivers: [{ name: them${notified} }]
+`
 }
 
 /** What Alertmanager's own tool shows: what an operator would see. */

@@ -11,39 +11,52 @@ export type Prometheus = Running & {
   remove: () => Promise<void>
 }
 
-type Answer = { data: { result: { metric: Record<string, string>; value: [number, string] }[] } }
+type Answer = {
+  status: string
+  error?: string
+  data: { result: { metric: Record<string, string>; value: [number, string] }[] }
+}
 
 /** Starts a Prometheus for the daemon at a URL. */
 export async function startPrometheus(target: string): Promise<Prometheus> {
   const directory = await temporaryDirectory()
+  const config = {
+    global: { scrape_interval: '1s' },
+    scrape_configs: [{ job_name: 'tidewatch', static_configs: [{ targets: [hostOf(target)] }] }],
+  }
+  await writeFile(join(directory, 'prometheus.yml'), JSON.stringify(config))
+  return await startPrometheusIn(directory)
+}
+
+/** Starts a Prometheus with the configuration that lies in a directory, which is removed with it. */
+export async function startPrometheusIn(directory: string): Promise<Prometheus> {
   const url = `http://127.0.0.1:${await freePort()}`
-  const config = join(directory, 'prometheus.yml')
-  await writeFile(
-    config,
-    JSON.stringify({
-      global: { scrape_interval: '1s' },
-      scrape_configs: [
-        { job_name: 'tidewatch', static_configs: [{ targets: [target.slice('http://'.length)] }] },
-      ],
-    }),
-  )
   const running = start('prometheus', [
-    `--config.file=${config}`,
+    `--config.file=${join(directory, 'prometheus.yml')}`,
     `--storage.tsdb.path=${join(directory, 'data')}`,
-    `--web.listen-address=${url.slice('http://'.length)}`,
+    `--web.listen-address=${hostOf(url)}`,
   ])
   await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok)
   return {
     ...running,
     url,
     query: async (expression) => {
-      const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(expression)}`)
-      const { data } = (await response.json()) as Answer
-      return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }))
+      const response = await fetch(`${url}/api/v1/query`, {
+        method: 'POST',
+        body: new URLSearchParams({ query: expression }),
+      })
+      const answer = (await response.json()) as Answer
+      if (answer.status !== 'success') throw new Error(`${answer.error}: ${expression}`)
+      return answer.data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }))
     },
     remove: async () => {
       await running.stop()
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** `127.0.0.1:9090` of `http://127.0.0.1:9090`. */
+export function hostOf(url: string): string {
+  return new URL(url).host
 }

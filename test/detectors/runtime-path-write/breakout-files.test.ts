@@ -1,9 +1,9 @@
 import test from 'ava'
-import { firstValueFrom, from, toArray } from 'rxjs'
+import { firstValueFrom, from, takeUntil, timer, toArray } from 'rxjs'
 import type { BreakoutFileObservation, BreakoutFileWriter } from '../../../agent/model/observation.ts'
 import { runtimePathWrite } from '../../../detectors/runtime-path-write.ts'
 import { breakoutFileDetection } from '../../../detectors/runtime-path-write/breakout-files.ts'
-import { silent } from '../../support/observed.ts'
+import { emptyMemory, silent } from '../../support/observed.ts'
 import { sampleContainer } from '../../support/samples.ts'
 
 const sh: BreakoutFileWriter = {
@@ -170,7 +170,9 @@ test('a hostile value is cut in the summary and kept in the evidence', (t) => {
 test('the detector tells of breakout files beside runtime files', async (t) => {
   const breakoutFiles$ = from([seen(), seen({ change: 'refused' }), seen({ container: web })])
   const detections = await firstValueFrom(
-    runtimePathWrite.detect({ ...silent, runtimeFiles$: from([]), breakoutFiles$ }, {}).pipe(toArray()),
+    runtimePathWrite
+      .detect({ ...silent, memory: emptyMemory(), runtimeFiles$: from([]), breakoutFiles$ }, {})
+      .pipe(takeUntil(timer(50)), toArray()),
   )
   t.deepEqual(
     detections.map(({ rule }) => rule),

@@ -42,6 +42,9 @@ test('evidence goes into annotations as bounded text without control characters'
   t.true((annotations['evidence_long'] ?? '').length <= 1_000)
   t.false('evidence_gone' in annotations)
   t.is(annotations['summary'], 'root opened an interactive sh in web-1')
+  t.regex(annotations['runbook_url'] ?? '', /^https:.*\/docs\/runbooks\/TidewatchInteractiveShell\.md$/)
+  const elsewhere = toAlert(sampleFinding(), null, seenAt, 'https://wiki.test/tidewatch/').annotations
+  t.is(elsewhere['runbook_url'], 'https://wiki.test/tidewatch/TidewatchInteractiveShell.md')
   for (const [name, value] of Object.entries(annotations)) {
     t.regex(name, /^[a-zA-Z_][a-zA-Z0-9_]*$/)
     t.notRegex(value, /\p{Cc}/u)

@@ -39,7 +39,7 @@ async function serve(t: ExecutionContext, file: string) {
     }),
     expose: () => Promise.resolve({ contentType: 'text/plain', body: 'a 1\n' }),
     isReady: () => true,
-    statusPage: () => 'page',
+    statusPage: () => Promise.resolve('page'),
   })
   t.teardown(web.close)
   return { url: web.urls[0] ?? '', reloads }

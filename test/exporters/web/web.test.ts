@@ -1,49 +1,23 @@
 import { request } from 'node:http'
 import test, { type ExecutionContext } from 'ava'
 import { serveWeb, type WebOptions } from '../../../exporters/web/server.ts'
-import { renderStatusPage, type Status } from '../../../exporters/web/status-page.ts'
-import { watchWebConfig } from '../../../exporters/web/watched-web-config.ts'
+import { renderStatusPage } from '../../../exporters/web/status-page.ts'
+import { openWebConfig } from '../../../exporters/web/watched-web-config.ts'
 import { freePort } from '../../support/processes.ts'
 import { sampleFinding } from '../../support/samples.ts'
+import { sampleStatus } from './sample-status.ts'
 
 async function serve(t: ExecutionContext, options: Partial<WebOptions> = {}) {
   const web = await serveWeb({
     addresses: ['127.0.0.1:0'],
-    config: watchWebConfig({ file: undefined, onReload: () => undefined, now: Date.now }),
+    config: openWebConfig,
     expose: (accept) => Promise.resolve({ contentType: `text/plain; ${accept}`, body: 'a 1\n' }),
     isReady: () => true,
-    statusPage: (withFindings) => (withFindings ? 'with findings' : 'without'),
+    statusPage: (withEvidence) => Promise.resolve(withEvidence ? 'with evidence' : 'without'),
     ...options,
   })
   t.teardown(web.close)
   return web
-}
-
-const status: Status = {
-  host: '<b>node</b>',
-  version: '1.0.0',
-  startedAt: 0,
-  now: 3_720_000,
-  sources: [
-    { name: 'docker-events', status: undefined },
-    {
-      name: 'processes',
-      status: {
-        kind: 'source-status',
-        time: 0,
-        source: 'processes',
-        up: true,
-        mode: 'procfs',
-        best: false,
-        reason: 'no <BTF>',
-      },
-    },
-  ],
-  containersRunning: 1,
-  receivers: [{ name: 'alertmanager/<x>', waiting: 3 }],
-  storeMode: 'file',
-  firing: [],
-  latest: [sampleFinding({ summary: `<script>alert(1)</script>\u202E"'&` })],
 }
 
 test('metrics, health and the page are where Prometheus’ own servers have them', async (t) => {
@@ -52,8 +26,8 @@ test('metrics, health and the page are where Prometheus’ own servers have them
     ['/metrics', 200, 'a 1\n'],
     ['/-/healthy', 200, 'tidewatch is healthy.\n'],
     ['/-/ready', 200, 'tidewatch is ready.\n'],
-    ['/', 200, 'with findings'],
-    ['/?x=1', 200, 'with findings'],
+    ['/', 200, 'with evidence'],
+    ['/?x=1', 200, 'with evidence'],
     ['/etc/passwd', 404, 'not found; there are / /metrics /-/healthy /-/ready\n'],
   ] as const) {
     const response = await fetch(`${urls[0]}${path}`)
@@ -102,16 +76,34 @@ test('several addresses are served, IPv6 among them', async (t) => {
 })
 
 test('hostile text stays text on the page', (t) => {
-  const page = renderStatusPage(status, true)
-  t.notRegex(page, /<script|<b>node|<BTF>|<x>|\u202E/)
+  const page = renderStatusPage(sampleStatus(), true)
+  t.notRegex(page, /<script|<b>node|<BTF>|<x>|\u202E|onerror="/)
   t.regex(page, /&lt;script&gt;alert\(1\)&lt;\/script&gt;\\u\{202e\}&quot;&#39;&amp;/)
-  t.regex(page, /up 1 h 2 min, 1 running container,/)
-  t.regex(page, /<b class="degraded">degraded<\/b>/)
-  t.regex(page, /<b class="starting">starting<\/b>/)
+  t.regex(page, /up 1 h 2 min/)
+  t.regex(page, /<span class="pill degraded">degraded<\/span>/)
+  t.regex(page, /<span class="pill starting">starting<\/span>/)
 })
 
-test('readers on other hosts get no findings', (t) => {
-  t.notRegex(renderStatusPage(status, false), /script|interactive-shell/)
+test('counters, events and losses stand on the page', (t) => {
+  const page = renderStatusPage(sampleStatus(), true).replace(/\s+/g, ' ')
+  t.regex(page, />2<\/b ?><span>critical since start</)
+  t.regex(page, />1,234<\/b ?><span>warnings since start</)
+  t.regex(page, /class="number" title="events">98,765<\/td> ?<td class="number" title="lost">17</)
+})
+
+test('readers on other hosts get what the rules mean, and no evidence', (t) => {
+  const page = renderStatusPage(sampleStatus(), false)
+  t.regex(page, /means interactive-shell/)
+  t.notRegex(page, /alert\(1\)|evidence-of-it|<details/)
+  t.regex(renderStatusPage(sampleStatus(), true), /evidence-of-it/)
+})
+
+test('evidence on the page is bounded, whatever a container says', (t) => {
+  const huge = Object.fromEntries(
+    Array.from({ length: 500 }, (_, index) => [`key_${index}`, '<'.repeat(9_999)]),
+  )
+  const latest = Array.from({ length: 50 }, () => sampleFinding({ evidence: huge }))
+  t.true(renderStatusPage({ ...sampleStatus(), latest }, true).length < 3_000_000)
 })
 
 test('garbage on the wire ends that connection only', async (t) => {

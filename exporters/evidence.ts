@@ -1,0 +1,23 @@
+import type { Finding, Json } from '../agent/model/finding.ts'
+import { clip, commandLine, printable } from '../agent/model/text.ts'
+
+// More than any rule has; what a container chose may be longer than anybody reads.
+const maxEntries = 24
+
+/** Evidence as bounded lines of printable text, for whatever shows it to people; what is empty is left out. */
+export function evidenceLines(
+  evidence: Finding['evidence'],
+  maxLength: number,
+): [key: string, text: string][] {
+  return Object.entries(evidence)
+    .slice(0, maxEntries)
+    .map(([key, value]): [string, string] => [key, clip(printable(plainText(value)), maxLength)])
+    .filter(([, text]) => text !== '')
+}
+
+function plainText(value: Json): string {
+  if (value === undefined || value === null) return ''
+  if (typeof value === 'string') return value
+  const isArgv = Array.isArray(value) && value.every((item) => typeof item === 'string')
+  return isArgv ? commandLine(value) : JSON.stringify(value)
+}

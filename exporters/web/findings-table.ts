@@ -1,0 +1,61 @@
+import type { Finding } from '../../agent/model/finding.ts'
+import { clip } from '../../agent/model/text.ts'
+import { alertName } from '../alertmanager/alert.ts'
+import { evidenceLines } from '../evidence.ts'
+import { runbookUrl } from '../runbooks.ts'
+import { html, type Html } from './html.ts'
+import { clock, pill, sheet } from './parts.ts'
+import type { Status } from './status-page.ts'
+
+/** Findings as rows, the newest first as they are given; without evidence in words that quote nobody. */
+export function findingsTable(
+  findings: readonly Finding[],
+  { meaningOf, runbookBase }: Pick<Status, 'meaningOf' | 'runbookBase'>,
+  withEvidence: boolean,
+  none: string,
+): Html {
+  const rows = findings.map((finding) => {
+    const { last_seen, severity, state, rule, container } = finding
+    const what = withEvidence ? inDetail(finding) : html`${meaningOf(rule)}`
+    return html`<tr>
+      <td class="when">${clock(Date.parse(last_seen))}</td>
+      <td>${pill(state === 'resolved' ? 'resolved' : severity)}</td>
+      <td class="rule"><a href="${runbookUrl(alertName(rule), runbookBase)}">${rule}</a></td>
+      <td class="name">${clip(container?.name ?? '', maxName)}</td>
+      <td class="what">${what}</td>
+    </tr>`
+  })
+  return sheet(
+    html`<th>when (UTC)</th>
+      <th>severity</th>
+      <th>rule</th>
+      <th>container</th>
+      <th>what</th>`,
+    rows,
+    none,
+  )
+}
+
+// Long enough for most names and command lines; the whole is in the store.
+const maxName = 80
+const maxSummary = 300
+const maxEvidence = 400
+
+function inDetail({ summary, evidence, count, id, container }: Finding): Html {
+  const lines = [
+    ...evidenceLines(evidence, maxEvidence),
+    ['container', container === null ? '' : `${container.name} (${container.image})`],
+    ['count', count > 1 ? String(count) : ''],
+    ['finding', id],
+  ].filter(([, text]) => text !== '')
+  return html`<details>
+    <summary>${clip(summary, maxSummary)}</summary>
+    <dl>
+      ${lines.map(
+        ([key = '', text = '']) =>
+          html`<dt>${key}</dt>
+            <dd>${text}</dd>`,
+      )}
+    </dl>
+  </details>`
+}

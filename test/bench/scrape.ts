@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { renderTable } from '../../agent/commands/table.ts'
+import type { ScrapeCost } from './scrape-one.ts'
+
+// What a scrape costs at 200 and 1,000 containers: how long it takes over HTTP, and for how long the event loop
+// stands still: with the client in use, @prometheus-io/client under the name prom-client, and with the one before
+// it, prom-client 15; each in a process of its own.
+// ROUNDS=40 scrapes of each kind by default.
+
+const rounds = process.env['ROUNDS'] ?? '40'
+const clients: Readonly<Record<string, string>> = {
+  'prom-client-15': 'prom-client 15',
+  'prom-client': '@prometheus-io/client',
+}
+const aims: Readonly<Record<number, number>> = { 200: 20, 1_000: 100 }
+const run = promisify(execFile)
+const rows: string[][] = []
+for (const containers of [200, 1_000]) {
+  for (const library of Object.keys(clients)) {
+    const args = [join(import.meta.dirname, 'scrape-one.ts'), library, String(containers), rounds]
+    const { stdout } = await run(process.execPath, args)
+    for (const cost of JSON.parse(stdout) as ScrapeCost[]) rows.push(rowOf(containers, library, cost))
+  }
+}
+process.stdout.write(
+  renderTable(
+    [
+      'CONTAINERS',
+      'CLIENT',
+      'FORMAT',
+      'SERIES',
+      'KB',
+      'MEDIAN',
+      'P90',
+      'LOOP BLOCKED',
+      'WORST',
+      'AIM',
+      'BLOCK/AIM',
+    ],
+    rows,
+  ),
+)
+
+function rowOf(containers: number, library: string, cost: ScrapeCost): string[] {
+  const { format, series, bytes, cpu, median, p90, blocked, worst } = cost
+  const aim = aims[containers] ?? 0
+  const ms = [cpu, median, p90, blocked, worst].map((value) => `${value.toFixed(1)} ms`)
+  const counts = [String(series), (bytes / 1_024).toFixed(0)]
+  return [
+    String(containers),
+    clients[library] ?? '',
+    format,
+    ...counts,
+    ...ms,
+    `${aim} ms`,
+    (blocked / aim).toFixed(2),
+  ]
+}

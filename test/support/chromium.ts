@@ -1,0 +1,106 @@
+import { rm } from 'node:fs/promises'
+import { temporaryDirectory } from './daemon.ts'
+import { start, whenReady } from './processes.ts'
+
+type Message = {
+  id?: number
+  method?: string
+  params?: unknown
+  result?: unknown
+  error?: { message: string }
+}
+
+/** What the browser tells by itself: a request, a line in its console, a refusal. */
+export type BrowserEvent = { method: string; params: Record<string, unknown> }
+
+/** One page of a real Chromium (Debian's), spoken to by its DevTools protocol. */
+export type Page = {
+  send: <T = unknown>(method: string, params?: object) => Promise<T>
+  /** Evaluates JavaScript in the page, as its developer would in the console; also where the page may run none. */
+  evaluate: <T>(expression: string) => Promise<T>
+  /** Everything that was told so far. */
+  events: () => readonly BrowserEvent[]
+  close: () => Promise<void>
+}
+
+// Not Debian's script in /usr/bin, which would end without its browser.
+const program = '/usr/lib/chromium/chromium-headless-shell'
+
+/** Starts a Chromium with one empty page, and a profile of its own that goes with it. */
+export async function openPage(): Promise<Page> {
+  const profile = await temporaryDirectory()
+  const browser = start(program, [
+    // Its sandbox needs a user that is not root; it opens nothing but pages of the test.
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--remote-debugging-port=0',
+    `--user-data-dir=${profile}`,
+    'about:blank',
+  ])
+  const remove = () => rm(profile, { recursive: true, force: true, maxRetries: 5 })
+  try {
+    const address = await whenReady(
+      browser,
+      () => /DevTools listening on (ws:\S+)/.exec(browser.output())?.[1],
+      60_000,
+    )
+    const targets = `http://${new URL(address).host}/json/list`
+    const url = await whenReady(browser, async () => {
+      const all = (await (await fetch(targets)).json()) as { type: string; webSocketDebuggerUrl: string }[]
+      return all.find(({ type }) => type === 'page')?.webSocketDebuggerUrl
+    })
+    const talk = await converse(url)
+    return {
+      ...talk,
+      evaluate: async <T>(expression: string) => {
+        const { result } = await talk.send<{ result: { value: T } }>('Runtime.evaluate', {
+          expression,
+          returnByValue: true,
+        })
+        return result.value
+      },
+      close: async () => {
+        talk.hangUp()
+        await browser.stop()
+        await remove()
+      },
+    }
+  } catch (error) {
+    await browser.stop('SIGKILL')
+    await remove()
+    throw error
+  }
+}
+
+async function converse(url: string): Promise<Pick<Page, 'send' | 'events'> & { hangUp: () => void }> {
+  const socket = new WebSocket(url)
+  const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
+  const events: BrowserEvent[] = []
+  await new Promise((resolve, reject) => {
+    socket.addEventListener('open', resolve)
+    socket.addEventListener('error', () => reject(new Error(`cannot connect to ${url}`)))
+  })
+  socket.addEventListener('message', ({ data }) => {
+    const { id, method, params, result, error } = JSON.parse(String(data)) as Message
+    if (method !== undefined) events.push({ method, params: (params ?? {}) as Record<string, unknown> })
+    const asked = waiting.get(id ?? -1)
+    waiting.delete(id ?? -1)
+    if (error === undefined) asked?.resolve(result)
+    else asked?.reject(new Error(error.message))
+  })
+  socket.addEventListener('close', () => {
+    for (const { reject } of waiting.values()) reject(new Error('the browser has ended'))
+  })
+  let last = 0
+  return {
+    events: () => events,
+    hangUp: () => socket.close(),
+    send: <T>(method: string, params: object = {}) =>
+      new Promise<T>((resolve, reject) => {
+        last += 1
+        waiting.set(last, { resolve: resolve as (result: unknown) => void, reject })
+        socket.send(JSON.stringify({ id: last, method, params }))
+      }),
+  }
+}

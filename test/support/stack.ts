@@ -1,0 +1,54 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { type Alertmanager, startAlertmanager } from './alertmanager.ts'
+import { type Daemon, removeState, startDaemon, temporaryDirectory } from './daemon.ts'
+import { hostOf, type Prometheus, startPrometheusIn } from './prometheus.ts'
+
+const root = join(import.meta.dirname, '../..')
+const text = (path: string) => readFileSync(join(root, path), 'utf8')
+
+/** What of compose.yaml is looked at. */
+export type Compose = {
+  services: Record<
+    string,
+    {
+      image: string
+      command?: string[]
+      volumes: string[]
+      ports: string[]
+      configs?: { source: string; target: string }[]
+    }
+  >
+  configs: { tidewatch: { content: string } }
+  volumes: Record<string, unknown>
+}
+
+/** compose.yaml as it is shipped. */
+export const compose = parse(text('compose.yaml')) as Compose
+
+/** The daemon, Debian's Prometheus and Debian's Alertmanager. */
+export type Stack = { daemon: Daemon; prometheus: Prometheus; alertmanager: Alertmanager }
+
+/** Starts what compose.yaml starts, with the same files; only the addresses differ, which stand in files of their own. */
+export async function startStack(undo: (() => Promise<unknown>)[]): Promise<Stack> {
+  const alertmanager = await startAlertmanager({ content: text('exporters/alertmanager/alertmanager.yml') })
+  undo.push(alertmanager.remove)
+  const config = compose.configs.tidewatch.content.replace('http://alertmanager:9093', alertmanager.url)
+  const daemon = await startDaemon({ config: parse(config) as object })
+  undo.push(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
+  const directory = await temporaryDirectory()
+  for (const path of ['prometheus.yml', 'rules', 'targets']) {
+    cpSync(join(root, 'exporters/prometheus', path), join(directory, path), { recursive: true })
+  }
+  const targets = { tidewatch: daemon.url, alertmanager: alertmanager.url }
+  for (const [name, url] of Object.entries(targets)) {
+    writeFileSync(join(directory, 'targets', `${name}.yml`), JSON.stringify([{ targets: [hostOf(url)] }]))
+  }
+  const prometheus = await startPrometheusIn(directory)
+  undo.push(prometheus.remove)
+  return { daemon, prometheus, alertmanager }
+}
