@@ -5,6 +5,8 @@ export type LogFormat = 'json' | 'text'
 export type LogOptions = {
   level: string
   format: LogFormat
+  /** Masks secrets in lines: an error may quote what it failed on. */
+  redact: (text: string) => string
   /** Told of lines that were dropped because nobody reads them. */
   onLost: (count: number) => void
 }
@@ -13,15 +15,24 @@ export type LogOptions = {
 const maxBufferedBytes = 1_048_576
 
 /** The daemon's log on standard output: one JSON object a line, or text for people. */
-export function createLog({ level, format: lines, onLost }: LogOptions): Logger {
+export function createLog({ level, format: lines, redact, onLost }: LogOptions): Logger {
   const dropWhenStuck = format((entry) => {
     if (process.stdout.writableLength <= maxBufferedBytes) return entry
     onLost(1)
     return false
   })
+  const masked = format((entry) => {
+    entry.message = redact(String(entry.message))
+    if (typeof entry['stack'] === 'string') entry['stack'] = redact(entry['stack'])
+    return entry
+  })
   return createLogger({
     level,
-    format: format.combine(dropWhenStuck(), lines === 'json' ? jsonLine : textLine(process.stdout.isTTY)),
+    format: format.combine(
+      dropWhenStuck(),
+      masked(),
+      lines === 'json' ? jsonLine : textLine(process.stdout.isTTY),
+    ),
     transports: [new transports.Stream({ stream: process.stdout })],
   })
 }

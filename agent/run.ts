@@ -1,22 +1,37 @@
 import { hostname } from 'node:os'
-import { firstValueFrom, fromEvent, interval, map, merge, Subject, Subscription, timer } from 'rxjs'
+import {
+  firstValueFrom,
+  fromEvent,
+  interval,
+  map,
+  merge,
+  ReplaySubject,
+  Subject,
+  Subscription,
+  switchMap,
+  timer,
+} from 'rxjs'
 import { monotonicFactory } from 'ulid'
 import { detectors } from '../detectors/index.ts'
 import { profileStates } from '../detectors/unexpected-root-process/profile.ts'
 import { unexpectedRootProcess } from '../detectors/unexpected-root-process.ts'
-import { deliver } from '../exporters/alertmanager/deliver.ts'
 import { receiversOf } from '../exporters/alertmanager/receivers.ts'
 import { createMetrics } from '../exporters/prometheus/index.ts'
 import { serveWeb } from '../exporters/web/server.ts'
 import { renderStatusPage } from '../exporters/web/status-page.ts'
-import { type Config, detectorConfig } from './config/schema.ts'
+import { currentConfig } from './config/current.ts'
+import { reload } from './config/reload.ts'
+import { type Config, detectorConfig, detectorConfigFor } from './config/schema.ts'
 import { stateDirectory } from './config/state-directory.ts'
+import { deliveries } from './deliveries.ts'
 import { createDockerClient } from './docker/client.ts'
 import { endpointOf } from './docker/endpoint.ts'
 import { createFindings } from './findings.ts'
 import { createLog, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
 import { detect, observedOf } from './pipeline.ts'
+import { createPolicy } from './policy/policy.ts'
+import { createThrottle } from './policy/throttle.ts'
 import { createPublisher } from './publisher.ts'
 import { sourceHealth } from './source-health.ts'
 import { createSources } from './sources.ts'
@@ -33,22 +48,33 @@ const welcomeAfterMs = 5_000
 const confirmAfterMs = 120_000
 const restoreEveryMs = 10_000
 const pruneEveryMs = 3_600_000
+const foldedEveryMs = 1_000
+const excessEveryMs = 60_000
+const expiredEveryMs = 15_000
 
-/** The composition root: sources to detectors to findings to store and exporters. Ends the process when told to stop. */
-export async function runDaemon(config: Config): Promise<void> {
+/**
+ * The composition root: sources to detectors to findings to store and exporters. Ends the process when told to stop;
+ * `load` reads the configuration anew.
+ */
+export async function runDaemon(config: Config, load: () => Config): Promise<void> {
   const stopSignal = firstValueFrom(
     merge(...['SIGTERM', 'SIGINT'].map((name) => fromEvent(process, name).pipe(map(() => name)))),
   )
+  const running = new Subscription()
+  // Who is told to reload while still starting does so when started.
+  const hangups$ = new ReplaySubject<unknown>(1)
+  running.add(fromEvent(process, 'SIGHUP').subscribe(hangups$))
   const now = Date.now
   const startedAt = now()
   const host = config.host_name ?? hostname()
-  const configOf = (detector: string) => detectorConfig(config, detector)
-  const receivers = receiversOf(config)
-  const receiverNames = receivers.map(({ name }) => name)
+  const current = currentConfig(config)
+  const configOf = (detector: string) => detectorConfig(current.now(), detector)
+  const receivers = () => receiversOf(current.now())
   const directory = stateDirectory(config.state_directory, process.env)
 
   const log = createLog({
     level: config.log.level,
+    redact: (text) => policy.redact.text(text),
     format: config.log.format ?? (process.stdout.isTTY ? 'text' : 'json'),
     onLost: (count) => metrics.logLinesLost(count),
   })
@@ -62,14 +88,17 @@ export async function runDaemon(config: Config): Promise<void> {
     onLost: (count) => metrics.storeLost(count),
   })
   const client = createDockerClient(endpointOf({ ...dockerOptions(config), env: process.env }))
-  const sources = createSources({ config, client, cursor: storedCursor(store, now), now })
+  const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
+  const sources = createSources({ config: current, client, cursor: storedCursor(store, now), now })
   const { containers } = sources
   const health = sourceHealth(sourceNames)
   const findings = createFindings({
     host,
     now,
     newId: monotonicFactory(),
-    configOf,
+    configOf: (detector, container) => detectorConfigFor(current.now(), detector, container),
+    allowedBy: policy.allowedBy,
+    redact: policy.redact,
     firing: store.firing(),
     findByAct: store.findByAct,
   })
@@ -81,13 +110,17 @@ export async function runDaemon(config: Config): Promise<void> {
     configOf,
     firing: findings.firing,
     containers,
-    receivers: receiverNames,
+    get receivers() {
+      return receivers().map(({ name }) => name)
+    },
+    allowEntries: policy.entries,
     notificationQueueLength: store.pending,
     storeMode: store.mode,
     profiles: () => profileStates(memoryOf(store, unexpectedRootProcess.name)),
     now,
   })
-  const publisher = createPublisher({ findings, store, metrics, log, receivers, now })
+  const throttle = createThrottle({ settings: () => current.now().policy.throttle, now })
+  const publisher = createPublisher({ findings, throttle, store, metrics, log, receivers, now })
   metrics.configurationLoaded(true, now())
 
   const web = await serveWeb({
@@ -106,7 +139,7 @@ export async function runDaemon(config: Config): Promise<void> {
     now: now(),
     sources: health.all(),
     containersRunning: containers.running().length,
-    receivers: receivers.map(({ name }) => ({ name, waiting: store.pending(name) })),
+    receivers: receivers().map(({ name }) => ({ name, waiting: store.pending(name) })),
     storeMode: store.mode(),
     firing: findings.firing(),
     latest: store.latest(50),
@@ -114,19 +147,16 @@ export async function runDaemon(config: Config): Promise<void> {
 
   let isWelcomed = false
   // Exporters, then detectors, then sources: whoever listens is there before somebody speaks.
-  const running = new Subscription()
   const observations$ = new Subject<Observation>()
-  for (const receiver of receivers) {
-    const delivery$ = deliver({
-      receiver,
-      store,
-      wake$: publisher.published$,
-      now,
-      onOutcome: (outcome, count) => metrics.notified(receiver.name, outcome, count),
-      onHealth: (reachable, reason) => (reachable ? log.info(reason) : log.warn(reason)),
-    })
-    running.add(delivery$.subscribe())
-  }
+  const deliveries$ = deliveries({
+    receivers$: current.part$(receiversOf),
+    store,
+    wake$: publisher.published$,
+    now,
+    onOutcome: metrics.notified,
+    onHealth: (reachable, reason) => (reachable ? log.info(reason) : log.warn(reason)),
+  })
+  running.add(deliveries$.subscribe())
   running.add(observations$.subscribe(metrics.observed))
   running.add(
     health.follow(observations$).subscribe(({ level, line }) => {
@@ -135,39 +165,73 @@ export async function runDaemon(config: Config): Promise<void> {
       if (health.isReady()) welcome()
     }),
   )
-  const detected$ = detect(
+  const detected$ = detect({
     detectors,
-    observedOf(observations$),
-    config,
-    (detector) => memoryOf(store, detector),
-    publisher.detectorFailed,
-  )
+    observed: observedOf(observations$),
+    config: current,
+    memoryOf: (detector) => memoryOf(store, detector),
+    now,
+    onFailure: publisher.detectorFailed,
+    onReplaced: findings.doubt,
+  })
   running.add(detected$.subscribe(publisher.publish))
   running.add(timer(welcomeAfterMs).subscribe(welcome))
-  running.add(timer(confirmAfterMs).subscribe(publisher.resolveUnconfirmed))
+  // After a start and after a reload, which may start detectors anew.
+  const unconfirmed$ = current.all$.pipe(switchMap(() => timer(confirmAfterMs)))
+  running.add(unconfirmed$.subscribe(publisher.resolveUnconfirmed))
+  running.add(interval(foldedEveryMs).subscribe(publisher.tellFolded))
+  running.add(interval(excessEveryMs).subscribe(publisher.tellExcess))
+  running.add(
+    timer(0, expiredEveryMs).subscribe(() => {
+      if (policy.hasExpired()) publisher.reconsider()
+    }),
+  )
   running.add(interval(restoreEveryMs).subscribe(store.tryToRestore))
   running.add(
     timer(0, pruneEveryMs).subscribe(() => {
-      const { retention, max_size } = config.findings
+      const { retention, max_size } = current.now().findings
       store.prune({ maxAgeMs: retention, maxBytes: max_size }, now())
     }),
   )
-  running.add(
-    fromEvent(process, 'SIGHUP').subscribe(() =>
-      log.warn('SIGHUP: the configuration is read at start only; restart tidewatch to change it'),
-    ),
-  )
+  running.add(hangups$.subscribe(onHangup))
   running.add(sources.observe().subscribe(observations$))
+
+  function onHangup(): void {
+    const reloaded = reload(current.now(), load)
+    metrics.configurationLoaded(reloaded.ok, now())
+    if (!reloaded.ok) {
+      log.error('the configuration is not reloaded, the old one stays in force:')
+      for (const problem of reloaded.problems) log.error(problem)
+      return
+    }
+    const { config: next, changed, atNextStart } = reloaded
+    // The policy first: what the new detectors find is judged by it.
+    policy.replace(next.policy)
+    current.replace(next)
+    log.level = next.log.level
+    metrics.configurationChanged()
+    publisher.reconsider()
+    log.info(
+      `the configuration is reloaded, ${changed.length === 0 ? 'nothing' : changed.join(', ')} changed`,
+    )
+    for (const key of atNextStart) log.warn(`${key} changed too, which takes effect at the next start`)
+  }
 
   function welcome(): void {
     if (isWelcomed) return
     isWelcomed = true
-    const lines = welcomeLines({ ...status(), directory, url, receivers: receiverNames })
+    const lines = welcomeLines({
+      ...status(),
+      directory,
+      url,
+      receivers: receivers().map(({ name }) => name),
+    })
     for (const line of lines) log.info(line)
   }
 
   log.info(`stopping on ${await stopSignal}`)
   running.unsubscribe()
+  publisher.tellFolded()
   web.close()
   store.close()
   lock?.release()

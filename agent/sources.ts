@@ -1,4 +1,5 @@
-import { filter, first, map, merge, mergeMap, type Observable, share } from 'rxjs'
+import { filter, first, map, merge, mergeMap, type Observable, share, switchMap } from 'rxjs'
+import type { CurrentConfig } from './config/current.ts'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
@@ -17,7 +18,7 @@ import { runtimeFiles } from './runtime/source.ts'
 import { supervise } from './streams.ts'
 
 export type SourcesOptions = {
-  config: Config
+  config: CurrentConfig
   client: DockerClient
   cursor: Cursor
   /** Epoch milliseconds. */
@@ -35,8 +36,12 @@ const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
 export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
-  const { resources: ofResources, processes: ofProcesses, runtime_files: ofFiles } = config.sources
   const keepUp = (source: Source) => keptUp(source, now)
+  /** A source that is started anew when its own section changes, and only then. */
+  const keepUpWith = <Key extends keyof Config['sources']>(
+    key: Key,
+    sourceOf: (section: Config['sources'][Key]) => Source,
+  ) => config.part$(({ sources }) => sources[key]).pipe(switchMap((section) => keepUp(sourceOf(section))))
 
   const events$ = keepUp(dockerEvents({ client, cursor, now })).pipe(share())
   // After a beginning and after a loss, what the events did not tell is asked for.
@@ -53,36 +58,44 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
   const containers = inventory.view
   const apiSockets = apiSocketsOf(client.endpoint)
   const processSource = processes({
-    mode: ofProcesses.mode,
-    intervalMs: ofProcesses.interval,
+    get mode() {
+      return config.now().sources.processes.mode
+    },
+    get intervalMs() {
+      return config.now().sources.processes.interval
+    },
     containers,
     apiSockets,
     now,
     ...kernel,
   })
   const others = [
-    processSource,
-    resources({ containers, statsOnce: client.statsOnce, intervalMs: ofResources.interval, now, ...kernel }),
-    runtimeFiles({
-      find: () =>
-        findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),
-      refind$: unsure$,
-      intervalMs: ofFiles.interval,
-      containerOfPid: containerOfPid({
-        table: processSource.table,
-        containers,
+    keepUpWith('processes', () => processSource),
+    keepUpWith('resources', ({ interval }) =>
+      resources({ containers, statsOnce: client.statsOnce, intervalMs: interval, now, ...kernel }),
+    ),
+    keepUpWith('runtime_files', ({ paths, interval }) =>
+      runtimeFiles({
+        find: () =>
+          findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: paths }),
+        refind$: unsure$,
+        intervalMs: interval,
+        containerOfPid: containerOfPid({
+          table: processSource.table,
+          containers,
+          procRoot: kernel.procRoot,
+          now,
+        }),
         procRoot: kernel.procRoot,
         now,
       }),
-      procRoot: kernel.procRoot,
-      now,
-    }),
+    ),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.
   const others$ = inventory$.pipe(
     first((seen) => seen.kind === 'source-status'),
-    mergeMap(() => merge(...others.map(keepUp))),
+    mergeMap(() => merge(...others)),
     share(),
   )
   const callers$ = execCallers({

@@ -24,13 +24,14 @@ export const execIntoContainer = defineDetector({
       .default(20)
       .describe('After how many execs the clients of one image are expected to run commands in containers.'),
   }),
-  detect: (observed: Observed, { settle, learn_after }): Observable<Detection> =>
+  perContainer: ['settle', 'learn_after'],
+  detect: (observed: Observed, settings, settingsOf = () => settings): Observable<Detection> =>
     defer(() => {
       const ledger = execLedger()
       return merge(
         announced(observed, ledger),
-        execFindings(observed, ledger, learn_after),
-        untrackedExecs(observed, ledger, settle),
+        execFindings(observed, ledger, (container) => settingsOf(container).learn_after),
+        untrackedExecs(observed, ledger, (container) => settingsOf(container).settle),
         hostNamespaceEntries(observed),
         fileCopies(observed),
       )

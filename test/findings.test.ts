@@ -1,7 +1,8 @@
 import test from 'ava'
 import { defaultConfig } from '../agent/config/load.ts'
-import { type Config, configSchema, detectorConfig } from '../agent/config/schema.ts'
+import { type Config, configSchema, detectorConfigFor } from '../agent/config/schema.ts'
 import { createFindings } from '../agent/findings.ts'
+import { createPolicy } from '../agent/policy/policy.ts'
 import type { Finding } from '../agent/model/finding.ts'
 import { execIntoContainer } from '../detectors/exec-into-container.ts'
 import { monitorIntegrity } from '../detectors/monitor-integrity.ts'
@@ -13,11 +14,15 @@ function findingsWith(
   known: readonly { act: string; finding: Finding }[] = [],
 ) {
   let id = 0
+  const now = () => 2_000_004
+  const policy = createPolicy({ config: config.policy, now, onNotice: () => {} })
   return createFindings({
     host: 'node-7',
-    now: () => 2_000_004,
+    now,
     newId: () => String((id += 1)),
-    configOf: (name) => detectorConfig(config, name),
+    configOf: (name, container) => detectorConfigFor(config, name, container),
+    allowedBy: policy.allowedBy,
+    redact: policy.redact,
     firing,
     findByAct: (rule, act) =>
       known.find((one) => one.act === act && one.finding.rule === rule)?.finding ?? null,

@@ -1,23 +1,38 @@
 import { readFileSync } from 'node:fs'
-import { isMap, isScalar, LineCounter, type Node, parseDocument, type Pair } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { errorCode, exitConfiguration, messageOf, UserError } from '../errors.ts'
-import { type Config, configSchema } from './schema.ts'
+import { parseValue } from './parse.ts'
+import { offsetInText, offsetOf, type Path, writtenAt } from './places.ts'
+import type { Config } from './schema.ts'
 
 /** One thing that is wrong in a configuration file, and where. Line and column count from 1. */
 export type ConfigProblem = { line: number; column: number; path: string; message: string }
 
-export type ParsedConfig = { config: Config } | { problems: readonly ConfigProblem[] }
+export type ParsedConfig =
+  | {
+      config: Config
+      /** The line on which a key is written, from 1; null where it is not. */
+      lineOf: (path: Path) => number | null
+    }
+  | { problems: readonly ConfigProblem[] }
 
 /** The configuration that a daemon without a file has. */
 export function defaultConfig(): Config {
-  return configSchema.parse({})
+  const parsed = parseValue({})
+  if ('config' in parsed) return parsed.config
+  throw new Error('the defaults are not valid')
 }
 
 /** Reads a configuration file; throws one `UserError` that lists everything wrong with it. */
 export function loadConfig(file: string): Config {
+  return loadParsed(file).config
+}
+
+/** The same with the places of its keys. */
+export function loadParsed(file: string): Extract<ParsedConfig, { config: Config }> {
   const parsed = parseConfig(readConfigFile(file))
-  if ('config' in parsed) return parsed.config
+  if ('config' in parsed) return parsed
   const lines = parsed.problems.map((problem) => formatProblem(file, problem))
   throw new UserError(lines.join('\n'), exitConfiguration)
 }
@@ -50,13 +65,23 @@ export function parseConfig(text: string): ParsedConfig {
   } catch (error) {
     return { problems: [{ line: 1, column: 1, path: '', message: messageOf(error) }] }
   }
-  const result = configSchema.safeParse(value, { reportInput: true })
-  if (result.success) return { config: result.data }
-  const problems = result.error.issues.flatMap(describeIssue)
+  const result = parseValue(value)
+  if ('config' in result) {
+    const lineOf = (path: Path) => {
+      const offset = writtenAt(document.contents, path)
+      return offset === null ? null : at(offset).line
+    }
+    return { config: result.config, lineOf }
+  }
+  const problems = result.issues.flatMap(describeIssue)
   return {
     problems: problems
-      .map(({ path, message }) => ({
-        ...at(offsetOf(document.contents, path)),
+      .map(({ path, message, offset }) => ({
+        ...at(
+          offset === undefined
+            ? offsetOf(document.contents, path)
+            : offsetInText(text, document.contents, path, offset),
+        ),
         path: formatPath(path),
         message,
       }))
@@ -73,8 +98,8 @@ function readConfigFile(file: string): string {
   }
 }
 
-type Path = readonly PropertyKey[]
-type Problem = { path: Path; message: string }
+/** `offset` is where in a text value the fault lies. */
+type Problem = { path: Path; message: string; offset?: number }
 
 function describeIssue(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === 'unrecognized_keys') {
@@ -84,7 +109,8 @@ function describeIssue(issue: z.core.$ZodIssue): Problem[] {
     issue.code === 'invalid_type' && issue.input === undefined
       ? 'is required'
       : issue.message.replace('Invalid input: ', '')
-  return [{ path: issue.path, message }]
+  const offset: unknown = issue.code === 'custom' ? issue.params?.['offset'] : undefined
+  return [{ path: issue.path, message, ...(typeof offset === 'number' && { offset }) }]
 }
 
 function formatPath(path: Path): string {
@@ -92,34 +118,6 @@ function formatPath(path: Path): string {
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('')
     .replace(/^\./, '')
-}
-
-/** Where in the text the value of a path stands, or its key where there is one, or what encloses it. */
-function offsetOf(root: Node | null, path: Path): number {
-  let node: unknown = root
-  let offset = root?.range?.[0] ?? 0
-  for (const part of path) {
-    if (isMap(node)) {
-      const pair: Pair | undefined = node.items.find(
-        ({ key }) => isScalar(key) && String(key.value) === String(part),
-      )
-      if (pair === undefined) return offset
-      offset = startOf(pair.key) ?? offset
-      node = pair.value
-    } else if (isSequence(node) && typeof part === 'number') {
-      node = node.items[part]
-      offset = startOf(node) ?? offset
-    } else return offset
-  }
-  return offset
-}
-
-function isSequence(node: unknown): node is { items: unknown[] } {
-  return typeof node === 'object' && node !== null && 'items' in node && Array.isArray(node.items)
-}
-
-function startOf(node: unknown): number | undefined {
-  return (node as Node | null | undefined)?.range?.[0]
 }
 
 function oneLine(text: string): string {

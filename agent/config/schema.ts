@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { detectors } from '../../detectors/index.ts'
 import type { Detector } from '../model/detector.ts'
 import { severities } from '../model/finding.ts'
+import type { Container } from '../model/container.ts'
+import { type Override, overridesSchema, sectionFor } from './overrides.ts'
+import { policySchema } from './policy-schema.ts'
 import { duration, size } from './units.ts'
 
 const severity = z.enum(severities)
@@ -28,6 +31,11 @@ const alertmanager = z.strictObject({
   min_severity: severity.default('warning').describe('Findings below it are not sent.'),
   timeout: duration('10s').describe('How long one request may take.'),
 })
+
+/** The section of each detector, by its name. */
+export const sectionSchemas: Readonly<Record<string, z.ZodObject>> = Object.fromEntries(
+  detectors.map((detector) => [detector.name, detectorSchema(detector)]),
+)
 
 /** The configuration file: one schema for type, default, validation and documentation. */
 export const configSchema = z.strictObject({
@@ -112,8 +120,13 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   detectors: z
-    .strictObject(Object.fromEntries(detectors.map((detector) => [detector.name, detectorSchema(detector)])))
+    .strictObject(
+      Object.fromEntries(
+        Object.entries(sectionSchemas).map(([name, section]) => [name, section.prefault({})]),
+      ),
+    )
     .prefault({}),
+  policy: policySchema,
   alertmanagers: z
     .array(alertmanager)
     .refine((all) => new Set(all.map(({ url }) => url)).size === all.length, 'an instance is named twice')
@@ -134,6 +147,10 @@ export type RuleConfig = { enabled: boolean; severity: (typeof severities)[numbe
 /** What every detector's section holds, whatever its own settings are. */
 export type DetectorConfig = { enabled: boolean; rules: Readonly<Record<string, RuleConfig>> }
 
+/** A detector's whole section; the settings that are not named here are its own. */
+export type DetectorSection = DetectorConfig &
+  Record<string, unknown> & { overrides: Override<DetectorSection>[] }
+
 /** A detector's section: on or off, each rule's switch and severity, and the detector's own settings. */
 function detectorSchema(detector: Detector) {
   const rules = Object.entries(detector.rules).map(([name, rule]) => [
@@ -148,18 +165,36 @@ function detectorSchema(detector: Detector) {
       })
       .prefault({}),
   ])
-  return z
-    .strictObject({
-      enabled: z.boolean().default(true).describe('Whether the detector runs.'),
-      rules: z.strictObject(Object.fromEntries(rules)).prefault({}),
-      ...detector.settings.shape,
-    })
-    .prefault({})
+  const common = {
+    enabled: z.boolean().default(true).describe('Whether the detector runs.'),
+    rules: z.strictObject(Object.fromEntries(rules)).prefault({}),
+  }
+  const { perContainer = [], settings } = detector
+  const differing = Object.fromEntries(perContainer.map((key) => [key, settings.shape[key]]))
+  return z.strictObject({
+    ...common,
+    ...settings.shape,
+    overrides: overridesSchema(z.strictObject({ ...common, ...differing })),
+  })
 }
 
 /** The section of one detector, typed as far as all detectors share it. */
-export function detectorConfig(config: Config, name: string): DetectorConfig & Record<string, unknown> {
-  const section = config.detectors[name]
+export function detectorConfig({ detectors: all }: Pick<Config, 'detectors'>, name: string): DetectorSection {
+  const section = all[name]
   if (section === undefined) throw new Error(`no configuration section for the detector ${name}`)
-  return section as DetectorConfig & Record<string, unknown>
+  return section as DetectorSection
+}
+
+/** The section that holds for a container, or the detector's own for the host. */
+export function detectorConfigFor(
+  config: Config,
+  name: string,
+  container: Container | null,
+): DetectorSection {
+  return sectionFor(detectorConfig(config, name), container)
+}
+
+/** Whether a detector has to run: a container may have it on where it is off for the rest. */
+export function isRunning({ enabled, overrides }: DetectorSection): boolean {
+  return enabled || overrides.some(({ section }) => section.enabled)
 }

@@ -1,5 +1,5 @@
 import { merge, mergeMap, type Observable, timer } from 'rxjs'
-import { isRootUser } from '../../agent/model/container.ts'
+import { type Container, isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type {
@@ -21,7 +21,7 @@ import { rulesOfExec } from './rules.ts'
 export function execFindings(
   observed: Pick<Observed, 'execs$' | 'execEnds$' | 'execCallers$' | 'processes$' | 'memory'>,
   ledger: ExecLedger,
-  learnAfter: number,
+  learnAfterOf: (container: Container) => number,
 ): Observable<Detection> {
   const { execs$, execEnds$, execCallers$, processes$, memory } = observed
   const countHealthcheck = healthcheckRate()
@@ -46,7 +46,7 @@ export function execFindings(
     if (told.length === 0) return tell(known, exec)
     const completed = complete(known)
     // It was told as a plain command, and is more than that: so it is told as the finding that it would have been.
-    const isMore = told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfter)
+    const isMore = told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfterOf(exec.container))
     if (!isMore) return completed
     known.told = ['exec-from-container', ...told]
     return [...completed, describeExec(known, exec, known.told)]
@@ -81,7 +81,7 @@ export function execFindings(
       // The engine asks nobody for its health checks.
       return caller?.client === 'seen' || isTooMany ? ['healthcheck-lookalike', 'exec-command'] : []
     }
-    const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfter)
+    const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfterOf(exec.container))
     return isUnusual ? ['exec-from-container', ...rulesOfExec(exec)] : rulesOfExec(exec)
   }
 

@@ -11,6 +11,7 @@ import {
   share,
   startWith,
 } from 'rxjs'
+import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
@@ -23,7 +24,7 @@ import { isShell } from './rules.ts'
 export function untrackedExecs(
   { processes$, sourceStatuses$ }: Pick<Observed, 'processes$' | 'sourceStatuses$'>,
   ledger: ExecLedger,
-  settle: number,
+  settleOf: (container: Container) => number,
 ): Observable<Detection> {
   const isEngineHeard$ = sourceStatuses$.pipe(
     filter(({ source }) => source === 'docker-events'),
@@ -33,7 +34,7 @@ export function untrackedExecs(
   )
   const untracked$ = processes$.pipe(
     filter(isEntry),
-    delayWhen(() => isEngineHeard$.pipe(first(Boolean), delay(settle))),
+    delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
     filter((seen) => !ledger.explains(seen)),
     map(describeEntry),
   )

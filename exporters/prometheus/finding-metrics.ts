@@ -28,13 +28,23 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
     'rule',
     'severity',
   ])
+  const suppressed = make.counter(
+    'tidewatch_findings_suppressed_total',
+    'Findings that were not told: allowed by policy, folded into one told before, or throttled.',
+    ['detector', 'rule', 'reason'],
+  )
   // A rate() over a series that is born at 1 sees no increase: every rule starts at 0.
-  for (const detector of detectors) {
-    const { enabled, rules } = configOf(detector.name)
-    for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
-      if (enabled && isOn) total.inc({ detector: detector.name, rule, severity }, 0)
+  function begin(): void {
+    for (const { name: detector } of detectors) {
+      const { enabled, rules } = configOf(detector)
+      for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
+        if (!enabled || !isOn) continue
+        total.inc({ detector, rule, severity }, 0)
+        for (const reason of suppressionReasons) suppressed.inc({ detector, rule, reason }, 0)
+      }
     }
   }
+  begin()
   const latency = make.histogram(
     'tidewatch_detection_latency_seconds',
     'From the time of the event to the finding.',
@@ -74,8 +84,12 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
 
   return {
     published({ change, finding }: Publication): void {
-      if (change !== 'new') return
       const { detector, rule, severity, container } = finding
+      if (finding.state === 'suppressed') {
+        if (change !== 'updated') suppressed.inc({ detector, rule, reason: 'allowed' })
+        return
+      }
+      if (change !== 'new' && change !== 'released') return
       total.inc({ detector, rule, severity })
       latency.observe(
         { detector },
@@ -84,8 +98,15 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
       const key = `${container?.id ?? ''} ${rule} ${severity}`
       entries.set(key, { finding, count: (entries.get(key)?.count ?? 0) + 1, lastAt: now() })
     },
+    suppressed: ({ detector, rule }: Finding, reason: SuppressionReason) =>
+      suppressed.inc({ detector, rule, reason }),
+    configurationChanged: begin,
   }
 }
+
+/** Why a finding was not told. */
+export const suppressionReasons = ['allowed', 'folded', 'throttled'] as const
+export type SuppressionReason = (typeof suppressionReasons)[number]
 
 /** Several conditions of one rule and container are one series. */
 function countActive(all: readonly Record<Labels, string>[]): Series<Labels>[] {

@@ -5,11 +5,13 @@ import { createDaemonMetrics, type DaemonMetricsOptions } from './daemon-metrics
 import { createFindingMetrics, type FindingMetricsOptions } from './finding-metrics.ts'
 import { createInstruments, createRegistries, render } from './instruments.ts'
 import { createProfileMetrics, type ProfileMetricsOptions } from './profile-metrics.ts'
+import { createPolicyMetrics, type PolicyMetricsOptions } from './policy-metrics.ts'
 import { createRuntimeFileMetrics } from './runtime-file-metrics.ts'
 
 export type MetricsOptions = DaemonMetricsOptions &
   ContainerMetricsOptions &
   ProfileMetricsOptions &
+  PolicyMetricsOptions &
   Omit<FindingMetricsOptions, 'nameOf'>
 
 /** What a scrape gets: the body, and the content type that says which format it is in. */
@@ -30,6 +32,7 @@ export function createMetrics(options: MetricsOptions) {
   const perContainer = createContainerMetrics(make, options)
   const runtimeFiles = createRuntimeFileMetrics(make)
   createProfileMetrics(make, options)
+  createPolicyMetrics(make, options)
 
   return {
     ...daemon,
@@ -40,6 +43,12 @@ export function createMetrics(options: MetricsOptions) {
     },
     published(publication: Publication): void {
       findings.published(publication)
+    },
+    suppressed: findings.suppressed,
+    /** After a reload there may be rules and receivers that begin at 0. */
+    configurationChanged(): void {
+      findings.configurationChanged()
+      daemon.receiversChanged()
     },
     /** Every metric there is, for documentation and tests. */
     describe: () =>

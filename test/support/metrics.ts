@@ -17,6 +17,7 @@ export function describeMetrics() {
     receivers: [],
     notificationQueueLength: () => 0,
     storeMode: () => 'file',
+    allowEntries: () => [],
     profiles: () => [],
     now: () => 0,
   }).describe()

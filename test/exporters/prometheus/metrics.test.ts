@@ -38,6 +38,7 @@ function setUp() {
     receivers: ['alertmanager/a'],
     notificationQueueLength: () => 7,
     storeMode: () => 'memory',
+    allowEntries: () => [],
     profiles: () => [
       { image: 'nginx:1.27', state: 'learned' },
       { image: 'nginx:1.28', state: 'learning' },
