@@ -26,6 +26,7 @@ import { stateDirectory } from './config/state-directory.ts'
 import { deliveries } from './deliveries.ts'
 import { createDockerClient } from './docker/client.ts'
 import { endpointOf } from './docker/endpoint.ts'
+import { dockerOptions } from './docker/options.ts'
 import { createFindings } from './findings.ts'
 import { createLog, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
@@ -87,7 +88,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
         : log.warn(`findings are kept in memory only and would not survive a crash: ${reason}`),
     onLost: (count) => metrics.storeLost(count),
   })
-  const client = createDockerClient(endpointOf({ ...dockerOptions(config), env: process.env }))
+  const client = createDockerClient(endpointOf({ ...dockerOptions(config.docker), env: process.env }))
   const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
   const sources = createSources({ config: current, client, cursor: storedCursor(store, now), now })
   const { containers } = sources
@@ -237,9 +238,4 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   lock?.release()
   await flushLog(log)
   process.exit(0)
-}
-
-function dockerOptions({ docker: { host, tls } }: Config) {
-  if (tls === undefined) return { host }
-  return { host, tls: { caFile: tls.ca_file, certFile: tls.cert_file, keyFile: tls.key_file } }
 }

@@ -3,19 +3,19 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { errorCode, exitConfiguration, messageOf, UserError } from '../errors.ts'
 import { parseValue } from './parse.ts'
-import { offsetInText, offsetOf, type Path, writtenAt } from './places.ts'
+import { offsetInText, offsetOf, type Path, valueAt } from './places.ts'
 import type { Config } from './schema.ts'
 
 /** One thing that is wrong in a configuration file, and where. Line and column count from 1. */
 export type ConfigProblem = { line: number; column: number; path: string; message: string }
 
-export type ParsedConfig =
-  | {
-      config: Config
-      /** The line on which a key is written, from 1; null where it is not. */
-      lineOf: (path: Path) => number | null
-    }
-  | { problems: readonly ConfigProblem[] }
+/** A valid configuration, and what the file says of a key and on which line, from 1; null where it says nothing. */
+export type LoadedConfig = {
+  config: Config
+  written: (path: Path) => { value: unknown; line: number } | null
+}
+
+export type ParsedConfig = LoadedConfig | { problems: readonly ConfigProblem[] }
 
 /** The configuration that a daemon without a file has. */
 export function defaultConfig(): Config {
@@ -26,11 +26,11 @@ export function defaultConfig(): Config {
 
 /** Reads a configuration file; throws one `UserError` that lists everything wrong with it. */
 export function loadConfig(file: string): Config {
-  return loadParsed(file).config
+  return loadWithPlaces(file).config
 }
 
 /** The same with the places of its keys. */
-export function loadParsed(file: string): Extract<ParsedConfig, { config: Config }> {
+export function loadWithPlaces(file: string): LoadedConfig {
   const parsed = parseConfig(readConfigFile(file))
   if ('config' in parsed) return parsed
   const lines = parsed.problems.map((problem) => formatProblem(file, problem))
@@ -67,11 +67,11 @@ export function parseConfig(text: string): ParsedConfig {
   }
   const result = parseValue(value)
   if ('config' in result) {
-    const lineOf = (path: Path) => {
-      const offset = writtenAt(document.contents, path)
-      return offset === null ? null : at(offset).line
+    const written = (path: Path) => {
+      const said = valueAt(value, path)
+      return said === undefined ? null : { value: said, line: at(offsetOf(document.contents, path)).line }
     }
-    return { config: result.config, lineOf }
+    return { config: result.config, written }
   }
   const problems = result.issues.flatMap(describeIssue)
   return {

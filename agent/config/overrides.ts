@@ -52,6 +52,7 @@ export function sectionFor<Section extends { overrides: readonly Override<Sectio
   return section.overrides.find(({ match }) => isMatch(match, container))?.section ?? section
 }
 
-function isMapping(value: unknown): value is Record<string, unknown> {
+/** Whether a value is a mapping of YAML. */
+export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,16 +1,19 @@
 import { isMap, isScalar, type Node, type Pair, Scalar } from 'yaml'
 
+/** Keys and indexes that lead to a value. */
 export type Path = readonly PropertyKey[]
+
+/** The value at the end of a path; undefined where there is none. */
+export function valueAt(value: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (inner, part) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, part) : undefined),
+    value,
+  )
+}
 
 /** Where in the text the value of a path stands, or its key where there is one, or what encloses it. */
 export function offsetOf(root: Node | null, path: Path): number {
   return find(root, path).offset
-}
-
-/** Where a key of a mapping, or an item of a list, is written; null where it is not. */
-export function writtenAt(root: Node | null, path: Path): number | null {
-  const { offset, isWhole } = find(root, path)
-  return isWhole ? offset : null
 }
 
 /** Where a character of a text value stands in the file: quotes, escapes, folding and indentation lie between. */
@@ -49,7 +52,7 @@ function isSpace(character: string): boolean {
   return character !== '' && /\s/.test(character)
 }
 
-function find(root: Node | null, path: Path): { offset: number; node: unknown; isWhole: boolean } {
+function find(root: Node | null, path: Path): { offset: number; node: unknown } {
   let node: unknown = root
   let offset = root?.range?.[0] ?? 0
   for (const part of path) {
@@ -57,15 +60,15 @@ function find(root: Node | null, path: Path): { offset: number; node: unknown; i
       const pair: Pair | undefined = node.items.find(
         ({ key }) => isScalar(key) && String(key.value) === String(part),
       )
-      if (pair === undefined) return { offset, node, isWhole: false }
+      if (pair === undefined) return { offset, node }
       offset = startOf(pair.key) ?? offset
       node = pair.value
     } else if (isSequence(node) && typeof part === 'number') {
       node = node.items[part]
       offset = startOf(node) ?? offset
-    } else return { offset, node, isWhole: false }
+    } else return { offset, node }
   }
-  return { offset, node, isWhole: node !== undefined }
+  return { offset, node }
 }
 
 function isSequence(node: unknown): node is { items: unknown[] } {

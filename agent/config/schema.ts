@@ -163,7 +163,8 @@ function detectorSchema(detector: Detector) {
           .describe('Whether the rule speaks.'),
         severity: severity.default(rule.severity).describe('How bad it is here.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe(rule.summary),
   ])
   const common = {
     enabled: z.boolean().default(true).describe('Whether the detector runs.'),

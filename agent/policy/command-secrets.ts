@@ -63,8 +63,8 @@ const clients: Readonly<Record<string, Client>> = {
 }
 
 // Where a new command begins.
-const separator = /^(?:[;&|]{1,2}|&&|\|\||do|then|\()$|;$/
-// What runs another program that is named among its arguments.
+const separator = /^(?:[;&|]+|do|then|\()$/
+// A variable, option or property that is given a value.
 const assignment = /^(-{0,2}[A-Za-z_][\w.-]{0,127})(=|:=)([\s\S]+)$/
 const longOption = /^--?([A-Za-z][\w.-]{1,127})$/
 
@@ -74,18 +74,34 @@ type Reading = { client: Client | null; name: string; plain: number }
 /** Masks secrets that only the arguments around them give away. Every argument stays one argument. */
 export function maskArguments(argv: readonly string[], maskOne: (argument: string) => string): string[] {
   const reading: Reading = { client: null, name: '', plain: 0 }
-  let expected: 'secret' | 'after-colon' | null = null
+  let expected: Expected = null
+  let before = ''
   return argv.map((argument) => {
     const told = expected
+    // What a shell is given after -c is a command line of its own, and no value.
+    const isScript = /^-[a-z]{0,8}c$/.test(before)
     expected = null
+    before = argument
     if (told === 'secret' && !/^-{1,2}[a-z]/i.test(argument)) return mask
     if (told === 'after-colon') return afterColon(argument) ?? maskOne(argument)
+    if (isScript) return maskOne(argument)
     follow(reading, argument)
-    const masked = maskKnown(reading, argument)
+    const masked = maskUnquoted(argument, (bare) => maskKnown(reading, bare))
     if (masked !== null) return masked
     expected = expects(reading, argument)
     return maskOne(argument)
   })
+}
+
+type Expected = 'secret' | 'after-colon' | null
+
+/** In a line for people, arguments with spaces stand between quotes. */
+function maskUnquoted(argument: string, work: (bare: string) => string | null): string | null {
+  const quoted = /^(['"])([\s\S]*)\1$/.exec(argument)
+  if (quoted === null) return work(argument)
+  const [, mark = '', bare = ''] = quoted
+  const masked = work(bare)
+  return masked === null ? null : mark + masked + mark
 }
 
 function follow(reading: Reading, argument: string): void {
@@ -111,6 +127,9 @@ function maskKnown({ client, plain }: Reading, argument: string): string | null 
   if (given !== null) {
     const [, name = '', sign = '=', value = ''] = given
     if (isSecretName(name.replace(/^-+/, '')) && !isReference(value)) return `${name}${sign}${mask}`
+    // docker run --env=NAME=value
+    const inner = assignment.test(value) ? maskKnown({ client: null, name: '', plain: 0 }, value) : null
+    if (inner !== null) return `${name}${sign}${inner}`
     if (client?.afterColon?.includes(name)) return `${name}${sign}${afterColon(value) ?? value}`
   }
   // openssl's own way (openssl-passphrase-options(1)).
@@ -129,7 +148,7 @@ function maskKnown({ client, plain }: Reading, argument: string): string | null 
   return nthPlain !== undefined && plain === nthPlain && !argument.startsWith('-') ? mask : null
 }
 
-function expects({ client }: Reading, argument: string): 'secret' | 'after-colon' | null {
+function expects({ client }: Reading, argument: string): Expected {
   if (client?.next?.includes(argument)) return 'secret'
   if (client?.afterColon?.includes(argument)) return 'after-colon'
   const option = longOption.exec(argument)

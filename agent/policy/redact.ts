@@ -50,7 +50,7 @@ function isTexts(list: readonly Json[]): list is readonly string[] {
 }
 
 // A word, or what stands between quotes, which may hold a command line of its own (sh -c '…').
-const word = /'[^']*'|"[^"]*"|[^\s'"]+(?:'[^']*'|"[^"]*"|[^\s'"]+)*/g
+const word = /'[^']*'|"[^"]*"|[;&|]+|[^\s'";&|]+(?:'[^']*'|"[^"]*"|[^\s'";&|]+)*/g
 const fieldInText =
   /(["']?)([A-Za-z_][\w.-]{1,100})\1(\s{0,3}[:=]\s{0,3})(["'])((?:(?!\4)[^\\]|\\.){1,4096})\4/g
 const worthALook = /[=:@'"-]/
@@ -58,8 +58,8 @@ const maxDepth = 4
 
 /** Masks secrets in a line for people, which may quote command lines, and those command lines in them. */
 export function maskText(text: string, depth = 0): string {
-  if (!worthALook.test(text)) return text
   const byForm = maskSecrets(text)
+  if (!worthALook.test(byForm)) return byForm
   const byField = byForm.replace(
     fieldInText,
     (all, quote: string, name: string, sign: string, mark: string) =>

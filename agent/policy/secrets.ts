@@ -9,7 +9,8 @@ type Secret = { pattern: RegExp; replacement: string }
 const secrets: readonly Secret[] = [
   // PEM (RFC 7468), with its line breaks or with what they were escaped to; one that was cut off ends with the text.
   {
-    pattern: /(-----BEGIN [A-Z0-9 ]{1,40}-----)(?:(?!-----END )[\s\S])*(?:-----END [A-Z0-9 ]{1,40}-----)?/g,
+    pattern:
+      /(-----BEGIN [A-Z0-9 ]{1,40}-----)(?!\*\*\*)(?:(?!-----END )[\s\S])*(?:-----END [A-Z0-9 ]{1,40}-----)?/g,
     replacement: `$1${mask}`,
   },
   // The password of a URL's user (RFC 3986, 3.2.1), and a token alone in the user's place.
