@@ -39,20 +39,10 @@ export function createAllow({ entries, trustLabels, now, onFailure }: AllowOptio
   })
 
   function byEntry(finding: Finding, labels: Labels): Compiled | undefined {
-    let subject: Subject | undefined
+    const subject = subjectOf(finding, labels)
     const time = now()
-    return compiled.find((entry) => {
-      const { rule, detector } = entry.expression
-      // Most entries are about another rule: that is known without asking them.
-      if (rule !== null && rule !== finding.rule) return false
-      if (detector !== null && detector !== finding.detector) return false
-      if (isExpired(entry, time)) return false
-      if (subject === undefined) {
-        subject = subjectOf(finding, labels)
-        language.begin()
-      }
-      return asks(entry, subject)
-    })
+    language.begin()
+    return compiled.find((entry) => !isExpired(entry, time) && asks(entry, subject))
   }
 
   function asks(entry: Compiled, subject: Subject): boolean {

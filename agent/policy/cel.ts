@@ -1,6 +1,7 @@
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
 import type { Finding } from '../model/finding.ts'
+import { guardsOf } from './cel-guards.ts'
 import { examine } from './cel-limits.ts'
 
 /** What expressions see of a finding: see `subjectOf`. */
@@ -10,9 +11,6 @@ export type Subject = ReturnType<typeof subjectOf>
 export type Expression = {
   /** False also where the finding has not what the expression asks for; throws what else goes wrong. */
   matches(subject: Subject): boolean
-  /** What the finding's rule and detector have to be for the expression to hold; null where that is not fixed. */
-  rule: string | null
-  detector: string | null
 }
 
 /** What is wrong with an expression; `offset` is where in its text. */
@@ -135,12 +133,9 @@ export function createLanguage() {
     if (!checked.valid || checked.type !== 'bool') {
       return { offset: 0, message: `must be true or false, but is of type ${checked.type ?? 'unknown'}` }
     }
+    const guards = guardsOf(program.ast)
     const isTrue = (subject: Subject) => program(subject) === true
-    return {
-      matches: (subject) => holds(isTrue, subject),
-      rule: fixed(program.ast, 'rule'),
-      detector: fixed(program.ast, 'detector'),
-    }
+    return { matches: (subject) => guards.every((guard) => guard(subject)) && holds(isTrue, subject) }
   }
 }
 
@@ -193,19 +188,4 @@ function toError(error: unknown): ExpressionError {
     }
   }
   return { offset: 0, message: error instanceof Error ? error.message : String(error) }
-}
-
-type Node = ReturnType<Environment['parse']>['ast']
-
-/** The text that a variable must equal for the whole to be true: most expressions name their rule. */
-function fixed(node: Node, variable: string): string | null {
-  if (node.op === '&&') return fixed(node.args[0], variable) ?? fixed(node.args[1], variable)
-  if (node.op !== '==') return null
-  const [left, right] = node.args
-  return textOf(left, right, variable) ?? textOf(right, left, variable)
-}
-
-function textOf(name: Node, value: Node, variable: string): string | null {
-  const isNamed = name.op === 'id' && name.args === variable
-  return isNamed && value.op === 'value' && typeof value.args === 'string' ? value.args : null
 }

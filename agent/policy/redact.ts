@@ -21,7 +21,10 @@ export type RedactorOptions = {
 export function createRedactor({ secrets, patterns }: RedactorOptions): Redactor {
   const further = patterns.map((pattern) => RE2JS.compile(pattern))
   const own = (text: string) => further.reduce(maskPattern, text)
-  const text = remembering((given) => own(secrets ? maskText(given) : given))
+  const text = remembering(
+    (given: string) => own(secrets ? maskText(given) : given),
+    (given) => given,
+  )
 
   function json(value: Json): Json {
     if (typeof value === 'string') return text(value)
@@ -30,9 +33,13 @@ export function createRedactor({ secrets, patterns }: RedactorOptions): Redactor
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, field(key, item)]))
   }
 
-  function argv(list: readonly string[]): readonly string[] {
-    return secrets ? maskArguments(list, maskText).map(own) : list.map(own)
-  }
+  const argv = remembering(
+    (list: readonly string[]) => {
+      const masked: readonly string[] = secrets ? maskArguments(list, maskText) : list
+      return masked.map(own) as readonly string[]
+    },
+    (list) => JSON.stringify(list),
+  )
 
   function field(key: string, value: Json): Json {
     return secrets && typeof value === 'string' && value !== '' && isSecretName(key) ? mask : json(value)
@@ -109,16 +116,17 @@ function maskPattern(text: string, pattern: RE2JS): string {
 const remembered = 512
 const maxRemembered = 512
 
-/** A burst says the same again and again: the last texts are not searched twice. */
-function remembering(work: (text: string) => string): (text: string) => string {
-  const known = new Map<string, string>()
-  return (text) => {
-    const before = known.get(text)
+/** A burst says the same again and again: what came last is not searched twice. */
+function remembering<T>(work: (given: T) => T, keyOf: (given: T) => string): (given: T) => T {
+  const known = new Map<string, T>()
+  return (given) => {
+    const key = keyOf(given)
+    const before = known.get(key)
     if (before !== undefined) return before
-    const result = work(text)
-    if (text.length > maxRemembered) return result
+    const result = work(given)
+    if (key.length > maxRemembered) return result
     if (known.size >= remembered) known.clear()
-    known.set(text, result)
+    known.set(key, result)
     return result
   }
 }
