@@ -44,5 +44,5 @@ type RawSection = Record<string, unknown> & { overrides?: readonly Record<string
 /** Of this form, or refused when it is validated. */
 function rawSection(value: unknown, name: string): RawSection {
   const section: unknown = valueAt(value, ['detectors', name])
-  return isMapping(section) ? (section as RawSection) : {}
+  return isMapping(section) ? section : {}
 }

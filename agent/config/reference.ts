@@ -69,8 +69,8 @@ function itemLines(items: Schema | undefined, pad: string): string[] {
     const isRequired = items?.required?.includes(key) === true
     const value = schema.default === undefined ? '' : ` ${flow(schema.default)}`
     const said = about(schema).map((text) => `${pad}#     # ${text}${isRequired ? ' Required.' : ''}`)
-    const [first = '', ...rest] = [...said, `${pad}#     ${key}:${value}`]
-    return [index === 0 ? first.replace('#     ', '#   - ') : first, ...rest]
+    const [first, ...rest] = [...said, `${pad}#     ${key}:${value}`]
+    return [index === 0 ? first?.replace('#     ', '#   - ') : first, ...rest]
   })
 }
 

@@ -61,7 +61,7 @@ const overridden = `detectors:
 
 test('the first override that matches is laid over the section of the detector', (t) => {
   const parsed = parseConfig(overridden)
-  if (!('config' in parsed)) return t.fail(JSON.stringify(parsed.problems))
+  if (!('config' in parsed)) throw new Error(JSON.stringify(parsed.problems))
   const of = (name: string, image: string) =>
     detectorConfigFor(parsed.config, 'resource-limit-breach', sampleContainer({ name, image }))
   const base = { ratio: 0.7, resolve_ratio: 0.6, hold: 30_000 }

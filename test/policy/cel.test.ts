@@ -123,7 +123,7 @@ test('a pattern that JavaScript would search for ages ends, and long findings ar
   const language = createLanguage()
   const expression = language.compile('evidence.text.matches("^(a+)+$")')
   const withText = (text: string) => subjectOf(sampleFinding({ evidence: { text } }), {})
-  if (!('matches' in expression)) return t.fail()
+  if (!('matches' in expression)) throw new Error('refused')
   language.begin()
   t.false(expression.matches(withText(`${'a'.repeat(4_000)}b`)))
   language.begin()
@@ -153,7 +153,7 @@ test('what is looked up before an expression is evaluated changes no answer', (t
     // Neither a comparison with a literal nor a conjunction: nothing to look up.
     const bare = language.compile(`(${text}) ? true : false`)
     const whole = language.compile(`${text} && true`)
-    if (!('matches' in bare) || !('matches' in whole)) return t.fail(text)
+    if (!('matches' in bare) || !('matches' in whole)) throw new Error(text)
     language.begin()
     t.is(whole.matches(subject), bare.matches(subject), text)
   }
