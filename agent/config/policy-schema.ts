@@ -17,8 +17,19 @@ const until = z
     return z.NEVER
   })
 
+// A language costs as much as some hundred expressions; it keeps their patterns, and so is replaced now and then.
+const checksOfOne = 1_000
+let language: ReturnType<typeof createLanguage> | undefined
+let checks = 0
+
+function check(text: string) {
+  if (language === undefined || checks % checksOfOne === 0) language = createLanguage()
+  checks += 1
+  return language.compile(text)
+}
+
 const when = z.string().superRefine((text, context) => {
-  const compiled = createLanguage().compile(text)
+  const compiled = check(text)
   if ('matches' in compiled) return
   context.addIssue({ code: 'custom', message: compiled.message, params: { offset: compiled.offset } })
 })

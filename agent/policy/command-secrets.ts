@@ -97,7 +97,8 @@ type Expected = 'secret' | 'after-colon' | null
 
 /** In a line for people, arguments with spaces stand between quotes. */
 function maskUnquoted(argument: string, work: (bare: string) => string | null): string | null {
-  const quoted = /^(['"])([\s\S]*)\1$/.exec(argument)
+  const isQuoted = argument.startsWith("'") || argument.startsWith('"')
+  const quoted = isQuoted ? /^(['"])([\s\S]*)\1$/.exec(argument) : null
   if (quoted === null) return work(argument)
   const [, mark = '', bare = ''] = quoted
   const masked = work(bare)
@@ -123,7 +124,7 @@ function follow(reading: Reading, argument: string): void {
 }
 
 function maskKnown({ client, plain }: Reading, argument: string): string | null {
-  const given = assignment.exec(argument)
+  const given = argument.includes('=') ? assignment.exec(argument) : null
   if (given !== null) {
     const [, name = '', sign = '=', value = ''] = given
     if (isSecretName(name.replace(/^-+/, '')) && !isReference(value)) return `${name}${sign}${mask}`
@@ -133,8 +134,7 @@ function maskKnown({ client, plain }: Reading, argument: string): string | null 
     if (client?.afterColon?.includes(name)) return `${name}${sign}${afterColon(value) ?? value}`
   }
   // openssl's own way (openssl-passphrase-options(1)).
-  const pass = /^(pass:)[\s\S]+$/.exec(argument)
-  if (pass !== null) return `${pass[1]}${mask}`
+  if (argument.startsWith('pass:') && argument.length > 5) return `pass:${mask}`
   if (client === null) return null
   const { glued, nthPlain } = client
   if (glued !== undefined && argument.startsWith(glued) && argument.length > glued.length) {
@@ -151,6 +151,7 @@ function maskKnown({ client, plain }: Reading, argument: string): string | null 
 function expects({ client }: Reading, argument: string): Expected {
   if (client?.next?.includes(argument)) return 'secret'
   if (client?.afterColon?.includes(argument)) return 'after-colon'
+  if (!argument.startsWith('-')) return null
   const option = longOption.exec(argument)
   return option !== null && isSecretName(option[1] ?? '') ? 'secret' : null
 }

@@ -67,11 +67,11 @@ const maxDepth = 4
 export function maskText(text: string, depth = 0): string {
   const byForm = maskSecrets(text)
   if (!worthALook.test(byForm)) return byForm
-  const byField = byForm.replace(
-    fieldInText,
-    (all, quote: string, name: string, sign: string, mark: string) =>
-      isSecretName(name) ? `${quote}${name}${quote}${sign}${mark}${mask}${mark}` : all,
-  )
+  const byField = !/["']/.test(byForm)
+    ? byForm
+    : byForm.replace(fieldInText, (all, quote: string, name: string, sign: string, mark: string) =>
+        isSecretName(name) ? `${quote}${name}${quote}${sign}${mark}${mask}${mark}` : all,
+      )
   if (depth === maxDepth || !/\s/.test(byField)) return maskArguments([byField], (one) => one)[0] ?? byField
   return maskWords(byField, depth)
 }
@@ -113,7 +113,7 @@ function maskPattern(text: string, pattern: RE2JS): string {
   return out + text.slice(from)
 }
 
-const remembered = 512
+const remembered = 4_096
 const maxRemembered = 512
 
 /** A burst says the same again and again: what came last is not searched twice. */
