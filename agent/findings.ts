@@ -1,18 +1,21 @@
-import { clip, printable } from './model/text.ts'
+import type { DetectorConfig } from './config/schema.ts'
+import { evidenceOf, summaryOf } from './evidence.ts'
+import { type Container, unknownContainer } from './model/container.ts'
 import type { Detector } from './model/detector.ts'
 import {
   type Detection,
   type Finding,
   findingContainer,
   fingerprintOf,
-  type Json,
   severities,
+  type Suppression,
 } from './model/finding.ts'
-import type { DetectorConfig } from './config/schema.ts'
+import type { Redactor } from './policy/redact.ts'
 
 /** A finding on its way to the store and the exporters, and what is new about it. */
 export type Publication = {
-  change: 'new' | 'updated' | 'resolved'
+  /** `suppressed` was told and is allowed now; `released` was allowed and is not any more. */
+  change: 'new' | 'updated' | 'resolved' | 'suppressed' | 'released'
   finding: Finding
   /** Identifies the act of an event for ever; null for conditions and where there is no such thing. */
   act: string | null
@@ -22,7 +25,12 @@ export type FindingsOptions = {
   host: string
   now: () => number
   newId: (time: number) => string
-  configOf: (detector: string) => DetectorConfig
+  /** What is configured for a detector, in a container; asked for each finding. */
+  configOf: (detector: string, container: Container | null) => DetectorConfig
+  /** By what a finding is allowed; null where nothing allows it. */
+  allowedBy: (finding: Finding, labels: Container['labels']) => Suppression | null
+  /** Masks secrets before anything else sees the finding. */
+  redact: Redactor
   /** Conditions that were firing when the daemon ended. */
   firing: readonly Finding[]
   /** The finding of an act that was told before, in this run or an earlier one. */
@@ -36,29 +44,38 @@ export type Findings = {
   firing(): readonly Finding[]
   /** Ends the conditions of an earlier run that no detector has confirmed in this one. */
   resolveUnconfirmed(): Publication[]
+  /** A detector was started anew: its conditions have to be confirmed. */
+  doubt(detector: string): void
+  /** What a changed policy or configuration means for the conditions that are known. */
+  reconsider(): Publication[]
 }
 
-/** The one place where detections get host, ids, times, severity and bounds. */
-export function createFindings({ host, now, newId, configOf, firing, findByAct }: FindingsOptions): Findings {
-  const conditions = new Map(firing.map((finding) => [finding.fingerprint, finding]))
+/** A condition that is known, firing or allowed; `container` is as full as it was last seen. */
+type Condition = { finding: Finding; container: Container | null }
+
+/** The one place where detections get host, ids, times, severity and bounds, and where the policy is asked. */
+export function createFindings(options: FindingsOptions): Findings {
+  const { host, now, newId, configOf, allowedBy, redact, firing, findByAct } = options
+  const conditions = new Map(firing.map((finding) => [finding.fingerprint, knownBefore(finding)]))
   const unconfirmed = new Set(conditions.keys())
 
   function begin(detector: Detector, detection: Detection, rule: string, also: readonly string[]): Finding {
     const time = isoTime(detection.time)
     const table = ruleOf(detector, rule)
+    const { rules } = configOf(detector.name, detection.container)
     return {
       id: newId(now()),
       time,
       detected_at: isoTime(now()),
       detector: detector.name,
       rule,
-      severity: configOf(detector.name).rules[rule]?.severity ?? table.severity,
+      severity: rules[rule]?.severity ?? table.severity,
       kind: table.kind,
       state: 'firing',
-      summary: summaryOf(detection),
+      summary: summaryOf(detection, redact),
       host,
       container: detection.container === null ? null : findingContainer(detection.container),
-      evidence: evidenceOf(detection, also),
+      evidence: evidenceOf(detection, also, redact),
       count: 1,
       first_seen: time,
       last_seen: time,
@@ -66,22 +83,34 @@ export function createFindings({ host, now, newId, configOf, firing, findByAct }
     }
   }
 
-  function fromCondition(finding: Finding, detection: Detection): Publication | null {
-    const { fingerprint } = finding
-    const known = conditions.get(fingerprint)
+  /** Whether a finding is allowed as it is now, and what is new about that. */
+  function judge(
+    before: Finding | null,
+    { suppressed: _suppressed, ...finding }: Finding,
+    { container, act }: { container: Container | null; act: string | null },
+  ): Publication {
+    const suppressed = allowedBy({ ...finding, state: 'firing' }, container?.labels ?? {})
+    const wasAllowed = before?.state === 'suppressed'
+    if (suppressed !== null) {
+      const change = before === null ? 'new' : wasAllowed ? 'updated' : 'suppressed'
+      return { change, finding: { ...finding, state: 'suppressed', suppressed }, act }
+    }
+    const change = before === null ? 'new' : wasAllowed ? 'released' : 'updated'
+    return { change, finding: { ...finding, state: 'firing' }, act }
+  }
+
+  function fromCondition(finding: Finding, { state, container }: Detection): Publication | null {
+    const { fingerprint, summary, evidence, last_seen } = finding
+    const known = conditions.get(fingerprint)?.finding
     unconfirmed.delete(fingerprint)
-    if (detection.state === 'resolved') {
+    if (state === 'resolved') {
       conditions.delete(fingerprint)
-      return known === undefined ? null : resolve(known, finding.summary, finding.last_seen)
+      return known === undefined ? null : resolve(known, summary, last_seen)
     }
-    if (known === undefined) {
-      conditions.set(fingerprint, finding)
-      return { change: 'new', finding, act: null }
-    }
-    const { summary, evidence, last_seen } = finding
-    const updated = { ...known, summary, evidence, last_seen }
-    conditions.set(fingerprint, updated)
-    return { change: 'updated', finding: updated, act: null }
+    const next = known === undefined ? finding : { ...known, summary, evidence, last_seen }
+    const publication = judge(known ?? null, next, { container, act: null })
+    conditions.set(fingerprint, { finding: publication.finding, container })
+    return publication
   }
 
   /**
@@ -90,48 +119,90 @@ export function createFindings({ host, now, newId, configOf, firing, findByAct }
    * rules were off.
    */
   function complete(detection: Detection, rules: readonly string[]): Publication | null {
-    const { act = '' } = detection
+    const { act = '', container } = detection
     for (const rule of rules) {
       const known = findByAct(rule, act)
       if (known === null) continue
       const others = rules.filter((name) => name !== rule)
-      const added = Object.entries(evidenceOf(detection, others)).filter(([, value]) => value !== undefined)
-      const evidence = { ...known.evidence, ...Object.fromEntries(added) }
-      return { change: 'updated', finding: { ...known, summary: summaryOf(detection), evidence }, act }
+      const told = Object.entries(evidenceOf(detection, others, redact)).filter(
+        ([, value]) => value !== undefined,
+      )
+      const evidence = { ...known.evidence, ...Object.fromEntries(told) }
+      return judge(known, { ...known, summary: summaryOf(detection, redact), evidence }, { container, act })
     }
     return null
   }
 
+  function isOn({ finding: { detector, rule }, container }: Condition): boolean {
+    const { enabled, rules } = configOf(detector, container)
+    return enabled && rules[rule]?.enabled !== false
+  }
+
   return {
     from(detector, detection) {
-      const rules = enabledRules(detector, detection, configOf(detector.name))
+      const { container } = detection
+      const rules = enabledRules(detector, detection, configOf(detector.name, container))
       if (detection.completes) return complete(detection, rules)
       const [rule, ...also] = rules
       if (rule === undefined) return null
       const finding = begin(detector, detection, rule, also)
       if (finding.kind === 'condition') return fromCondition(finding, detection)
-      return { change: 'new', finding, act: detection.act ?? null }
+      return judge(null, finding, { container, act: detection.act ?? null })
     },
-    firing: () => [...conditions.values()],
+    firing: () => [...conditions.values()].map(({ finding }) => finding).filter(isFiring),
     resolveUnconfirmed() {
       const publications: Publication[] = []
       for (const fingerprint of unconfirmed) {
-        const known = conditions.get(fingerprint)
+        const known = conditions.get(fingerprint)?.finding
         conditions.delete(fingerprint)
         if (known !== undefined) publications.push(resolve(known, known.summary, isoTime(now())))
       }
       unconfirmed.clear()
       return publications
     },
+    doubt(detector) {
+      for (const [fingerprint, { finding }] of conditions)
+        if (finding.detector === detector) unconfirmed.add(fingerprint)
+    },
+    reconsider() {
+      const publications: Publication[] = []
+      for (const [fingerprint, condition] of conditions) {
+        const { finding, container } = condition
+        if (!isOn(condition)) {
+          conditions.delete(fingerprint)
+          publications.push(resolve(finding, finding.summary, isoTime(now())))
+          continue
+        }
+        const publication = judge(finding, finding, { container, act: null })
+        if (publication.change === 'updated') continue
+        conditions.set(fingerprint, { finding: publication.finding, container })
+        publications.push(publication)
+      }
+      return publications
+    },
   }
 }
 
+function isFiring({ state }: Finding): boolean {
+  return state === 'firing'
+}
+
+/** Of what an earlier run left, no more is known than what the finding says. */
+function knownBefore(finding: Finding): Condition {
+  const { container } = finding
+  if (container === null) return { finding, container }
+  return { finding, container: unknownContainer(container.id, container.name, container.image) }
+}
+
+/** What was allowed stays so when it ends: nobody was told of it. */
 function resolve(known: Finding, summary: string, last_seen: string): Publication {
+  if (!isFiring(known)) return { change: 'updated', finding: { ...known, summary, last_seen }, act: null }
   return { change: 'resolved', finding: { ...known, state: 'resolved', summary, last_seen }, act: null }
 }
 
 /** The rules that apply and are on, the most severe first: one act, one finding, and that one speaks. */
 function enabledRules(detector: Detector, { rule, also = [] }: Detection, config: DetectorConfig): string[] {
+  if (!config.enabled) return []
   const severityOf = (name: string) =>
     severities.indexOf(config.rules[name]?.severity ?? ruleOf(detector, name).severity)
   return [rule, ...also]
@@ -143,32 +214,6 @@ function ruleOf(detector: Detector, rule: string) {
   const found = detector.rules[rule]
   if (found === undefined) throw new Error(`the detector ${detector.name} has no rule ${rule}`)
   return found
-}
-
-const maxSummary = 400
-
-function summaryOf({ summary }: Detection): string {
-  return printable(clip(summary, maxSummary))
-}
-
-function evidenceOf({ evidence }: Detection, also: readonly string[]): Finding['evidence'] {
-  const bounded = Object.entries(evidence).map(([key, value]) => [key, bound(value)] as const)
-  return Object.fromEntries(also.length === 0 ? bounded : [...bounded, ['also', also]])
-}
-
-const maxText = 4_096
-const maxItems = 128
-
-/** Keeps evidence small whatever a detector, or a container through it, puts there. */
-function bound(value: Json): Json {
-  if (typeof value === 'string') return clip(value, maxText)
-  if (Array.isArray(value)) return value.slice(0, maxItems).map(bound)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .slice(0, maxItems)
-      .map(([key, item]) => [clip(key, 128), bound(item)]),
-  )
 }
 
 function isoTime(ms: number): string {

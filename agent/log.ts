@@ -13,6 +13,8 @@ export type LogOptions = {
   level: string
   format: LogFormat
   host: string
+  /** Masks secrets in lines: an error may quote what it failed on. */
+  redact: (text: string) => string
   /** Told of lines that were dropped because nobody reads them. */
   onLost: (count: number) => void
 }
@@ -21,16 +23,21 @@ export type LogOptions = {
 const maxBufferedBytes = 1_048_576
 
 /** The daemon's log: JSON or text on standard output, or fields to the journal or syslog. */
-export function createLog({ level, format: lines, host, onLost }: LogOptions): Logger {
+export function createLog({ level, format: lines, host, redact, onLost }: LogOptions): Logger {
   const dropWhenStuck = format((entry) => {
     if (process.stdout.writableLength <= maxBufferedBytes) return entry
     onLost(1)
     return false
   })
+  const masked = format((entry) => {
+    entry.message = redact(String(entry.message))
+    if (typeof entry['stack'] === 'string') entry['stack'] = redact(entry['stack'])
+    return entry
+  })
   const { line, stream, eol } = outputOf(lines, host, onLost)
   return createLogger({
     level,
-    format: format.combine(dropWhenStuck(), line),
+    format: format.combine(dropWhenStuck(), masked(), line),
     transports: [new transports.Stream({ stream, eol })],
   })
 }

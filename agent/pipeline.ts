@@ -1,5 +1,8 @@
-import { filter, map, merge, type Observable } from 'rxjs'
-import { detectorConfig, type Config } from './config/schema.ts'
+import { EMPTY, filter, map, merge, type Observable } from 'rxjs'
+import type { CurrentConfig } from './config/current.ts'
+import { detectorConfig, detectorConfigFor, type DetectorSection, isRunning } from './config/schema.ts'
+import { handOver, type Run } from './hand-over.ts'
+import type { Container } from './model/container.ts'
 import type { Detector, Memory, Observed } from './model/detector.ts'
 import type { Detection } from './model/finding.ts'
 import type { Observation } from './model/observation.ts'
@@ -34,26 +37,63 @@ export function observedOf(observations$: Observable<Observation>): Omit<Observe
   }
 }
 
+export type DetectOptions = {
+  detectors: readonly Detector[]
+  observed: Omit<Observed, 'memory'>
+  config: Pick<CurrentConfig, 'now' | 'part$'>
+  memoryOf: (detector: string) => Memory
+  /** Epoch milliseconds. */
+  now: () => number
+  onFailure: (detector: string, error: unknown) => void
+  /** Told of each detector that was started anew: what it had found has to be confirmed. */
+  onReplaced?: (detector: string) => void
+}
+
 /** Runs every enabled detector, each for itself: one that fails is counted and started again, the others go on. */
-export function detect(
-  detectors: readonly Detector[],
-  observed: Omit<Observed, 'memory'>,
-  config: Config,
-  memoryOf: (detector: string) => Memory,
-  onFailure: (detector: string, error: unknown) => void,
-): Observable<Detected> {
-  const running = detectors.flatMap((detector) => {
-    const { enabled, rules: _rules, ...settings } = detectorConfig(config, detector.name)
-    if (!enabled) return []
-    const detected$ = detector
-      .detect({ ...observed, memory: memoryOf(detector.name) }, settings)
-      .pipe(map((detection) => ({ detector, detection })))
-    return [
-      supervise<Detected>(detected$, (error) => {
-        onFailure(detector.name, error)
-        return undefined
+export function detect({ detectors, ...options }: DetectOptions): Observable<Detected> {
+  return merge(...detectors.map((detector) => followed(detector, options)))
+}
+
+// The longest that a detector may be set to wait for what belongs to an act.
+const drainMs = 90_000
+
+/** A detector goes on through a reload; only where settings change that it reads when it starts is it started anew. */
+function followed(detector: Detector, options: Omit<DetectOptions, 'detectors'>): Observable<Detected> {
+  const { observed, config, memoryOf, now, onFailure, onReplaced } = options
+  const { name, perContainer = [] } = detector
+  const settingsOf = (container: Container) => settingsIn(detectorConfigFor(config.now(), name, container))
+  const runs$ = config
+    .part$((current) => {
+      const section = detectorConfig(current, name)
+      return isRunning(section) ? without(settingsIn(section), perContainer) : null
+    })
+    .pipe(
+      map((startedWith, index): Run => {
+        if (index > 0) onReplaced?.(name)
+        if (startedWith === null) return { detected$: EMPTY, stopsLast: true }
+        const settings = settingsIn(detectorConfig(config.now(), name))
+        const detected$ = detector
+          .detect({ ...observed, memory: memoryOf(name) }, settings, settingsOf)
+          .pipe(map((detection) => ({ detector, detection })))
+        const kept$ = supervise<Detected>(detected$, (error) => {
+          onFailure(name, error)
+          return undefined
+        })
+        return { detected$: kept$, stopsLast: false }
       }),
-    ]
-  })
-  return merge(...running)
+    )
+  return handOver(runs$, now, drainMs)
+}
+
+function settingsIn({
+  enabled: _enabled,
+  rules: _rules,
+  overrides: _overrides,
+  ...settings
+}: DetectorSection) {
+  return settings as Record<string, unknown>
+}
+
+function without(settings: Record<string, unknown>, keys: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => !keys.includes(key)))
 }

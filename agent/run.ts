@@ -1,24 +1,40 @@
 import { hostname } from 'node:os'
-import { firstValueFrom, fromEvent, interval, map, merge, Subject, Subscription, timer } from 'rxjs'
+import {
+  firstValueFrom,
+  fromEvent,
+  interval,
+  map,
+  merge,
+  ReplaySubject,
+  Subject,
+  Subscription,
+  switchMap,
+  timer,
+} from 'rxjs'
 import { monotonicFactory } from 'ulid'
 import { detectors, meaningOf } from '../detectors/index.ts'
 import { profileStates } from '../detectors/unexpected-root-process/profile.ts'
 import { unexpectedRootProcess } from '../detectors/unexpected-root-process.ts'
-import { deliver } from '../exporters/deliver.ts'
 import { createMetrics } from '../exporters/prometheus/index.ts'
 import { receiversOf } from '../exporters/receivers.ts'
 import { serveWeb } from '../exporters/web/server.ts'
 import { renderStatusPage } from '../exporters/web/status-page.ts'
 import { watchWebConfig } from '../exporters/web/watched-web-config.ts'
-import { type Config, detectorConfig } from './config/schema.ts'
+import { currentConfig } from './config/current.ts'
+import { reload } from './config/reload.ts'
+import { type Config, detectorConfig, detectorConfigFor } from './config/schema.ts'
 import { stateDirectory } from './config/state-directory.ts'
+import { deliveries } from './deliveries.ts'
 import { createDockerClient } from './docker/client.ts'
 import { endpointOf } from './docker/endpoint.ts'
+import { dockerOptions } from './docker/options.ts'
 import { execLedger } from './exec-ledger.ts'
 import { createFindings } from './findings.ts'
 import { createLog, defaultFormat, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
 import { detect, observedOf } from './pipeline.ts'
+import { createPolicy } from './policy/policy.ts'
+import { createThrottle } from './policy/throttle.ts'
 import { createPublisher } from './publisher.ts'
 import { sourceHealth } from './source-health.ts'
 import { createSources } from './sources.ts'
@@ -35,24 +51,35 @@ const welcomeAfterMs = 5_000
 const confirmAfterMs = 120_000
 const restoreEveryMs = 10_000
 const pruneEveryMs = 60_000
+const foldedEveryMs = 1_000
+const excessEveryMs = 60_000
+const expiredEveryMs = 15_000
 
-/** The composition root: sources to detectors to findings to store and exporters. Ends the process when told to stop. */
-export async function runDaemon(config: Config): Promise<void> {
+/**
+ * The composition root: sources to detectors to findings to store and exporters. Ends the process when told to stop;
+ * `load` reads the configuration anew.
+ */
+export async function runDaemon(config: Config, load: () => Config): Promise<void> {
   const stopSignal = firstValueFrom(
     merge(...['SIGTERM', 'SIGINT'].map((name) => fromEvent(process, name).pipe(map(() => name)))),
   )
+  const running = new Subscription()
+  // Who is told to reload while still starting does so when started.
+  const hangups$ = new ReplaySubject<unknown>(1)
+  running.add(fromEvent(process, 'SIGHUP').subscribe(hangups$))
   const now = Date.now
   const startedAt = now()
   const host = config.host_name ?? hostname()
-  const configOf = (detector: string) => detectorConfig(config, detector)
-  const receivers = receiversOf(config)
-  const receiverNames = receivers.map(({ name }) => name)
+  const current = currentConfig(config)
+  const configOf = (detector: string) => detectorConfig(current.now(), detector)
+  const receivers = () => receiversOf(current.now())
   const directory = stateDirectory(config.state_directory, process.env)
 
   const log = createLog({
     level: config.log.level,
     format: config.log.format ?? defaultFormat(process.env),
     host,
+    redact: (text) => policy.redact.text(text),
     onLost: (count) => metrics.logLinesLost(count),
   })
   const lock = lockIfWritable(directory)
@@ -69,15 +96,18 @@ export async function runDaemon(config: Config): Promise<void> {
     },
     onLost: (count) => metrics.storeLost(count),
   })
-  const client = createDockerClient(endpointOf({ ...dockerOptions(config), env: process.env }))
-  const sources = createSources({ config, client, cursor: storedCursor(store, now), now })
+  const client = createDockerClient(endpointOf({ ...dockerOptions(config.docker), env: process.env }))
+  const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
+  const sources = createSources({ config: current, client, cursor: storedCursor(store, now), now })
   const { containers } = sources
   const health = sourceHealth(sourceNames)
   const findings = createFindings({
     host,
     now,
     newId: monotonicFactory(),
-    configOf,
+    configOf: (detector, container) => detectorConfigFor(current.now(), detector, container),
+    allowedBy: policy.allowedBy,
+    redact: policy.redact,
     firing: store.firing(),
     findByAct: store.findByAct,
   })
@@ -89,7 +119,10 @@ export async function runDaemon(config: Config): Promise<void> {
     configOf,
     firing: findings.firing,
     containers,
-    receivers: receiverNames,
+    get receivers() {
+      return receivers().map(({ name }) => name)
+    },
+    allowEntries: policy.entries,
     notificationQueueLength: store.pending,
     storeMode: store.mode,
     storesMovedAside: () => storesMovedAside,
@@ -97,7 +130,8 @@ export async function runDaemon(config: Config): Promise<void> {
     profiles: () => profileStates(memoryOf(store, unexpectedRootProcess.name)),
     now,
   })
-  const publisher = createPublisher({ findings, store, metrics, log, receivers, now })
+  const throttle = createThrottle({ settings: () => current.now().policy.throttle, now })
+  const publisher = createPublisher({ findings, throttle, store, metrics, log, receivers, now })
   metrics.configurationLoaded(true, now())
 
   const web = await serveWeb({
@@ -125,7 +159,7 @@ export async function runDaemon(config: Config): Promise<void> {
     now: now(),
     sources: health.all(),
     containersRunning: containers.running().length,
-    receivers: receivers.map(({ name }) => ({ name, waiting: store.pending(name) })),
+    receivers: receivers().map(({ name }) => ({ name, waiting: store.pending(name) })),
     storeMode: store.mode(),
     firing: findings.firing(),
     latest: store.latest(50),
@@ -133,19 +167,16 @@ export async function runDaemon(config: Config): Promise<void> {
 
   let isWelcomed = false
   // Exporters, then detectors, then sources: whoever listens is there before somebody speaks.
-  const running = new Subscription()
   const observations$ = new Subject<Observation>()
-  for (const receiver of receivers) {
-    const delivery$ = deliver({
-      receiver,
-      store,
-      wake$: publisher.published$,
-      now,
-      onOutcome: (outcome, count) => metrics.notified(receiver.name, outcome, count),
-      onHealth: (reachable, reason) => (reachable ? log.info(reason) : log.warn(reason)),
-    })
-    running.add(delivery$.subscribe())
-  }
+  const deliveries$ = deliveries({
+    receivers$: current.part$(receiversOf),
+    store,
+    wake$: publisher.published$,
+    now,
+    onOutcome: metrics.notified,
+    onHealth: (reachable, reason) => (reachable ? log.info(reason) : log.warn(reason)),
+  })
+  running.add(deliveries$.subscribe())
   running.add(observations$.subscribe(metrics.observed))
   const execs = execLedger(memoryOf(store, 'execs'))
   running.add(observations$.subscribe(execs.observe))
@@ -156,47 +187,76 @@ export async function runDaemon(config: Config): Promise<void> {
       if (health.isReady()) welcome()
     }),
   )
-  const detected$ = detect(
+  const detected$ = detect({
     detectors,
-    { ...observedOf(observations$), execs },
-    config,
-    (detector) => memoryOf(store, detector),
-    publisher.detectorFailed,
-  )
+    observed: { ...observedOf(observations$), execs },
+    config: current,
+    memoryOf: (detector) => memoryOf(store, detector),
+    now,
+    onFailure: publisher.detectorFailed,
+    onReplaced: findings.doubt,
+  })
   running.add(detected$.subscribe(publisher.publish))
   running.add(timer(welcomeAfterMs).subscribe(welcome))
-  running.add(timer(confirmAfterMs).subscribe(publisher.resolveUnconfirmed))
+  // After a start and after a reload, which may start detectors anew.
+  const unconfirmed$ = current.all$.pipe(switchMap(() => timer(confirmAfterMs)))
+  running.add(unconfirmed$.subscribe(publisher.resolveUnconfirmed))
+  running.add(interval(foldedEveryMs).subscribe(publisher.tellFolded))
+  running.add(interval(excessEveryMs).subscribe(publisher.tellExcess))
+  running.add(
+    timer(0, expiredEveryMs).subscribe(() => {
+      if (policy.hasExpired()) publisher.reconsider()
+    }),
+  )
   running.add(interval(restoreEveryMs).subscribe(store.tryToRestore))
   running.add(
     timer(0, pruneEveryMs).subscribe(() => {
-      const { retention, max_size } = config.findings
+      const { retention, max_size } = current.now().findings
       store.prune({ maxAgeMs: retention, maxBytes: max_size }, now())
     }),
   )
-  running.add(
-    fromEvent(process, 'SIGHUP').subscribe(() =>
-      log.warn('SIGHUP: the configuration is read at start only; restart tidewatch to change it'),
-    ),
-  )
+  running.add(hangups$.subscribe(onHangup))
   running.add(sources.observe().subscribe(observations$))
+
+  function onHangup(): void {
+    const reloaded = reload(current.now(), load)
+    metrics.configurationLoaded(reloaded.ok, now())
+    if (!reloaded.ok) {
+      log.error('the configuration is not reloaded, the old one stays in force:')
+      for (const problem of reloaded.problems) log.error(problem)
+      return
+    }
+    const { config: next, changed, atNextStart } = reloaded
+    // The policy first: what the new detectors find is judged by it.
+    policy.replace(next.policy)
+    current.replace(next)
+    log.level = next.log.level
+    metrics.configurationChanged()
+    publisher.reconsider()
+    log.info(
+      `the configuration is reloaded, ${changed.length === 0 ? 'nothing' : changed.join(', ')} changed`,
+    )
+    for (const key of atNextStart) log.warn(`${key} changed too, which takes effect at the next start`)
+  }
 
   function welcome(): void {
     if (isWelcomed) return
     isWelcomed = true
-    const lines = welcomeLines({ ...status(), directory, url, receivers: receiverNames })
+    const lines = welcomeLines({
+      ...status(),
+      directory,
+      url,
+      receivers: receivers().map(({ name }) => name),
+    })
     for (const line of lines) log.info(line)
   }
 
   log.info(`stopping on ${await stopSignal}`)
   running.unsubscribe()
+  publisher.tellFolded()
   web.close()
   store.close()
   lock?.release()
   await flushLog(log)
   process.exit(0)
-}
-
-function dockerOptions({ docker: { host, tls } }: Config) {
-  if (tls === undefined) return { host }
-  return { host, tls: { caFile: tls.ca_file, certFile: tls.cert_file, keyFile: tls.key_file } }
 }

@@ -1,5 +1,6 @@
-import { filter, first, map, merge, mergeMap, type Observable, share, Subject } from 'rxjs'
+import { filter, first, map, merge, mergeMap, type Observable, share, Subject, switchMap } from 'rxjs'
 import { breakoutFiles } from './breakout-files/source.ts'
+import type { CurrentConfig } from './config/current.ts'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
@@ -26,7 +27,7 @@ import { identifyWriter } from './runtime/writer.ts'
 import { supervise } from './streams.ts'
 
 export type SourcesOptions = {
-  config: Config
+  config: CurrentConfig
   client: DockerClient
   cursor: Cursor
   /** Epoch milliseconds. */
@@ -44,9 +45,12 @@ const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
 export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
-  const { resources: ofResources, processes: ofProcesses, runtime_files: ofFiles } = config.sources
-  const { interval: masksIntervalMs } = config.sources.container_masks
   const keepUp = (source: Source) => keptUp(source, now)
+  /** A source that is started anew when its own section changes, and only then. */
+  const keepUpWith = <Key extends keyof Config['sources']>(
+    key: Key,
+    sourceOf: (section: Config['sources'][Key]) => Source,
+  ) => config.part$(({ sources }) => sources[key]).pipe(switchMap((section) => keepUp(sourceOf(section))))
 
   const events$ = keepUp(dockerEvents({ client, cursor, now })).pipe(share())
   // After a beginning and after a loss, what the events did not tell is asked for.
@@ -65,8 +69,12 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
   // A container that forks is looked at before the next sample: it may be at its limit by then.
   const grown$ = new Subject<string>()
   const processSource = processes({
-    mode: ofProcesses.mode,
-    intervalMs: ofProcesses.interval,
+    get mode() {
+      return config.now().sources.processes.mode
+    },
+    get intervalMs() {
+      return config.now().sources.processes.interval
+    },
     containers,
     apiSockets,
     onGrowth: (id) => grown$.next(id),
@@ -84,58 +92,64 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     return processSource.apiWatch()?.catchUp() === false
   }
   const others = [
-    processSource,
-    resources({
-      containers,
-      statsOnce: client.statsOnce,
-      intervalMs: ofResources.interval,
-      nearIntervalMs: ofResources.near_interval,
-      nearRatio: ofResources.near_ratio,
-      grown$,
-      now,
-      ...kernel,
-    }),
-    runtimeFiles({
-      find: () =>
-        findRuntimeFiles({
-          procRoot: kernel.procRoot,
-          engineInfo: client.info,
-          extraPaths: ofFiles.paths,
-          configuration: {
-            ...configurationPlaces,
-            sockets: [...configurationPlaces.sockets, ...apiSockets],
-          },
-        }),
-      refind$: merge(unsure$, events$.pipe(filter(isReload))),
-      intervalMs: ofFiles.interval,
-      directories: dropInDirectories(configurationPlaces),
-      identify: identifyWriter({
-        table: processSource.table,
-        catchUp: processSource.catchUp,
-        containerOfPid: containerOf,
-        procRoot: kernel.procRoot,
-        users: hostUsers(),
+    keepUpWith('processes', () => processSource),
+    keepUpWith('resources', ({ interval, near_interval, near_ratio }) =>
+      resources({
+        containers,
+        statsOnce: client.statsOnce,
+        intervalMs: interval,
+        nearIntervalMs: near_interval,
+        nearRatio: near_ratio,
+        grown$,
+        now,
+        ...kernel,
       }),
-      askPackages: askPackages(hostPackages()),
-      accepted: ofFiles.accepted,
-      harden: hardening({ procRoot: kernel.procRoot, engineInfo: client.info }),
-      now,
-    }),
-    containerMasks({
-      containers,
-      engineInfo: client.info,
-      unsure$,
-      intervalMs: masksIntervalMs,
-      now,
-      ...kernel,
-    }),
-    breakoutFiles({ table: processSource.table, isBehind, containers, now, ...kernel }),
+    ),
+    keepUpWith('runtime_files', ({ paths, interval, accepted }) =>
+      runtimeFiles({
+        find: () =>
+          findRuntimeFiles({
+            procRoot: kernel.procRoot,
+            engineInfo: client.info,
+            extraPaths: paths,
+            configuration: {
+              ...configurationPlaces,
+              sockets: [...configurationPlaces.sockets, ...apiSockets],
+            },
+          }),
+        refind$: merge(unsure$, events$.pipe(filter(isReload))),
+        intervalMs: interval,
+        directories: dropInDirectories(configurationPlaces),
+        identify: identifyWriter({
+          table: processSource.table,
+          catchUp: processSource.catchUp,
+          containerOfPid: containerOf,
+          procRoot: kernel.procRoot,
+          users: hostUsers(),
+        }),
+        askPackages: askPackages(hostPackages()),
+        accepted,
+        harden: hardening({ procRoot: kernel.procRoot, engineInfo: client.info }),
+        now,
+      }),
+    ),
+    keepUpWith('container_masks', ({ interval }) =>
+      containerMasks({
+        containers,
+        engineInfo: client.info,
+        unsure$,
+        intervalMs: interval,
+        now,
+        ...kernel,
+      }),
+    ),
+    keepUp(breakoutFiles({ table: processSource.table, isBehind, containers, now, ...kernel })),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.
   const others$ = inventory$.pipe(
     first((seen) => seen.kind === 'source-status'),
-    mergeMap(() => merge(...others.map(keepUp))),
+    mergeMap(() => merge(...others)),
     share(),
   )
   const callers$ = execCallers({

@@ -23,10 +23,11 @@ export const execIntoContainer = defineDetector({
       .default(20)
       .describe('After how many execs the clients of one image are expected to run commands in containers.'),
   }),
-  detect: (observed: Observed, { settle, learn_after }): Observable<Detection> =>
+  perContainer: ['settle', 'learn_after'],
+  detect: (observed: Observed, settings, settingsOf = () => settings): Observable<Detection> =>
     merge(
-      execFindings(observed, learn_after),
-      untrackedExecs(observed, settle),
+      execFindings(observed, (container) => settingsOf(container).learn_after),
+      untrackedExecs(observed, (container) => settingsOf(container).settle),
       hostNamespaceEntries(observed),
       fileCopies(observed),
     ),

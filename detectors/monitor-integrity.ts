@@ -37,6 +37,13 @@ export const monitorIntegrity = defineDetector({
       remedy:
         'Find out what it starts so many processes for; an attacker may do it to hide, a shell script does it by accident.',
     },
+    'findings-throttled': {
+      severity: 'warning',
+      kind: 'event',
+      summary: 'More was found in a minute than the budgets allow to be told; the rest was counted only.',
+      remedy:
+        'See in the evidence which container and rule it was; allow what is known, or raise policy.throttle if all of it matters.',
+    },
     'source-degraded': {
       severity: 'warning',
       kind: 'condition',

@@ -1,5 +1,6 @@
 import { filter, map, merge, type Observable } from 'rxjs'
 import { z } from 'zod'
+import { live } from '../agent/config/live.ts'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
@@ -10,7 +11,7 @@ import { isEnd, isRunning, walk } from './resource-limit-breach/moment.ts'
 import { memoryNearLimit, pidsNearLimit } from './resource-limit-breach/near-limit.ts'
 import { noLimits } from './resource-limit-breach/no-limits.ts'
 import { afterDeath, oomKills } from './resource-limit-breach/oom.ts'
-import { perContainer } from './resource-limit-breach/per-container.ts'
+import { type Followed, perContainer } from './resource-limit-breach/per-container.ts'
 import { memoryPressure } from './resource-limit-breach/pressure.ts'
 import { askedOf, restartLoop } from './resource-limit-breach/restart-loop.ts'
 import { cpuThrottled } from './resource-limit-breach/throttling.ts'
@@ -129,22 +130,29 @@ export const resourceLimitBreach = defineDetector({
       })
       .prefault({}),
   }),
-  detect: (observed: Observed, settings): Observable<Detection> => {
+  perContainer: ['memory', 'memory_pressure', 'cpu', 'pids', 'process_burst', 'restarts'],
+  detect: (observed: Observed, settings, settingsOf = () => settings): Observable<Detection> => {
     const { resources$, containers$ } = observed
-    const { memory, memory_pressure, cpu, pids, process_burst, restarts } = settings
-    const during = [
-      watch(memoryNearLimit(memory)),
-      watch(memoryPressure(memory_pressure)),
-      watch(cpuThrottled(cpu)),
-      watch(pidsNearLimit(pids)),
-      walk(noForks, judgeForks(process_burst)),
-      watch(noLimits),
-    ]
+    const settingsNow = (followed: Followed) => () => {
+      const container = followed()
+      return container === null ? settings : settingsOf(container)
+    }
+    const during = (followed: Followed) => {
+      const now = settingsNow(followed)
+      return [
+        watch(memoryNearLimit(live(() => now().memory))),
+        watch(memoryPressure(live(() => now().memory_pressure))),
+        watch(cpuThrottled(live(() => now().cpu))),
+        watch(pidsNearLimit(live(() => now().pids))),
+        walk(noForks, judgeForks(live(() => now().process_burst))),
+        watch(noLimits),
+      ]
+    }
     return merge(
       perContainer(
         merge(resources$, containers$.pipe(filter(beginsOrEnds))),
         (life$) => life$.pipe(filter(isEnd)),
-        (life$) => merge(...during.map((judge) => judge(life$))),
+        (life$, followed) => merge(...during(followed).map((judge) => judge(life$))),
       ),
       perContainer(
         merge(
@@ -155,7 +163,7 @@ export const resourceLimitBreach = defineDetector({
           ),
         ),
         (life$) => life$.pipe(filter(({ action }) => action === 'removed')),
-        restartLoop(restarts),
+        (life$, followed) => restartLoop(live(() => settingsNow(followed)().restarts))(life$),
       ),
       withVictims(
         perContainer(merge(resources$, containers$.pipe(filter(concernsOom))), afterDeath, oomKills),

@@ -66,15 +66,16 @@ export const unexpectedRootProcess = defineDetector({
       'For how long an image’s containers have to run before a new program as root is a finding.',
     ),
   }),
-  detect: ({ memory, ...observed }: Observed, { settle, learn_for }): Observable<Detection> =>
+  perContainer: ['settle', 'learn_for'],
+  detect: ({ memory, ...observed }: Observed, settings, settingsOf = () => settings): Observable<Detection> =>
     defer(() => {
-      const profiles = learning(memory, learn_for)
+      const profiles = learning(memory, (container) => settingsOf(container).learn_for)
       const { processes$, execs } = observed
       const judged$ = processes$.pipe(
         filter((seen) => isOfInterest(seen, profiles)),
         mergeMap((seen) =>
           of(seen).pipe(
-            delay(waitFor(seen, settle, profiles)),
+            delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
             takeUntil(processes$.pipe(filter((later) => isSame(later, seen) && isSettledBy(seen, later)))),
           ),
         ),

@@ -3,6 +3,8 @@ import type { Delivery, Queue } from '../agent/store/tables.ts'
 
 /** Where findings are sent to: what it takes of them, how, and how often it has to be told. Times in milliseconds. */
 export type Receiver = Queue & {
+  /** The configuration that says how it is reached, as text: another one makes another receiver. */
+  reachedBy: string
   /** Findings below it are not sent. */
   minSeverity: Severity
   /** How many are sent at once. */

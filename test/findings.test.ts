@@ -1,23 +1,30 @@
 import test from 'ava'
 import { defaultConfig } from '../agent/config/load.ts'
-import { type Config, configSchema, detectorConfig } from '../agent/config/schema.ts'
+import { type Config, configSchema, detectorConfigFor } from '../agent/config/schema.ts'
+import { parseValue } from '../agent/config/parse.ts'
 import { createFindings } from '../agent/findings.ts'
+import { createPolicy } from '../agent/policy/policy.ts'
 import type { Finding } from '../agent/model/finding.ts'
 import { execIntoContainer } from '../detectors/exec-into-container.ts'
 import { monitorIntegrity } from '../detectors/monitor-integrity.ts'
-import { sampleDetection, sampleFinding } from './support/samples.ts'
+import { sampleContainer, sampleDetection, sampleFinding } from './support/samples.ts'
 
 function findingsWith(
-  config: Config = defaultConfig(),
+  given: Config | { config: Config } = defaultConfig(),
   firing: readonly Finding[] = [],
   known: readonly { act: string; finding: Finding }[] = [],
 ) {
   let id = 0
+  const now = () => 2_000_004
+  const config = () => ('config' in given ? given.config : given)
+  const policyOf = () => createPolicy({ config: config().policy, now, onNotice: () => {} })
   return createFindings({
     host: 'node-7',
-    now: () => 2_000_004,
+    now,
     newId: () => String((id += 1)),
-    configOf: (name) => detectorConfig(config, name),
+    configOf: (name, container) => detectorConfigFor(config(), name, container),
+    allowedBy: (finding, labels) => policyOf().allowedBy(finding, labels),
+    redact: policyOf().redact,
     firing,
     findByAct: (rule, act) =>
       known.find((one) => one.act === act && one.finding.rule === rule)?.finding ?? null,
@@ -181,4 +188,130 @@ test('an act is completed under the rule that told it, though severities were co
     rule: 'exec-command',
     evidence: { argv: ['sh'], exit_code: 0, also: ['interactive-shell'] },
   })
+})
+
+const allowing = (when: string) => configSchema.parse({ policy: { allow: [{ reason: 'known', when }] } })
+
+test('what is allowed is a finding of state suppressed, with the reason', (t) => {
+  const findings = findingsWith(allowing('evidence.argv[0] == "true"'))
+  const allowed = findings.from(execIntoContainer, sampleDetection())
+  t.like(allowed, {
+    change: 'new',
+    finding: { state: 'suppressed', suppressed: { by: 'policy.allow[0]', reason: 'known' } },
+  })
+  t.like(findings.from(execIntoContainer, sampleDetection({ evidence: { argv: ['sh'] } })), {
+    change: 'new',
+    finding: { state: 'firing' },
+  })
+})
+
+test('the policy sees the labels of the container', (t) => {
+  const findings = findingsWith(allowing('container.labels["team"] == "db"'))
+  const stateIn = (labels: Record<string, string>) =>
+    findings.from(execIntoContainer, sampleDetection({ container: sampleContainer({ labels }) }))?.finding
+      .state
+  t.is(stateIn({ team: 'db' }), 'suppressed')
+  t.is(stateIn({ team: 'web' }), 'firing')
+  t.is(stateIn({}), 'firing')
+})
+
+test('what becomes known later decides anew whether an act is allowed', (t) => {
+  const told = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
+  const later = (config: Config, known: Finding, evidence = {}) =>
+    findingsWith(config, [], [{ act: 'e1', finding: known }]).from(
+      execIntoContainer,
+      sampleDetection({ completes: true, evidence }),
+    )
+  const config = allowing('evidence.caller == "backup"')
+  t.like(later(config, told, { caller: 'alice' }), { change: 'updated', finding: { state: 'firing' } })
+  const allowed = later(config, told, { caller: 'backup' })
+  t.like(allowed, { change: 'suppressed', finding: { id: told.id, state: 'suppressed' } })
+  t.like(later(config, allowed?.finding as Finding), { change: 'updated', finding: { state: 'suppressed' } })
+  const released = later(allowing('evidence.exit_code == 0'), allowed?.finding as Finding, { exit_code: 1 })
+  t.like(released, { change: 'released', finding: { id: told.id, state: 'firing' } })
+  t.false('suppressed' in (released?.finding ?? {}))
+})
+
+test('a condition that is allowed neither fires nor resolves for anybody', (t) => {
+  const findings = findingsWith(allowing('rule == "source-degraded"'))
+  t.like(findings.from(monitorIntegrity, condition()), { change: 'new', finding: { state: 'suppressed' } })
+  t.deepEqual(findings.firing(), [])
+  t.like(findings.from(monitorIntegrity, condition()), {
+    change: 'updated',
+    finding: { state: 'suppressed' },
+  })
+  t.like(findings.from(monitorIntegrity, condition({ state: 'resolved' })), {
+    change: 'updated',
+    finding: { state: 'suppressed' },
+  })
+  t.is(findings.from(monitorIntegrity, condition({ state: 'resolved' })), null)
+})
+
+test('a changed policy is applied to the conditions that are known', (t) => {
+  const free = configSchema.parse({})
+  const off = configSchema.parse({
+    detectors: { 'monitor-integrity': { rules: { 'source-degraded': { enabled: false } } } },
+  })
+  const inUse = { config: free }
+  const findings = findingsWith(inUse)
+  findings.from(monitorIntegrity, condition())
+  t.deepEqual(findings.reconsider(), [])
+  inUse.config = allowing('rule == "source-degraded"')
+  t.like(findings.reconsider(), [{ change: 'suppressed', finding: { state: 'suppressed' } }])
+  t.deepEqual(findings.firing(), [])
+  t.deepEqual(findings.reconsider(), [])
+  inUse.config = free
+  t.like(findings.reconsider(), [{ change: 'released', finding: { state: 'firing' } }])
+  t.is(findings.firing().length, 1)
+  inUse.config = off
+  t.like(findings.reconsider(), [{ change: 'resolved', finding: { state: 'resolved' } }])
+  t.deepEqual(findings.firing(), [])
+})
+
+test('a detector that was started anew has to confirm what it had found', (t) => {
+  const findings = findingsWith()
+  findings.from(monitorIntegrity, condition())
+  findings.from(monitorIntegrity, condition({ subject: ['resources'] }))
+  findings.doubt('resource-limit-breach')
+  t.deepEqual(findings.resolveUnconfirmed(), [])
+  findings.doubt('monitor-integrity')
+  findings.from(monitorIntegrity, condition())
+  t.is(findings.resolveUnconfirmed().length, 1)
+  t.is(findings.firing().length, 1)
+})
+
+test('secrets are in no finding, wherever a detector puts them', (t) => {
+  const finding = findingsWith().from(
+    execIntoContainer,
+    sampleDetection({
+      summary: 'root ran mysql -uroot -phunter2 shop in web-1',
+      evidence: {
+        argv: ['mysql', '-uroot', '-phunter2', 'shop'],
+        caller: { argv: ['docker', 'exec', '-e', 'DB_PASSWORD=hunter2', 'web-1', 'env'] },
+        environment: { API_TOKEN: 'hunter2' },
+        url: 'postgres://app:hunter2@db/shop',
+      },
+    }),
+  )?.finding
+  t.notRegex(JSON.stringify(finding), /hunter2/)
+  t.is(finding?.summary, 'root ran mysql -uroot -p*** shop in web-1')
+})
+
+test('rules can be off, or worse, in some containers only', (t) => {
+  const parsed = parseValue({
+    detectors: {
+      'exec-into-container': {
+        overrides: [
+          { match: { image: 'nginx:*', label: 'team=db*' }, enabled: false },
+          { match: { name: 'web-*' }, rules: { 'exec-command': { severity: 'critical' } } },
+        ],
+      },
+    },
+  })
+  const findings = findingsWith('config' in parsed ? parsed.config : undefined)
+  const said = (rest = {}) =>
+    findings.from(execIntoContainer, sampleDetection({ container: sampleContainer(rest) }))?.finding.severity
+  t.is(said({ labels: { team: 'db-1' } }), undefined)
+  t.is(said(), 'critical')
+  t.is(said({ name: 'other' }), 'info')
 })

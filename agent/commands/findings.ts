@@ -13,6 +13,7 @@ type FindingsFlags = Flags & {
   detector?: string
   severity?: string
   container?: string
+  suppressed?: true
   follow?: true
   format: 'table' | 'json'
 }
@@ -27,6 +28,7 @@ export function findingsCommand(): Command {
     .option('--detector <name>', 'only what this detector found')
     .addOption(new Option('--severity <severity>', 'only this bad or worse').choices(severities))
     .option('--container <name>', 'only what was found in this container')
+    .option('--suppressed', 'what was allowed and not sent, instead of what was')
     .option('--follow', 'go on with new findings as they come')
     .addOption(
       new Option('--format <format>', 'table, or json: one finding a line')
@@ -40,7 +42,7 @@ async function printFindings(flags: FindingsFlags): Promise<void> {
   const directory = stateDirectory(resolveConfig(flags).state_directory, process.env)
   const since = flags.since === undefined ? 0 : Date.now() - flags.since
   const severity = severities.find((name) => name === flags.severity)
-  const query = { ...flags, severity, since }
+  const query = { ...flags, severity, since, suppressed: flags.suppressed === true }
   const found = readFindings(directory, query)
   print(found, flags.format, true)
   let last = found.at(-1)?.id ?? ''
@@ -70,16 +72,21 @@ function print(findings: readonly Finding[], format: 'table' | 'json', withHead:
 // Fixed, so that what `--follow` adds stands under the same heads; the last column takes the rest.
 const widths = [21, 10, 10, 27, 22, 400]
 
-function row({ last_seen, severity, kind, state, rule, container, summary }: Finding): string[] {
+function row(finding: Finding): string[] {
+  const { last_seen, severity, kind, state, rule, container, count } = finding
   const when = last_seen.replace('T', ' ').slice(0, 19)
   return [
     when,
     severity,
-    kind === 'event' ? '' : state,
+    kind === 'event' && state === 'firing' ? '' : state,
     rule,
     printable(container?.name ?? ''),
-    printable(summary),
+    printable(finding.summary) + (count > 1 ? ` (${count} times)` : '') + allowedAs(finding),
   ]
+}
+
+function allowedAs({ suppressed }: Finding): string {
+  return suppressed === undefined ? '' : ` (allowed: ${printable(suppressed.reason)})`
 }
 
 function parseSince(text: string): number {

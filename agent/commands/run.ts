@@ -12,5 +12,5 @@ export function runCommand(): Command {
   addOption(command, '--state.directory <directory>', 'where findings and the cursor are kept')
   addOption(command, '--log.level <level>', 'debug, info, warn or error')
   addOption(command, '--log.format <format>', 'json, text for people, journald or syslog')
-  return command.action((flags: Flags) => runDaemon(resolveConfig(flags)))
+  return command.action((flags: Flags) => runDaemon(resolveConfig(flags), () => resolveConfig(flags)))
 }

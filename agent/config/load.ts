@@ -1,23 +1,38 @@
 import { readFileSync } from 'node:fs'
-import { isMap, isScalar, LineCounter, type Node, parseDocument, type Pair } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { errorCode, exitConfiguration, messageOf, UserError } from '../errors.ts'
-import { type Config, configSchema } from './schema.ts'
+import { parseValue } from './parse.ts'
+import { offsetInText, offsetOf, type Path, valueAt } from './places.ts'
+import type { Config } from './schema.ts'
 
 /** One thing that is wrong in a configuration file, and where. Line and column count from 1. */
 export type ConfigProblem = { line: number; column: number; path: string; message: string }
 
-export type ParsedConfig = { config: Config } | { problems: readonly ConfigProblem[] }
+/** A valid configuration, and what the file says of a key and on which line, from 1; null where it says nothing. */
+export type LoadedConfig = {
+  config: Config
+  written: (path: Path) => { value: unknown; line: number } | null
+}
+
+export type ParsedConfig = LoadedConfig | { problems: readonly ConfigProblem[] }
 
 /** The configuration that a daemon without a file has. */
 export function defaultConfig(): Config {
-  return configSchema.parse({})
+  const parsed = parseValue({})
+  if ('config' in parsed) return parsed.config
+  throw new Error('the defaults are not valid')
 }
 
 /** Reads a configuration file; throws one `UserError` that lists everything wrong with it. */
 export function loadConfig(file: string): Config {
+  return loadWithPlaces(file).config
+}
+
+/** The same with the places of its keys. */
+export function loadWithPlaces(file: string): LoadedConfig {
   const parsed = parseConfig(readConfigFile(file))
-  if ('config' in parsed) return parsed.config
+  if ('config' in parsed) return parsed
   const lines = parsed.problems.map((problem) => formatProblem(file, problem))
   throw new UserError(lines.join('\n'), exitConfiguration)
 }
@@ -29,8 +44,11 @@ export function formatProblem(file: string, { line, column, path, message }: Con
 
 /** Parses and validates the configuration; never throws, whatever the text is. */
 export function parseConfig(text: string): ParsedConfig {
-  const parsed = parseYaml(text, configSchema)
-  return 'value' in parsed ? { config: parsed.value } : parsed
+  const parsed = parseText(text, (value) => {
+    const result = parseValue(value)
+    return 'config' in result ? { data: result.config } : result
+  })
+  return 'data' in parsed ? { config: parsed.data, written: parsed.written } : parsed
 }
 
 /** Parses YAML text and holds it against a schema; never throws, whatever the text is. */
@@ -38,8 +56,24 @@ export function parseYaml<S extends z.ZodType>(
   text: string,
   schema: S,
 ): { value: z.output<S> } | { problems: readonly ConfigProblem[] } {
+  const parsed = parseText<z.output<S>>(text, (value) => {
+    const result = schema.safeParse(value, { reportInput: true })
+    return result.success ? { data: result.data } : { issues: result.error.issues }
+  })
+  return 'data' in parsed ? { value: parsed.data } : parsed
+}
+
+type Validated<T> = { data: T } | { issues: readonly z.core.$ZodIssue[] }
+type Parsed<T> = { data: T; written: LoadedConfig['written'] } | { problems: readonly ConfigProblem[] }
+
+function parseText<T>(text: string, validate: (value: unknown) => Validated<T>): Parsed<T> {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    strict: true,
+    logLevel: 'error',
+  })
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(1, line), column: Math.max(1, col) }
@@ -59,13 +93,23 @@ export function parseYaml<S extends z.ZodType>(
   } catch (error) {
     return { problems: [{ line: 1, column: 1, path: '', message: messageOf(error) }] }
   }
-  const result = schema.safeParse(value, { reportInput: true })
-  if (result.success) return { value: result.data }
-  const problems = result.error.issues.flatMap(describeIssue)
+  const result = validate(value)
+  if ('data' in result) {
+    const written = (path: Path) => {
+      const said = valueAt(value, path)
+      return said === undefined ? null : { value: said, line: at(offsetOf(document.contents, path)).line }
+    }
+    return { data: result.data, written }
+  }
+  const problems = result.issues.flatMap(describeIssue)
   return {
     problems: problems
-      .map(({ path, message }) => ({
-        ...at(offsetOf(document.contents, path)),
+      .map(({ path, message, offset }) => ({
+        ...at(
+          offset === undefined
+            ? offsetOf(document.contents, path)
+            : offsetInText(text, document.contents, path, offset),
+        ),
         path: formatPath(path),
         message,
       }))
@@ -82,8 +126,8 @@ function readConfigFile(file: string): string {
   }
 }
 
-type Path = readonly PropertyKey[]
-type Problem = { path: Path; message: string }
+/** `offset` is where in a text value the fault lies. */
+type Problem = { path: Path; message: string; offset?: number }
 
 function describeIssue(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === 'unrecognized_keys') {
@@ -93,7 +137,8 @@ function describeIssue(issue: z.core.$ZodIssue): Problem[] {
     issue.code === 'invalid_type' && issue.input === undefined
       ? 'is required'
       : issue.message.replace('Invalid input: ', '')
-  return [{ path: issue.path, message }]
+  const offset: unknown = issue.code === 'custom' ? issue.params?.['offset'] : undefined
+  return [{ path: issue.path, message, ...(typeof offset === 'number' && { offset }) }]
 }
 
 function formatPath(path: Path): string {
@@ -101,34 +146,6 @@ function formatPath(path: Path): string {
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('')
     .replace(/^\./, '')
-}
-
-/** Where in the text the value of a path stands, or its key where there is one, or what encloses it. */
-function offsetOf(root: Node | null, path: Path): number {
-  let node: unknown = root
-  let offset = root?.range?.[0] ?? 0
-  for (const part of path) {
-    if (isMap(node)) {
-      const pair: Pair | undefined = node.items.find(
-        ({ key }) => isScalar(key) && String(key.value) === String(part),
-      )
-      if (pair === undefined) return offset
-      offset = startOf(pair.key) ?? offset
-      node = pair.value
-    } else if (isSequence(node) && typeof part === 'number') {
-      node = node.items[part]
-      offset = startOf(node) ?? offset
-    } else return offset
-  }
-  return offset
-}
-
-function isSequence(node: unknown): node is { items: unknown[] } {
-  return typeof node === 'object' && node !== null && 'items' in node && Array.isArray(node.items)
-}
-
-function startOf(node: unknown): number | undefined {
-  return (node as Node | null | undefined)?.range?.[0]
 }
 
 function oneLine(text: string): string {

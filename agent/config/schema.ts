@@ -5,6 +5,9 @@ import type { Detector } from '../model/detector.ts'
 import { defaultRunbookBase } from '../../exporters/runbooks.ts'
 import { severities } from '../model/finding.ts'
 import { hasOneAuthentication, httpClientShape } from './http-client.ts'
+import type { Container } from '../model/container.ts'
+import { type Override, overridesSchema, sectionFor } from './overrides.ts'
+import { policySchema } from './policy-schema.ts'
 import { duration, size } from './units.ts'
 
 const severity = z.enum(severities)
@@ -53,6 +56,11 @@ const webhook = z
     ...httpClientShape,
   })
   .refine(hasOneAuthentication, oneAuthentication)
+
+/** The section of each detector, by its name. */
+export const sectionSchemas: Readonly<Record<string, z.ZodObject>> = Object.fromEntries(
+  detectors.map((detector) => [detector.name, detectorSchema(detector)]),
+)
 
 /** The configuration file: one schema for type, default, validation and documentation. */
 export const configSchema = z.strictObject({
@@ -177,8 +185,13 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   detectors: z
-    .strictObject(Object.fromEntries(detectors.map((detector) => [detector.name, detectorSchema(detector)])))
+    .strictObject(
+      Object.fromEntries(
+        Object.entries(sectionSchemas).map(([name, section]) => [name, section.prefault({})]),
+      ),
+    )
     .prefault({}),
+  policy: policySchema,
   alertmanagers: z
     .array(alertmanager)
     .refine((all) => new Set(all.map(({ url }) => url)).size === all.length, 'an instance is named twice')
@@ -208,6 +221,10 @@ export type RuleConfig = { enabled: boolean; severity: (typeof severities)[numbe
 /** What every detector's section holds, whatever its own settings are. */
 export type DetectorConfig = { enabled: boolean; rules: Readonly<Record<string, RuleConfig>> }
 
+/** A detector's whole section; the settings that are not named here are its own. */
+export type DetectorSection = DetectorConfig &
+  Record<string, unknown> & { overrides: Override<DetectorSection>[] }
+
 /** A detector's section: on or off, each rule's switch and severity, and the detector's own settings. */
 function detectorSchema(detector: Detector) {
   const rules = Object.entries(detector.rules).map(([name, rule]) => [
@@ -220,20 +237,39 @@ function detectorSchema(detector: Detector) {
           .describe('Whether the rule speaks.'),
         severity: severity.default(rule.severity).describe('How bad it is here.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe(rule.summary),
   ])
-  return z
-    .strictObject({
-      enabled: z.boolean().default(true).describe('Whether the detector runs.'),
-      rules: z.strictObject(Object.fromEntries(rules)).prefault({}),
-      ...detector.settings.shape,
-    })
-    .prefault({})
+  const common = {
+    enabled: z.boolean().default(true).describe('Whether the detector runs.'),
+    rules: z.strictObject(Object.fromEntries(rules)).prefault({}),
+  }
+  const { perContainer = [], settings } = detector
+  const differing = Object.fromEntries(perContainer.map((key) => [key, settings.shape[key]]))
+  return z.strictObject({
+    ...common,
+    ...settings.shape,
+    overrides: overridesSchema(z.strictObject({ ...common, ...differing })),
+  })
 }
 
 /** The section of one detector, typed as far as all detectors share it. */
-export function detectorConfig(config: Config, name: string): DetectorConfig & Record<string, unknown> {
-  const section = config.detectors[name]
+export function detectorConfig({ detectors: all }: Pick<Config, 'detectors'>, name: string): DetectorSection {
+  const section = all[name]
   if (section === undefined) throw new Error(`no configuration section for the detector ${name}`)
-  return section as DetectorConfig & Record<string, unknown>
+  return section as DetectorSection
+}
+
+/** The section that holds for a container, or the detector's own for the host. */
+export function detectorConfigFor(
+  config: Config,
+  name: string,
+  container: Container | null,
+): DetectorSection {
+  return sectionFor(detectorConfig(config, name), container)
+}
+
+/** Whether a detector has to run: a container may have it on where it is off for the rest. */
+export function isRunning({ enabled, overrides }: DetectorSection): boolean {
+  return enabled || overrides.some(({ section }) => section.enabled)
 }

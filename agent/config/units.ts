@@ -24,18 +24,32 @@ type Bounds = { min?: string; max?: string }
 
 /** A schema for a duration with its default, as milliseconds; at least 1 ms unless `min` says otherwise. */
 export function duration(defaultText: string, { min = '1ms', max = '3650d' }: Bounds = {}) {
-  return quantity(parseDuration, { min, max }, 'a duration like 30s, 5m or 1h30m').prefault(defaultText)
+  return quantity('duration', parseDuration, { min, max }, '30s, 5m or 1h30m').prefault(defaultText)
 }
 
 /** A schema for a size with its default, as bytes. */
 export function size(defaultText: string, { min = '1B', max = '1024TiB' }: Bounds = {}) {
-  return quantity(parseSize, { min, max }, 'a size like 64KiB or 256MiB').prefault(defaultText)
+  return quantity('size', parseSize, { min, max }, '64KiB or 256MiB').prefault(defaultText)
 }
 
-function quantity(parse: (text: string) => number | undefined, { min, max }: Required<Bounds>, what: string) {
+const patterns = {
+  duration: '^(?=.)(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$',
+  size: '^\\d+(\\.\\d+)?(B|KiB|MiB|GiB|TiB)$',
+} as const
+
+function quantity(
+  name: 'duration' | 'size',
+  parse: (text: string) => number | undefined,
+  { min, max }: Required<Bounds>,
+  examples: string,
+) {
+  const what = `a ${name} like ${examples}`
   const least = parse(min) ?? 0
   const most = parse(max) ?? Number.MAX_SAFE_INTEGER
-  return z.string({ error: `expected ${what}` }).transform((text, context) => {
+  // For editors and the reference.
+  const described = { quantity: name, range: `${min} to ${max}`, pattern: patterns[name] }
+  const written = z.string({ error: `expected ${what}` }).meta(described)
+  return written.transform((text, context) => {
     const value = parse(text)
     if (value !== undefined && value >= least && value <= most) return value
     const message = value === undefined ? `expected ${what}` : `must be between ${min} and ${max}`

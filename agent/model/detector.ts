@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs'
 import type { z } from 'zod'
+import type { Container } from './container.ts'
 import type { ExecView } from './execs.ts'
 import type { Detection, Rule } from './finding.ts'
 import type {
@@ -63,8 +64,17 @@ export type Detector<Settings extends z.ZodObject = z.ZodObject> = {
   rules: Readonly<Record<string, Rule>>
   /** The detector's own settings, beside `enabled` and `rules`; every key has a default and a description. */
   settings: Settings
-  detect(observed: Observed, settings: z.output<Settings>): Observable<Detection>
+  /** The keys of those that may differ by container, and change while it runs: `detect` asks `settingsOf` for them. */
+  perContainer?: readonly (keyof z.output<Settings> & string)[]
+  detect(
+    observed: Observed,
+    settings: z.output<Settings>,
+    settingsOf?: SettingsOf<z.output<Settings>>,
+  ): Observable<Detection>
 }
+
+/** The settings that hold for a container now. */
+export type SettingsOf<Settings> = (container: Container) => Settings
 
 /** Keeps the types of one detector's settings and rules while it stands in a table with others. */
 export function defineDetector<Settings extends z.ZodObject>(

@@ -65,9 +65,14 @@ export type Finding = {
   count: number
   first_seen: string
   last_seen: string
+  /** By what a finding of state `suppressed` is allowed, and why; it is not sent. */
+  suppressed?: Suppression
   /** 12 hexadecimal digits over host, rule, container name and subject. */
   fingerprint: string
 }
+
+/** What allows a finding: an entry of the configuration or a label, and the reason given there. */
+export type Suppression = { by: string; reason: string }
 
 export type FindingContainer = {
   id: string

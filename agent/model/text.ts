@@ -1,7 +1,10 @@
-/** Cuts hostile text to a length and says that it did. Length is in UTF-16 units, the mark included. */
-export function clip(text: string, max: number): string {
-  if (text.length <= max) return text
-  const mark = `…[${text.length} characters]`
+/**
+ * Cuts hostile text to a length and says that it did. Length is in UTF-16 units, the mark included; `length` is that
+ * of the whole where `text` is only its beginning.
+ */
+export function clip(text: string, max: number, length = text.length): string {
+  if (length <= max) return text
+  const mark = `…[${length} characters]`
   return text.slice(0, Math.max(0, max - mark.length)) + mark
 }
 

@@ -59,8 +59,8 @@ export type ProcessSource = Source & {
 
 /** The source of what processes do. */
 export function processes(options: ProcessesOptions): ProcessSource {
-  const { mode, procRoot = '/proc', clock = bootClock() } = options
-  const { intervalMs = 1_000, proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
+  const { procRoot = '/proc', clock = bootClock() } = options
+  const { proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
   const { containers, now, onGrowth = () => undefined } = options
   const { apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
@@ -74,6 +74,8 @@ export function processes(options: ProcessesOptions): ProcessSource {
 
   const observe = () =>
     defer(() => {
+      // Read each time, because a reload may change them.
+      const { mode, intervalMs = 1_000 } = options
       const hostNamespaces = readHostNamespaces(procRoot)
       return bestMode(mode, modes, {
         procRoot,

@@ -13,6 +13,8 @@ export type FindingsQuery = {
   /** At least this severe. */
   severity?: Severity | undefined
   container?: string | undefined
+  /** Those that were allowed, instead of those that were told; both where it is not said. */
+  suppressed?: boolean | undefined
   /** Only those made later than this one. */
   afterId?: string
 }
@@ -28,6 +30,7 @@ export function readFindings(directory: string, query: FindingsQuery): Finding[]
   const conditions = ['time >= ?', 'id > ?']
   const values: SQLInputValue[] = [query.since, query.afterId ?? '']
   if (query.detector !== undefined) add('detector = ?', query.detector)
+  if (query.suppressed !== undefined) add(`state ${query.suppressed ? '=' : '<>'} 'suppressed'`)
   if (query.container !== undefined) add('container = ?', query.container)
   if (query.severity !== undefined) {
     const severe = severities.slice(severities.indexOf(query.severity))

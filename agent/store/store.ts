@@ -124,6 +124,7 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     dequeue: (receiver: string, ids: readonly string[]) => attempt((t) => t.dequeue(receiver, ids)),
     pending: (receiver: string) => attempt((t) => t.pending(receiver)),
     firing: () => attempt((t) => t.firing()),
+    find: (id: string) => attempt((t) => t.find(id)),
     latest: (limit: number) => attempt((t) => t.latest(limit)),
     getState: (key: string) => attempt((t) => t.getState(key)),
     setState: (key: string, value: string) => attempt((t) => t.setState(key, value)),

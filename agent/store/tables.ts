@@ -52,7 +52,10 @@ export function prepareTables(database: DatabaseSync) {
   const firing = database.prepare(
     `SELECT json FROM findings WHERE kind = 'condition' AND state = 'firing' ORDER BY id`,
   )
-  const latest = database.prepare('SELECT json FROM findings ORDER BY id DESC LIMIT ?')
+  const byId = database.prepare('SELECT json FROM findings WHERE id = ?')
+  const latest = database.prepare(
+    `SELECT json FROM findings WHERE state <> 'suppressed' ORDER BY id DESC LIMIT ?`,
+  )
   const getState = database.prepare('SELECT value FROM state WHERE key = ?')
   const setState = database.prepare(
     'INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
@@ -123,7 +126,11 @@ export function prepareTables(database: DatabaseSync) {
     firing(): Finding[] {
       return firing.all().map((row) => parseFinding(row['json']))
     },
-    /** The newest findings, newest first. */
+    find(id: string): Finding | null {
+      const row = byId.get(id)
+      return row === undefined ? null : parseFinding(row['json'])
+    },
+    /** The newest findings that were told, newest first. */
     latest(limit: number): Finding[] {
       return latest.all(limit).map((row) => parseFinding(row['json']))
     },

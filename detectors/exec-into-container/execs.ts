@@ -1,5 +1,5 @@
 import { defer, merge, mergeMap, type Observable, timer } from 'rxjs'
-import { isRootUser } from '../../agent/model/container.ts'
+import { type Container, isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type {
@@ -20,12 +20,12 @@ import { rulesOfExec } from './rules.ts'
  */
 export function execFindings(
   observed: Pick<Observed, 'execs$' | 'execEnds$' | 'execCallers$' | 'processes$' | 'memory' | 'execs'>,
-  learnAfter: number,
+  learnAfterOf: (container: Container) => number,
 ): Observable<Detection> {
-  return defer(() => findingsOf(observed, learnAfter))
+  return defer(() => findingsOf(observed, learnAfterOf))
 }
 
-function findingsOf(observed: Parameters<typeof execFindings>[0], learnAfter: number): Observable<Detection> {
+function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>): Observable<Detection> {
   const { execs$, execEnds$, execCallers$, processes$, memory, execs } = observed
   const all = knownExecs()
   const countHealthcheck = healthcheckRate()
@@ -53,7 +53,8 @@ function findingsOf(observed: Parameters<typeof execFindings>[0], learnAfter: nu
     if (known.told.length === 0) return tell(known, exec)
     const completed = complete(known)
     // It was told as a plain command, and is more than that: so it is told as the finding that it would have been.
-    const isMore = known.told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfter)
+    const isMore =
+      known.told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfterOf(exec.container))
     if (!isMore) return completed
     known.told = ['exec-from-container', ...known.told]
     return [...completed, describeExec(known, exec, known.told)]
@@ -88,7 +89,7 @@ function findingsOf(observed: Parameters<typeof execFindings>[0], learnAfter: nu
       // The engine asks nobody for its health checks.
       return caller?.client === 'seen' || isTooMany ? ['healthcheck-lookalike', 'exec-command'] : []
     }
-    const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfter)
+    const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfterOf(exec.container))
     return isUnusual ? ['exec-from-container', ...rulesOfExec(exec)] : rulesOfExec(exec)
   }
 

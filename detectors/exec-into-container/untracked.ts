@@ -11,6 +11,7 @@ import {
   share,
   startWith,
 } from 'rxjs'
+import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
@@ -21,7 +22,7 @@ import { isShell } from './rules.ts'
 /** Entries that no exec of the Docker API explains; judged when the engine has had its time to tell of one. */
 export function untrackedExecs(
   { processes$, sourceStatuses$, execs }: Pick<Observed, 'processes$' | 'sourceStatuses$' | 'execs'>,
-  settle: number,
+  settleOf: (container: Container) => number,
 ): Observable<Detection> {
   const isEngineHeard$ = sourceStatuses$.pipe(
     filter(({ source }) => source === 'docker-events'),
@@ -31,7 +32,7 @@ export function untrackedExecs(
   )
   const untracked$ = processes$.pipe(
     filter(isEntry),
-    delayWhen(() => isEngineHeard$.pipe(first(Boolean), delay(settle))),
+    delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
     filter((seen) => execs.entryOf(seen).by !== 'exec'),
     map(describeEntry),
   )

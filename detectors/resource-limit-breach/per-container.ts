@@ -1,5 +1,8 @@
-import { defer, finalize, groupBy, mergeMap, type Observable, Subject, takeUntil } from 'rxjs'
+import { defer, finalize, groupBy, mergeMap, type Observable, Subject, takeUntil, tap } from 'rxjs'
 import type { Container } from '../../agent/model/container.ts'
+
+/** What was last seen of the container that is followed; null while only its id is known. */
+export type Followed = () => Container | null
 
 /**
  * Follows each container by itself until `until` says that its life is over. A bare groupBy whose duration
@@ -9,15 +12,25 @@ import type { Container } from '../../agent/model/container.ts'
 export function perContainer<Moment extends { container: Pick<Container, 'id'> }, T>(
   moments$: Observable<Moment>,
   until: (life$: Observable<Moment>) => Observable<unknown>,
-  follow: (life$: Observable<Moment>) => Observable<T>,
+  follow: (life$: Observable<Moment>, container: Followed) => Observable<T>,
 ): Observable<T> {
   return defer(() => {
     const stop$ = new Subject<void>()
     return moments$.pipe(
       takeUntil(stop$),
       groupBy(({ container }) => container.id, { duration: until }),
-      mergeMap((life$) => follow(life$)),
+      mergeMap((life$) => {
+        let container: Container | null = null
+        const remember = ({ container: seen }: Moment) => {
+          if (isWhole(seen)) container = seen
+        }
+        return follow(life$.pipe(tap(remember)), () => container)
+      }),
       finalize(() => stop$.next()),
     )
   })
+}
+
+function isWhole(container: Pick<Container, 'id'>): container is Container {
+  return 'labels' in container
 }

@@ -27,7 +27,7 @@ export type Learning = {
 }
 
 /** Profiles are read when they are needed: `tidewatch profile` changes them beside the daemon. */
-export function learning(memory: Memory, learnForMs: number): Learning {
+export function learning(memory: Memory, learnForMs: (container: Container) => number): Learning {
   // When an image's containers were last seen to run, and for how long since that was written down.
   const ran = new Map<string, { until: number; unsavedMs: number }>()
   const bursts = new Map<string, number>()
@@ -40,7 +40,7 @@ export function learning(memory: Memory, learnForMs: number): Learning {
     const until = Math.max(time, last?.until ?? 0)
     const elapsed = Math.min(until - (last?.until ?? until), longestGapMs)
     const unsavedMs = (last?.unsavedMs ?? 0) + elapsed
-    const isDue = unsavedMs >= Math.min(saveEveryMs, learnForMs / 10)
+    const isDue = unsavedMs >= Math.min(saveEveryMs, learnForMs(container) / 10)
     if (isDue) save(container, unsavedMs, until)
     ran.set(key, { until, unsavedMs: isDue ? 0 : unsavedMs })
   }
@@ -48,7 +48,7 @@ export function learning(memory: Memory, learnForMs: number): Learning {
   function save(container: Container, ms: number, seenAt: number): void {
     const profile = profileOf(memory, container, seenAt)
     const ranMs = profile.ranMs + ms
-    const learned = profile.learned || ranMs >= learnForMs
+    const learned = profile.learned || ranMs >= learnForMs(container)
     writeProfile(memory, profileKey(container), { ...profile, ranMs, learned, seenAt })
   }
 

@@ -71,6 +71,8 @@ export function alertName(rule: string): string {
 
 function endsAt(finding: Finding, deliveredAt: number | null, now: number): number {
   const lastSeen = Date.parse(finding.last_seen)
+  // What is allowed since it was sent has ended with that.
+  if (finding.state === 'suppressed') return lastSeen
   if (finding.kind === 'event') return Math.max(lastSeen, deliveredAt ?? now) + holdMs
   return finding.state === 'firing' ? now + conditionTtlMs : lastSeen
 }

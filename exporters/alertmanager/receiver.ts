@@ -16,6 +16,7 @@ export function alertmanagerReceiver(
   const post = poster(new URL(`${base}/api/v2/alerts`, config.url).href, config)
   return {
     name: `alertmanager/${host}${base}`,
+    reachedBy: JSON.stringify({ ...config, min_severity: undefined, runbookBase }),
     minSeverity: config.min_severity,
     queuedBy: 'fingerprint',
     batchSize,

@@ -6,6 +6,7 @@ export type DaemonMetricsOptions = {
   version: string
   sources: readonly SourceName[]
   detectors: readonly { name: string }[]
+  /** Read at every scrape: a reload may change them. */
   receivers: readonly string[]
   notificationQueueLength: (receiver: string) => number
   storeMode: () => 'file' | 'memory'
@@ -17,7 +18,7 @@ export type DaemonMetricsOptions = {
 
 /** What tidewatch says of itself: sources, losses, deliveries, the process. */
 export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOptions) {
-  const { version, sources, detectors, receivers, statuses } = options
+  const { version, sources, detectors, statuses } = options
   make.mirror(
     'tidewatch_build_info',
     'Always 1; the labels say what runs.',
@@ -67,20 +68,25 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
     'Findings by what became of sending them: delivered, failed (tried again), rejected, expired.',
     ['receiver', 'outcome'],
   )
-  for (const receiver of receivers) {
-    for (const outcome of notificationOutcomes) notifications.inc({ receiver, outcome }, 0)
-  }
   const lastSuccess = make.gauge(
     'tidewatch_notification_last_success_timestamp_seconds',
     'When the receiver last took something, Unix time; 0 for never since the start.',
     ['receiver'],
   )
-  for (const receiver of receivers) lastSuccess.set({ receiver }, 0)
+  const begun = new Set<string>()
+  function beginReceivers(): void {
+    for (const receiver of options.receivers) {
+      for (const outcome of notificationOutcomes) notifications.inc({ receiver, outcome }, 0)
+      if (!begun.has(receiver)) lastSuccess.set({ receiver }, 0)
+      begun.add(receiver)
+    }
+  }
+  beginReceivers()
   make.mirror(
     'tidewatch_notification_queue_length',
     'Findings that the receiver has not got yet.',
     ['receiver'],
-    () => receivers.map((receiver) => [{ receiver }, options.notificationQueueLength(receiver)]),
+    () => options.receivers.map((receiver) => [{ receiver }, options.notificationQueueLength(receiver)]),
   )
   make.mirror(
     'tidewatch_store_up',
@@ -141,6 +147,7 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
         kind: observation.healthcheck ? 'healthcheck' : observation.settings?.tty ? 'interactive' : 'command',
       })
     },
+    receiversChanged: beginReceivers,
     detectorFailed: (detector: string) => detectorErrors.inc({ detector }),
     notified(receiver: string, outcome: NotificationOutcome, count: number): void {
       notifications.inc({ receiver, outcome }, count)

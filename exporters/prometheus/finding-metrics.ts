@@ -32,13 +32,23 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
     'Findings since the daemon started.',
     ['detector', 'rule', 'severity'],
   )
+  const suppressed = make.counter(
+    'tidewatch_findings_suppressed_total',
+    'Findings that were not told: allowed by policy, folded into one told before, or throttled.',
+    ['detector', 'rule', 'reason'],
+  )
   // A rate() over a series that is born at 1 sees no increase: every rule starts at 0.
-  for (const detector of detectors) {
-    const { enabled, rules } = configOf(detector.name)
-    for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
-      if (enabled && isOn) findings.count({ detector: detector.name, rule, severity }, 0)
+  function begin(): void {
+    for (const { name: detector } of detectors) {
+      const { enabled, rules } = configOf(detector)
+      for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
+        if (!enabled || !isOn) continue
+        findings.count({ detector, rule, severity }, 0)
+        for (const reason of suppressionReasons) suppressed.inc({ detector, rule, reason }, 0)
+      }
     }
   }
+  begin()
   const latency = make.histogram(
     'tidewatch_detection_latency_seconds',
     'From the time of the event to the finding.',
@@ -85,8 +95,12 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
       return { info: sum('info'), warning: sum('warning'), critical: sum('critical') }
     },
     published({ change, finding }: Publication): void {
-      if (change !== 'new') return
       const { detector, rule, severity, container } = finding
+      if (finding.state === 'suppressed') {
+        if (change !== 'updated') suppressed.inc({ detector, rule, reason: 'allowed' })
+        return
+      }
+      if (change !== 'new' && change !== 'released') return
       findings.count({ detector, rule, severity }, 1, { finding_id: finding.id })
       latency.observe(
         { detector },
@@ -99,8 +113,15 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
       const counted = (entries.get(keyOrOther)?.count ?? 0) + 1
       entries.set(keyOrOther, { finding, isOwn, count: counted, lastAt: now() })
     },
+    suppressed: ({ detector, rule }: Finding, reason: SuppressionReason) =>
+      suppressed.inc({ detector, rule, reason }),
+    configurationChanged: begin,
   }
 }
+
+/** Why a finding was not told. */
+export const suppressionReasons = ['allowed', 'folded', 'throttled'] as const
+export type SuppressionReason = (typeof suppressionReasons)[number]
 
 /** Several conditions of one rule and container are one series. */
 function countActive(all: readonly Record<Labels, string>[]): Series<Labels>[] {

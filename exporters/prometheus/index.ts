@@ -6,12 +6,14 @@ import { createFindingMetrics, type FindingMetricsOptions } from './finding-metr
 import { createInstruments, createRegistries, render } from './instruments.ts'
 import { createMaskMetrics } from './mask-metrics.ts'
 import { createProfileMetrics, type ProfileMetricsOptions } from './profile-metrics.ts'
+import { createPolicyMetrics, type PolicyMetricsOptions } from './policy-metrics.ts'
 import { createRuntimeFileMetrics } from './runtime-file-metrics.ts'
 import { createVulnerabilityMetrics } from './vulnerability-metrics.ts'
 
 export type MetricsOptions = DaemonMetricsOptions &
   ContainerMetricsOptions &
   ProfileMetricsOptions &
+  PolicyMetricsOptions &
   Omit<FindingMetricsOptions, 'nameOf'>
 
 /** What a scrape gets: the body, and the content type that says which format it is in. */
@@ -34,6 +36,7 @@ export function createMetrics(options: MetricsOptions) {
   const masks = createMaskMetrics(make)
   const vulnerabilities = createVulnerabilityMetrics(make)
   createProfileMetrics(make, options)
+  createPolicyMetrics(make, options)
 
   return {
     ...daemon,
@@ -49,6 +52,12 @@ export function createMetrics(options: MetricsOptions) {
     },
     /** What is counted, summed up for people. */
     counters: async () => ({ findings: await findings.bySeverity(), ...(await daemon.totals()) }),
+    suppressed: findings.suppressed,
+    /** After a reload there may be rules and receivers that begin at 0. */
+    configurationChanged(): void {
+      findings.configurationChanged()
+      daemon.receiversChanged()
+    },
     /** Every metric there is, for documentation and tests. */
     describe: () =>
       registries.text.getMetricsAsArray().map(({ name, help, labelNames = [] }: Described) => ({

@@ -14,6 +14,7 @@ export function webhookReceiver(config: Webhook): Receiver {
   return {
     // A path may be the secret of the receiver, as Slack's is.
     name: `webhook/${host}${pathname === '/' ? '' : '/…'}`,
+    reachedBy: JSON.stringify({ ...config, min_severity: undefined }),
     minSeverity: config.min_severity,
     queuedBy: 'finding',
     batchSize: 1,

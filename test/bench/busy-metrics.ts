@@ -30,6 +30,7 @@ export function busyMetrics(count: number): Metrics {
     containers: { get: (id) => byId.get(id), all: () => containers, running: () => containers },
     receivers: ['alertmanager/a', 'alertmanager/b'],
     notificationQueueLength: () => 0,
+    allowEntries: () => [],
     storesMovedAside: () => 0,
     maxSeries: 1_000_000,
     storeMode: () => 'file',

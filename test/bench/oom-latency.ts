@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { currentConfig } from '../../agent/config/current.ts'
 import { configSchema } from '../../agent/config/schema.ts'
 import { createDockerClient } from '../../agent/docker/client.ts'
 import { endpointOf } from '../../agent/docker/endpoint.ts'
@@ -22,7 +23,9 @@ export async function measureOomLatency(prefix: string, rounds: number): Promise
   const told = new Map<string, { at: number; by: OomLatency['toldBy'] }>()
   const sampled = new Set<string>()
   const sources = createSources({
-    config: configSchema.parse({ sources: { resources: { interval: '1m', near_interval: '30s' } } }),
+    config: currentConfig(
+      configSchema.parse({ sources: { resources: { interval: '1m', near_interval: '30s' } } }),
+    ),
     client: createDockerClient(endpointOf({ env: process.env })),
     cursor: { load: () => null, save: () => undefined },
     now: Date.now,

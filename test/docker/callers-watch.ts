@@ -2,6 +2,7 @@ import type { ExecutionContext } from 'ava'
 import { createDockerClient } from '../../agent/docker/client.ts'
 import { endpointOf } from '../../agent/docker/endpoint.ts'
 import type { ExecCaller, ExecObservation, Observation } from '../../agent/model/observation.ts'
+import { currentConfig } from '../../agent/config/current.ts'
 import { configSchema } from '../../agent/config/schema.ts'
 import { createSources } from '../../agent/sources.ts'
 import { until } from '../support/until.ts'
@@ -9,7 +10,7 @@ import { until } from '../support/until.ts'
 /** Watches the callers of this host's execs, by sources connected as the daemon connects them. */
 export async function watchCallers(t: ExecutionContext, mode: 'ebpf' | 'connector' = 'ebpf') {
   const { observe } = createSources({
-    config: configSchema.parse({ sources: { processes: { mode } } }),
+    config: currentConfig(configSchema.parse({ sources: { processes: { mode } } })),
     client: createDockerClient(endpointOf({ env: process.env })),
     cursor: { load: () => null, save: () => {} },
     now: Date.now,

@@ -19,6 +19,7 @@ export function describeMetrics() {
     maxSeries: 10_000,
     storesMovedAside: () => 0,
     storeMode: () => 'file',
+    allowEntries: () => [],
     profiles: () => [],
     now: () => 0,
   }).describe()

@@ -25,7 +25,7 @@ function runs(exe: string, rest: Partial<ProcessObservation> = {}): ProcessObser
 
 /** Lets a container run for a time, told of it every minute. */
 function run(t: ExecutionContext, memory = emptyMemory(), learnFor = 60 * minute) {
-  const profiles = learning(memory, learnFor)
+  const profiles = learning(memory, () => learnFor)
   let time = 1_000_000
   return {
     memory,

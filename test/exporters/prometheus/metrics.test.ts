@@ -40,6 +40,7 @@ function setUp({ maxSeries = 10_000 } = {}) {
     storesMovedAside: () => 0,
     storeMode: () => 'memory',
     maxSeries,
+    allowEntries: () => [],
     profiles: () => [
       { image: 'nginx:1.27', state: 'learned' },
       { image: 'nginx:1.28', state: 'learning' },

@@ -1,0 +1,28 @@
+import { unknownContainer } from '../model/container.ts'
+import type { Detection } from '../model/finding.ts'
+import type { Excess } from './throttle.ts'
+
+const maxGroups = 10
+
+/** One finding for all that the budgets held back: what is suppressed must not be suppressed in silence. */
+export function excessDetection({ count, since, groups }: Excess, time: number): Detection {
+  const [first] = groups
+  const isOneContainer = groups.every(({ container }) => container?.id === first?.container?.id)
+  const container = isOneContainer ? (first?.container ?? null) : null
+  const named = groups.slice(0, maxGroups).map((group) => ({
+    container: group.container?.name ?? '',
+    rule: group.rule,
+    count: group.count,
+  }))
+  const most = named
+    .slice(0, 3)
+    .map((group) => `${group.count} ${group.rule}${group.container === '' ? '' : ` in ${group.container}`}`)
+  return {
+    rule: 'findings-throttled',
+    time,
+    container: container === null ? null : unknownContainer(container.id, container.name, container.image),
+    summary: `${count} more ${count === 1 ? 'finding' : 'findings'} suppressed in the last minute: ${most.join(', ')}`,
+    subject: [],
+    evidence: { count, since: new Date(since).toISOString(), groups: named },
+  }
+}

@@ -1,0 +1,215 @@
+import { writeFile } from 'node:fs/promises'
+import anyTest, { type ExecutionContext, type TestFn } from 'ava'
+import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type Daemon, removeState, startDaemon, tidewatch } from '../support/daemon.ts'
+import { docker } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+// The policy with real containers: what is allowed arrives nowhere but in the store, and all else does.
+
+type Context = { daemon: Daemon; alertmanager: Alertmanager; allowedImage: string; image: string }
+const test = anyTest as TestFn<Context>
+const serial = test.serial
+const prefix = `tidewatch-test-policy-${process.pid}`
+let containers = 0
+
+const everyAct = { fold: '0s', per_container: 100_000, per_rule: 100_000 }
+const dump = {
+  reason: 'nightly dump',
+  when: `rule == "exec-command" && container.image.startsWith("${prefix}-db") && evidence.argv[0] == "date" && evidence.argv[1] == "-u"`,
+}
+
+test.before(async (t) => {
+  const image = await busyboxImage()
+  const allowedImage = `${prefix}-db:16`
+  await docker('tag', image, allowedImage)
+  const alertmanager = await startAlertmanager()
+  const daemon = await startDaemon({ config: configOf({ allow: [dump], throttle: everyAct }, alertmanager) })
+  t.context = { image, allowedImage, alertmanager, daemon }
+})
+
+test.after.always(async (t) => {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+  await docker('rmi', t.context.allowedImage).catch(() => undefined)
+  await t.context.daemon.stop()
+  await t.context.alertmanager.remove()
+  await removeState(t.context.daemon)
+})
+
+function configOf(policy: object, { url }: Pick<Alertmanager, 'url'>, rest: object = {}): object {
+  return { policy, alertmanagers: [{ url, min_severity: 'info' }], ...rest }
+}
+
+async function runContainer(image: string, ...options: string[]): Promise<string> {
+  const name = `${prefix}-${(containers += 1)}`
+  await docker('run', '-d', '--network=none', '--name', name, ...options, image, 'sleep', '600')
+  return name
+}
+
+/** The summaries of what was found of execs in a container. */
+function execsIn({ context: { daemon } }: ExecutionContext<Context>, container: string, suppressed: boolean) {
+  return daemon.findings({ container, detector: 'exec-into-container', suppressed })
+}
+
+async function reload({ context: { daemon } }: ExecutionContext<Context>, config: object): Promise<void> {
+  await writeFile(daemon.configFile, JSON.stringify(config))
+  const before = daemon.output().length
+  daemon.process.kill('SIGHUP')
+  await until(() => /reloaded/.test(daemon.output().slice(before)), 30_000)
+}
+
+serial('one command in one image is allowed, and nothing else is', async (t) => {
+  const { daemon, alertmanager, image, allowedImage } = t.context
+  const [db, other] = [await runContainer(allowedImage), await runContainer(image)]
+  await docker('exec', db, 'date', '-u')
+  await docker('exec', db, 'date')
+  await docker('exec', other, 'date', '-u')
+  await until(() => execsIn(t, db, true).length === 1 && execsIn(t, db, false).length === 1, 60_000)
+  await until(() => execsIn(t, other, false).length === 1, 60_000)
+  t.like(execsIn(t, db, true), [
+    {
+      state: 'suppressed',
+      suppressed: { by: 'policy.allow[0]', reason: 'nightly dump' },
+      evidence: { argv: ['date', '-u'] },
+    },
+  ])
+  t.deepEqual(execsIn(t, other, true), [])
+
+  const alertsOf = async (container: string) =>
+    (await alertmanager.alerts()).filter(
+      ({ labels }) => labels['container'] === container && labels['detector'] === 'exec-into-container',
+    )
+  await until(async () => (await alertsOf(other)).length === 1, 60_000)
+  const [alert, ...more] = await until(async () => {
+    const alerts = await alertsOf(db)
+    return alerts.length > 0 && alerts
+  }, 60_000)
+  t.deepEqual(more, [])
+  t.is(alert?.annotations['evidence_argv'], 'date')
+  t.is(
+    await daemon.metric(
+      'tidewatch_findings_suppressed_total{detector="exec-into-container",rule="exec-command",reason="allowed"}',
+    ),
+    1,
+  )
+
+  const listed = (...flags: string[]) =>
+    tidewatch(
+      'findings',
+      `--state.directory=${daemon.stateDirectory}`,
+      `--container=${db}`,
+      '--detector=exec-into-container',
+      ...flags,
+    )
+  t.regex(await listed('--suppressed'), /date -u.*\(allowed: nightly dump\)/)
+  t.notRegex(await listed(), /nightly dump/)
+  t.is((await listed('--suppressed', '--format=json')).trim().split('\n').length, 1)
+})
+
+serial('a secret on the command line arrives nowhere', async (t) => {
+  const { daemon, alertmanager, image } = t.context
+  const name = await runContainer(image)
+  const secret = 'hunter2secret'
+  await docker('exec', '-e', `DB_PASSWORD=${secret}`, name, 'sh', '-c', `true --password=${secret}`)
+  const [finding] = await until(() => {
+    const found = execsIn(t, name, false)
+    return found.length > 0 && found
+  }, 60_000)
+  t.true(JSON.stringify(finding).includes('--password=***'), JSON.stringify(finding))
+  await until(
+    async () => (await alertmanager.alerts()).some(({ labels }) => labels['container'] === name),
+    60_000,
+  )
+  // The caller is added when it is known.
+  await docker('exec', name, 'true')
+  await until(() => execsIn(t, name, false).some(({ summary }) => summary.includes('true in')), 60_000)
+  t.false(JSON.stringify(daemon.findings()).includes(secret))
+  t.false(JSON.stringify(await alertmanager.alerts()).includes(secret))
+  t.false(daemon.output().includes(secret))
+  t.false((await (await fetch(daemon.url)).text()).includes(secret))
+  t.false((await daemon.metrics()).includes(secret))
+})
+
+serial(
+  'SIGHUP takes a valid configuration, keeps the old one for a wrong one, and loses nothing',
+  async (t) => {
+    const { daemon, alertmanager, image } = t.context
+    const name = await runContainer(image)
+    const successful = () => daemon.metric('tidewatch_config_last_reload_successful')
+    const wrong = { policy: { allow: [{ reason: 'x', when: 'rul == "x"' }] }, bogus: 1 }
+    const allowed = {
+      allow: [
+        dump,
+        { reason: 'id is known', when: `container.name == "${name}" && evidence.argv[0] == "id"` },
+      ],
+      throttle: everyAct,
+    }
+
+    await reload(t, wrong)
+    await until(async () => (await successful()) === 0)
+    t.regex(daemon.output(), /unknown variable: rul/)
+    t.regex(daemon.output(), /bogus: unknown key/)
+    await docker('exec', name, 'id', '-u')
+    await until(() => execsIn(t, name, false).length === 1, 60_000)
+
+    await reload(t, configOf(allowed, alertmanager))
+    await until(async () => (await successful()) === 1)
+    await docker('exec', name, 'id', '-g')
+    await until(() => execsIn(t, name, true).length === 1, 60_000)
+
+    // Under load: every exec is found once, whichever configuration was in force.
+    const count = 24
+    const sourcesBefore = (daemon.output().match(/processes is up/g) ?? []).length
+    const reloading = (async () => {
+      for (let round = 0; round < 4; round += 1)
+        await reload(
+          t,
+          configOf(
+            allowed,
+            alertmanager,
+            round % 2 === 0 ? { detectors: { 'monitor-integrity': { lost_window: '2m' } } } : {},
+          ),
+        )
+    })()
+    for (let n = 0; n < count; n += 1) await docker('exec', name, 'true', `mark-${n}`)
+    await reloading
+    const marks = () =>
+      execsIn(t, name, false).flatMap(({ evidence }) => String((evidence['argv'] as string[])[1]))
+    await until(() => marks().filter((mark) => mark.startsWith('mark-')).length >= count, 60_000)
+    t.deepEqual(
+      marks()
+        .filter((mark) => mark.startsWith('mark-'))
+        .toSorted(),
+      Array.from({ length: count }, (_, n) => `mark-${n}`).toSorted(),
+    )
+    t.is((daemon.output().match(/processes is up/g) ?? []).length, sourcesBefore)
+  },
+)
+
+serial('repetitions are one finding with a count, and settings differ by container', async (t) => {
+  const { daemon, alertmanager, image } = t.context
+  const [folded, off] = [await runContainer(image), await runContainer(image)]
+  const overrides = [{ match: { name: off }, enabled: false }]
+  await reload(
+    t,
+    configOf({ throttle: { fold: '5m' } }, alertmanager, {
+      detectors: { 'exec-into-container': { overrides } },
+    }),
+  )
+  for (let n = 0; n < 5; n += 1) {
+    await docker('exec', off, 'true', String(n))
+    await docker('exec', folded, 'true', String(n))
+  }
+  await until(() => execsIn(t, folded, false)[0]?.count === 5, 60_000)
+  t.is(execsIn(t, folded, false).length, 1)
+  t.deepEqual(execsIn(t, off, false), [])
+  const [finding] = execsIn(t, folded, false)
+  t.is((finding?.evidence['repeated'] as string[] | undefined)?.length, 4)
+
+  const explained = await tidewatch('check-config', daemon.configFile, '--explain', off)
+  t.regex(explained, /exec-into-container: override 1 +\{"name":".*"\} +\S+:1\n/)
+  t.regex(explained, /exec-into-container: enabled +false +\S+:1\n/)
+  t.regex(explained, /unexpected-root-process: enabled +true +default\n/)
+})
