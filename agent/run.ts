@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { firstValueFrom, fromEvent, interval, map, merge, Subject, Subscription, timer } from 'rxjs'
+import { firstValueFrom, fromEvent, interval, map, merge, Subject, Subscription, tap, timer } from 'rxjs'
 import { monotonicFactory } from 'ulid'
 import { detectors } from '../detectors/index.ts'
 import { profileStates } from '../detectors/unexpected-root-process/profile.ts'
@@ -18,6 +18,10 @@ import { createLog, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
 import { detect, observedOf } from './pipeline.ts'
 import { createPublisher } from './publisher.ts'
+import { createHeartbeat } from './service/heartbeat.ts'
+import { reloading, serviceManager } from './service/manager.ts'
+import { beatEveryMs, report } from './service/report.ts'
+import { statusLine } from './service/status-line.ts'
 import { sourceHealth } from './source-health.ts'
 import { createSources } from './sources.ts'
 import { storedCursor } from './store/cursor.ts'
@@ -40,6 +44,9 @@ export async function runDaemon(config: Config): Promise<void> {
     merge(...['SIGTERM', 'SIGINT'].map((name) => fromEvent(process, name).pipe(map(() => name)))),
   )
   const now = Date.now
+  const manager = serviceManager(process.env)
+  const everyMs = beatEveryMs(manager)
+  const heartbeat = createHeartbeat(everyMs)
   const startedAt = now()
   const host = config.host_name ?? hostname()
   const configOf = (detector: string) => detectorConfig(config, detector)
@@ -62,7 +69,13 @@ export async function runDaemon(config: Config): Promise<void> {
     onLost: (count) => metrics.storeLost(count),
   })
   const client = createDockerClient(endpointOf({ ...dockerOptions(config), env: process.env }))
-  const sources = createSources({ config, client, cursor: storedCursor(store, now), now })
+  const sources = createSources({
+    config,
+    client,
+    cursor: storedCursor(store, now),
+    pulseOf: heartbeat.pulseOf,
+    now,
+  })
   const { containers } = sources
   const health = sourceHealth(sourceNames)
   const findings = createFindings({
@@ -112,6 +125,15 @@ export async function runDaemon(config: Config): Promise<void> {
     latest: store.latest(50),
   })
 
+  let findingsCount = 0
+  const currentStatusLine = () =>
+    statusLine({
+      containersRunning: containers.running().length,
+      sources: health.all(),
+      findings: findingsCount,
+      firing: findings.firing().length,
+    })
+
   let isWelcomed = false
   // Exporters, then detectors, then sources: whoever listens is there before somebody speaks.
   const running = new Subscription()
@@ -153,20 +175,39 @@ export async function runDaemon(config: Config): Promise<void> {
     }),
   )
   running.add(
-    fromEvent(process, 'SIGHUP').subscribe(() =>
-      log.warn('SIGHUP: the configuration is read at start only; restart tidewatch to change it'),
+    fromEvent(process, 'SIGHUP').subscribe(() => {
+      manager.tell(reloading())
+      log.warn('SIGHUP: the configuration is read at start only; restart tidewatch to change it')
+      manager.tell({ READY: '1' })
+    }),
+  )
+  running.add(publisher.published$.subscribe(() => (findingsCount += 1)))
+  running.add(
+    report({ manager, heartbeat, everyMs, statusLine: currentStatusLine, now }).subscribe((change) =>
+      observations$.next(change),
     ),
   )
-  running.add(sources.observe().subscribe(observations$))
+  running.add(
+    sources
+      .observe()
+      .pipe(
+        tap((seen) => {
+          if (seen.kind === 'source-status') heartbeat.heard(seen)
+        }),
+      )
+      .subscribe(observations$),
+  )
 
   function welcome(): void {
     if (isWelcomed) return
     isWelcomed = true
     const lines = welcomeLines({ ...status(), directory, url, receivers: receiverNames })
     for (const line of lines) log.info(line)
+    manager.tell({ READY: '1', STATUS: currentStatusLine() })
   }
 
   log.info(`stopping on ${await stopSignal}`)
+  manager.tell({ STOPPING: '1', STATUS: 'stopping' })
   running.unsubscribe()
   web.close()
   store.close()

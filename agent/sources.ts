@@ -7,8 +7,8 @@ import { type Cursor, dockerEvents } from './docker/event-stream.ts'
 import { containerInventory } from './docker/inventory.ts'
 import { messageOf } from './errors.ts'
 import type { ContainerView } from './model/container.ts'
-import type { ExecCaller, Observation } from './model/observation.ts'
-import type { Source } from './model/source.ts'
+import type { ExecCaller, Observation, SourceName } from './model/observation.ts'
+import type { Pulse, Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
 import { processes } from './processes/source.ts'
 import { resources } from './resources/resources.ts'
@@ -20,6 +20,8 @@ export type SourcesOptions = {
   config: Config
   client: DockerClient
   cursor: Cursor
+  /** Where a source says that it goes round. */
+  pulseOf?: (source: SourceName) => Pulse
   /** Epoch milliseconds. */
   now: () => number
 }
@@ -30,11 +32,13 @@ export type Sources = {
   observe(): Observable<Observation>
 }
 
+const unheard = () => () => undefined
+
 // Where the kernel shows itself; tests of single sources put fixtures there.
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
-export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
+export function createSources({ config, client, cursor, pulseOf = unheard, now }: SourcesOptions): Sources {
   const { resources: ofResources, processes: ofProcesses, runtime_files: ofFiles } = config.sources
   const keepUp = (source: Source) => keptUp(source, now)
 
@@ -48,6 +52,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     client,
     events$: events$.pipe(filter((seen) => seen.kind === 'docker-event')),
     reconcile$: unsure$,
+    pulse: pulseOf('containers'),
     now,
   })
   const containers = inventory.view
@@ -57,12 +62,20 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     intervalMs: ofProcesses.interval,
     containers,
     apiSockets,
+    pulse: pulseOf('processes'),
     now,
     ...kernel,
   })
   const others = [
     processSource,
-    resources({ containers, statsOnce: client.statsOnce, intervalMs: ofResources.interval, now, ...kernel }),
+    resources({
+      containers,
+      statsOnce: client.statsOnce,
+      intervalMs: ofResources.interval,
+      pulse: pulseOf('resources'),
+      now,
+      ...kernel,
+    }),
     runtimeFiles({
       find: () =>
         findRuntimeFiles({ procRoot: kernel.procRoot, engineInfo: client.info, extraPaths: ofFiles.paths }),
@@ -74,6 +87,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
         procRoot: kernel.procRoot,
         now,
       }),
+      pulse: pulseOf('runtime-files'),
       procRoot: kernel.procRoot,
       now,
     }),

@@ -13,12 +13,12 @@ import { defer } from 'rxjs'
 import { bootClock, type BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
-import type { Source } from '../model/source.ts'
+import type { Pulse, Source } from '../model/source.ts'
 import type { ApiWatch } from './api-requests.ts'
 import { bestMode } from './choice.ts'
 import { connector } from './connector.ts'
 import { ebpf } from './ebpf/mode.ts'
-import type { ModeName } from './mode.ts'
+import { type ModeName, nextTurnWithinMs } from './mode.ts'
 import { readNamespaces } from './proc.ts'
 import { procfs } from './procfs.ts'
 import { processTable, type ProcessTable } from './table.ts'
@@ -41,6 +41,7 @@ export type ProcessesOptions = {
   /** Paths that the engine's socket may be bound to: requests written to it are observed, where the kernel can tell. */
   apiSockets?: readonly string[]
   clock?: BootClock
+  pulse?: Pulse
 }
 
 export type ProcessSource = Source & {
@@ -54,6 +55,7 @@ export type ProcessSource = Source & {
 export function processes(options: ProcessesOptions): ProcessSource {
   const { mode, procRoot = '/proc', clock = bootClock() } = options
   const { intervalMs = 1_000, proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
+  const { pulse = () => undefined } = options
   const { containers, now, apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
@@ -61,6 +63,8 @@ export function processes(options: ProcessesOptions): ProcessSource {
   const observe = () =>
     defer(() => {
       const hostNamespaces = readHostNamespaces(procRoot)
+      // Attaching is a turn of its own.
+      pulse(nextTurnWithinMs)
       return bestMode(mode, modes, {
         procRoot,
         containers,
@@ -76,6 +80,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
         ringBytes,
         apiSockets,
         onApiWatch: (watch) => (apiWatch = watch),
+        pulse,
       })
     })
   return { name: 'processes', table, apiWatch: () => apiWatch, observe }

@@ -18,7 +18,7 @@ import {
 } from 'rxjs'
 import type { Container } from '../model/container.ts'
 import type { EventsLost, Observation, SourceStatus } from '../model/observation.ts'
-import type { Source } from '../model/source.ts'
+import type { Pulse, Source } from '../model/source.ts'
 import { clip } from '../model/text.ts'
 import { type FollowedFile, followFile } from './followed-file.ts'
 import { oneAtATime } from './one-at-a-time.ts'
@@ -39,6 +39,7 @@ export type RuntimeFilesOptions = {
   now: () => number
   /** What to watch with, the best that the kernel allows unless given. */
   open?: () => Watch
+  pulse?: Pulse
 }
 
 /** Watches the files that run when Docker starts a container: who changes one of them owns the host (CVE-2019-5736). */
@@ -59,13 +60,16 @@ export function runtimeFiles(options: RuntimeFilesOptions): Source {
   }
 }
 
+// A search asks the engine, which has 10 s to answer; a large file on a slow disk takes longer to hash. Milliseconds.
+const stepWithinMs = 120_000
+
 // Between the looks of one round, so that hashing all files is never a burst. Milliseconds.
 const LOOK_SPACING_MS = 100
 
 function observeThrough(
   watch: Watch,
   signal: AbortSignal,
-  { find, refind$, intervalMs, containerOfPid, procRoot, now }: RuntimeFilesOptions,
+  { find, refind$, intervalMs, containerOfPid, procRoot, now, pulse = () => undefined }: RuntimeFilesOptions,
 ): Observable<Observation> {
   const files = new Map<string, FollowedFile>()
   const based$ = new Subject<FollowedFile>()
@@ -84,10 +88,15 @@ function observeThrough(
       from(found).pipe(concatMap(follow)),
       defer(() => statusIfNew()),
       from(known).pipe(concatMap(checkSoon)),
+      defer(() => {
+        pulse(intervalMs + stepWithinMs)
+        return EMPTY
+      }),
     )
   }
 
   function follow(found: RuntimeFile): Observable<Observation> {
+    pulse(stepWithinMs)
     if ([...files.values()].some((file) => file.recognises(found))) return EMPTY
     const file = followFile(found, { watch, identify, now, signal })
     files.set(file.path, file)
@@ -125,7 +134,10 @@ function observeThrough(
   )
   // Whoever lost events looks at everything anew.
   const rounds$ = merge(timer(0, intervalMs), refind$, lost$).pipe(
-    oneAtATime(() => from(find()).pipe(concatMap(round))),
+    oneAtATime(() => {
+      pulse(stepWithinMs)
+      return from(find()).pipe(concatMap(round))
+    }),
   )
   const changes$ = based$.pipe(mergeMap((file) => file.changes()))
   return merge(seen$, lost$, changes$, rounds$)

@@ -1,0 +1,51 @@
+import { closeSync } from 'node:fs'
+import { libc, SystemCallError } from './libc.ts'
+
+/** A socket for single messages to one address; Node itself has streams only. */
+export type UnixDatagram = {
+  /** False when the receiver does not take it now: nothing ever waits for it. */
+  send(text: string): boolean
+  close(): void
+}
+
+/** Opens a socket to a path, or, by a leading `@`, to a name in the abstract namespace (unix(7)). */
+export function openUnixDatagram(address: string): UnixDatagram {
+  const to = socketAddress(address)
+  const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  if (fd < 0) throw new SystemCallError('socket')
+  return {
+    send(text) {
+      const bytes = Buffer.from(text)
+      return sendto(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, to, to.length) === bytes.length
+    },
+    close: () => closeSync(fd),
+  }
+}
+
+/** `struct sockaddr_un`, exactly as long as it has to be: in the abstract namespace every byte is part of the name. */
+export function socketAddress(address: string): Buffer {
+  const isAbstract = address.startsWith('@')
+  if (!isAbstract && !address.startsWith('/')) throw new Error(`no address of a Unix socket: ${address}`)
+  const name = Buffer.from(isAbstract ? `\0${address.slice(1)}` : `${address}\0`)
+  if (name.length > MAX_NAME) throw new Error(`the address of a Unix socket is too long: ${address}`)
+  const family = Buffer.alloc(2)
+  family.writeUInt16LE(AF_UNIX)
+  return Buffer.concat([family, name])
+}
+
+const AF_UNIX = 1
+const SOCK_DGRAM = 2
+const SOCK_CLOEXEC = 0o2000000
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+const MAX_NAME = 108
+
+const socket = libc.func('int socket(int domain, int type, int protocol)') as (
+  domain: number,
+  type: number,
+  protocol: number,
+) => number
+
+const sendto = libc.func(
+  'long sendto(int fd, void *bytes, size_t length, int flags, void *to, uint toLength)',
+) as (fd: number, bytes: Buffer, length: number, flags: number, to: Buffer, toLength: number) => number
