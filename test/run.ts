@@ -19,6 +19,8 @@ installMissing({
   gcc: 'gcc',
   '/usr/include/stdio.h': 'libc6-dev',
   setcap: 'libcap2-bin',
+  'systemd-analyze': 'systemd',
+  'dpkg-deb': 'dpkg',
 })
 const engine = await startEngineIfNone()
 const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })
