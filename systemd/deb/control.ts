@@ -13,7 +13,7 @@ Maintainer: ${maintainer}
 Installed-Size: ${installedKiB}
 Section: admin
 Priority: optional
-Depends: libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 8), systemd | systemd-standalone-sysusers
+Depends: libc6 (>= 2.28), libgcc-s1, libstdc++6 (>= 8), procps, systemd | systemd-standalone-sysusers
 Recommends: docker.io | docker-ce | moby-engine
 Suggests: prometheus, prometheus-alertmanager
 Description: Runtime behaviour monitor for Docker hosts
