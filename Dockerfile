@@ -15,7 +15,7 @@ FROM ${BASE}
 COPY --from=build /usr/lib/tidewatch /usr/lib/tidewatch
 COPY systemd/deb/tidewatch /usr/bin/tidewatch
 COPY systemd/image/tidewatch.yml /etc/tidewatch/tidewatch.yml
-ENV TIDEWATCH_CONFIG_FILE=/etc/tidewatch/tidewatch.yml TIDEWATCH_STATE_DIRECTORY=/var/lib/tidewatch
+ENV TIDEWATCH_STATE_DIRECTORY=/var/lib/tidewatch
 VOLUME /var/lib/tidewatch
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["tidewatch", "check-ready"]
 ENTRYPOINT ["tidewatch"]

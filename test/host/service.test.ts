@@ -24,6 +24,8 @@ test('the package installs with nothing but itself, and the service is started, 
   t.is(await property('ActiveState'), 'active')
   t.is((await run('systemctl', 'is-enabled', 'tidewatch')).trim(), 'enabled')
   t.regex(await run('tidewatch', 'version'), /^tidewatch \d/)
+  t.is(await run('tidewatch', 'check-config'), '/etc/tidewatch/tidewatch.yml: the configuration is valid\n')
+  t.regex(await run('tidewatch', 'check-ready'), /is ready/)
 })
 
 test('every source is up and in its best mode with the rights of the unit', async (t) => {
