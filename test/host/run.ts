@@ -47,7 +47,7 @@ try {
     stdio: 'inherit',
     env: {
       ...process.env,
-      HOST_VM_TIMEOUT: '3600',
+      HOST_VM_TIMEOUT: '5400',
       HOST_VM_PACKAGES: 'python3-minimal,gcc,libc6-dev,libcap2-bin',
     },
   })
