@@ -1,5 +1,5 @@
 # tidewatch in a container; how to run it, with the rights that a monitor needs, is in docs/operations.md.
-# What is pulled is named here, and can be another: --build-arg BASE=registry.example/debian:13@sha256:...
+# What is pulled is named here, and can be another: --build-arg BASE=debian:trixie-slim@sha256:…
 ARG BUILDER=node:24.21.0-trixie-slim
 ARG BASE=debian:trixie-slim
 
