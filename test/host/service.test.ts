@@ -1,15 +1,18 @@
 import { access, copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import anyTest from 'ava'
-import type { Finding } from '../../agent/model/finding.ts'
 import { runContainer } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
-import { patience, until } from '../support/until.ts'
+import { until } from '../support/until.ts'
+import { apt, findings, found, metric, property, restarted, sourceModes } from './installed.ts'
 
 // The Debian package on a booted host, one act after the other as an administrator and an attacker would do them.
 // `test/host/run.ts` makes the package and hands it in.
 
 const deb = process.env['TIDEWATCH_TEST_DEB']
 const test = deb === undefined ? anyTest.skip : anyTest.serial
+
+// capabilities(7): DAC_READ_SEARCH, NET_ADMIN, SYS_PTRACE, SYS_ADMIN, PERFMON, BPF.
+const capabilities = [2, 12, 19, 21, 38, 39]
 
 const dropIns = '/etc/systemd/system/tidewatch.service.d'
 
@@ -25,11 +28,11 @@ test('the package installs with nothing but itself, and the service is started, 
   t.is((await run('systemctl', 'is-enabled', 'tidewatch')).trim(), 'enabled')
   t.regex(await run('tidewatch', 'version'), /^tidewatch \d/)
   t.is(await run('tidewatch', 'check-config'), '/etc/tidewatch/tidewatch.yml: the configuration is valid\n')
-  t.regex(await run('tidewatch', 'check-ready'), /is ready/)
 })
 
 test('every source is up and in its best mode with the rights of the unit', async (t) => {
   await until(async () => (await property('StatusText')).includes('all 5 sources at their best'))
+  t.regex(await run('tidewatch', 'check-ready'), /is ready/)
   const modes = await sourceModes()
   for (const [source, mode] of modes) t.log(`${source.padEnd(14)} ${mode}`)
   t.deepEqual(Object.fromEntries(modes), {
@@ -205,59 +208,3 @@ test('removed, it is gone and its findings are still there; purged, nothing is l
   t.is(left.replaceAll(/^\/var\/cache\/.*\n/gm, ''), '')
   await t.throwsAsync(run('getent', 'passwd', 'tidewatch'))
 })
-
-// capabilities(7): DAC_READ_SEARCH, NET_ADMIN, SYS_PTRACE, SYS_ADMIN, PERFMON, BPF.
-const capabilities = [2, 12, 19, 21, 38, 39]
-
-async function apt(verb: string, what: string): Promise<void> {
-  await run('apt-get', verb, '--yes', '--no-install-recommends', '-o', 'Dpkg::Use-Pty=0', what)
-}
-
-async function property(name: string): Promise<string> {
-  return (await run('systemctl', 'show', '--property', name, '--value', 'tidewatch')).trim()
-}
-
-/** Waits until systemd has started another process and that one has said that it is ready. */
-async function restarted(pid: string): Promise<void> {
-  await until(
-    async () => {
-      const now = await property('MainPID')
-      return now !== '0' && now !== pid && (await property('ActiveState')) === 'active'
-    },
-    // The watchdog's minute is not slower where everything else is.
-    15_000 + 120_000 / patience,
-  )
-}
-
-async function findings(container?: string): Promise<Finding[]> {
-  const only = container === undefined ? [] : ['--container', container]
-  const printed = await run('tidewatch', 'findings', '--format', 'json', ...only)
-  return printed
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Finding)
-}
-
-async function found({ rule, container }: { rule: string; container: string | null }): Promise<Finding> {
-  return await until(async () =>
-    (await findings()).find((one) => one.rule === rule && (one.container?.name ?? null) === container),
-  )
-}
-
-async function scrape(): Promise<string[]> {
-  return (await (await fetch('http://127.0.0.1:15736/metrics')).text()).split('\n')
-}
-
-async function metric(series: string): Promise<number | undefined> {
-  const line = (await scrape()).find((text) => text.startsWith(`${series} `))
-  return line === undefined ? undefined : Number(line.slice(series.length + 1))
-}
-
-async function sourceModes(): Promise<Map<string, string>> {
-  return new Map(
-    (await scrape()).flatMap((line) => {
-      const match = /^tidewatch_source_mode\{source="([^"]+)",mode="([^"]+)"\} 1$/.exec(line)
-      return match === null ? [] : [[match[1] ?? '', match[2] ?? ''] as const]
-    }),
-  )
-}
