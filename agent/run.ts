@@ -9,6 +9,7 @@ import {
   Subject,
   Subscription,
   switchMap,
+  tap,
   timer,
 } from 'rxjs'
 import { monotonicFactory } from 'ulid'
@@ -36,6 +37,10 @@ import { detect, observedOf } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
 import { createThrottle } from './policy/throttle.ts'
 import { createPublisher } from './publisher.ts'
+import { createHeartbeat } from './service/heartbeat.ts'
+import { reloading, serviceManager } from './service/manager.ts'
+import { beatEveryMs, report } from './service/report.ts'
+import { statusLine } from './service/status-line.ts'
 import { sourceHealth } from './source-health.ts'
 import { createSources } from './sources.ts'
 import { storedCursor } from './store/cursor.ts'
@@ -68,6 +73,9 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const hangups$ = new ReplaySubject<unknown>(1)
   running.add(fromEvent(process, 'SIGHUP').subscribe(hangups$))
   const now = Date.now
+  const manager = serviceManager(process.env)
+  const everyMs = beatEveryMs(manager)
+  const heartbeat = createHeartbeat(everyMs)
   const startedAt = now()
   const host = config.host_name ?? hostname()
   const current = currentConfig(config)
@@ -98,7 +106,13 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   })
   const client = createDockerClient(endpointOf({ ...dockerOptions(config.docker), env: process.env }))
   const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
-  const sources = createSources({ config: current, client, cursor: storedCursor(store, now), now })
+  const sources = createSources({
+    config: current,
+    client,
+    cursor: storedCursor(store, now),
+    pulseOf: heartbeat.pulseOf,
+    now,
+  })
   const { containers } = sources
   const health = sourceHealth(sourceNames)
   const findings = createFindings({
@@ -165,6 +179,15 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     latest: store.latest(50),
   })
 
+  let findingsCount = 0
+  const currentStatusLine = () =>
+    statusLine({
+      containersRunning: containers.running().length,
+      sources: health.all(),
+      findings: findingsCount,
+      firing: findings.firing().length,
+    })
+
   let isWelcomed = false
   // Exporters, then detectors, then sources: whoever listens is there before somebody speaks.
   const observations$ = new Subject<Observation>()
@@ -215,8 +238,29 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
       store.prune({ maxAgeMs: retention, maxBytes: max_size }, now())
     }),
   )
-  running.add(hangups$.subscribe(onHangup))
-  running.add(sources.observe().subscribe(observations$))
+  running.add(
+    hangups$.subscribe(() => {
+      manager.tell(reloading())
+      onHangup()
+      manager.tell({ READY: '1' })
+    }),
+  )
+  running.add(publisher.published$.subscribe(() => (findingsCount += 1)))
+  running.add(
+    report({ manager, heartbeat, everyMs, statusLine: currentStatusLine, now }).subscribe((change) =>
+      observations$.next(change),
+    ),
+  )
+  running.add(
+    sources
+      .observe()
+      .pipe(
+        tap((seen) => {
+          if (seen.kind === 'source-status') heartbeat.heard(seen)
+        }),
+      )
+      .subscribe(observations$),
+  )
 
   function onHangup(): void {
     const reloaded = reload(current.now(), load)
@@ -249,9 +293,11 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
       receivers: receivers().map(({ name }) => name),
     })
     for (const line of lines) log.info(line)
+    manager.tell({ READY: '1', STATUS: currentStatusLine() })
   }
 
   log.info(`stopping on ${await stopSignal}`)
+  manager.tell({ STOPPING: '1', STATUS: 'stopping' })
   running.unsubscribe()
   publisher.tellFolded()
   web.close()

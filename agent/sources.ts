@@ -13,7 +13,7 @@ import { messageOf } from './errors.ts'
 import { containerMasks } from './masks/source.ts'
 import type { ContainerView } from './model/container.ts'
 import type { Observation, SourceName } from './model/observation.ts'
-import type { Source } from './model/source.ts'
+import type { Pulse, Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
 import { processes } from './processes/source.ts'
 import { resources } from './resources/resources.ts'
@@ -30,6 +30,8 @@ export type SourcesOptions = {
   config: CurrentConfig
   client: DockerClient
   cursor: Cursor
+  /** Where a source says that it goes round. */
+  pulseOf?: (source: SourceName) => Pulse
   /** Epoch milliseconds. */
   now: () => number
 }
@@ -40,11 +42,13 @@ export type Sources = {
   observe(): Observable<Observation>
 }
 
+const unheard = () => () => undefined
+
 // Where the kernel shows itself; tests of single sources put fixtures there.
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
-export function createSources({ config, client, cursor, now }: SourcesOptions): Sources {
+export function createSources({ config, client, cursor, pulseOf = unheard, now }: SourcesOptions): Sources {
   const keepUp = (source: Source) => keptUp(source, now)
   /** A source that is started anew when its own section changes, and only then. */
   const keepUpWith = <Key extends keyof Config['sources']>(
@@ -62,6 +66,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     client,
     events$: events$.pipe(filter((seen) => seen.kind === 'docker-event')),
     reconcile$: unsure$,
+    pulse: pulseOf('containers'),
     now,
   })
   const containers = inventory.view
@@ -78,6 +83,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
     containers,
     apiSockets,
     onGrowth: (id) => grown$.next(id),
+    pulse: pulseOf('processes'),
     now,
     ...kernel,
   })
@@ -101,6 +107,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
         nearIntervalMs: near_interval,
         nearRatio: near_ratio,
         grown$,
+        pulse: pulseOf('resources'),
         now,
         ...kernel,
       }),
@@ -129,6 +136,7 @@ export function createSources({ config, client, cursor, now }: SourcesOptions): 
         }),
         askPackages: askPackages(hostPackages()),
         accepted,
+        pulse: pulseOf('runtime-files'),
         harden: hardening({ procRoot: kernel.procRoot, engineInfo: client.info }),
         now,
       }),

@@ -49,10 +49,13 @@ for (const name of ['koffi', '@koromix/koffi-linux-x64', '@koromix/koffi-linux-a
 
 /** Copies what a package needs to run; the platform that this machine is not is not there to be copied. */
 async function copyPackage(name: string): Promise<void> {
-  const needed = ['', '.js', '.cjs', '.json', '.node', '.txt']
+  const needed = ['', '.js', '.cjs', '.json', '.node']
+  // Sources, documentation, the compiler's helper, and what is for another C library.
+  const unused = /\/(?:vendor|doc|lib|musl_\w+|cnoke\.cjs)$/
   await cp(join(root, 'node_modules', name), join(dist, 'node_modules', name), {
     recursive: true,
-    filter: (source) => needed.includes(extname(source)) && !/\/(?:vendor|doc|lib)$/.test(source),
+    filter: (source) =>
+      (needed.includes(extname(source)) || source.endsWith('/LICENSE.txt')) && !unused.test(source),
   }).catch((error: unknown) => {
     if (name === 'koffi' || !String(error).includes('ENOENT')) throw error
   })

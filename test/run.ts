@@ -22,6 +22,8 @@ installMissing({
   setcap: 'libcap2-bin',
   '/usr/lib/chromium/chromium-headless-shell': 'chromium-headless-shell',
   '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
+  'systemd-analyze': 'systemd',
+  'dpkg-deb': 'dpkg',
 })
 const engine = await startEngineIfNone()
 const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { exitConfiguration, UserError } from '../errors.ts'
 import { version } from '../version.ts'
 import { checkConfigCommand } from './check-config.ts'
+import { checkReadyCommand } from './check-ready.ts'
 import { findingsCommand } from './findings.ts'
 import { profileCommand } from './profile.ts'
 import { rulesCommand } from './rules.ts'
@@ -14,6 +15,7 @@ export function createProgram(): Command {
     .description('Runtime behaviour monitor for Docker hosts')
     .addCommand(runCommand(), { isDefault: true })
     .addCommand(checkConfigCommand())
+    .addCommand(checkReadyCommand())
     .addCommand(findingsCommand())
     .addCommand(rulesCommand())
     .addCommand(profileCommand())

@@ -14,7 +14,7 @@ import {
 import { messageOf } from '../errors.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { DockerEvent, Observation, SourceStatus } from '../model/observation.ts'
-import type { Source } from '../model/source.ts'
+import type { Pulse, Source } from '../model/source.ts'
 import { supervise } from '../streams.ts'
 import { createCallQueue } from './call-queue.ts'
 import type { DockerClient } from './client.ts'
@@ -30,12 +30,17 @@ export type InventoryOptions = {
   reconcile$: Observable<unknown>
   /** Epoch milliseconds. */
   now: () => number
+  pulse?: Pulse
 }
 
 /** The containers of the host and the execs in them, from events and from what the engine answers about them. */
-export function containerInventory({ client, events$, reconcile$, now }: InventoryOptions): Source & {
-  view: ContainerView
-} {
+export function containerInventory({
+  client,
+  events$,
+  reconcile$,
+  now,
+  pulse = () => undefined,
+}: InventoryOptions): Source & { view: ContainerView } {
   const said$ = new Subject<Observation>()
   const losses = createLosses('containers')
   // Apart, so that a flood of execs does not hold up what is known of containers.
@@ -72,6 +77,11 @@ export function containerInventory({ client, events$, reconcile$, now }: Invento
     for (const lost of losses.take(now())) said$.next(lost)
   }
 
+  function tidy(): void {
+    pulse(nextTidyWithinMs)
+    containers.tidy()
+  }
+
   async function reconcile(): Promise<Observation> {
     const listed = await client.listContainers()
     await new Promise<void>((resolve) => containers.reconcile(listed, resolve))
@@ -95,7 +105,7 @@ export function containerInventory({ client, events$, reconcile$, now }: Invento
         const work$ = merge(
           events$.pipe(tap(onEvent)),
           interval(tickMs).pipe(tap(tick)),
-          interval(tidyMs).pipe(tap(() => containers.tidy())),
+          interval(tidyMs).pipe(tap(tidy)),
         )
         return merge(said$, reconciled$, work$.pipe(ignoreElements()))
       }).pipe(
@@ -113,6 +123,7 @@ const execCallLimits = { concurrency: 32, limit: 5_000 }
 const settleMs = 200
 const tickMs = 250
 const tidyMs = 5_000
+const nextTidyWithinMs = 60_000
 
 function status(time: number, trouble: string): SourceStatus {
   const up = trouble === ''

@@ -1,55 +1,52 @@
 import { closeSync } from 'node:fs'
+import { endianness } from 'node:os'
 import { libc, SystemCallError } from './libc.ts'
+
+/** A socket for single messages to one address: the journal, syslog, systemd. Node itself has streams only. */
+export type UnixDatagram = {
+  /** Why the receiver does not take it now (`EAGAIN` where it does not keep up), or null: nothing ever waits for it. */
+  send(message: string | Buffer): SystemCallError | null
+  close(): void
+}
+
+/** Opens a socket to a path, or, by a leading `@`, to a name in the abstract namespace (unix(7)). */
+export function openUnixDatagram(address: string): UnixDatagram {
+  const to = socketAddress(address)
+  const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  if (fd < 0) throw new SystemCallError('socket')
+  return {
+    send(message) {
+      const bytes = Buffer.from(message)
+      const sent = sendto(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, to, to.length)
+      return sent < 0 ? new SystemCallError('sendto') : null
+    },
+    close: () => closeSync(fd),
+  }
+}
+
+/** `struct sockaddr_un`, exactly as long as it has to be: in the abstract namespace every byte is part of the name. */
+export function socketAddress(address: string): Buffer {
+  const isAbstract = address.startsWith('@')
+  if (!isAbstract && !address.startsWith('/')) throw new Error(`no address of a Unix socket: ${address}`)
+  const name = Buffer.from(isAbstract ? `\0${address.slice(1)}` : `${address}\0`)
+  if (name.length > MAX_NAME) throw new Error(`the address of a Unix socket is too long: ${address}`)
+  const family = Buffer.from(endianness() === 'LE' ? [AF_UNIX, 0] : [0, AF_UNIX])
+  return Buffer.concat([family, name])
+}
+
+const AF_UNIX = 1
+const SOCK_DGRAM = 2
+const SOCK_CLOEXEC = 0o2000000
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+const MAX_NAME = 108
 
 const socket = libc.func('int socket(int domain, int type, int protocol)') as (
   domain: number,
   type: number,
   protocol: number,
 ) => number
+
 const sendto = libc.func(
-  'long sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t addressLength)',
-) as (
-  fd: number,
-  data: Buffer,
-  length: number,
-  flags: number,
-  address: Buffer,
-  addressLength: number,
-) => number
-
-const AF_UNIX = 1
-const SOCK_DGRAM = 2
-const SOCK_NONBLOCK = 0o4000
-const SOCK_CLOEXEC = 0o2000000
-const MSG_NOSIGNAL = 0x4000
-
-/** A socket that sends whole messages to where services listen: the journal, syslog, systemd. Node has none (unix(7)). */
-export type UnixDatagram = {
-  /** Sends one message and never waits; throws `SystemCallError`, `EAGAIN` where the other side does not keep up. */
-  send(message: Buffer): void
-  close(): void
-}
-
-/** Opens one for a path, or for a name in the abstract namespace, which begins with `@`. */
-export function openUnixDatagram(path: string): UnixDatagram {
-  const address = unixAddress(path)
-  const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
-  if (fd < 0) throw new SystemCallError('socket')
-  return {
-    send(message) {
-      if (sendto(fd, message, message.length, MSG_NOSIGNAL, address, address.length) < 0)
-        throw new SystemCallError('sendto')
-    },
-    close: () => closeSync(fd),
-  }
-}
-
-/** `struct sockaddr_un`: the family, and the path as bytes; an abstract name begins with a zero byte. */
-export function unixAddress(path: string): Buffer {
-  const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : `${path}\0`)
-  if (name.length > 108) throw new Error(`the path of a socket has at most 107 bytes: ${path}`)
-  const family = Buffer.alloc(2)
-  if (new Uint8Array(new Uint16Array([1]).buffer)[0] === 1) family.writeUInt16LE(AF_UNIX)
-  else family.writeUInt16BE(AF_UNIX)
-  return Buffer.concat([family, name])
-}
+  'long sendto(int fd, const void *bytes, size_t length, int flags, const void *to, uint32_t toLength)',
+) as (fd: number, bytes: Buffer, length: number, flags: number, to: Buffer, toLength: number) => number

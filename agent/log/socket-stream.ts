@@ -1,5 +1,4 @@
 import { Writable } from 'node:stream'
-import { errorCode } from '../errors.ts'
 import { openUnixDatagram, type UnixDatagram } from '../kernel/unix-datagram.ts'
 
 export type SocketStreamOptions = {
@@ -15,13 +14,10 @@ export function socketStream({ path, otherwise, onLost }: SocketStreamOptions): 
   let datagram: UnixDatagram | undefined
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
-      try {
-        datagram ??= openUnixDatagram(path)
-        datagram.send(chunk)
-      } catch (error) {
-        if (errorCode(error) === 'EAGAIN') onLost(1)
-        else otherwise(chunk.toString())
-      }
+      datagram ??= openUnixDatagram(path)
+      const refusal = datagram.send(chunk)
+      if (refusal?.code === 'EAGAIN') onLost(1)
+      else if (refusal !== null) otherwise(chunk.toString())
       done()
     },
     final(done) {

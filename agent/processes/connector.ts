@@ -4,7 +4,7 @@ import { openProcEvents, type ProcEvent, type ProcEventSocket } from '../kernel/
 import type { EventsLost } from '../model/observation.ts'
 import { takeIds } from './ids-without-exec.ts'
 import { noProgram } from './known-process.ts'
-import { courseOf, type Mode, type Surroundings } from './mode.ts'
+import { courseOf, type Mode, nextTurnWithinMs, type Surroundings } from './mode.ts'
 import { readProcess, readStat } from './proc.ts'
 import { prove } from './proof.ts'
 import { scanProcesses } from './scan.ts'
@@ -16,7 +16,7 @@ import { processTracker, type ProcessTracker } from './tracker.ts'
  */
 export const connector: Mode = (surroundings) =>
   courseOf(async (emit, { signal, cleanUp, fail }) => {
-    const { now, proveMs } = surroundings
+    const { now, proveMs, pulse } = surroundings
     const tracker = processTracker({ ...surroundings, emit })
     cleanUp(() => tracker.close())
     const socket = openProcEvents({ idsOnly: false })
@@ -40,6 +40,7 @@ export const connector: Mode = (surroundings) =>
     let provenAt = performance.now()
     let hadLost = false
     for (;;) {
+      pulse(nextTurnWithinMs)
       await sleep(1_000, undefined, { signal })
       const { gaps, unreadable, gone } = reader.takeLosses()
       for (const lost of [

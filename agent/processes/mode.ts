@@ -2,6 +2,7 @@ import { Observable } from 'rxjs'
 import type { BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { Namespaces, Observation } from '../model/observation.ts'
+import type { Pulse } from '../model/source.ts'
 import type { ApiWatch } from './api-requests.ts'
 import type { WritableProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
@@ -44,7 +45,12 @@ export type Surroundings = {
   onApiWatch: (watch: ApiWatch | null) => void
   /** To be given a way to take in at once what the kernel has told already, and null when there is none any more. */
   onCatchUp?: (catchUp: (() => void) | null) => void
+  /** To be told at every turn of the course. */
+  pulse: Pulse
 }
+
+/** Between two turns lie a second, at times a look through all of /proc and a proof; milliseconds. */
+export const nextTurnWithinMs = 120_000
 
 /**
  * A mode written as one course of action from attaching to the end of time. `cleanUp` takes what must be closed,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { courseOf, type Mode } from './mode.ts'
+import { courseOf, type Mode, nextTurnWithinMs } from './mode.ts'
 import { prove } from './proof.ts'
 import { scanProcesses } from './scan.ts'
 import { processTracker } from './tracker.ts'
@@ -14,6 +14,7 @@ export const procfs: Mode = (surroundings) =>
     await prove(surroundings, { look, exits: false, signal })
     emit({ kind: 'attached', lacking: '' })
     for (;;) {
+      surroundings.pulse(nextTurnWithinMs)
       await sleep(surroundings.intervalMs, undefined, { signal })
       await look()
     }

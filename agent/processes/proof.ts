@@ -29,7 +29,7 @@ export async function prove(
 ): Promise<void> {
   const nonce = `tidewatch-proof-${randomUUID()}`
   // It waits for the end of its input, and then has found nothing: no shell is needed.
-  const argv = ['grep', '--quiet', nonce] as const
+  const argv = ['grep', '-q', nonce] as const
   const probe = await start(argv)
   const pid = probe.pid ?? 0
   try {

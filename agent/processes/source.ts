@@ -13,12 +13,12 @@ import { defer } from 'rxjs'
 import { bootClock, type BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
-import type { Source } from '../model/source.ts'
+import type { Pulse, Source } from '../model/source.ts'
 import type { ApiWatch } from './api-requests.ts'
 import { bestMode } from './choice.ts'
 import { connector } from './connector.ts'
 import { ebpf } from './ebpf/mode.ts'
-import type { ModeName } from './mode.ts'
+import { type ModeName, nextTurnWithinMs } from './mode.ts'
 import { readNamespaces } from './proc.ts'
 import { procfs } from './procfs.ts'
 import { processTable, type ProcessTable } from './table.ts'
@@ -43,6 +43,7 @@ export type ProcessesOptions = {
   /** To be told, by its id, of a container whose processes become more, before anybody has counted them. */
   onGrowth?: (containerId: string) => void
   clock?: BootClock
+  pulse?: Pulse
 }
 
 export type ProcessSource = Source & {
@@ -61,6 +62,7 @@ export type ProcessSource = Source & {
 export function processes(options: ProcessesOptions): ProcessSource {
   const { procRoot = '/proc', clock = bootClock() } = options
   const { proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
+  const { pulse = () => undefined } = options
   const { containers, now, onGrowth = () => undefined } = options
   const { apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
@@ -77,6 +79,8 @@ export function processes(options: ProcessesOptions): ProcessSource {
       // Read each time, because a reload may change them.
       const { mode, intervalMs = 1_000 } = options
       const hostNamespaces = readHostNamespaces(procRoot)
+      // Attaching is a turn of its own.
+      pulse(nextTurnWithinMs)
       return bestMode(mode, modes, {
         procRoot,
         containers,
@@ -94,6 +98,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
         onGrowth,
         onApiWatch: (watch) => (apiWatch = watch),
         onCatchUp: (how) => (takeIn = how),
+        pulse,
       })
     })
   return { name: 'processes', table, apiWatch: () => apiWatch, catchUp, observe }

@@ -18,7 +18,7 @@ import {
 } from 'rxjs'
 import type { Container, ContainerView } from '../model/container.ts'
 import type { ResourceSample, SourceStatus } from '../model/observation.ts'
-import type { Source } from '../model/source.ts'
+import type { Pulse, Source } from '../model/source.ts'
 import {
   cgroupReader,
   type CgroupReader,
@@ -37,6 +37,7 @@ export type ResourcesOptions = KernelPaths &
     intervalMs: number
     /** Containers, by id, of which others have seen that there is something to look at. */
     grown$?: Observable<string>
+    pulse?: Pulse
     now: () => number
   } & Pick<CgroupReaderOptions, 'triggerOf'>
 
@@ -70,6 +71,7 @@ function samples(
 ): Observable<Seen> {
   const { containers, statsOnce, intervalMs, nearIntervalMs = 1_000, nearRatio = 0.8, now } = options
   const { grown$ = EMPTY } = options
+  const pulse = options.pulse ?? (() => undefined)
   const { tickMs, due, looked } = agenda({ intervalMs, nearIntervalMs, nearRatio })
   const looks = new Map<string, Look>()
   let tick = 0
@@ -77,6 +79,7 @@ function samples(
 
   function round(at: number): Observable<Seen> {
     tick = at
+    pulse(nextLookWithinMs)
     const running = containers.running()
     const ids = new Set(running.map(({ id }) => id))
     cgroups.retain(ids)
@@ -89,6 +92,7 @@ function samples(
     return lookAt(container, cgroups, statsOnce).pipe(
       mergeMap((look) => {
         looks.set(container.id, look)
+        pulse(nextLookWithinMs)
         looked(container, 'usage' in look ? look.usage : null, tick)
         return 'usage' in look ? [sampleOf(look, now())] : []
       }),
@@ -132,6 +136,9 @@ function gathered(announced$: Observable<string>): Observable<string[]> {
     }),
   )
 }
+
+// A look at a container takes the engine 5 s at most, and rounds begin every second.
+const nextLookWithinMs = 60_000
 
 // A first sample takes 0.3 ms, so that a slice stays well under 10 ms; a request takes 5 ms of the engine's own CPU,
 // so that few are asked at once.

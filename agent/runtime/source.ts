@@ -20,7 +20,7 @@ import {
   timer,
 } from 'rxjs'
 import type { EventsLost, HostHardening, Observation, SourceStatus } from '../model/observation.ts'
-import type { Source } from '../model/source.ts'
+import type { Pulse, Source } from '../model/source.ts'
 import { clip } from '../model/text.ts'
 import { isDropIn } from './configuration-files.ts'
 import { type FollowedFile, followFile } from './followed-file.ts'
@@ -51,6 +51,7 @@ export type RuntimeFilesOptions = {
   now: () => number
   /** What to watch with, the best that the kernel allows unless given. */
   open?: () => Watch
+  pulse?: Pulse
 }
 
 /** Watches the files that run when Docker starts a container: who changes one of them owns the host (CVE-2019-5736). */
@@ -71,6 +72,9 @@ export function runtimeFiles(options: RuntimeFilesOptions): Source {
   }
 }
 
+// A search asks the engine, which has 10 s to answer; a large file on a slow disk takes longer to hash. Milliseconds.
+const stepWithinMs = 120_000
+
 // Between the looks of one round, so that hashing all files is never a burst. Milliseconds.
 const LOOK_SPACING_MS = 100
 
@@ -80,7 +84,12 @@ function observeThrough(
   options: RuntimeFilesOptions,
 ): Observable<Observation> {
   const { find, refind$, intervalMs, identify, now, directories = [], thoroughMs = 3_600_000 } = options
-  const { askPackages = nobodyAsked, accepted = [], harden = async () => ({}) } = options
+  const {
+    askPackages = nobodyAsked,
+    accepted = [],
+    harden = async () => ({}),
+    pulse = () => undefined,
+  } = options
   const files = new Map<string, FollowedFile>()
   const based$ = new Subject<FollowedFile>()
   const unexpected$ = new Subject<void>()
@@ -108,6 +117,10 @@ function observeThrough(
       }),
       defer(() => harden(found)).pipe(concatMap(measuresIfNew)),
       from(known).pipe(concatMap((file) => checkSoon(file, isThorough))),
+      defer(() => {
+        pulse(intervalMs + stepWithinMs)
+        return EMPTY
+      }),
     )
   }
 
@@ -118,6 +131,7 @@ function observeThrough(
   }
 
   function follow(found: RuntimeFile, before?: null): Observable<Observation> {
+    pulse(stepWithinMs)
     if ([...files.values()].some((file) => file.recognises(found))) return EMPTY
     const file = followFile(found, { ...following, ...(before === null && { before }) })
     files.set(file.path, file)
@@ -194,7 +208,10 @@ function observeThrough(
   const again$ = unexpected$.pipe(exhaustMap(() => timer(REFIND_MS)))
   // Whoever lost events looks at everything anew.
   const rounds$ = merge(timer(0, intervalMs), refind$, lost$, again$).pipe(
-    oneAtATime(() => from(find()).pipe(concatMap(round))),
+    oneAtATime(() => {
+      pulse(stepWithinMs)
+      return from(find()).pipe(concatMap(round))
+    }),
   )
   return merge(seen$, lost$, changes$, rounds$)
 }

@@ -5,7 +5,9 @@ import { createProgram } from '../../agent/commands/index.ts'
 import { allRules } from '../../agent/commands/rules.ts'
 import { renderTable } from '../../agent/commands/table.ts'
 import { stateDirectory } from '../../agent/config/state-directory.ts'
+import { readyUrl } from '../../agent/commands/check-ready.ts'
 import { tidewatch } from '../support/daemon.ts'
+import { freePort } from '../support/processes.ts'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,10 +15,32 @@ import { Command } from 'commander'
 
 test('every command explains itself', async (t) => {
   const names = createProgram().commands.map((command) => command.name())
-  t.deepEqual(names, ['run', 'check-config', 'findings', 'rules', 'profile', 'runtime', 'version'])
+  t.deepEqual(names, [
+    'run',
+    'check-config',
+    'check-ready',
+    'findings',
+    'rules',
+    'profile',
+    'runtime',
+    'version',
+  ])
   t.regex(await tidewatch('--help'), /Runtime behaviour monitor for Docker hosts/)
   t.regex(await tidewatch('run', '--help'), /--web\.listen-address <address>.*TIDEWATCH_WEB_LISTEN_ADDRESS/s)
   t.regex(await tidewatch('version'), /^tidewatch \d+\.\d+\.\d+\n$/)
+})
+
+test('whoever asks whether the daemon is ready asks it on this host', async (t) => {
+  t.is(readyUrl('127.0.0.1:15736'), 'http://127.0.0.1:15736/-/ready')
+  t.is(readyUrl(':80'), 'http://localhost:80/-/ready')
+  t.is(readyUrl('0.0.0.0:80'), 'http://localhost:80/-/ready')
+  t.is(readyUrl('[::]:80'), 'http://localhost:80/-/ready')
+  t.is(readyUrl('[::1]:80'), 'http://[::1]:80/-/ready')
+  const failure = await t.throwsAsync(
+    tidewatch('check-ready', `--web.listen-address=127.0.0.1:${await freePort()}`),
+  )
+  t.like(failure, { code: 1 })
+  t.regex(failure?.message ?? '', /no answer from http:\/\/127\.0\.0\.1:\d+\/-\/ready/)
 })
 
 test('rules are printed for people and for programs', async (t) => {

@@ -12,7 +12,7 @@ import { messageOf } from '../../errors.ts'
 import { onReadable } from '../../kernel/poll.ts'
 import { apiRequestOf } from '../api-requests.ts'
 import { noIdsWatch, watchIds } from '../ids-without-exec.ts'
-import { type Course, courseOf, type Mode, type Surroundings } from '../mode.ts'
+import { type Course, courseOf, type Mode, nextTurnWithinMs, type Surroundings } from '../mode.ts'
 import { prove } from '../proof.ts'
 import { scanProcesses } from '../scan.ts'
 import { processTracker } from '../tracker.ts'
@@ -24,7 +24,7 @@ import type { Runtime } from './runtime.ts'
 /** Sees every exec, fork and exit of the host, however short, and counts what it could not be told. */
 export const ebpf: Mode = (surroundings) =>
   courseOf(async (emit, course) => {
-    const { proveMs } = surroundings
+    const { proveMs, pulse } = surroundings
     const { signal, cleanUp } = course
     const tracker = processTracker({ ...surroundings, emit })
     cleanUp(() => tracker.close())
@@ -73,6 +73,7 @@ export const ebpf: Mode = (surroundings) =>
     let provenAt = performance.now()
     let hadLost = false
     for (;;) {
+      pulse(nextTurnWithinMs)
       await sleep(1_000, undefined, { signal })
       const hasLost = losses.report({ unreadable, lostIds: ids.takeLost() })
       unreadable = 0

@@ -1,0 +1,62 @@
+import { symlinkSync } from 'node:fs'
+import test from 'ava'
+import { messageOf, reloading, serviceManager } from '../../agent/service/manager.ts'
+import { notifySocket } from '../support/notify-socket.ts'
+import { until } from '../support/until.ts'
+
+test('outside systemd nothing is told and nobody counts', (t) => {
+  const { tell, watchdogMs } = serviceManager({ PATH: '/bin' })
+  t.notThrows(() => tell({ READY: '1' }))
+  t.is(watchdogMs, null)
+})
+
+test('what concerns this process alone is taken out of the environment', async (t) => {
+  const { address } = await notifySocket(t)
+  const environment = {
+    PATH: '/bin',
+    NOTIFY_SOCKET: address,
+    WATCHDOG_USEC: '30000000',
+    WATCHDOG_PID: '7',
+  }
+  t.is(serviceManager(environment, 7).watchdogMs, 30_000)
+  t.deepEqual(environment as object, { PATH: '/bin' })
+})
+
+const watchdogs: [what: string, environment: Record<string, string>, watchdogMs: number | null][] = [
+  ['without a watchdog', {}, null],
+  ['with one for whoever is started', { WATCHDOG_USEC: '1500' }, 1.5],
+  ['with one for this process', { WATCHDOG_USEC: '1500', WATCHDOG_PID: '7' }, 1.5],
+  ['with one for another process', { WATCHDOG_USEC: '1500', WATCHDOG_PID: '8' }, null],
+  ['with one that makes no sense', { WATCHDOG_USEC: 'soon' }, null],
+]
+
+for (const [what, environment, watchdogMs] of watchdogs) {
+  test(`a service manager ${what} counts ${watchdogMs} ms`, async (t) => {
+    const { address } = await notifySocket(t)
+    t.is(serviceManager({ NOTIFY_SOCKET: address, ...environment }, 7).watchdogMs, watchdogMs)
+  })
+}
+
+test('what is not taken at once is told with the next notice, in its latest state', async (t) => {
+  const { address, received } = await notifySocket(t)
+  const { tell } = serviceManager({ NOTIFY_SOCKET: `${address}-later` })
+  tell({ READY: '1', STATUS: 'one' })
+  tell({ STATUS: 'two' })
+  t.deepEqual(received(), [])
+  symlinkSync(address, `${address}-later`)
+  tell({ WATCHDOG: '1' })
+  tell({ STATUS: 'three' })
+  await until(() => received().length === 2)
+  t.deepEqual(
+    received().map(({ text }) => text),
+    ['READY=1\nSTATUS=two\nWATCHDOG=1', 'STATUS=three'],
+  )
+})
+
+test('a status is one line, whatever it says', (t) => {
+  t.is(messageOf({ STATUS: 'a\nMAINPID=1' }), 'STATUS=a MAINPID=1')
+})
+
+test('a reload is told with the time that systemd compares', (t) => {
+  t.deepEqual(reloading(123_456_789n), { RELOADING: '1', MONOTONIC_USEC: '123456' })
+})

@@ -1,0 +1,98 @@
+import { access, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import anyTest, { type TestFn } from 'ava'
+import { parseConfig } from '../../agent/config/load.ts'
+import { version } from '../../agent/version.ts'
+import { debianArchitecture } from '../../systemd/deb/control.ts'
+import { temporaryDirectory } from '../support/daemon.ts'
+import { run } from '../support/processes.ts'
+
+// The package as it comes out of the build, unpacked; that it installs, runs and goes away is the booted host's to tell.
+
+type Context = { directory: string; file: string; contents: string; control: string }
+const test = anyTest as TestFn<Context>
+
+test.before(async (t) => {
+  const directory = await temporaryDirectory()
+  t.context = {
+    directory,
+    file: '',
+    contents: join(directory, 'contents'),
+    control: join(directory, 'control'),
+  }
+  const build = join(import.meta.dirname, '../../systemd/deb/build.ts')
+  // Compressing it takes a minute and changes nothing.
+  const printed = await run(process.execPath, build, '--directory', directory, '--compression', 'none')
+  t.context.file = printed.trim()
+  await run('dpkg-deb', '-x', t.context.file, t.context.contents)
+  await run('dpkg-deb', '-e', t.context.file, t.context.control)
+})
+
+test.after.always(async (t) => {
+  if (t.context.directory) await rm(t.context.directory, { recursive: true, force: true })
+})
+
+test('the package says what it is', async (t) => {
+  const field = async (name: string) => (await run('dpkg-deb', '-f', t.context.file, name)).trim()
+  t.is(await field('Package'), 'tidewatch')
+  t.is(await field('Version'), version)
+  t.is(await field('Architecture'), debianArchitecture())
+  // What dpkg says the disk needs; Node.js alone is 100 MB.
+  t.true(Number(await field('Installed-Size')) > 90_000)
+})
+
+test('it runs with the Node.js that it brings, from anywhere', async (t) => {
+  const program = join(t.context.contents, 'usr/lib/tidewatch')
+  const printed = await run(join(program, 'node'), join(program, 'tidewatch.js'), 'version')
+  t.is(printed, `tidewatch ${version}\n`)
+})
+
+test('everything in it belongs to root and is for root alone to write', async (t) => {
+  const lines = (await run('dpkg-deb', '-c', t.context.file)).trim().split('\n')
+  t.true(lines.length > 30)
+  for (const line of lines) t.regex(line, /^[d-]rw[x-]r-[x-]r-[x-] root\/root /)
+})
+
+test('what its unit starts and reads is in it', async (t) => {
+  const unit = await readFile(join(t.context.contents, 'usr/lib/systemd/system/tidewatch.service'), 'utf8')
+  for (const path of ['/usr/bin/tidewatch', '/etc/tidewatch/tidewatch.yml', '/etc/default/tidewatch']) {
+    t.true(unit.includes(path), path)
+    await t.notThrowsAsync(access(join(t.context.contents, path)))
+  }
+})
+
+test('its configuration is valid as it is, and with every example switched on', async (t) => {
+  const text = await readFile(join(t.context.contents, 'etc/tidewatch/tidewatch.yml'), 'utf8')
+  t.true('config' in parseConfig(text))
+  const examples = text.replaceAll(/^#(?=\S|  - )/gm, '')
+  t.not(examples, text)
+  t.true('config' in parseConfig(examples), JSON.stringify(parseConfig(examples)))
+})
+
+test('what an administrator changes is kept in an upgrade', async (t) => {
+  const conffiles = (await readFile(join(t.context.control, 'conffiles'), 'utf8')).trim().split('\n')
+  t.deepEqual(conffiles, ['/etc/tidewatch/tidewatch.yml', '/etc/default/tidewatch'])
+  for (const file of conffiles) await t.notThrowsAsync(access(join(t.context.contents, file)))
+})
+
+for (const script of ['postinst', 'prerm', 'postrm']) {
+  test(`${script} is a program that a shell can read`, async (t) => {
+    const path = join(t.context.control, script)
+    t.is((await stat(path)).mode & 0o777, 0o755)
+    await t.notThrowsAsync(run('sh', '-n', path))
+  })
+}
+
+test('its checksums are those of its files', async (t) => {
+  const sums = join(t.context.control, 'md5sums')
+  const printed = await run(
+    'sh',
+    '-c',
+    'cd "$1" && md5sum --check --quiet "$2"',
+    'sh',
+    t.context.contents,
+    sums,
+  )
+  t.is(printed, '')
+  t.true((await readFile(sums, 'utf8')).includes('usr/lib/tidewatch/node\n'))
+})
