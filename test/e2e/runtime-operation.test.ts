@@ -58,8 +58,12 @@ async function build(image: string): Promise<void> {
   await run('sh', '-c', script, 'sh', `${prefix}:built`)
 }
 
+/** What was found of its own containers and of the host's runtime; versions and settings are as they are here. */
 const found = ({ context: { daemon } }: ExecutionContext<Context>): Finding[] =>
-  daemon.findings({ detector: 'runtime-path-write' })
+  daemon
+    .findings({ detector: 'runtime-path-write' })
+    .filter(({ rule }) => rule !== 'runtime-vulnerable' && !rule.startsWith('breakout-file'))
+    .filter(({ container }) => container === null || container.name.startsWith(prefix))
 
 test.serial(
   `${count} containers started, entered, stopped and removed, and images built, are no finding`,

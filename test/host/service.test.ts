@@ -41,6 +41,8 @@ test('every source is up and in its best mode with the rights of the unit', asyn
     resources: 'cgroup-v2',
     processes: 'ebpf',
     'runtime-files': 'fanotify',
+    'container-masks': 'mountinfo',
+    'breakout-files': 'bpf+fanotify',
   })
 })
 

@@ -84,11 +84,11 @@ test('run with the flags of the documentation it watches the host and becomes he
   )
   const log = await docker('logs', name)
   const modes = [
-    'docker-events  stream',
-    'containers     api',
-    'resources      cgroup-v',
-    'processes      ebpf',
-    'runtime-files  fanotify',
+    'docker-events    stream',
+    'containers       api',
+    'resources        cgroup-v',
+    'processes        ebpf',
+    'runtime-files    fanotify',
   ]
   for (const mode of modes) t.true(log.includes(mode), `${mode}\n${log}`)
 
