@@ -11,8 +11,13 @@ export function evidenceLines(
 ): [key: string, text: string][] {
   return Object.entries(evidence)
     .slice(0, maxEntries)
-    .map(([key, value]): [string, string] => [key, clip(printable(plainText(value)), maxLength)])
+    .map(([key, value]): [string, string] => [key, evidenceText(value, maxLength)])
     .filter(([, text]) => text !== '')
+}
+
+/** One value as bounded, printable text; empty for what is not there. */
+export function evidenceText(value: Json, maxLength: number): string {
+  return clip(printable(plainText(value)), maxLength)
 }
 
 function plainText(value: Json): string {

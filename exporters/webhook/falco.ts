@@ -1,5 +1,6 @@
-import type { Finding, Json, Severity } from '../../agent/model/finding.ts'
-import { clip, commandLine, printable } from '../../agent/model/text.ts'
+import type { Finding, Severity } from '../../agent/model/finding.ts'
+import { printable } from '../../agent/model/text.ts'
+import { evidenceLines, evidenceText } from '../evidence.ts'
 
 /**
  * An alert as Falco writes it with `json_output` (https://falco.org/docs/concepts/outputs/formatting/), and as
@@ -63,33 +64,24 @@ function imageFields(image: string) {
 function processFields({ argv, pid, user, program }: Finding['evidence']) {
   const words = Array.isArray(argv) && argv.every((one) => typeof one === 'string') ? argv : []
   return {
-    'proc.cmdline': textOf(words.length === 0 ? undefined : words),
-    'proc.name': textOf(words[0]).split('/').at(-1),
-    'proc.exepath': textOf(program),
+    'proc.cmdline': evidenceText(words, maxText),
+    'proc.name': evidenceText(words[0], maxText).split('/').at(-1),
+    'proc.exepath': evidenceText(program, maxText),
     'proc.pid': typeof pid === 'number' ? pid : undefined,
-    'user.name': textOf(user),
+    'user.name': evidenceText(user, maxText),
   }
 }
 
-const maxFields = 32
 const maxText = 1_000
 
 function evidenceFields(evidence: Finding['evidence']): Record<string, string | number | boolean> {
   return Object.fromEntries(
-    Object.entries(evidence)
-      .slice(0, maxFields)
-      .map(([key, value]) => [
-        `tidewatch.${key.replace(/\W/g, '_')}`,
-        typeof value === 'number' || typeof value === 'boolean' ? value : textOf(value),
-      ]),
+    evidenceLines(evidence, maxText).map(([key, text]) => {
+      const value = evidence[key]
+      const isPlain = typeof value === 'number' || typeof value === 'boolean'
+      return [`tidewatch.${key.replace(/\W/g, '_')}`, isPlain ? value : text]
+    }),
   )
-}
-
-function textOf(value: Json | undefined): string {
-  if (value === undefined || value === null) return ''
-  if (typeof value === 'string') return clip(printable(value), maxText)
-  const isArgv = Array.isArray(value) && value.every((item) => typeof item === 'string')
-  return clip(printable(isArgv ? commandLine(value) : JSON.stringify(value)), maxText)
 }
 
 function withoutEmpty(record: Record<string, string | number | boolean | undefined>) {
