@@ -4,6 +4,9 @@ import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
 
+// A loaded machine takes its time to start Node, and to prove that processes are seen.
+const startMs = 60_000
+
 const main = join(import.meta.dirname, '../../agent/main.ts')
 
 export type DaemonOptions = {
@@ -53,8 +56,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     ],
     options.env,
   )
-  const url = await whenReady(running, () => /"url":"(http:[^"]+)"/.exec(running.output())?.[1])
-  await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok, 20_000)
+  const url = await whenReady(running, () => /"url":"(http:[^"]+)"/.exec(running.output())?.[1], startMs)
+  await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok, startMs)
   const metrics = async (accept = 'text/plain') =>
     await (await fetch(`${url}/metrics`, { headers: { accept } })).text()
   return {

@@ -13,7 +13,7 @@ export function scaled(count: number): number {
 /** Waits until a look finds something, and resolves to that; fails by saying what was looked for. */
 export async function until<T>(
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 15_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
   const end = performance.now() + timeoutMs * patience
   let failure: unknown
