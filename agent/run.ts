@@ -83,6 +83,8 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const receivers = () => receiversOf(current.now())
   const directory = stateDirectory(config.state_directory, process.env)
 
+  // Before the log, which hides what it calls secret from the first line on.
+  const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
   const log = createLog({
     level: config.log.level,
     format: config.log.format ?? defaultFormat(process.env),
@@ -105,7 +107,6 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     onLost: (count) => metrics.storeLost(count),
   })
   const client = createDockerClient(endpointOf({ ...dockerOptions(config.docker), env: process.env }))
-  const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
   const sources = createSources({
     config: current,
     client,
