@@ -82,7 +82,15 @@ async function seen(
   const { daemon, alertmanager } = t.context
   const finding = await until(() =>
     daemon.findings({ container }).find((found) => found.rule === rule && found.state === state),
-  )
+  ).catch((error: unknown) => {
+    t.log(
+      daemon
+        .findings({ container })
+        .map((found) => `${found.rule} ${found.state}: ${found.summary} ${JSON.stringify(found.evidence)}`),
+    )
+    t.log(daemon.output().slice(-2000))
+    throw error
+  })
   const printed = await tidewatch(
     ...['findings', '--state.directory', daemon.stateDirectory, '--container', container, '--format', 'json'],
   )
