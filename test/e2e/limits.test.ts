@@ -48,14 +48,13 @@ test('a child that is killed for want of memory is named', async (t) => {
   t.is(finding.evidence['killed_execs'], undefined)
 })
 
-test('a fork bomb is found before it has reached its limit', async (t) => {
+test('a fork bomb is found by how its processes multiply, without its limit being hit', async (t) => {
   const container = await runContainer('bomb', '--pids-limit=2000')
   const bomb = 'i=0; while [ $i -lt 1500 ]; do sleep 600 & i=$((i+1)); done; sleep 600'
   await docker('exec', '-d', container, 'sh', '-c', bomb)
   const finding = await found(container, 'process-burst')
   t.is(finding.evidence['limit'], 2_000)
   t.true(Number(finding.evidence['grown_by']) >= 500)
-  if (isExact) t.true(Number(finding.evidence['current']) < 1_500, 'it was still going on')
   t.deepEqual(
     daemon.findings({ container }).filter(({ rule }) => rule === 'pids-limit-hit'),
     [],
