@@ -56,10 +56,10 @@ export async function whenReady<T>(
   timeoutMs?: number,
 ): Promise<T> {
   try {
-    return await until(() => {
-      if (running.process.exitCode !== null) throw new Error('it has ended')
-      return look()
-    }, timeoutMs)
+    const ended = running.exited.then((how) => {
+      throw new Error(`it has ended (${how})`)
+    })
+    return await Promise.race([until(look, timeoutMs), ended])
   } catch (error) {
     await running.stop('SIGKILL')
     throw new Error(`${running.process.spawnfile} does not get ready:\n${running.output()}`, { cause: error })
