@@ -80,7 +80,8 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const host = config.host_name ?? hostname()
   const current = currentConfig(config)
   const configOf = (detector: string) => detectorConfig(current.now(), detector)
-  const receivers = () => receiversOf(current.now())
+  const receivers = current.derived(receiversOf)
+  const receiverNames = () => receivers().map(({ name }) => name)
   const directory = stateDirectory(config.state_directory, process.env)
 
   // Before the log, which hides what it calls secret from the first line on.
@@ -135,7 +136,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     firing: findings.firing,
     containers,
     get receivers() {
-      return receivers().map(({ name }) => name)
+      return receiverNames()
     },
     allowEntries: policy.entries,
     notificationQueueLength: store.pending,
@@ -174,7 +175,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     now: now(),
     sources: health.all(),
     containersRunning: containers.running().length,
-    receivers: receivers().map(({ name }) => ({ name, waiting: store.pending(name) })),
+    receivers: receiverNames().map((name) => ({ name, waiting: store.pending(name) })),
     storeMode: store.mode(),
     firing: findings.firing(),
     latest: store.latest(50),
@@ -193,7 +194,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   // Exporters, then detectors, then sources: whoever listens is there before somebody speaks.
   const observations$ = new Subject<Observation>()
   const deliveries$ = deliveries({
-    receivers$: current.part$(receiversOf),
+    receivers$: current.all$.pipe(map(receivers)),
     store,
     wake$: publisher.published$,
     now,
@@ -287,12 +288,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   function welcome(): void {
     if (isWelcomed) return
     isWelcomed = true
-    const lines = welcomeLines({
-      ...status(),
-      directory,
-      url,
-      receivers: receivers().map(({ name }) => name),
-    })
+    const lines = welcomeLines({ ...status(), directory, url, receivers: receiverNames() })
     for (const line of lines) log.info(line)
     manager.tell({ READY: '1', STATUS: currentStatusLine() })
   }

@@ -59,13 +59,14 @@ export function deliver(options: DeliveryOptions): Observable<never> {
 
   function settlePart({ deliveries, accepted }: Part, startedAt: number): void {
     if (!accepted) return settle(deliveries, 'rejected')
-    const done: string[] = []
-    for (const { finding, deliveredAt } of deliveries) {
-      const waitMs = receiver.remindAfter(finding, deliveredAt, startedAt)
-      if (waitMs === null) done.push(finding.id)
-      else store.delivered(receiver.name, [finding.id], startedAt, startedAt + waitMs)
+    const byWait = Map.groupBy(deliveries, ({ finding, deliveredAt }) =>
+      receiver.remindAfter(finding, deliveredAt, startedAt),
+    )
+    for (const [waitMs, group] of byWait) {
+      const ids = group.map(({ finding }) => finding.id)
+      if (waitMs === null) store.dequeue(receiver.name, ids)
+      else store.delivered(receiver.name, ids, startedAt, startedAt + waitMs)
     }
-    store.dequeue(receiver.name, done)
     onOutcome('delivered', deliveries.filter(({ deliveredAt }) => deliveredAt === null).length)
   }
 
