@@ -1,14 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
-import {
-  attachCgroupSysctl,
-  createMap,
-  loadProgram,
-  mappable,
-  mapTypes,
-  programTypes,
-} from '../kernel/bpf.ts'
+import { attachCgroupSysctl, loadProgram, programTypes } from '../kernel/bpf.ts'
 import { kernelBtf } from '../kernel/kernel-btf.ts'
-import { mapShared, pageSize } from '../kernel/memory.ts'
+import { keptOpen, openCounters } from '../kernel/kept-open.ts'
 import { openRing } from '../kernel/ring.ts'
 import type { Hierarchy } from '../processes/ebpf/cgroups.ts'
 import { program } from '../processes/ebpf/program.ts'
@@ -43,31 +36,19 @@ export type SysctlWatchOptions = {
 /** Attaches to the root of the cgroups, where all processes are, on a hybrid host too; throws where the kernel does not let us. */
 export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
   const { cgroup2, hierarchy, names, ringBytes = 1 << 20 } = options
-  const closers: (() => void)[] = []
-  const close = () => {
-    for (const undo of closers.splice(0).toReversed()) undo()
-  }
-  const kept = (fd: number) => {
-    closers.push(() => closeSync(fd))
-    return fd
-  }
+  const kept = keptOpen()
 
   try {
     const ring = openRing(ringBytes)
-    closers.push(() => ring.close())
-    const counters = kept(
-      createMap({ type: mapTypes.array, keySize: 4, valueSize: 64, entries: 1, flags: mappable }),
-    )
-    const cells = mapShared(counters, 0, pageSize(), 'read')
-    closers.push(() => cells.unmap())
-    const counts = new BigUint64Array(cells.memory, 0, 8)
+    kept.also(() => ring.close())
+    const { fd: counters, counts } = openCounters(kept)
     // An attached program cannot be changed, so the code is made for the names.
     const p = program(kernelBtf(), 1)
     writeSysctlProgram(p, { maps: { ring: ring.fd, counters }, hierarchy, names })
-    const loaded = kept(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
+    const loaded = kept.fd(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
     const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
-      kept(attachCgroupSysctl(root, loaded))
+      kept.fd(attachCgroupSysctl(root, loaded))
     } finally {
       closeSync(root)
     }
@@ -87,11 +68,11 @@ export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
       unreadable: () => unreadable,
       close() {
         isOpen = false
-        close()
+        kept.close()
       },
     }
   } catch (error) {
-    close()
+    kept.close()
     throw error
   }
 }

@@ -1,4 +1,4 @@
-import type { ExecutableFile, Gain, Namespaces, ProcessChange } from '../model/observation.ts'
+import type { Gain, Namespaces, Process, ProcessChange } from '../model/observation.ts'
 import { type Cgroup, rootCgroup } from './cgroup.ts'
 import type { Brought } from './entering.ts'
 import type { Earlier } from './rights.ts'
@@ -47,17 +47,18 @@ export type Ids = Pick<KnownProcess, 'uid' | 'euid' | 'gid' | 'capabilities'>
 export type ProcessKey = Pick<KnownProcess, 'pid' | 'startTicks'>
 
 /** What a process runs. */
-export type Program = {
-  comm: string
-  exe: string
-  exeTruncated: boolean
-  exeFile: ExecutableFile | null
-  argv: readonly string[]
-  argvTruncated: boolean
-  workingDirectory: string
-  /** As observations tell it; never set by what only reads /proc. */
-  workingDirectoryOutside?: true
-}
+export type Program = Pick<
+  Process,
+  | 'comm'
+  | 'exe'
+  | 'exeTruncated'
+  | 'exeFile'
+  | 'argv'
+  | 'argvTruncated'
+  | 'workingDirectory'
+  // Never set by what only reads /proc.
+  | 'workingDirectoryOutside'
+>
 
 /** That a process belongs to a container, and how it got in; its descendants share the object for ever. */
 export type Membership = {

@@ -8,6 +8,7 @@ import type {
 } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv } from '../../agent/model/text.ts'
 import { isUpkeep } from './upkeep.ts'
+import { byWhom, ownEvidence } from './writer.ts'
 
 /** Tells who set what, and what it was before. */
 export function breakoutFileDetections({
@@ -28,7 +29,7 @@ export function breakoutFileDetection(seen: BreakoutFileObservation): Detection 
     rule: container === null ? 'breakout-file-changed' : 'breakout-file-changed-by-container',
     time,
     container,
-    summary: `${nameOf(seen)} ${whatHappened(seen)} ${byWhom(seen)}`,
+    summary: `${nameOf(seen)} ${whatHappened(seen)} ${byWhomOrWhere(seen)}`,
     // Setting it and putting it back are two things: the second must not take the place of the first in an alert.
     subject: [path, seen.after ?? ''],
     act: [seen.file, path, seen.after, writer?.pid, Math.round(time)].join(' '),
@@ -86,31 +87,14 @@ function quoted(file: BreakoutFile, value: string): string {
 
 const maxValue = 100
 
-function byWhom({ writer, container, holders = [] }: BreakoutFileObservation): string {
-  if (writer === null) {
-    if (container !== null) return `in container ${container.name}`
-    const [holder] = holders
-    return holder === undefined
-      ? 'by an unknown process'
-      : `in a mount namespace of the host (pid ${holder.pid})`
-  }
-  const program = baseName(writer.exe || (writer.argv[0] ?? ''))
-  const who = program === '' ? `by process ${writer.pid}` : `by ${program} (pid ${writer.pid})`
-  if (container !== null) return `${who} in container ${container.name}`
-  // Of a process that ended before it could be looked at, nobody knows where it was.
-  return writer.exe === '' ? who : `${who} on the host`
+function byWhomOrWhere({ writer, container, holders = [] }: BreakoutFileObservation): string {
+  if (writer === null && container !== null) return `in container ${container.name}`
+  const [holder] = holders
+  if (writer === null && holder !== undefined) return `in a mount namespace of the host (pid ${holder.pid})`
+  return byWhom({ writer, container })
 }
 
-function writerEvidence({ pid, uid, user, loginUser, exe, argv, ancestors }: BreakoutFileWriter): Json {
-  return {
-    pid,
-    ...(uid !== null && { uid }),
-    ...(user !== '' && { user }),
-    ...(loginUser !== '' && { login_user: loginUser }),
-    ...(exe !== '' && { exe }),
-    ...(argv.length > 0 && { argv: clipArgv(argv) }),
-    ...(ancestors.length > 0 && {
-      ancestors: ancestors.map((one) => ({ pid: one.pid, exe: one.exe, argv: clipArgv(one.argv) })),
-    }),
-  }
+function writerEvidence(writer: BreakoutFileWriter): Json {
+  const ancestors = writer.ancestors.map((one) => ({ pid: one.pid, exe: one.exe, argv: clipArgv(one.argv) }))
+  return { ...ownEvidence(writer), ...(ancestors.length > 0 && { ancestors }) }
 }

@@ -1,10 +1,19 @@
+import type { Container } from '../../agent/model/container.ts'
 import type { Json } from '../../agent/model/finding.ts'
-import type { RuntimeFileObservation, Writer } from '../../agent/model/observation.ts'
+import type { Writer } from '../../agent/model/observation.ts'
 import { lineOf } from '../exec-into-container/caller.ts'
 import { baseName, clipArgv } from '../../agent/model/text.ts'
 
+type Known = Omit<Writer, 'ancestors' | 'packageManager'>
+
 /** Who did it, in words for a summary. */
-export function byWhom({ writer, container }: Pick<RuntimeFileObservation, 'writer' | 'container'>): string {
+export function byWhom({
+  writer,
+  container,
+}: {
+  writer: Pick<Writer, 'pid' | 'exe' | 'argv'> | null
+  container: Container | null
+}): string {
   if (writer === null) return 'by an unknown process'
   const program = baseName(writer.exe || (writer.argv[0] ?? ''))
   const who = program === '' ? `by process ${writer.pid}` : `by ${program} (pid ${writer.pid})`
@@ -15,7 +24,18 @@ export function byWhom({ writer, container }: Pick<RuntimeFileObservation, 'writ
 
 /** Who did it, as evidence: what is unknown is left out. */
 export function writerEvidence(writer: Writer): Json {
-  const { pid, uid, user, loginUser, exe, argv, ancestors, packageManager } = writer
+  const { ancestors, packageManager } = writer
+  return {
+    ...ownEvidence(writer),
+    ...(ancestors.length > 0 && {
+      ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
+    }),
+    ...(packageManager !== '' && { package_manager: packageManager }),
+  }
+}
+
+/** What there is to say of a process by itself. */
+export function ownEvidence({ pid, uid, user, loginUser, exe, argv }: Known) {
   return {
     pid,
     ...(uid !== null && { uid }),
@@ -23,9 +43,5 @@ export function writerEvidence(writer: Writer): Json {
     ...(loginUser !== '' && { login_user: loginUser }),
     ...(exe !== '' && { exe }),
     ...(argv.length > 0 && { argv: clipArgv(argv) }),
-    ...(ancestors.length > 0 && {
-      ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
-    }),
-    ...(packageManager !== '' && { package_manager: packageManager }),
   }
 }

@@ -1,16 +1,14 @@
-import { closeSync } from 'node:fs'
 import {
   attachRawTracepoint,
   createMap,
   loadProgram,
-  mappable,
   mapTypes,
   missedRuns,
   programTypes,
   readMap,
 } from '../../kernel/bpf.ts'
 import type { Btf } from '../../kernel/btf.ts'
-import { mapShared, pageSize } from '../../kernel/memory.ts'
+import { keptOpen, openCounters } from '../../kernel/kept-open.ts'
 import { openRing, type RingReader } from '../../kernel/ring.ts'
 import type { Maps } from './blocks.ts'
 import type { Hierarchy } from './cgroups.ts'
@@ -62,40 +60,30 @@ export type Losses = {
 
 /** Writes the programs for this kernel, has it verify them, and attaches them; `close` leaves nothing behind. */
 export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: RuntimeOptions): Runtime {
-  const closers: (() => void)[] = []
-  const close = () => {
-    for (const undo of closers.splice(0).toReversed()) undo()
-  }
-  const kept = (fd: number) => {
-    closers.push(() => closeSync(fd))
-    return fd
-  }
+  const kept = keptOpen()
 
   try {
     const ring = openRing(ringBytes)
-    closers.push(() => ring.close())
-    const { array, perCpuArray, lruHash } = mapTypes
-    const countersMap = kept(
-      createMap({ type: array, keySize: 4, valueSize: 64, entries: 1, flags: mappable }),
-    )
-    const budgets = kept(
+    kept.also(() => ring.close())
+    const { perCpuArray, lruHash } = mapTypes
+    const { fd: counters, counts } = openCounters(kept)
+    const budgets = kept.fd(
       createMap({ type: lruHash, keySize: 8, valueSize: budgetLayout.length, entries: 4_096 }),
     )
-    const cells = mapShared(countersMap, 0, pageSize(), 'read')
-    closers.push(() => cells.unmap())
-    const counts = new BigUint64Array(cells.memory, 0, 8)
 
     // Not in a closure, which would keep the type information for as long as the runtime lives: 5 MB.
     const loaded: number[] = []
     for (const { name, write } of programs) {
       // A buffer each: on some kernels one program can interrupt another.
-      const scratch = kept(createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }))
+      const scratch = kept.fd(
+        createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }),
+      )
       const p = program(btf)
-      write(p, { maps: { ring: ring.fd, scratch, counters: countersMap, budgets }, hierarchy, budget })
-      loaded.push(kept(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
+      write(p, { maps: { ring: ring.fd, scratch, counters, budgets }, hierarchy, budget })
+      loaded.push(kept.fd(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
     }
     for (const [index, fd] of loaded.entries())
-      kept(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
+      kept.fd(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
     const countable = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
 
     const cell = (offset: number) => Number(counts[offset / 8])
@@ -116,10 +104,10 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
         key.writeBigUInt64LE(budgetKey)
         return readMap(budgets, key, value) ? Number(value.readBigUInt64LE(budgetLayout.dropped)) : 0
       },
-      close,
+      close: kept.close,
     }
   } catch (error) {
-    close()
+    kept.close()
     throw error
   }
 }
