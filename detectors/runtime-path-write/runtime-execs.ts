@@ -6,7 +6,8 @@ import type {
 } from '../../agent/model/observation.ts'
 import { isSandboxProgram } from '../../agent/masks/sandbox.ts'
 import { isRuntimeProgram } from '../../agent/model/runtime-program.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { processEvidence } from '../../agent/model/process-evidence.ts'
+import { baseName, clip, commandLine } from '../../agent/model/text.ts'
 import { leadsToRunner } from './attempt-steps.ts'
 import type { Attempt } from './attempts.ts'
 import { recent } from './recent.ts'
@@ -129,11 +130,7 @@ function attemptOf({ process, container, origin, time }: ProcessObservation): At
     subject: 'runtime',
     key: `${container.id}:${process.pid}:${process.startTicks}`,
     evidence: {
-      program: clip(process.exe, 1_024),
-      argv: clipArgv(process.argv),
-      pid: process.pid,
-      parent_pid: process.parentPid,
-      uid: process.containerUid,
+      ...processEvidence(process),
       exec_id: origin.via === 'entered' ? origin.execId || undefined : undefined,
     },
   }

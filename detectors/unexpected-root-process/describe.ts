@@ -1,6 +1,7 @@
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { processEvidence } from '../../agent/model/process-evidence.ts'
+import { baseName, clip, commandLine } from '../../agent/model/text.ts'
 import { capabilityNames } from './capabilities.ts'
 import { programNames } from './program.ts'
 
@@ -18,11 +19,7 @@ export function describe(seen: ProcessObservation, rules: readonly string[], bey
     act: actOf(seen, rule),
     also,
     evidence: {
-      program: clip(process.exe, 1_024),
-      argv: clipArgv(process.argv),
-      pid: process.pid,
-      parent_pid: process.parentPid,
-      uid: process.containerUid,
+      ...processEvidence(process),
       euid: process.containerEuid,
       host_uid: process.uid,
       host_euid: process.euid,

@@ -1,7 +1,4 @@
-import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +8,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
 import { docker, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { receivePosts } from './posts.ts'
 
 // Kills the daemon at random moments while commands are run in a container and a runtime file is written to, and
 // counts: every exec that the engine told of is one finding, stored and delivered; none has two. KILLS=200 by default.
@@ -20,26 +18,19 @@ const container = `tidewatch-bench-crash-${process.pid}`
 
 /** Which findings arrived, by the exec they tell of. */
 const arrived = new Map<string, Set<string>>()
-const server = createServer((request, response) => {
-  const chunks: Buffer[] = []
-  request.on('data', (chunk: Buffer) => chunks.push(chunk))
-  request.on('end', () => {
-    const { id, evidence, container: one, detector } = JSON.parse(Buffer.concat(chunks).toString()) as Finding
-    const execId = evidence['exec_id'] as string
-    if (one?.name === container && detector === 'exec-into-container')
-      arrived.set(execId, (arrived.get(execId) ?? new Set()).add(id))
-    response.end('{}')
-  })
-}).listen(0, '127.0.0.1')
-await once(server, 'listening')
+const server = await receivePosts((body) => {
+  const { id, evidence, container: one, detector } = body as Finding
+  const execId = evidence['exec_id'] as string
+  if (one?.name === container && detector === 'exec-into-container')
+    arrived.set(execId, (arrived.get(execId) ?? new Set()).add(id))
+})
 
 const directory = await temporaryDirectory()
 const decoy = join(directory, 'runc')
 await writeFile(decoy, 'original')
 const config = {
-  alertmanagers: [
-    { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, min_severity: 'info' },
-  ],
+  // An alert takes the place of its earlier one; a webhook is told of each finding.
+  webhooks: [{ url: server.url, min_severity: 'info' }],
   sources: { runtime_files: { paths: [decoy] } },
 }
 const told = new Set<string>()
@@ -91,7 +82,6 @@ try {
   await removeState(daemon)
   await rm(directory, { recursive: true, force: true })
   server.close()
-  server.closeAllConnections()
 }
 
 async function execs(): Promise<number> {

@@ -1,8 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { renderTable } from '../../agent/commands/table.ts'
@@ -10,6 +7,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
 import { docker, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { receivePosts } from './posts.ts'
 
 // From an act on a real engine to the POST that arrives at an Alertmanager: of a `docker exec` from the engine's own
 // time of its start, of a write to a runtime file from before the write. The ratio is to how long `docker exec true`
@@ -21,28 +19,19 @@ const container = `tidewatch-bench-latency-${process.pid}`
 type Posted = { labels: Record<string, string>; annotations: Record<string, string> }
 /** When an alert came first, epoch milliseconds, by what identifies the act. */
 const arrivals = new Map<string, number>()
-const server = createServer((request, response) => {
-  const at = performance.timeOrigin + performance.now()
-  const chunks: Buffer[] = []
-  request.on('data', (chunk: Buffer) => chunks.push(chunk))
-  request.on('end', () => {
-    for (const { annotations } of JSON.parse(Buffer.concat(chunks).toString()) as Posted[]) {
-      const act = annotations['evidence_exec_id'] ?? annotations['evidence_sha256_after']
-      if (act !== undefined && !arrivals.has(act)) arrivals.set(act, at)
-    }
-    response.end('{}')
-  })
-}).listen(0, '127.0.0.1')
-await once(server, 'listening')
+const server = await receivePosts((body, at) => {
+  for (const { annotations } of body as Posted[]) {
+    const act = annotations['evidence_exec_id'] ?? annotations['evidence_sha256_after']
+    if (act !== undefined && !arrivals.has(act)) arrivals.set(act, at)
+  }
+})
 
 const directory = await temporaryDirectory()
 const decoy = join(directory, 'runc')
 await writeFile(decoy, 'original')
 const daemon = await startDaemon({
   config: {
-    alertmanagers: [
-      { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, min_severity: 'info' },
-    ],
+    alertmanagers: [{ url: server.url, min_severity: 'info' }],
     sources: { runtime_files: { paths: [decoy] } },
   },
 })
@@ -63,7 +52,6 @@ try {
   await removeState(daemon)
   await rm(directory, { recursive: true, force: true })
   server.close()
-  server.closeAllConnections()
 }
 
 async function measureExecs() {

@@ -1,23 +1,13 @@
 import test from 'ava'
 import { map } from 'rxjs'
-import type { EventsLost, SourceStatus } from '../../agent/model/observation.ts'
+import type { EventsLost } from '../../agent/model/observation.ts'
 import { monitorIntegrity } from '../../detectors/monitor-integrity.ts'
 import { marbles } from '../support/marbles.ts'
 import { silent } from '../support/observed.ts'
-import { sampleContainer } from '../support/samples.ts'
+import { sampleContainer, sampleSourceStatus as status } from '../support/samples.ts'
 
 const settings = { degraded_hold: 4, lost_window: 6 }
 
-const status = (rest: Partial<SourceStatus> = {}): SourceStatus => ({
-  kind: 'source-status',
-  time: 0,
-  source: 'processes',
-  up: true,
-  mode: 'ebpf',
-  best: true,
-  reason: '',
-  ...rest,
-})
 const down = status({ up: false, mode: '', best: false, reason: 'no engine' })
 const degraded = status({ mode: 'procfs', best: false, reason: 'no BTF' })
 const lost = (count: number, rest: Partial<EventsLost> = {}): EventsLost => ({

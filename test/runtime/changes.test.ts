@@ -1,16 +1,8 @@
 import test from 'ava'
 import type { FileState } from '../../agent/model/observation.ts'
 import { changesBetween, type Deed } from '../../agent/runtime/changes.ts'
+import { sampleFileState as file } from '../support/samples.ts'
 
-const file: FileState = {
-  device: 1,
-  inode: 10,
-  sizeBytes: 3,
-  mode: 0o755,
-  uid: 0,
-  gid: 0,
-  sha256: 'aa',
-}
 const otherBytes = { ...file, sha256: 'bb' }
 const otherMode = { ...file, mode: 0o4755 }
 const otherFile = { ...file, inode: 11, sha256: 'cc' }

@@ -1,17 +1,7 @@
 import test from 'ava'
 import type { SourceStatus } from '../../agent/model/observation.ts'
 import { statusLine } from '../../agent/service/status-line.ts'
-
-const status = (given: Partial<SourceStatus>): SourceStatus => ({
-  kind: 'source-status',
-  time: 0,
-  source: 'processes',
-  up: true,
-  mode: 'ebpf',
-  best: true,
-  reason: '',
-  ...given,
-})
+import { sampleSourceStatus as status } from '../support/samples.ts'
 
 const cases: [SourceStatus | undefined, string][] = [
   [status({}), 'all 1 sources at their best'],

@@ -8,6 +8,7 @@ import type {
   Process,
   ProcessObservation,
   RuntimeFileObservation,
+  SourceStatus,
   Writer,
 } from '../../agent/model/observation.ts'
 
@@ -241,5 +242,19 @@ export function sampleRuntimeFile(seen: Partial<RuntimeFileObservation> = {}): R
     writer: sampleWriter(),
     container: null,
     ...seen,
+  }
+}
+
+/** A source in its best mode: processes by eBPF. */
+export function sampleSourceStatus(status: Partial<SourceStatus> = {}): SourceStatus {
+  return {
+    kind: 'source-status',
+    time: 0,
+    source: 'processes',
+    up: true,
+    mode: 'ebpf',
+    best: true,
+    reason: '',
+    ...status,
   }
 }

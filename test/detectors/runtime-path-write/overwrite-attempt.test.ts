@@ -15,7 +15,7 @@ import { observedOf } from '../../../agent/pipeline.ts'
 import { leadsToRunner } from '../../../detectors/runtime-path-write/attempt-steps.ts'
 import { overwriteAttempts } from '../../../detectors/runtime-path-write/overwrite-attempt.ts'
 import { emptyMemory, silent } from '../../support/observed.ts'
-import { sampleContainer, sampleExec, sampleProcess } from '../../support/samples.ts'
+import { sampleContainer, sampleExec, sampleProcess, sampleSourceStatus } from '../../support/samples.ts'
 
 const runcFile = { device: 8, inode: 77 }
 const runc = {
@@ -28,16 +28,8 @@ const runc = {
   writer: null,
   container: null,
 } as RuntimeFileObservation
-const ebpf: Observation = {
-  kind: 'source-status',
-  time: 0,
-  source: 'processes',
-  up: true,
-  mode: 'ebpf',
-  best: true,
-  reason: '',
-}
-const procfs: Observation = { ...ebpf, mode: 'procfs' }
+const ebpf = sampleSourceStatus()
+const procfs = sampleSourceStatus({ mode: 'procfs' })
 
 /** What is told of these observations, in their order. */
 function told(

@@ -1,0 +1,13 @@
+import type { Process } from './observation.ts'
+import { clip, clipArgv } from './text.ts'
+
+/** What every finding about a process of a container says of it; ids as the container counts them. */
+export function processEvidence({ exe, argv, pid, parentPid, containerUid }: Process) {
+  return {
+    program: clip(exe, 1_024),
+    argv: clipArgv(argv),
+    pid,
+    parent_pid: parentPid,
+    uid: containerUid,
+  }
+}
