@@ -22,7 +22,6 @@ import { serveWeb } from '../exporters/web/server.ts'
 import { renderStatusPage } from '../exporters/web/status-page.ts'
 import { watchWebConfig } from '../exporters/web/watched-web-config.ts'
 import { currentConfig } from './config/current.ts'
-import { reload } from './config/reload.ts'
 import { type Config, detectorConfig, detectorConfigFor } from './config/schema.ts'
 import { stateDirectory } from './config/state-directory.ts'
 import { deliveries } from './deliveries.ts'
@@ -31,6 +30,7 @@ import { endpointOf } from './docker/endpoint.ts'
 import { dockerOptions } from './docker/options.ts'
 import { execLedger } from './exec-ledger.ts'
 import { createFindings } from './findings.ts'
+import { onHangup } from './hangup.ts'
 import { createLog, defaultFormat, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
 import { detect, observedOf } from './pipeline.ts'
@@ -243,7 +243,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   running.add(
     hangups$.subscribe(() => {
       manager.tell(reloading())
-      onHangup()
+      onHangup({ current, load, policy, publisher, metrics, log, now })
       manager.tell({ READY: '1' })
     }),
   )
@@ -263,27 +263,6 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
       )
       .subscribe(observations$),
   )
-
-  function onHangup(): void {
-    const reloaded = reload(current.now(), load)
-    metrics.configurationLoaded(reloaded.ok, now())
-    if (!reloaded.ok) {
-      log.error('the configuration is not reloaded, the old one stays in force:')
-      for (const problem of reloaded.problems) log.error(problem)
-      return
-    }
-    const { config: next, changed, atNextStart } = reloaded
-    // The policy first: what the new detectors find is judged by it.
-    policy.replace(next.policy)
-    current.replace(next)
-    log.level = next.log.level
-    metrics.configurationChanged()
-    publisher.reconsider()
-    log.info(
-      `the configuration is reloaded, ${changed.length === 0 ? 'nothing' : changed.join(', ')} changed`,
-    )
-    for (const key of atNextStart) log.warn(`${key} changed too, which takes effect at the next start`)
-  }
 
   function welcome(): void {
     if (isWelcomed) return

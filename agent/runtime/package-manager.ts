@@ -1,4 +1,4 @@
-import { baseName } from '../model/text.ts'
+import { installedProgram } from '../model/installed-program.ts'
 import type { Program } from '../processes/known-process.ts'
 
 // Programs by their file's name, as Debian, Red Hat, SUSE, Alpine, Photon and snap name them.
@@ -10,18 +10,14 @@ const programs = new Set([
 // In Python the program is an argument: dnf is `/usr/bin/python3.9 /usr/bin/dnf upgrade`.
 const scripts = new Set(['dnf', 'dnf-3', 'yum', 'unattended-upgrade', 'unattended-upgrades'])
 
-// Elsewhere any file could be called so.
-const systemFolders = /^\/(?:usr\/(?:local\/)?)?(?:s?bin|lib(?:exec)?(?:\/[\w.-]+)?)\/[^/]+$/
+const installed = {
+  folders: /^\/(?:usr\/(?:local\/)?)?(?:s?bin|lib(?:exec)?(?:\/[\w.-]+)?)\/[^/]+$/,
+  interpreters: /^(?:platform-)?python[\d.]*$/,
+}
 
 /** Which package manager a program is; empty for none. By its file, never by what it calls itself. */
-export function packageManagerName({ exe, argv }: Pick<Program, 'exe' | 'argv'>): string {
-  const path = exe.replace(/ \(deleted\)$/, '')
-  if (!systemFolders.test(path)) return ''
-  const name = baseName(path)
+export function packageManagerName(program: Pick<Program, 'exe' | 'argv'>): string {
+  const { name, script } = installedProgram(program, installed)
   if (programs.has(name)) return name
-  if (!/^(?:platform-)?python[\d.]*$/.test(name)) return ''
-  // Options of Python come first: dnf is run with -s or -Es.
-  const script = argv.slice(1).find((argument) => !argument.startsWith('-')) ?? ''
-  const scriptName = baseName(script)
-  return systemFolders.test(script) && scripts.has(scriptName) ? scriptName : ''
+  return scripts.has(script) ? script : ''
 }

@@ -1,5 +1,5 @@
 import type { BreakoutFileObservation } from '../../agent/model/observation.ts'
-import { baseName } from '../../agent/model/text.ts'
+import { installedProgram } from '../../agent/model/installed-program.ts'
 
 /**
  * Whether the host itself keeps its settings: the package manager or the program that reads sysctl.d and binfmt.d, seen
@@ -33,17 +33,12 @@ const scripts = new Set([
   ...['apport', 'abrt-install-ccpp-hook'],
 ])
 
-// Elsewhere any file could be called so.
-const systemFolders = /^\/(?:usr\/(?:local\/)?)?(?:s?bin|lib(?:exec)?(?:\/[\w.-]+)?|share\/apport)\/[^/]+$/
-
-function isKeeper({ exe, argv }: { exe: string; argv: readonly string[] }): boolean {
-  const path = exe.replace(/ \(deleted\)$/, '')
-  if (!systemFolders.test(path)) return false
-  if (keepers.has(baseName(path))) return true
-  if (!interpreters.test(baseName(path))) return false
-  // The interpreter's own options come first.
-  const script = argv.slice(1).find((argument) => !argument.startsWith('-')) ?? ''
-  return systemFolders.test(script) && scripts.has(baseName(script))
+const installed = {
+  folders: /^\/(?:usr\/(?:local\/)?)?(?:s?bin|lib(?:exec)?(?:\/[\w.-]+)?|share\/apport)\/[^/]+$/,
+  interpreters: /^(?:(?:platform-)?python[\d.]*|sh|dash|bash|busybox)$/,
 }
 
-const interpreters = /^(?:(?:platform-)?python[\d.]*|sh|dash|bash|busybox)$/
+function isKeeper(program: { exe: string; argv: readonly string[] }): boolean {
+  const { name, script } = installedProgram(program, installed)
+  return keepers.has(name) || scripts.has(script)
+}
