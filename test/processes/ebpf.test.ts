@@ -230,7 +230,9 @@ async function buildImage(t: ExecutionContext, dockerfile: string): Promise<void
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
   const remote = encodeURIComponent(`http://127.0.0.1:${port}/Dockerfile`)
-  const path = `/v1.41/build?version=2&nocache=1&remote=${remote}`
+  const tag = nameOf(t)
+  t.teardown(() => docker('rmi', '--force', tag))
+  const path = `/v1.41/build?version=2&nocache=1&t=${tag}&remote=${remote}`
   const building = request({ socketPath: '/var/run/docker.sock', method: 'POST', path })
   building.end()
   const [response] = (await once(building, 'response')) as [IncomingMessage]
