@@ -24,13 +24,14 @@ export function byWhom({
 
 /** Who did it, as evidence: what is unknown is left out. */
 export function writerEvidence(writer: Writer): Json {
-  const { ancestors, packageManager } = writer
+  const { ancestors, packageManager, unknownBecause } = writer
   return {
     ...ownEvidence(writer),
     ...(ancestors.length > 0 && {
       ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
     }),
     ...(packageManager !== '' && { package_manager: packageManager }),
+    ...(unknownBecause !== undefined && { unknown_because: unknownBecause }),
   }
 }
 

@@ -77,6 +77,8 @@ export type Writer = {
   ancestors: readonly { pid: number; exe: string; argv: readonly string[] }[]
   /** The host's package manager that it is or descends from; empty for none. */
   packageManager: string
+  /** Why no more than the pid is known, where that is so. */
+  unknownBecause?: string
 }
 
 /** Measures that keep a breakout through the runtime from working, and whether they are in force. */
