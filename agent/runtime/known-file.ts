@@ -105,9 +105,12 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   function baseline(after: FileState | null): Seen[] {
     if (after === null) {
       // What need not be there is watched from now on all the same.
-      if (file.optional) state = null
-      else problem ||= `${path} is not there`
-      return []
+      if (!file.optional) {
+        problem ||= `${path} is not there`
+        return []
+      }
+      state = null
+      return [observation({ change: 'found', before: null, after }, null)]
     }
     state = after
     return [observation({ change: 'found', before: null, after }, null)]

@@ -1,4 +1,5 @@
-import { appendFile, mkdir, rm, rmdir } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { appendFile, mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import anyTest, { type TestFn } from 'ava'
@@ -94,3 +95,59 @@ test.serial('the same file changed on the host is a warning, and so is its end',
   const removed = await told('removed')
   t.like(removed.evidence['writer'], { argv: ['rm', path] })
 })
+
+test.serial(
+  'what is changed, made or removed while no daemon runs is told by the next one, once',
+  async (t) => {
+    const [changed, made, gone] = (['changed', 'made', 'gone'] as const).map((what) =>
+      join(directory, `tidewatch-test-${process.pid}-${what}.conf`),
+    ) as [string, string, string]
+    undo.push(() => run('rm', '-f', changed, made, gone))
+    let { daemon } = t.context
+    const told = () =>
+      daemon
+        .findings({ detector: 'runtime-path-write' })
+        .filter(({ evidence }) => [changed, made, gone].some((one) => one === evidence['path']))
+    for (const file of [changed, gone]) await writeFile(file, '# as it was\n')
+    await until(() => told().length >= 2)
+    await daemon.stop()
+    const known = told().map(({ id }) => id)
+    await appendFile(changed, '# and secretly\n')
+    await writeFile(made, '# secret\n')
+    await rm(gone)
+    const restart = async () => {
+      daemon = await startDaemon({ stateDirectory: daemon.stateDirectory })
+      undo.push(daemon.stop)
+    }
+    await restart()
+    const away = () => told().filter(({ id }) => !known.includes(id))
+    await until(() => away().length >= 3)
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+    const was = sha256('# as it was\n')
+    t.deepEqual(
+      [changed, gone, made].map((file) => {
+        const finding = away().find(({ evidence }) => evidence['path'] === file)
+        return { rule: finding?.rule, ...finding?.evidence }
+      }),
+      [
+        {
+          path: changed,
+          change: 'written',
+          sha256_before: was,
+          sha256_after: sha256('# as it was\n# and secretly\n'),
+        },
+        { path: gone, change: 'removed', sha256_before: was, mode_before: '0644', owner_before: '0:0' },
+        {
+          path: made,
+          change: 'replaced',
+          sha256_after: sha256('# secret\n'),
+          mode_after: '0644',
+          owner_after: '0:0',
+        },
+      ].map((evidence) => ({ rule: 'breakout-file-changed', unwatched: true, ...evidence })),
+    )
+    await daemon.stop()
+    await restart()
+    t.is(away().length, 3)
+  },
+)

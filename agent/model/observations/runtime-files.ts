@@ -1,7 +1,7 @@
 import type { Container } from '../container.ts'
 
 export type RuntimeFileChange =
-  | 'found' // baseline: seen at start, or for the first time
+  | 'found' // baseline: seen at start, or for the first time; a configuration that need not be there may not be
   | 'verified' // nothing happened; it was compared with its package
   | 'written'
   | 'replaced'
