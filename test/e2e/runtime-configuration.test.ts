@@ -4,43 +4,33 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import anyTest, { type TestFn } from 'ava'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
-import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
+import { alertOf } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
+import { startDaemon } from '../support/daemon.ts'
+import { preparations, type Watched } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
 // A file that adds to the engine's unit, made by a container and changed on the host. It holds a comment only, so that
 // no systemd does anything with it.
 
-type Context = { daemon: Daemon; alertmanager: Alertmanager }
-const test = anyTest as TestFn<Context>
+const test = anyTest as TestFn<Watched>
 const container = `tidewatch-test-configuration-${process.pid}`
 const directory = '/etc/systemd/system/docker.service.d'
 const name = `tidewatch-test-${process.pid}.conf`
 const path = join(directory, name)
-const undo: (() => Promise<unknown>)[] = []
+const prepared = preparations(container)
 
 test.before(async (t) => {
   if (!existsSync(directory)) {
     await mkdir(directory, { recursive: true })
-    undo.push(() => rmdir(directory))
+    prepared.undoLater(() => rmdir(directory))
   }
-  undo.push(() => rm(path, { force: true }))
-  const alertmanager = await startAlertmanager()
-  undo.push(alertmanager.remove)
-  const daemon = await startDaemon({ config: { alertmanagers: [{ url: alertmanager.url }] } })
-  undo.push(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
-  t.context = { daemon, alertmanager }
+  prepared.undoLater(() => rm(path, { force: true }))
+  t.context = await prepared.watch()
 })
 
-test.after.always(async () => {
-  await docker('rm', '-f', container).catch(() => undefined)
-  for (const step of undo.toReversed()) await step()
-})
+test.after.always(prepared.undo)
 
 test.serial(
   'a unit’s file made by a container through its mount is found, with the container and the lines',
@@ -67,9 +57,7 @@ test.serial(
     t.like(finding.evidence['writer'], { user: 'root', argv: ['sh', '-c', script] })
     const labels = `container="${container}",image="${finding.container?.image}",detector="runtime-path-write",rule="breakout-file-changed-by-container",severity="critical"`
     t.is(await daemon.metric(`tidewatch_container_findings_total{${labels}}`), 1)
-    const alert = await until(async () =>
-      (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === finding.id),
-    )
+    const alert = await alertOf(alertmanager, finding)
     t.is(alert.labels['alertname'], alertName(finding.rule))
   },
 )
@@ -102,7 +90,7 @@ test.serial(
     const [changed, made, gone] = (['changed', 'made', 'gone'] as const).map((what) =>
       join(directory, `tidewatch-test-${process.pid}-${what}.conf`),
     ) as [string, string, string]
-    undo.push(() => run('rm', '-f', changed, made, gone))
+    prepared.undoLater(() => run('rm', '-f', changed, made, gone))
     let { daemon } = t.context
     const told = () =>
       daemon
@@ -117,7 +105,7 @@ test.serial(
     await rm(gone)
     const restart = async () => {
       daemon = await startDaemon({ stateDirectory: daemon.stateDirectory })
-      undo.push(daemon.stop)
+      prepared.undoLater(daemon.stop)
     }
     await restart()
     const away = () => told().filter(({ id }) => !known.includes(id))
