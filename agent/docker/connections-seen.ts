@@ -15,6 +15,8 @@ export type DescribeOwner = (transfer: Transfer) => Pick<Client, 'process' | 'co
 export function connectionsSeen(describe: DescribeOwner, max = 4_096): ConnectionsSeen {
   // By the end of the connection that the engine sees as its peer, the oldest first.
   const owners = new Map<string, Owner>()
+  // A record of TLS may be read in pieces, of which only the first looks like one.
+  const encrypted = new Set<string>()
   const pieces = new Map<bigint, string>()
   let activity: { time: number; peer: string }[] = []
   const requests = requestsSeen<Transfer>({
@@ -24,9 +26,12 @@ export function connectionsSeen(describe: DescribeOwner, max = 4_096): Connectio
   })
 
   function add(transfer: Transfer): void {
-    if (transfer.way === 'sent') addOwner(transfer)
-    else if (isEncrypted(transfer)) addActivity(transfer)
-    else addReceived(transfer)
+    const { way, peer, text } = transfer
+    if (way === 'sent') return addOwner(transfer)
+    if (isOfTls.test(text)) encrypted.add(peer)
+    if (encrypted.size > max) encrypted.delete(encrypted.values().next().value ?? '')
+    if (encrypted.has(peer)) addActivity(transfer)
+    else if (mayBePost.test(text)) addReceived(transfer)
   }
 
   function addOwner(transfer: Transfer): void {
@@ -93,10 +98,12 @@ function distinct(clients: readonly Client[]): Client[] {
   return [...byKey.values()]
 }
 
-// A record of TLS that carries data (RFC 8446, section 5.1); a POST begins with a letter.
-function isEncrypted({ text }: Transfer): boolean {
-  return text.startsWith('\u0017')
-}
+// Content type and version of a record (RFC 8446, section 5.1).
+// oxlint-disable-next-line no-control-regex
+const isOfTls = /^[\u0014-\u0017]\u0003/
+
+// Not read, whole, a piece, or what followed such.
+const mayBePost = /^(?:$|POST|OST |P.{0,2}$)/s
 
 function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(':'))

@@ -104,6 +104,19 @@ test('connections of one host elsewhere are one client, those of processes here 
   ])
 })
 
+test('a connection is encrypted from its handshake on, however its records are read', (t) => {
+  const seen = sample()
+  seen.add(received('10.0.0.5:1', '\u0016\u0003\u0001', time - 60_000))
+  for (const text of ['POSTulat', '', '\u00ff\u0000']) seen.add(received('10.0.0.5:1', text))
+  t.is(seen.activeBefore(time).length, 1)
+  t.false(seen.isUnsure(sampleExec({ time })))
+  // What is no request is nothing where everything can be read.
+  seen.add(received('10.0.0.6:1', 'GET /_ping HTTP/1.1'))
+  seen.add(received('10.0.0.6:1', '\u00ff\u0000'))
+  t.is(seen.activeBefore(time).length, 1)
+  t.false(seen.isUnsure(sampleExec({ time })))
+})
+
 test('our own connection asks for nothing', (t) => {
   const seen = sample()
   seen.add(sent('127.0.0.1:1', ourselves))

@@ -14,8 +14,7 @@ export function canSeeTransfers(btf: Btf): boolean {
 
 /**
  * Tells what is read from TCP connections that were made to one of these ports of this host, in the context of the
- * reader: there its bytes are whole, whichever way they came. Only what may be a POST is told, and of an encrypted
- * connection, now and then, that there was something.
+ * reader: there its bytes are whole, whichever way they came. What may be a POST is told always, all else now and then.
  */
 export function receivedProgram(ports: readonly number[]): TracepointProgram {
   return {
@@ -47,7 +46,7 @@ export function sentProgram(ports: readonly number[]): TracepointProgram {
 }
 
 // Of an upload as well, which comes in thousands of pieces.
-const encryptedEveryNs = 20_000_000
+const otherEveryNs = 20_000_000
 // A connection seldom changes hands.
 const ownerEveryNs = 1_000_000_000
 
@@ -79,9 +78,12 @@ function beginTransfer(p: Program, maps: Maps, port: string, ports: readonly num
   p.leave()
   p.label(isOpen)
   const isSome = p.newLabel()
-  p.jumpIf(r9, 'signed >', 0, isSome)
+  // An error is a negative number of 32 bits, and leaves in the buffer what was there before.
+  p.subtract(r9, 1)
+  p.jumpIf(r9, '<', 0x7fff_ffff, isSome)
   p.leave()
   p.label(isSome)
+  p.add(r9, 1)
   takeScratch(p, maps)
   // With its ports: the address alone is another connection's a moment later.
   p.read(2, r8, r6, 'sock.__sk_common.skc_num')
@@ -136,33 +138,29 @@ const calls: Readonly<
 
 /**
  * Lets pass what was not read, and what may be a POST or a piece of one: Go's server reads a single byte by itself
- * while it still answers the request before.
+ * while it still answers the request before. All else only tells that there was something, which is enough now and then.
  */
 function leaveUnlessOfInterest(p: Program, maps: Maps): void {
   const may = p.newLabel()
   const isShort = p.newLabel()
-  const isEncrypted = p.newLabel()
+  const isOther = p.newLabel()
   p.load(4, r9, r7, transferred.textBytes)
   p.jumpIf(r9, '==', 0, may)
-  p.load(1, r1, r7, transferred.text)
-  p.jumpIf(r1, '==', applicationData, isEncrypted)
   p.jumpIf(r9, '<', post.length, isShort)
   p.load(4, r1, r7, transferred.text)
   p.jumpIf(r1, '==', post.readUInt32LE(), may)
   p.jumpIf(r1, '==', postsRest.readUInt32LE(), may)
-  p.leave()
+  p.jump(isOther)
   p.label(isShort)
+  p.load(1, r1, r7, transferred.text)
   p.jumpIf(r1, '==', post.readUInt8(), may)
-  p.leave()
-  p.label(isEncrypted)
-  leaveIfRecent(p, maps, encryptedEveryNs)
+  p.label(isOther)
+  leaveIfRecent(p, maps, otherEveryNs)
   p.label(may)
 }
 
 const post = Buffer.from('POST')
 const postsRest = Buffer.from('OST ')
-// The content type of a record of TLS (RFC 8446, section 5.1).
-const applicationData = 0x17
 
 function endTransfer(p: Program, maps: Maps, type: number): void {
   p.store(8, r7, transferred.connection, r6)
