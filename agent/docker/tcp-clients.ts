@@ -72,14 +72,6 @@ export function tcpClients(options: TcpClientsOptions): TcpClients {
         if (transfer === null) return lose('unreadable', 1)
         // Whoever listens on the same port elsewhere is no engine of ours.
         if (transfer.way === 'received' && !pids.includes(transfer.pid)) return
-        console.error(
-          transfer.way,
-          transfer.local,
-          transfer.peer,
-          transfer.pid,
-          Math.round(transfer.time),
-          JSON.stringify(transfer.text.slice(0, 12)),
-        )
         connections.add({ ...transfer, time: transfer.time + offset })
       }, sliceMs)
       const { requested } = runtime.losses()
