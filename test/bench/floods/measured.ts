@@ -22,7 +22,7 @@ export type Flood = {
 
 /** What a flood did; which of the daemon's findings are of it, or how many, where it has counted them itself. */
 type Done = Pick<Flood, 'name' | 'sent' | 'acts'> & { notes?: string } & (
-    { detector: string; findings?: undefined } | { detector?: undefined; findings: number }
+    { detector: string; findings?: undefined } | { detector?: undefined; findings: () => number }
   )
 
 /** Runs a flood and waits until the daemon has nothing left to do of it. */
@@ -44,7 +44,7 @@ export async function measured(daemon: Bundled, source: string, flood: () => Pro
     ...{ name, sent, acts, notes },
     seen: after.seen - before.seen,
     dropped: after.lost - before.lost,
-    findings: findings ?? after.findings,
+    findings: findings?.() ?? after.findings,
     peakMiB: peakMiB(daemon.pid),
     blockedMs,
     busyMs,
