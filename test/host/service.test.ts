@@ -72,6 +72,7 @@ test('what it keeps is for itself alone, and read by root with the command line'
   t.not(uid, 0)
   await findings()
   t.is(await metric('tidewatch_store_up'), 1)
+  for (const other of ['/run/tidewatch', '/var/log/tidewatch']) await t.throwsAsync(access(other))
 })
 
 test('suspicious acts are found, stored and counted', async (t) => {
