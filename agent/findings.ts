@@ -1,4 +1,4 @@
-import type { DetectorConfig } from './config/schema.ts'
+import type { DetectorConfig } from './config/detectors-schema.ts'
 import { evidenceOf, summaryOf } from './evidence.ts'
 import { type Container, unknownContainer } from './model/container.ts'
 import type { Detector } from './model/detector.ts'
