@@ -38,11 +38,23 @@ export function createAllow({ entries, trustLabels, now, onFailure }: AllowOptio
     return { ...entry, name, expression, hasFailed: false }
   })
 
+  const concerned = new Map<string, { detector: string; entries: readonly Compiled[] }>()
+
+  /** The entries that can allow findings of a rule, of which there are some dozens. */
+  function entriesFor(subject: Subject): readonly Compiled[] {
+    const { rule, detector } = subject
+    const known = concerned.get(rule)
+    if (known?.detector === detector) return known.entries
+    const found = compiled.filter(({ expression }) => expression.concerns(subject))
+    concerned.set(rule, { detector, entries: found })
+    return found
+  }
+
   function byEntry(finding: Finding, labels: Labels): Compiled | undefined {
     const subject = subjectOf(finding, labels)
     const time = now()
     language.begin()
-    return compiled.find((entry) => !isExpired(entry, time) && asks(entry, subject))
+    return entriesFor(subject).find((entry) => !isExpired(entry, time) && asks(entry, subject))
   }
 
   function asks(entry: Compiled, subject: Subject): boolean {

@@ -1,5 +1,6 @@
 import { RE2JS } from 're2js'
 import type { Json } from '../model/finding.ts'
+import { isList, mapFields, mapItems } from '../model/json.ts'
 import { maskArguments } from './command-secrets.ts'
 import { isSecretName, mask, maskSecrets } from './secrets.ts'
 
@@ -29,8 +30,8 @@ export function createRedactor({ secrets, patterns }: RedactorOptions): Redactor
   function json(value: Json): Json {
     if (typeof value === 'string') return text(value)
     if (typeof value !== 'object' || value === null) return value
-    if (isList(value)) return isTexts(value) ? argv(value) : value.map(json)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, field(key, item)]))
+    if (isList(value)) return isTexts(value) ? argv(value) : mapItems(value, json)
+    return mapFields(value, field)
   }
 
   const argv = remembering(
@@ -46,10 +47,6 @@ export function createRedactor({ secrets, patterns }: RedactorOptions): Redactor
   }
 
   return { text, field }
-}
-
-function isList(value: Json): value is readonly Json[] {
-  return Array.isArray(value)
 }
 
 function isTexts(list: readonly Json[]): list is readonly string[] {
