@@ -8,11 +8,11 @@ export function isList(value: Json): value is readonly Json[] {
 }
 
 /** Each item as `work` makes it. What it leaves as it is, and that is most, is not copied: findings come in bursts. */
-export function mapItems(list: readonly Json[], work: (item: Json) => Json): readonly Json[] {
-  let changed: Json[] | undefined
-  for (let index = 0; index < list.length; index += 1) {
-    const item = work(list[index])
-    if (item === list[index]) continue
+export function mapItems<Item>(list: readonly Item[], work: (item: Item) => Item): readonly Item[] {
+  let changed: Item[] | undefined
+  for (const [index, before] of list.entries()) {
+    const item = work(before)
+    if (item === before) continue
     changed ??= [...list]
     changed[index] = item
   }
