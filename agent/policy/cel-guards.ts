@@ -6,6 +6,8 @@ export type Guard = {
   holds: (subject: Subject) => boolean
   /** Whether the rule alone decides it, so that it need not be asked of each finding. */
   isOfRule: boolean
+  /** Where it demands that a field is one of some texts: which, so that entries can be found by it. */
+  oneOf: { field: string; get: Reader; texts: readonly string[] } | null
 }
 
 /**
@@ -39,20 +41,22 @@ function either(...sides: (readonly Guard[])[]): Guard[] {
     {
       holds: (subject) => sides.some((guards) => guards.every(({ holds }) => holds(subject))),
       isOfRule: sides.flat().every(({ isOfRule }) => isOfRule),
+      oneOf: null,
     },
   ]
 }
 
 function comparison(field: ASTNode, value: ASTNode): readonly Guard[] | null {
   const text = literal(value)
-  return text === null ? null : guarding(field, (given) => given === text)
+  return text === null ? null : guarding(field, (given) => given === text, [text])
 }
 
 function membership(field: ASTNode, list: ASTNode): readonly Guard[] {
-  const texts = list.op === 'list' ? list.args.map(literal) : [null]
-  if (texts.includes(null)) return []
-  const wanted: ReadonlySet<string | null> = new Set(texts)
-  return guarding(field, (given) => wanted.has(given)) ?? []
+  if (list.op !== 'list') return []
+  const texts = list.args.map(literal).filter((text) => text !== null)
+  if (texts.length < list.args.length) return []
+  const wanted: ReadonlySet<string> = new Set(texts)
+  return guarding(field, (given) => wanted.has(given), [...wanted]) ?? []
 }
 
 const searches: Readonly<Record<string, (text: string) => (given: string) => boolean>> = {
@@ -67,14 +71,19 @@ function search(method: string, field: ASTNode, [argument]: readonly ASTNode[]):
   return text === null || make === undefined ? [] : (guarding(field, make(text)) ?? [])
 }
 
-function guarding(field: ASTNode, test: (given: string) => boolean): readonly Guard[] | null {
+function guarding(
+  field: ASTNode,
+  test: (given: string) => boolean,
+  texts?: readonly string[],
+): readonly Guard[] | null {
   const get = reader(field)
   if (get === null) return null
   const holds = (subject: Subject) => {
     const given = get(subject)
     return given !== undefined && (given === notText || test(given))
   }
-  return [{ holds, isOfRule: get === fields.rule || get === fields.detector }]
+  const oneOf = texts === undefined ? null : { field: JSON.stringify(pathOf(field)), get, texts }
+  return [{ holds, isOfRule: get === fields.rule || get === fields.detector, oneOf }]
 }
 
 function literal(node: ASTNode): string | null {
@@ -82,9 +91,9 @@ function literal(node: ASTNode): string | null {
 }
 
 /** There, but no text: the expression itself has to say what is wrong with that. */
-const notText = Symbol('not text')
+export const notText = Symbol('not text')
 
-type Reader = (subject: Subject) => string | undefined | typeof notText
+export type Reader = (subject: Subject) => string | undefined | typeof notText
 
 /** How a text of the finding is read: a field, one of the container's, one of its labels, or one in the evidence. */
 function reader(node: ASTNode): Reader | null {

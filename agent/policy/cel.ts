@@ -1,7 +1,7 @@
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
 import type { Finding } from '../model/finding.ts'
-import { guardsOf } from './cel-guards.ts'
+import { type Guard, guardsOf } from './cel-guards.ts'
 import { examine } from './cel-limits.ts'
 
 /** What expressions see of a finding: see `subjectOf`. */
@@ -11,6 +11,8 @@ export type Subject = ReturnType<typeof subjectOf>
 export type Expression = {
   /** Whether it can be true for findings of the subject's rule. */
   concerns(subject: Subject): boolean
+  /** What has to be so for it to be true. */
+  guards: readonly Guard[]
   /** False also where the finding has not what the expression asks for; throws what else goes wrong. */
   matches(subject: Subject): boolean
 }
@@ -148,6 +150,7 @@ export function createLanguage() {
     const ofRule = guards.filter(({ isOfRule }) => isOfRule)
     const isTrue = (subject: Subject) => program(subject) === true
     return {
+      guards,
       concerns: (subject) => ofRule.every((guard) => guard.holds(subject)),
       matches: (subject) => guards.every((guard) => guard.holds(subject)) && holds(isTrue, subject),
     }
