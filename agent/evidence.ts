@@ -1,10 +1,12 @@
 import type { Detection, Finding, Json } from './model/finding.ts'
+import { isList, mapFields, mapItems } from './model/json.ts'
 import { clip, printable } from './model/text.ts'
 import type { Redactor } from './policy/redact.ts'
 
 const maxSummary = 400
 const maxText = 4_096
 const maxItems = 128
+const maxKey = 128
 
 /** A detection's line for people: without secrets, bounded and escaped. */
 export function summaryOf({ summary }: Detection, redact: Redactor): string {
@@ -19,20 +21,23 @@ export function evidenceOf(
   also: readonly string[],
   redact: Redactor,
 ): Finding['evidence'] {
-  const bounded = Object.entries(bound(evidence) as Finding['evidence']).map(
-    ([key, value]) => [key, redact.field(key, value)] as const,
-  )
-  return Object.fromEntries(also.length === 0 ? bounded : [...bounded, ['also', also]])
+  const told = mapFields(boundFields(evidence), redact.field)
+  return also.length === 0 ? told : { ...told, also }
 }
 
 /** Keeps evidence small whatever a detector, or a container through it, puts there. */
 function bound(value: Json): Json {
   if (typeof value === 'string') return clip(value, maxText)
-  if (Array.isArray(value)) return value.slice(0, maxItems).map(bound)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .slice(0, maxItems)
-      .map(([key, item]) => [clip(key, 128), bound(item)]),
-  )
+  if (isList(value)) return mapItems(value.length > maxItems ? value.slice(0, maxItems) : value, bound)
+  return boundFields(value)
+}
+
+function boundFields(fields: Finding['evidence']): Finding['evidence'] {
+  const keys = Object.keys(fields)
+  const isSmall = keys.length <= maxItems && keys.every((key) => key.length <= maxKey)
+  const small = isSmall
+    ? fields
+    : Object.fromEntries(keys.slice(0, maxItems).map((key) => [clip(key, maxKey), fields[key]]))
+  return mapFields(small, (_key, value) => bound(value))
 }

@@ -1,4 +1,4 @@
-import type { DetectorConfig } from './config/schema.ts'
+import type { DetectorConfig } from './config/detectors-schema.ts'
 import { evidenceOf, summaryOf } from './evidence.ts'
 import { type Container, unknownContainer } from './model/container.ts'
 import type { Detector } from './model/detector.ts'
@@ -58,15 +58,16 @@ export function createFindings(options: FindingsOptions): Findings {
   const { host, now, newId, configOf, allowedBy, redact, firing, findByAct } = options
   const conditions = new Map(firing.map((finding) => [finding.fingerprint, knownBefore(finding)]))
   const unconfirmed = new Set(conditions.keys())
+  const [textOfTime, textOfNow] = [rememberingLast(isoTime), rememberingLast(isoTime)]
 
   function begin(detector: Detector, detection: Detection, rule: string, also: readonly string[]): Finding {
-    const time = isoTime(detection.time)
+    const time = textOfTime(detection.time)
     const table = ruleOf(detector, rule)
     const { rules } = configOf(detector.name, detection.container)
     return {
       id: newId(now()),
       time,
-      detected_at: isoTime(now()),
+      detected_at: textOfNow(now()),
       detector: detector.name,
       rule,
       severity: rules[rule]?.severity ?? table.severity,
@@ -86,17 +87,18 @@ export function createFindings(options: FindingsOptions): Findings {
   /** Whether a finding is allowed as it is now, and what is new about that. */
   function judge(
     before: Finding | null,
-    { suppressed: _suppressed, ...finding }: Finding,
+    given: Finding,
     { container, act }: { container: Container | null; act: string | null },
   ): Publication {
-    const suppressed = allowedBy({ ...finding, state: 'firing' }, container?.labels ?? {})
+    const finding = asFiring(given)
+    const suppressed = allowedBy(finding, container?.labels ?? {})
     const wasAllowed = before?.state === 'suppressed'
     if (suppressed !== null) {
       const change = before === null ? 'new' : wasAllowed ? 'updated' : 'suppressed'
       return { change, finding: { ...finding, state: 'suppressed', suppressed }, act }
     }
     const change = before === null ? 'new' : wasAllowed ? 'released' : 'updated'
-    return { change, finding: { ...finding, state: 'firing' }, act }
+    return { change, finding, act }
   }
 
   function fromCondition(finding: Finding, { state, container }: Detection): Publication | null {
@@ -183,6 +185,13 @@ export function createFindings(options: FindingsOptions): Findings {
   }
 }
 
+/** As it would be if nothing allowed it. */
+function asFiring(finding: Finding): Finding {
+  if (finding.state === 'firing' && finding.suppressed === undefined) return finding
+  const { suppressed: _suppressed, ...rest } = finding
+  return { ...rest, state: 'firing' }
+}
+
 function isFiring({ state }: Finding): boolean {
   return state === 'firing'
 }
@@ -203,6 +212,7 @@ function resolve(known: Finding, summary: string, last_seen: string): Publicatio
 /** The rules that apply and are on, the most severe first: one act, one finding, and that one speaks. */
 function enabledRules(detector: Detector, { rule, also = [] }: Detection, config: DetectorConfig): string[] {
   if (!config.enabled) return []
+  if (also.length === 0) return config.rules[rule]?.enabled === false ? [] : [rule]
   const severityOf = (name: string) =>
     severities.indexOf(config.rules[name]?.severity ?? ruleOf(detector, name).severity)
   return [rule, ...also]
@@ -218,4 +228,13 @@ function ruleOf(detector: Detector, rule: string) {
 
 function isoTime(ms: number): string {
   return new Date(ms).toISOString()
+}
+
+/** In a burst the same time is asked for again and again. */
+function rememberingLast<Made>(make: (of: number) => Made): (of: number) => Made {
+  let last: { of: number; made: Made } | undefined
+  return (of) => {
+    if (last?.of !== of) last = { of, made: make(of) }
+    return last.made
+  }
 }

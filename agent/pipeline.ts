@@ -1,6 +1,7 @@
 import { EMPTY, filter, map, merge, type Observable } from 'rxjs'
 import type { CurrentConfig } from './config/current.ts'
-import { detectorConfig, detectorConfigFor, type DetectorSection, isRunning } from './config/schema.ts'
+import type { DetectorSection } from './config/detectors-schema.ts'
+import { detectorConfig, detectorConfigFor, isRunning } from './config/schema.ts'
 import { handOver, type Run } from './hand-over.ts'
 import type { Container } from './model/container.ts'
 import type { Detector, Memory, Observed } from './model/detector.ts'

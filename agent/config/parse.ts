@@ -1,8 +1,9 @@
 import type { z } from 'zod'
 import { detectors } from '../../detectors/index.ts'
+import { type DetectorSection, sectionSchemas } from './detectors-schema.ts'
 import { isMapping, overlay } from './overrides.ts'
 import { valueAt } from './places.ts'
-import { type Config, configSchema, detectorConfig, type DetectorSection, sectionSchemas } from './schema.ts'
+import { type Config, configSchema, detectorConfig } from './schema.ts'
 
 export type ParsedValue = { config: Config } | { issues: readonly z.core.$ZodIssue[] }
 

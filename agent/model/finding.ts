@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Container } from './container.ts'
 
 export const severities = ['info', 'warning', 'critical'] as const
@@ -98,7 +98,7 @@ export function findingContainer(container: Container): FindingContainer {
 /** Same host, rule, container and subject give the same fingerprint, across restarts and versions. */
 export function fingerprintOf(host: string, detection: Detection): string {
   const parts = [host, detection.rule, detection.container?.name ?? '', ...detection.subject]
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12)
+  return hash('sha256', JSON.stringify(parts)).slice(0, 12)
 }
 
 /** Whether a severity is at least as bad as another. */

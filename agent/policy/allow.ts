@@ -1,5 +1,6 @@
 import type { Finding, Suppression } from '../model/finding.ts'
 import { clip, printable } from '../model/text.ts'
+import { indexEntries } from './allow-index.ts'
 import { createLanguage, type Expression, type Subject, subjectOf } from './cel.ts'
 
 /** One entry of `policy.allow`; `until` in epoch milliseconds. */
@@ -26,7 +27,7 @@ export type Allow = {
 /** A label of this name and the rule's allows the rule in its container, where labels are trusted. */
 export const allowLabel = 'tidewatch.allow/'
 
-type Compiled = AllowEntry & { name: string; expression: Expression; hasFailed: boolean }
+type Compiled = AllowEntry & { name: string; rank: number; expression: Expression; hasFailed: boolean }
 
 /** The entries of a configuration that was found valid. */
 export function createAllow({ entries, trustLabels, now, onFailure }: AllowOptions): Allow {
@@ -35,14 +36,16 @@ export function createAllow({ entries, trustLabels, now, onFailure }: AllowOptio
     const expression = language.compile(entry.when)
     const name = `policy.allow[${index}]`
     if (!('matches' in expression)) throw new Error(`${name}: ${expression.message}`)
-    return { ...entry, name, expression, hasFailed: false }
+    return { ...entry, name, rank: index, expression, hasFailed: false }
   })
+
+  const candidatesFor = indexEntries(compiled)
 
   function byEntry(finding: Finding, labels: Labels): Compiled | undefined {
     const subject = subjectOf(finding, labels)
     const time = now()
     language.begin()
-    return compiled.find((entry) => !isExpired(entry, time) && asks(entry, subject))
+    return candidatesFor(subject).find((entry) => !isExpired(entry, time) && asks(entry, subject))
   }
 
   function asks(entry: Compiled, subject: Subject): boolean {

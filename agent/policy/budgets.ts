@@ -19,17 +19,20 @@ export function createBudgets(): Budgets {
   const buckets = new Map<string, Bucket>()
   return {
     has(name, limit, time) {
-      const bucket = buckets.get(name) ?? { left: limit, limit, at: time }
+      const bucket = buckets.get(name)
+      if (bucket === undefined) {
+        if (buckets.size >= maxBuckets) {
+          const [oldest] = buckets.keys()
+          if (oldest !== undefined) buckets.delete(oldest)
+        }
+        buckets.set(name, { left: limit, limit, at: time })
+        return limit >= 1
+      }
       // A clock that was set back fills nothing, and takes nothing away.
       const gained = (Math.max(0, time - bucket.at) / minuteMs) * limit
       bucket.left = Math.min(limit, bucket.left + gained)
       bucket.limit = limit
       bucket.at = time
-      if (!buckets.has(name) && buckets.size >= maxBuckets) {
-        const [oldest] = buckets.keys()
-        if (oldest !== undefined) buckets.delete(oldest)
-      }
-      buckets.set(name, bucket)
       return bucket.left >= 1
     },
     take(name) {

@@ -2,55 +2,145 @@ import type { ASTNode } from '@marcbachmann/cel-js'
 import type { Subject } from './cel.ts'
 
 /** What has to be so for an expression to hold, and is looked up faster than the expression is evaluated. */
-export type Guard = (subject: Subject) => boolean
-
-/**
- * The comparisons that an expression joins by `&&`, of a text of the finding with a text that is written out. Nearly
- * all findings are turned away by one of them: that is what makes many entries cheap.
- */
-export function guardsOf(node: ASTNode): readonly Guard[] {
-  if (node.op === '&&') return node.args.flatMap(guardsOf)
-  if (node.op === '==') {
-    const [left, right] = node.args
-    const guard = comparison(left, right) ?? comparison(right, left)
-    return guard === null ? [] : [guard]
-  }
-  if (node.op !== 'rcall' || node.args[0] !== 'startsWith') return []
-  const [, receiver, [prefix]] = node.args
-  const get = reader(receiver)
-  const text = prefix === undefined ? null : literal(prefix)
-  return get === null || text === null ? [] : [(subject) => get(subject)?.startsWith(text) === true]
+export type Guard = {
+  holds: (subject: Subject) => boolean
+  /** Whether the rule alone decides it, so that it need not be asked of each finding. */
+  isOfRule: boolean
+  /** Where it demands that a field is one of some texts: which, so that entries can be found by it. */
+  oneOf: { field: string; get: Reader; texts: readonly string[] } | null
 }
 
-function comparison(field: ASTNode, value: ASTNode): Guard | null {
-  const get = reader(field)
+/**
+ * What an expression demands of texts of the finding, by `&&` and `||`: that one is a text that is written out, is one
+ * of several, or begins, ends or goes like one. Nearly all findings are turned away by it: that is what makes many
+ * entries cheap. It may let pass what the expression is not true for, and never turns away what it is true for.
+ */
+export function guardsOf(node: ASTNode): readonly Guard[] {
+  switch (node.op) {
+    case '&&':
+      return node.args.flatMap(guardsOf)
+    case '||':
+      return either(...node.args.map(guardsOf))
+    case '==': {
+      const [left, right] = node.args
+      return comparison(left, right) ?? comparison(right, left) ?? []
+    }
+    case 'in':
+      return membership(...node.args)
+    case 'rcall':
+      return search(...node.args)
+    default:
+      return []
+  }
+}
+
+function either(...sides: (readonly Guard[])[]): Guard[] {
+  // A side that demands nothing that is known may be true for anything.
+  if (sides.some((guards) => guards.length === 0)) return []
+  return [
+    {
+      holds: (subject) => sides.some((guards) => guards.every(({ holds }) => holds(subject))),
+      isOfRule: sides.flat().every(({ isOfRule }) => isOfRule),
+      oneOf: null,
+    },
+  ]
+}
+
+function comparison(field: ASTNode, value: ASTNode): readonly Guard[] | null {
   const text = literal(value)
-  return get === null || text === null ? null : (subject) => get(subject) === text
+  return text === null ? null : guarding(field, (given) => given === text, [text])
+}
+
+function membership(field: ASTNode, list: ASTNode): readonly Guard[] {
+  if (list.op !== 'list') return []
+  const texts = list.args.map(literal).filter((text) => text !== null)
+  if (texts.length < list.args.length) return []
+  const wanted: ReadonlySet<string> = new Set(texts)
+  return guarding(field, (given) => wanted.has(given), [...wanted]) ?? []
+}
+
+const searches: Readonly<Record<string, (text: string) => (given: string) => boolean>> = {
+  startsWith: (text) => (given) => given.startsWith(text),
+  endsWith: (text) => (given) => given.endsWith(text),
+  contains: (text) => (given) => given.includes(text),
+}
+
+function search(method: string, field: ASTNode, [argument]: readonly ASTNode[]): readonly Guard[] {
+  const text = argument === undefined ? null : literal(argument)
+  const make = Object.hasOwn(searches, method) ? searches[method] : undefined
+  return text === null || make === undefined ? [] : (guarding(field, make(text)) ?? [])
+}
+
+function guarding(
+  field: ASTNode,
+  test: (given: string) => boolean,
+  texts?: readonly string[],
+): readonly Guard[] | null {
+  const get = reader(field)
+  if (get === null) return null
+  const holds = (subject: Subject) => {
+    const given = get(subject)
+    return given !== undefined && (given === notText || test(given))
+  }
+  const oneOf = texts === undefined ? null : { field: JSON.stringify(pathOf(field)), get, texts }
+  return [{ holds, isOfRule: get === fields.rule || get === fields.detector, oneOf }]
 }
 
 function literal(node: ASTNode): string | null {
   return node.op === 'value' && typeof node.args === 'string' ? node.args : null
 }
 
-type Reader = (subject: Subject) => string | undefined
+/** There, but no text: the expression itself has to say what is wrong with that. */
+export const notText = Symbol('not text')
 
-/** How a text of the finding is read: a field, one of the container's, or one of its labels. */
+export type Reader = (subject: Subject) => string | undefined | typeof notText
+
+/** How a text of the finding is read: a field, one of the container's, one of its labels, or one in the evidence. */
 function reader(node: ASTNode): Reader | null {
   if (node.op === 'id') return isField(node.args) ? fields[node.args] : null
+  const path = pathOf(node)
+  if (path === null) return null
+  const [root, first, second] = path
+  if (root === 'evidence') return evidenceReader(path.slice(1))
+  if (root !== 'container' || typeof first !== 'string') return null
+  if (first === 'labels' && typeof second === 'string' && path.length === 3) {
+    return ({ container }) => container.labels.get(second)
+  }
+  return path.length === 2 && isContainerField(first) ? containerFields[first] : null
+}
+
+type Path = readonly (string | number)[]
+
+/** A variable, and the keys and indexes that lead to a part of it. */
+function pathOf(node: ASTNode): Path | null {
+  if (node.op === 'id') return [node.args]
   if (node.op !== '.' && node.op !== '[]') return null
   const [of, key] = node.args
-  const name = typeof key === 'string' ? key : literal(key)
-  if (name === null) return null
-  if (of.op === 'id' && of.args === 'container') return isContainerField(name) ? containerFields[name] : null
-  const isLabels =
-    of.op === '.' && of.args[1] === 'labels' && of.args[0].op === 'id' && of.args[0].args === 'container'
-  return isLabels ? (subject) => subject.container.labels.get(name) : null
+  const before = pathOf(of)
+  if (before === null) return null
+  if (typeof key === 'string') return [...before, key]
+  if (key.op !== 'value') return null
+  if (typeof key.args === 'string') return [...before, key.args]
+  return typeof key.args === 'bigint' ? [...before, Number(key.args)] : null
+}
+
+function evidenceReader(path: Path): Reader {
+  return ({ evidence }) => {
+    let value: unknown = evidence
+    for (const key of path) {
+      if (value === undefined) return undefined
+      if (typeof value !== 'object' || value === null) return notText
+      value = (value as Record<string | number, unknown>)[key]
+    }
+    return value === undefined || typeof value === 'string' ? value : notText
+  }
 }
 
 const fields = {
   rule: ({ rule }: Subject) => rule,
   detector: ({ detector }: Subject) => detector,
   severity: ({ severity }: Subject) => severity,
+  summary: ({ summary }: Subject) => summary,
   kind: ({ kind }: Subject) => kind,
   host: ({ host }: Subject) => host,
   fingerprint: ({ fingerprint }: Subject) => fingerprint,

@@ -1,7 +1,7 @@
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
 import type { Finding } from '../model/finding.ts'
-import { guardsOf } from './cel-guards.ts'
+import { type Guard, guardsOf } from './cel-guards.ts'
 import { examine } from './cel-limits.ts'
 
 /** What expressions see of a finding: see `subjectOf`. */
@@ -9,6 +9,10 @@ export type Subject = ReturnType<typeof subjectOf>
 
 /** An expression that was found right. */
 export type Expression = {
+  /** Whether it can be true for findings of the subject's rule. */
+  concerns(subject: Subject): boolean
+  /** What has to be so for it to be true. */
+  guards: readonly Guard[]
   /** False also where the finding has not what the expression asks for; throws what else goes wrong. */
   matches(subject: Subject): boolean
 }
@@ -75,8 +79,17 @@ export const variables: Readonly<Record<string, string>> = {
 /** A finding as expressions see it; without a container, all of the container's fields are empty. */
 export function subjectOf(finding: Finding, labels: Readonly<Record<string, string>>) {
   const { rule, detector, severity, kind, summary, host, fingerprint, evidence } = finding
-  const container = new ContainerValue(finding, new Map(Object.entries(labels)))
+  const container = new ContainerValue(finding, mapOf(labels))
   return { rule, detector, severity, kind, summary, host, fingerprint, evidence, container }
+}
+
+const labelMaps = new WeakMap<object, ReadonlyMap<string, string>>()
+
+/** A container's labels are one object for all of its findings. */
+function mapOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  let map = labelMaps.get(labels)
+  if (map === undefined) labelMaps.set(labels, (map = new Map(Object.entries(labels))))
+  return map
 }
 
 /** The language of `policy.allow`: typed, without what could run away. One for each policy. */
@@ -134,8 +147,13 @@ export function createLanguage() {
       return { offset: 0, message: `must be true or false, but is of type ${checked.type ?? 'unknown'}` }
     }
     const guards = guardsOf(program.ast)
+    const ofRule = guards.filter(({ isOfRule }) => isOfRule)
     const isTrue = (subject: Subject) => program(subject) === true
-    return { matches: (subject) => guards.every((guard) => guard(subject)) && holds(isTrue, subject) }
+    return {
+      guards,
+      concerns: (subject) => ofRule.every((guard) => guard.holds(subject)),
+      matches: (subject) => guards.every((guard) => guard.holds(subject)) && holds(isTrue, subject),
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 import { RE2JS } from 're2js'
 import type { Json } from '../model/finding.ts'
-import { maskArguments } from './command-secrets.ts'
+import { isList, mapFields, mapItems } from '../model/json.ts'
+import { type Argument, isQuoted, maskArguments } from './command-secrets.ts'
+import { remembering } from './remembering.ts'
 import { isSecretName, mask, maskSecrets } from './secrets.ts'
 
 /** Masks secrets in what is about to leave the process. */
@@ -20,36 +22,33 @@ export type RedactorOptions = {
 /** Redaction stands before store, log, page and alerts alike, so that none of them can forget it. */
 export function createRedactor({ secrets, patterns }: RedactorOptions): Redactor {
   const further = patterns.map((pattern) => RE2JS.compile(pattern))
-  const own = (text: string) => further.reduce(maskPattern, text)
-  const text = remembering(
-    (given: string) => own(secrets ? maskText(given) : given),
-    (given) => given,
-  )
+  const own =
+    further.length === 0 ? asItIs : remembering((given) => further.reduce<string>(maskPattern, given))
+  const known = secrets ? remembering(maskText) : asItIs
+  const isSecret = remembering(isSecretName)
+  const text = (given: string) => own(known(given))
 
   function json(value: Json): Json {
     if (typeof value === 'string') return text(value)
     if (typeof value !== 'object' || value === null) return value
-    if (isList(value)) return isTexts(value) ? argv(value) : value.map(json)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, field(key, item)]))
+    if (isList(value)) return isTexts(value) ? argv(value) : mapItems(value, json)
+    return mapFields(value, field)
   }
 
-  const argv = remembering(
-    (list: readonly string[]) => {
-      const masked: readonly string[] = secrets ? maskArguments(list, maskText) : list
-      return masked.map(own) as readonly string[]
-    },
-    (list) => JSON.stringify(list),
-  )
+  function argv(list: readonly string[]): readonly string[] {
+    const masked = secrets ? maskArguments(list, maskAlone) : list
+    return own === asItIs ? masked : masked.map(own)
+  }
 
   function field(key: string, value: Json): Json {
-    return secrets && typeof value === 'string' && value !== '' && isSecretName(key) ? mask : json(value)
+    return secrets && typeof value === 'string' && value !== '' && isSecret(key) ? mask : json(value)
   }
 
   return { text, field }
 }
 
-function isList(value: Json): value is readonly Json[] {
-  return Array.isArray(value)
+function asItIs(text: string): string {
+  return text
 }
 
 function isTexts(list: readonly Json[]): list is readonly string[] {
@@ -76,15 +75,18 @@ export function maskText(text: string, depth = 0): string {
   return maskWords(byField, depth)
 }
 
+function maskAlone(text: string, argument: Argument): string {
+  return (argument.alone ??= maskText(text))
+}
+
 function maskWords(text: string, depth: number): string {
-  const words = [...text.matchAll(word)]
-  const masked = maskArguments(
-    words.map(([one]) => one),
-    (one) => maskQuoted(one, depth),
-  )
+  const words: readonly string[] = text.match(word) ?? []
+  const masked = maskArguments(words, (one) => maskQuoted(one, depth))
+  if (masked === words) return text
   let out = ''
   let from = 0
-  for (const [index, { 0: one, index: at }] of words.entries()) {
+  for (const [index, one] of words.entries()) {
+    const at = text.indexOf(one, from)
     out += text.slice(from, at) + (masked[index] ?? one)
     from = at + one.length
   }
@@ -92,7 +94,7 @@ function maskWords(text: string, depth: number): string {
 }
 
 function maskQuoted(one: string, depth: number): string {
-  const quoted = /^(['"])([\s\S]*)\1$/.exec(one)
+  const quoted = isQuoted(one) ? /^(['"])([\s\S]*)\1$/.exec(one) : null
   if (quoted === null) return one
   const [, mark = '', inside = ''] = quoted
   return `${mark}${maskText(inside, depth + 1)}${mark}`
@@ -111,22 +113,4 @@ function maskPattern(text: string, pattern: RE2JS): string {
     from = end
   }
   return out + text.slice(from)
-}
-
-const remembered = 4_096
-const maxRemembered = 512
-
-/** A burst says the same again and again: what came last is not searched twice. */
-function remembering<T>(work: (given: T) => T, keyOf: (given: T) => string): (given: T) => T {
-  const known = new Map<string, T>()
-  return (given) => {
-    const key = keyOf(given)
-    const before = known.get(key)
-    if (before !== undefined) return before
-    const result = work(given)
-    if (key.length > maxRemembered) return result
-    if (known.size >= remembered) known.clear()
-    known.set(key, result)
-    return result
-  }
 }

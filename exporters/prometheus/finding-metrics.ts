@@ -1,6 +1,6 @@
 import type { Publication } from '../../agent/findings.ts'
 import type { Detector } from '../../agent/model/detector.ts'
-import type { DetectorConfig } from '../../agent/config/schema.ts'
+import type { DetectorConfig } from '../../agent/config/detectors-schema.ts'
 import type { Finding, Severity } from '../../agent/model/finding.ts'
 import { others } from './container-series.ts'
 import { type Instruments, type Series, sumOf } from './instruments.ts'

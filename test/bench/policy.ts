@@ -38,6 +38,10 @@ const worst = Array.from({ length: 50 }, (_, n) => ({
   reason: `entry ${n}`,
   when: `container.labels["team"] == "team-${n}" && evidence.argv.exists(a, a == "--version")`,
 }))
+const evaluated = Array.from({ length: 50 }, (_, n) => ({
+  reason: `entry ${n}`,
+  when: `evidence.argv.exists(a, a == "--version-${n}")`,
+}))
 
 const containers: Container[] = Array.from({ length: 200 }, (_, n) =>
   sampleContainer({
@@ -161,6 +165,7 @@ const rows: Row[] = [
   { name: '50 entries, burst', allow: entries, kind: 'burst' },
   { name: '50 entries, each another program', allow: entries, kind: 'spread' },
   { name: '50 entries that name no rule', allow: worst, kind: 'burst' },
+  { name: '50 entries that have to be evaluated', allow: evaluated, kind: 'burst' },
   { name: '50 entries, burst, reloads', allow: entries, kind: 'burst', reloads: true },
 ]
 const table: string[][] = []
