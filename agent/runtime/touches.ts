@@ -69,9 +69,12 @@ export function gatherTouches(identify: Identify): Touches {
 
   /** From when it is seen, and not only when it is looked at: a flood of others makes the table forget it soon. */
   async function keepAsking(): Promise<void> {
-    do await setTimeout(WAIT_MS)
-    while (askAgain())
-    asking = null
+    try {
+      do await setTimeout(WAIT_MS)
+      while (askAgain())
+    } finally {
+      asking = null
+    }
   }
 
   return {
@@ -82,7 +85,11 @@ export function gatherTouches(identify: Identify): Touches {
       }
       const touch = byPid.get(pid) ?? newTouch(pid, time, identify(pid))
       byPid.set(pid, touch)
-      if (touch.pending) asking ??= keepAsking()
+      if (touch.pending && asking === null) {
+        asking = keepAsking()
+        // Whoever waits for it is told.
+        asking.catch(() => undefined)
+      }
       touch.modified ||= modified
       touch.closed ||= closed
       touch.attributes ||= attributes
