@@ -20,7 +20,11 @@ export function containerOfPid({ table, containers, procRoot }: ContainerOfPidOp
     if (membership) return containerFor(membership, containers)
     try {
       const cgroup = parseCgroupFile(readFileSync(`${procRoot}/${pid}/cgroup`, 'latin1'))
-      return containerOf(cgroup, containers) ?? null
+      const known = containerOf(cgroup, containers)
+      const [id] = cgroup.ids
+      if (known !== undefined || id === undefined) return known ?? null
+      // The engine has yet to tell of it, or it is another engine's: of the host it is not.
+      return containerFor({ id, build: false }, containers)
     } catch {
       return null
     }

@@ -80,7 +80,8 @@ export function followFile(
     // At most one timer of each length runs, at whatever rate events come.
     groupBy((wait) => wait),
     mergeMap((same$) => same$.pipe(exhaustMap((wait) => timer(wait)))),
-    oneAtATime(() => lookAndRest$),
+    // To wait is no work, and nothing to rest from.
+    oneAtATime(() => concat(defer(known.settled).pipe(ignoreElements()), lookAndRest$)),
   )
   const verified$ = verifications(known.path, settled$, options.askPackages).pipe(
     map(({ state, package: answer }) => known.verified(state, answer)),

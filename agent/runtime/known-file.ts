@@ -29,6 +29,8 @@ export type KnownFile = {
   note(sighting: Sighting): boolean
   /** Whether something was noted since the last look. */
   hasNews(): boolean
+  /** Done when everything is known of those who did it; to be waited for before a look. */
+  settled(): Promise<void>
   /**
    * The first look tells what is there, later ones what has changed. Never to be called before the last is done. One
    * that is not thorough believes the kernel's time of the last change, and reads what has another.
@@ -72,8 +74,6 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       // The file is what it was, but a link to it may not be.
       return state === undefined ? [] : await changedLinks(state, state, [])
     }
-    await touches.settled()
-    signal.throwIfAborted()
     const { taken, lost } = touches.take()
     const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
     // First, for a file that is new here is not watched yet.
@@ -198,6 +198,7 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       return writing.goesOn(sighting.pid, now())
     },
     hasNews: () => touches.waiting(),
+    settled: touches.settled,
     look,
     verified: (of, answer) => ({
       ...observation({ change: 'verified', before: of, after: of }, null),

@@ -10,7 +10,7 @@ export type Touch = {
   pid: number
   writer: Writer | null
   container: Container | null
-  pending?: boolean
+  pending?: Pending
   modified: boolean
   closed: boolean
   attributes: boolean
@@ -18,10 +18,15 @@ export type Touch = {
   entries: Set<string>
 }
 
+/**
+ * What will be told better in a moment. The writer: it had ended, and what the kernel has told of it is not read whole
+ * yet. The container: its processes are seen before the engine says what it is.
+ */
+type Pending = 'writer' | 'container' | null
+
 /** Says who a process is; asked at once, for it may end. */
 export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'> & {
-  /** It had ended, and what the kernel has told of it is not read whole yet: it will be told better in a moment. */
-  pending?: boolean
+  pending?: Pending
 }
 
 /** Gathers what is seen of a file between two looks at it. */
@@ -58,20 +63,21 @@ export function gatherTouches(identify: Identify): Touches {
     for (const touch of byPid.values()) {
       if (!touch.pending) continue
       if (performance.now() > until) return true
-      const answer = identify(touch.pid)
-      // The table forgets who has ended, and what it has told before stays true.
-      if (isUnknown(touch) || !isUnknown(answer)) Object.assign(touch, answer)
+      improve(touch, identify(touch.pid))
       touch.questions += 1
-      if (touch.questions >= MAX_QUESTIONS) touch.pending = false
+      if (touch.questions >= MAX_QUESTIONS) touch.pending = null
     }
-    return [...byPid.values()].some(({ pending }) => pending)
+    return [...byPid.values()].some(({ pending }) => Boolean(pending))
   }
 
   /** From when it is seen, and not only when it is looked at: a flood of others makes the table forget it soon. */
   async function keepAsking(): Promise<void> {
-    do await setTimeout(WAIT_MS)
-    while (askAgain())
-    asking = null
+    try {
+      do await setTimeout(WAIT_MS)
+      while (askAgain())
+    } finally {
+      asking = null
+    }
   }
 
   return {
@@ -82,7 +88,11 @@ export function gatherTouches(identify: Identify): Touches {
       }
       const touch = byPid.get(pid) ?? newTouch(pid, time, identify(pid))
       byPid.set(pid, touch)
-      if (touch.pending) asking ??= keepAsking()
+      if (touch.pending && asking === null) {
+        asking = keepAsking()
+        // Whoever waits for it is told.
+        asking.catch(() => undefined)
+      }
       touch.modified ||= modified
       touch.closed ||= closed
       touch.attributes ||= attributes
@@ -98,6 +108,16 @@ export function gatherTouches(identify: Identify): Touches {
       lost = 0
       return gathered
     },
+  }
+}
+
+/** Takes over what was asked for and no more: the process may run another program by now, and be forgotten when it ended. */
+function improve(touch: Asked, { writer, container, pending }: ReturnType<Identify>): void {
+  if (touch.pending === 'container') {
+    if (container !== null)
+      Object.assign(touch, { container, pending: pending === 'container' ? pending : null })
+  } else if (isUnknown(touch) || !isUnknown({ writer })) {
+    Object.assign(touch, { writer, container, pending })
   }
 }
 

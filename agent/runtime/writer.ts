@@ -33,9 +33,10 @@ export function identifyWriter(options: WriterOptions): Identify {
     const ended = living === null || !hasProgram(living)
     const container = containerOfPid(pid)
     const process = (ended ? known : living) ?? living
-    const again = { pending: tellsAll && ended && isBeingTold(known) }
+    const pending =
+      tellsAll && ended && isBeingTold(known) ? 'writer' : isUnnamed(container) ? 'container' : null
     if (process === null || (living === null && !hasProgram(process)))
-      return { writer: unknownWriter(pid, tellsAll), container, ...again }
+      return { writer: unknownWriter(pid, tellsAll), container, pending }
     const { exe, argv } = process.program()
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
@@ -51,7 +52,7 @@ export function identifyWriter(options: WriterOptions): Identify {
       }),
       packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
     }
-    return { writer, container, ...again }
+    return { writer, container, pending }
   }
 }
 
@@ -64,6 +65,11 @@ function hasProgram({ program }: Pick<SeenProcess, 'program'>): boolean {
 /** Whether its end, and with it all that it did before, has yet to be told; what the kernel runs itself has no program. */
 function isBeingTold(known: KnownProcess | undefined): boolean {
   return known === undefined || (known.exit === null && hasProgram(known))
+}
+
+/** Steps of a build have no other name. */
+function isUnnamed(container: Container | null): boolean {
+  return container !== null && container.state === 'unknown' && container.name !== 'build'
 }
 
 function unknownWriter(pid: number, tellsAll: boolean): Writer {

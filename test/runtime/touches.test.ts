@@ -1,5 +1,5 @@
 import test from 'ava'
-import { sampleWriter } from '../support/samples.ts'
+import { sampleContainer, sampleWriter } from '../support/samples.ts'
 import { until } from '../support/until.ts'
 import { gatherTouches } from '../../agent/runtime/touches.ts'
 import type { Sighting } from '../../agent/runtime/watch.ts'
@@ -60,7 +60,7 @@ function knowing(from: number, to = Infinity) {
     asked.push(pid)
     const isKnown = asked.length >= from && asked.length < to
     const writer = isKnown ? sampleWriter({ pid }) : sampleWriter({ pid, exe: '', argv: [] })
-    return { writer, container: null, pending: asked.length < 6 }
+    return { writer, container: null, pending: asked.length < 6 ? ('writer' as const) : null }
   }
   return { asked, touches: gatherTouches(identify) }
 }
@@ -89,11 +89,26 @@ test('who had ended is asked for from when it is seen, not only when somebody lo
   t.like(touches.take().taken[0], { writer: { exe: '/bin/sh' } })
 })
 
+test('of a container that the engine has yet to name the name is waited for, and no more', async (t) => {
+  let asked = 0
+  const touches = gatherTouches((pid) => {
+    asked += 1
+    const container = sampleContainer({ name: asked < 3 ? 'aaaaaaaaaaaa' : 'web-1' })
+    // It has run another program since.
+    const writer = sampleWriter({ pid, exe: asked === 1 ? '/bin/sh' : '/bin/sleep' })
+    return { writer, container, pending: asked < 3 ? 'container' : null }
+  })
+  touches.add(sighting(7, { modified: true }), 1000)
+  await touches.settled()
+  t.is(asked, 3)
+  t.like(touches.take().taken[0], { writer: { exe: '/bin/sh' }, container: { name: 'web-1' } })
+})
+
 test('who will never be known is not asked for for ever', async (t) => {
   let asked = 0
   const touches = gatherTouches((pid) => {
     asked += 1
-    return { writer: sampleWriter({ pid, exe: '', argv: [] }), container: null, pending: true }
+    return { writer: sampleWriter({ pid, exe: '', argv: [] }), container: null, pending: 'writer' }
   })
   touches.add(sighting(7), 1000)
   await touches.settled()

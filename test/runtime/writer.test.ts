@@ -40,7 +40,7 @@ test('of a process that is gone and that nobody knew the pid is known and nothin
       unknownBecause: 'it had ended before anybody looked at it',
     },
     container: null,
-    pending: false,
+    pending: null,
   })
 })
 
@@ -91,13 +91,13 @@ test('of a process that is gone the table knows program, user, ancestors and con
 test('of a process that is gone all is told when its end is, and what is known without it may change', (t) => {
   const table = processTable({ clock: bootClock() })
   const ask = () => identify(table, true)(gone)
-  t.true(ask().pending)
+  t.is(ask().pending, 'writer')
   const fork = knownProcess({ pid: gone, startTicks: 1, program: runs({ exe: '/bin/sh', argv: ['sh'] }) })
   table.add(fork)
-  t.true(ask().pending)
+  t.is(ask().pending, 'writer')
   fork.program = runs({ exe: '/bin/rm', argv: ['rm', 'runc'] })
   table.end(fork, bootClock().sinceBoot(), null)
-  t.like(ask(), { pending: false, writer: { argv: ['rm', 'runc'], unknownBecause: undefined } })
+  t.like(ask(), { pending: null, writer: { argv: ['rm', 'runc'], unknownBecause: undefined } })
 })
 
 test('of a process of which only the end was told the pid is known, and why', (t) => {
@@ -106,7 +106,7 @@ test('of a process of which only the end was told the pid is known, and why', (t
   table.add(stranger)
   table.end(stranger, bootClock().sinceBoot(), null)
   t.like(identify(table, true)(gone), {
-    pending: false,
+    pending: null,
     writer: {
       uid: null,
       unknownBecause: 'it has ended, and more was going on than the kernel could tell of',
