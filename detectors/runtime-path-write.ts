@@ -6,12 +6,14 @@ import { binaryDetections } from './runtime-path-write/binaries.ts'
 import { breakoutFileDetections } from './runtime-path-write/breakout-files.ts'
 import { breakoutRules, breakouts } from './runtime-path-write/breakouts.ts'
 import { configurationDetections } from './runtime-path-write/configuration.ts'
+import { runtimeEvidence } from './runtime-path-write/evidence.ts'
 import { binaryRules, breakoutFileRules } from './runtime-path-write/rules.ts'
 
 /** Who changes what starts containers runs as root on the host with the next one (CVE-2019-5736 and its successors). */
 export const runtimePathWrite = defineDetector({
   name: 'runtime-path-write',
   rules: { ...binaryRules, ...breakoutFileRules, ...breakoutRules },
+  evidence: runtimeEvidence,
   settings: z.strictObject({}),
   detect: (observed: Observed): Observable<Detection> =>
     merge(

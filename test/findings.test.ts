@@ -222,9 +222,12 @@ test('what becomes known later decides anew whether an act is allowed', (t) => {
       execIntoContainer,
       sampleDetection({ completes: true, evidence }),
     )
-  const config = allowing('evidence.caller == "backup"')
-  t.like(later(config, told, { caller: 'alice' }), { change: 'updated', finding: { state: 'firing' } })
-  const allowed = later(config, told, { caller: 'backup' })
+  const config = allowing('evidence.caller.user == "backup"')
+  t.like(later(config, told, { caller: { user: 'alice' } }), {
+    change: 'updated',
+    finding: { state: 'firing' },
+  })
+  const allowed = later(config, told, { caller: { user: 'backup' } })
   t.like(allowed, { change: 'suppressed', finding: { id: told.id, state: 'suppressed' } })
   t.like(later(config, allowed?.finding as Finding), { change: 'updated', finding: { state: 'suppressed' } })
   const released = later(allowing('evidence.exit_code == 0'), allowed?.finding as Finding, { exit_code: 1 })

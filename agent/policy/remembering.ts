@@ -5,7 +5,9 @@ const maxRemembered = 512
  * A burst says the same again and again: what came last is not worked out twice. What is asked for again stays when the
  * rest is forgotten, so that texts that are ever new do not drive out those that are not.
  */
-export function remembering<T extends NonNullable<unknown>>(work: (text: string) => T): (text: string) => T {
+export function remembering<T extends string | boolean | object>(
+  work: (text: string) => T,
+): (text: string) => T {
   let recent = new Map<string, T>()
   let before: ReadonlyMap<string, T> = new Map()
   return (text) => {
