@@ -271,6 +271,34 @@ test('a changed policy is applied to the conditions that are known', (t) => {
   t.deepEqual(findings.firing(), [])
 })
 
+test('a condition whose severity is configured anew ends as what it was and begins as what it is', (t) => {
+  const rule = (severity: string) => {
+    const parsed = parseValue({
+      detectors: { 'monitor-integrity': { rules: { 'source-degraded': { severity } } } },
+    })
+    if ('config' in parsed) return parsed.config
+    throw new Error('refused')
+  }
+  const inUse = { config: rule('warning') }
+  const findings = findingsWith(inUse)
+  const told = findings.from(monitorIntegrity, condition())?.finding
+  inUse.config = rule('critical')
+  const [ended, begun, ...others] = findings.reconsider()
+  t.like(ended, { change: 'resolved', finding: { id: told?.id, severity: 'warning', state: 'resolved' } })
+  t.like(begun, {
+    change: 'new',
+    finding: { severity: 'critical', state: 'firing', first_seen: told?.first_seen },
+  })
+  t.not(begun?.finding.id, told?.id)
+  t.deepEqual(others, [])
+  t.deepEqual(findings.firing(), [begun?.finding])
+  t.deepEqual(findings.reconsider(), [])
+  t.like(findings.from(monitorIntegrity, condition()), {
+    change: 'updated',
+    finding: { severity: 'critical' },
+  })
+})
+
 test('a detector that was started anew has to confirm what it had found', (t) => {
   const findings = findingsWith()
   findings.from(monitorIntegrity, condition())
