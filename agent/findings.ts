@@ -1,5 +1,5 @@
 import type { DetectorConfig } from './config/detectors-schema.ts'
-import { isoTime, rememberingLast } from './iso-time.ts'
+import { isoTime } from './iso-time.ts'
 import { evidenceOf, summaryOf } from './evidence.ts'
 import { type Container, unknownContainer } from './model/container.ts'
 import type { Detector } from './model/detector.ts'
@@ -13,6 +13,7 @@ import {
   type Suppression,
 } from './model/finding.ts'
 import type { Redactor } from './policy/redact.ts'
+import { rememberingLast } from './policy/remembering.ts'
 
 /** A finding on its way to the store and the exporters, and what is new about it. */
 export type Publication = {

@@ -6,6 +6,7 @@ import type { Finding } from '../model/finding.ts'
 import { evidenceCheck } from './cel-evidence.ts'
 import { type Guard, guardsOf } from './cel-guards.ts'
 import { examine } from './cel-limits.ts'
+import { rememberingLast } from './remembering.ts'
 
 /** What expressions see of a finding: see `subjectOf`. */
 export type Subject = ReturnType<typeof subjectOf>
@@ -103,6 +104,7 @@ function mapOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, st
  */
 export function createLanguage(rules?: readonly RuleEvidence[]) {
   const patterns = new Map<string, RE2JS>()
+  const known = rememberingLast(withoutUnknown)
   let searchesLeft = 0
 
   function search(text: string, pattern: string): boolean {
@@ -160,7 +162,7 @@ export function createLanguage(rules?: readonly RuleEvidence[]) {
     if (wrong !== null) return 'error' in wrong ? toError(wrong.error) : wrong
     const guards = guardsOf(program.ast)
     const ofRule = guards.filter(({ isOfRule }) => isOfRule)
-    const isTrue = (subject: Subject) => program(withoutUnknown(subject)) === true
+    const isTrue = (subject: Subject) => program(known(subject)) === true
     return {
       guards,
       concerns: (subject) => ofRule.every((guard) => guard.holds(subject)),

@@ -23,3 +23,12 @@ export function remembering<T extends string | boolean | object>(
     return result
   }
 }
+
+/** In a burst the same is asked for again and again: the same time, the same finding by many entries. */
+export function rememberingLast<Of, Made>(make: (of: Of) => Made): (of: Of) => Made {
+  let last: { of: Of; made: Made } | undefined
+  return (of) => {
+    if (last?.of !== of) last = { of, made: make(of) }
+    return last.made
+  }
+}
