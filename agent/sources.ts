@@ -4,12 +4,16 @@ import type { CurrentConfig } from './config/current.ts'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
 import { execCallers } from './docker/callers.ts'
+import { describeCaller } from './docker/calling-process.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
 import { hostUsers } from './host-users.ts'
+import { enginePorts } from './docker/engine-ports.ts'
 import { engineVersions } from './docker/engine-versions.ts'
 import { containerInventory } from './docker/inventory.ts'
-import { messageOf } from './errors.ts'
+import { tcpClients } from './docker/tcp-clients.ts'
+import { bootClock } from './kernel/clock.ts'
+import { besideKeptUp, keptUp } from './kept-up.ts'
 import { containerMasks } from './masks/source.ts'
 import type { ContainerView } from './model/container.ts'
 import type { Observation, SourceName } from './model/observation.ts'
@@ -24,7 +28,6 @@ import { runtimeFileOpens } from './runtime/opens.ts'
 import { findRuntimeFiles } from './runtime/paths.ts'
 import { runtimeFiles } from './runtime/source.ts'
 import { identifyWriter } from './runtime/writer.ts'
-import { supervise } from './streams.ts'
 
 export type SourcesOptions = {
   config: CurrentConfig
@@ -160,10 +163,33 @@ export function createSources({ config, client, cursor, pulseOf = unheard, now }
     mergeMap(() => merge(...others)),
     share(),
   )
+  const users = hostUsers()
+  const clock = bootClock()
+  const tcp = tcpClients({
+    // Of an engine that is started anew the kernel has told, in the mode in which it tells of every process.
+    listening: () =>
+      processSource.catchUp()
+        ? enginePorts({ endpoint: client.endpoint, table: processSource.table, procRoot: kernel.procRoot })
+        : null,
+    refind$: merge(unsure$, others$.pipe(filter(isProcessesUp))),
+    describe(transfer) {
+      if (transfer.pid === process.pid) return null
+      processSource.catchUp()
+      const { table } = processSource
+      return {
+        process: describeCaller(transfer, { table, users, procRoot: kernel.procRoot }),
+        container: containerOf(transfer.pid),
+      }
+    },
+    procRoot: kernel.procRoot,
+    clock,
+    now,
+  })
   const callers$ = execCallers({
     execs$: inventory$.pipe(filter((seen) => seen.kind === 'exec')),
     requests$: others$.pipe(filter((seen) => seen.kind === 'api-request')),
     apiWatch: processSource.apiWatch,
+    tcp,
     local: apiSockets.length > 0,
     table: processSource.table,
     containers,
@@ -189,6 +215,7 @@ export function createSources({ config, client, cursor, pulseOf = unheard, now }
         others$,
         inventory$,
         events$,
+        besideKeptUp(tcp.observe(), 'processes', 'tcp-clients-failed', now),
         besideKeptUp(callers$, 'containers', 'caller-failed', now),
         besideKeptUp(opens$, 'runtime-files', 'opens-failed', now),
         besideKeptUp(versions$, 'containers', 'versions-failed', now),
@@ -201,25 +228,6 @@ function isReload(seen: Observation): boolean {
   return seen.kind === 'docker-event' && seen.type === 'daemon' && seen.action === 'reload'
 }
 
-/** A source that says that it is down when it fails, and tries again. */
-function keptUp({ name, observe }: Source, now: () => number): Observable<Observation> {
-  return supervise<Observation>(observe(), (error) => ({
-    kind: 'source-status',
-    time: now(),
-    source: name,
-    up: false,
-    mode: '',
-    best: false,
-    reason: messageOf(error),
-  }))
-}
-
-/** What is told beside a source, and begins anew when it failed, with what it could not tell counted. */
-function besideKeptUp(
-  told$: Observable<Observation>,
-  source: SourceName,
-  reason: string,
-  now: () => number,
-): Observable<Observation> {
-  return supervise(told$, () => ({ kind: 'events-lost', time: now(), source, reason, count: 1 }))
+function isProcessesUp(seen: Observation): boolean {
+  return seen.kind === 'source-status' && seen.source === 'processes' && seen.up
 }

@@ -11,7 +11,7 @@ import { judgeForks, noForks } from './resource-limit-breach/forks.ts'
 import { isEnd, isRunning, walk } from './resource-limit-breach/moment.ts'
 import { memoryNearLimit, pidsNearLimit } from './resource-limit-breach/near-limit.ts'
 import { noLimits } from './resource-limit-breach/no-limits.ts'
-import { afterDeath, oomKills } from './resource-limit-breach/oom.ts'
+import { afterDeath, isFirstProcess, oomKills } from './resource-limit-breach/oom.ts'
 import { type Followed, perContainer } from './resource-limit-breach/per-container.ts'
 import { memoryPressure } from './resource-limit-breach/pressure.ts'
 import { askedOf, restartLoop } from './resource-limit-breach/restart-loop.ts'
@@ -168,7 +168,15 @@ export const resourceLimitBreach = defineDetector({
         (life$, followed) => restartLoop(live(() => settingsNow(followed)().restarts))(life$),
       ),
       withVictims(
-        perContainer(merge(resources$, containers$.pipe(filter(concernsOom))), afterDeath, oomKills),
+        perContainer(
+          merge(
+            resources$,
+            containers$.pipe(filter(concernsOom)),
+            observed.processKills$.pipe(filter(isFirstProcess)),
+          ),
+          afterDeath,
+          oomKills,
+        ),
         observed,
       ),
     )

@@ -8,6 +8,7 @@ import { breakoutRules, breakouts } from './runtime-path-write/breakouts.ts'
 import { configurationDetections } from './runtime-path-write/configuration.ts'
 import { runtimeEvidence } from './runtime-path-write/evidence.ts'
 import { binaryRules, breakoutFileRules } from './runtime-path-write/rules.ts'
+import { unwatchedConfiguration } from './runtime-path-write/unwatched-configuration.ts'
 
 /** Who changes what starts containers runs as root on the host with the next one (CVE-2019-5736 and its successors). */
 export const runtimePathWrite = defineDetector({
@@ -19,6 +20,7 @@ export const runtimePathWrite = defineDetector({
     merge(
       binaryDetections(observed),
       configurationDetections(observed),
+      unwatchedConfiguration(observed),
       breakoutFileDetections(observed),
       breakouts(observed),
     ),

@@ -26,7 +26,9 @@ installMissing({
   'dpkg-deb': 'dpkg',
 })
 const engine = await startEngineIfNone()
-const ava = spawn('ava', process.argv.slice(2), { stdio: 'inherit' })
+const ava = spawn(process.execPath, [join(import.meta.dirname, 'ava.ts'), ...process.argv.slice(2)], {
+  stdio: 'inherit',
+})
 const status = await new Promise<number>((resolve) => ava.once('exit', (code) => resolve(code ?? 1)))
 if (engine !== undefined) {
   engine.kill('SIGTERM')

@@ -1,9 +1,9 @@
 /**
  * Who asked the engine for an exec. No event tells, so a client is known by its own request, seen by the kernel as it
- * was written, or else by its command line.
+ * was written or, by TCP, as the engine read it, or else by its command line.
  *
  * To be read in this order: `request-line.ts` (what a request asks for), `requests-seen.ts` (which clients asked for
- * what), `client-command.ts` and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was),
+ * what), `engine-ports.ts`, `connections-seen.ts` and `tcp-clients.ts` (the same of clients by TCP), `client-command.ts` and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was),
  * `calling-process.ts` (what there is to tell of a client).
  */
 import { defer, filter, ignoreElements, map, merge, mergeMap, type Observable, of, tap, timer } from 'rxjs'
@@ -15,8 +15,9 @@ import { containerFor } from '../processes/describe.ts'
 import type { ProcessTable } from '../processes/table.ts'
 import { callerOf } from './caller-verdict.ts'
 import { type CallingProcess, describeCaller } from './calling-process.ts'
-import { type Client, rememberMs, requestsSeen } from './requests-seen.ts'
+import { type Client, clientKey, rememberMs, requestsSeen } from './requests-seen.ts'
 import { commandHints } from './command-hints.ts'
+import type { TcpClients } from './tcp-clients.ts'
 import { hostUsers } from '../host-users.ts'
 
 export type ExecCallersOptions = {
@@ -24,6 +25,7 @@ export type ExecCallersOptions = {
   requests$: Observable<ApiRequest>
   /** Null while requests are not seen. */
   apiWatch: () => ApiWatch | null
+  tcp: Omit<TcpClients, 'observe'>
   /** Whether clients are processes of this host: of an engine that is asked by TCP nobody can tell. */
   local: boolean
   table: ProcessTable
@@ -37,11 +39,21 @@ export type ExecCallersOptions = {
 
 /** Tells of each exec who asked for it, or that nobody can tell. */
 export function execCallers(options: ExecCallersOptions): Observable<ExecCaller> {
-  const { execs$, requests$, apiWatch, local, table, containers, procRoot, now } = options
+  const { execs$, requests$, apiWatch, tcp, local, table, containers, procRoot, now } = options
   return defer(() => {
     const users = hostUsers(options.passwdPath)
     const describe = (calling: CallingProcess) => describeCaller(calling, { table, procRoot, users })
-    const requests = requestsSeen(describe)
+    const requests = requestsSeen<ApiRequest>({
+      keyOf: clientKey,
+      groupOf: clientKey,
+      clientOf: (request) => ({
+        key: clientKey(request),
+        process: describe(request),
+        container: request.container,
+        address: '',
+      }),
+    })
+    const startersOf = (execId: string) => [...requests.startersOf(execId), ...tcp.startersOf(execId)]
     const hints = commandHints({
       table,
       describe,
@@ -52,12 +64,12 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
 
     function judge(exec: ExecObservation): Observable<ExecCaller> {
       // A request is written before the engine tells of what it asks for: the kernel has told of it by now.
-      const isCurrent = apiWatch()?.catchUp() ?? false
-      const starters = requests.startersOf(exec.execId)
+      const isCurrent = (apiWatch()?.catchUp() ?? false) && tcp.catchUp()
+      const starters = startersOf(exec.execId)
       if (isCurrent && starters.length > 0) return of(tell(exec, starters, []))
       // A health check is the engine's own; whoever runs the same at the same time must not be taken for it.
       const found = local && !exec.healthcheck ? hints.of(exec) : []
-      return timer(waitMs).pipe(map(() => tell(exec, requests.startersOf(exec.execId), found)))
+      return timer(waitMs).pipe(map(() => tell(exec, startersOf(exec.execId), found)))
     }
 
     function tell(exec: ExecObservation, starters: readonly Client[], found: readonly Client[]): ExecCaller {
@@ -67,7 +79,8 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
         starters,
         hints: mayBe,
         isShared: mayBe.some(hints.isShared),
-        sawAll: starters.length === 0 && sawAll(exec),
+        sawAll: starters.length === 0 && sawAll(exec) && tcp.sawAll(exec),
+        active: tcp.activeBefore(exec.time),
         healthcheck,
       })
       return { kind: 'exec-caller', time, container, execId, caller }

@@ -40,7 +40,7 @@ export function commandHints({ table, clock, describe, containerOf }: CommandHin
       .map((process) => {
         const key = clientKey(process)
         claim(key, exec.execId)
-        return { key, process: describe(process), container: containerOf(process) }
+        return { key, process: describe(process), container: containerOf(process), address: '' }
       })
   }
 

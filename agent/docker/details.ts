@@ -1,4 +1,5 @@
 import type { ContainerDetails, Healthcheck, Limits, Mount } from '../model/container.ts'
+import { boundedArgv } from './bounded.ts'
 import { type JsonObject, listOf, numberOf, objectOf, textOf, textsOf } from './json.ts'
 
 /** The part of an inspect's answer that says how a container is configured and how it fares. */
@@ -19,7 +20,9 @@ export function detailsOf(inspect: JsonObject): ContainerDetails {
     securityOptions: textsOf(host['SecurityOpt']),
     mounts: listOf(inspect['Mounts']).map(mountOf),
     pidMode: textOf(host['PidMode']),
-    command: [textOf(inspect['Path']), ...textsOf(inspect['Args'])].slice(inspect['Path'] ? 0 : 1),
+    command: boundedArgv(
+      [textOf(inspect['Path']), ...textsOf(inspect['Args'])].slice(inspect['Path'] ? 0 : 1),
+    ),
     runtime: textOf(host['Runtime']),
     maskedPaths: textsOf(host['MaskedPaths']),
     readonlyPaths: textsOf(host['ReadonlyPaths']),
@@ -48,10 +51,10 @@ function healthcheckOf(config: JsonObject): Healthcheck | null {
       startIntervalSeconds: numberOf(healthcheck['StartInterval']) / 1e9 || defaultStartIntervalSeconds,
     }),
   }
-  if (kind === 'CMD') return { argv: words, ...intervals }
+  if (kind === 'CMD') return { argv: boundedArgv(words), ...intervals }
   if (kind !== 'CMD-SHELL') return null
   const shell = textsOf(config['Shell'])
-  return { argv: [...(shell.length > 0 ? shell : ['/bin/sh', '-c']), ...words], ...intervals }
+  return { argv: boundedArgv([...(shell.length > 0 ? shell : ['/bin/sh', '-c']), ...words]), ...intervals }
 }
 
 const defaultIntervalSeconds = 30

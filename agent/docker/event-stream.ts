@@ -103,7 +103,8 @@ function eventStream({ client, cursor, now }: DockerEventsOptions, resume: Resum
   })
 }
 
-const maxQueuedLines = 10_000
+// A burst of 10,000 execs, three events each; what bounds the memory is the characters.
+const maxQueuedLines = 40_000
 const maxQueuedCharacters = 64 * 1024 * 1024
 
 function status(time: number, reason: string): SourceStatus {

@@ -1,5 +1,6 @@
 import type { DockerEvent } from '../model/observation.ts'
-import { isObject, type JsonObject, objectOf, textMapOf, textOf } from './json.ts'
+import { boundedText, boundedTexts } from './bounded.ts'
+import { isObject, type JsonObject, objectOf, textOf } from './json.ts'
 
 /** Reads one line of the event stream; null when it is not an event. */
 export function parseEvent(line: string): DockerEvent | null {
@@ -17,9 +18,9 @@ export function parseEvent(line: string): DockerEvent | null {
     timeNano,
     type,
     action: dockerWords.get(action) ?? action,
-    detail,
+    detail: boundedText(detail),
     actorId: textOf(actor['ID']),
-    attributes: textMapOf(actor['Attributes']),
+    attributes: boundedTexts(actor['Attributes']),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ExecSettings } from '../model/observation.ts'
+import { boundedArgv } from './bounded.ts'
 import { isObject, type JsonObject, numberOf, objectOf, textOf, textsOf } from './json.ts'
 
 /** What `GET /exec/{id}/json` knows of an exec, which no event tells. */
@@ -16,7 +17,7 @@ export function execOfInspect(inspect: JsonObject): ExecInspect | null {
   if (!isObject(inspect['ProcessConfig']) || typeof process['entrypoint'] !== 'string') return null
   const exitCode = inspect['ExitCode']
   return {
-    argv: [process['entrypoint'], ...textsOf(process['arguments'])],
+    argv: boundedArgv([process['entrypoint'], ...textsOf(process['arguments'])]),
     settings: {
       user: textOf(process['user']),
       tty: process['tty'] === true,

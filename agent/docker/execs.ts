@@ -28,8 +28,8 @@ export type ExecTracker = {
   reconcile(container: Container): void
   /** Something was told of a container: it may be known now, or have ended and its execs with it. */
   onContainer(container: Container): void
-  /** To be called some times a second: stops waiting for what does not come. */
-  tick(): void
+  /** To be called some times a second: stops waiting for what does not come. True when it is to be called again at once. */
+  tick(): boolean
 }
 
 export function createExecTracker({
@@ -45,6 +45,8 @@ export function createExecTracker({
     lose('queue-full')
   })
   const nameless = createNamelessStarts(tellNameless)
+  // Goes on where it was: after a flood thousands are told of at once.
+  let round: Iterator<Exec> | undefined
   const heldEvents = createHeldEvents({ isKnown: (id) => !!containerOf(id)?.details, handle, now })
 
   function find(id: string, container: Container, commandLine: string): Exec | undefined {
@@ -211,11 +213,23 @@ export function createExecTracker({
     tick() {
       heldEvents.release()
       const time = now()
-      for (const exec of ledger.open()) tickOf(exec, time)
       nameless.giveUp(time - listingWaitMs)
+      const sliceEnds = performance.now() + sliceMs
+      round ??= ledger.open()[Symbol.iterator]()
+      for (let next = round.next(); ; next = round.next()) {
+        if (next.done === true) {
+          round = undefined
+          return false
+        }
+        tickOf(next.value, time)
+        if (performance.now() > sliceEnds) return true
+      }
     },
   }
 }
+
+// The event loop is shared with everything else the daemon does.
+const sliceMs = 5
 
 // An exec inspect is answered within milliseconds, also while the exec is slow to start. An engine that takes
 // longer is in trouble; then the exec is told without what only it knows.

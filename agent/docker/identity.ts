@@ -1,7 +1,8 @@
 import type { Container, ContainerIdentity, ContainerState } from '../model/container.ts'
 import type { DockerEvent } from '../model/observation.ts'
 import { detailsOf } from './details.ts'
-import { type JsonObject, objectOf, textMapOf, textOf, textsOf } from './json.ts'
+import { boundedTexts, engineWords } from './bounded.ts'
+import { type JsonObject, objectOf, textOf, textsOf } from './json.ts'
 
 /** Reads what `GET /containers/{id}/json` answered; whatever field is missing or of another type is as if unset. */
 export function containerOfInspect(inspect: JsonObject): Container {
@@ -12,7 +13,7 @@ export function containerOfInspect(inspect: JsonObject): Container {
       name: textOf(inspect['Name']),
       image: textOf(config['Image']),
       imageId: textOf(inspect['Image']),
-      labels: textMapOf(config['Labels']),
+      labels: boundedTexts(config['Labels']),
     }),
     state: stateOf(textOf(objectOf(inspect['State'])['Status'])),
     details: detailsOf(inspect),
@@ -27,26 +28,26 @@ export function containerOfListing(entry: JsonObject): Container {
       name: textsOf(entry['Names'])[0] ?? '',
       image: textOf(entry['Image']),
       imageId: textOf(entry['ImageID']),
-      labels: textMapOf(entry['Labels']),
+      labels: boundedTexts(entry['Labels']),
     }),
     state: stateOf(textOf(entry['State'])),
     details: null,
   }
 }
 
-/** What an event alone tells of its container, for one that was gone before it could be inspected. */
+/**
+ * What an event alone tells of its container, for one that was gone before it could be inspected. The engine mixes what it
+ * has to say with the container's labels.
+ */
 export function containerOfEvent({ actorId, attributes }: DockerEvent): Container {
   const { name = '', image = '' } = attributes
-  const labels = Object.fromEntries(Object.entries(attributes).filter(([key]) => !engineAttributes.has(key)))
+  const labels = Object.fromEntries(Object.entries(attributes).filter(([key]) => !engineWords.has(key)))
   return {
     ...identity({ id: actorId, name, image, imageId: '', labels }),
     state: 'unknown',
     details: null,
   }
 }
-
-// The engine mixes what it has to say with the container's labels; these are its own words.
-const engineAttributes = new Set(['name', 'image', 'execID', 'exitCode', 'signal', 'oldName'])
 
 type Names = Pick<ContainerIdentity, 'id' | 'name' | 'image' | 'imageId' | 'labels'>
 

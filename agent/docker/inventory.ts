@@ -72,8 +72,11 @@ export function containerInventory({
     execs.onEvent(event)
   }
 
+  let again: NodeJS.Immediate | undefined
+
   function tick(): void {
-    execs.tick()
+    clearImmediate(again)
+    if (execs.tick()) again = setImmediate(tick)
     for (const lost of losses.take(now())) said$.next(lost)
   }
 
@@ -110,6 +113,7 @@ export function containerInventory({
         return merge(said$, reconciled$, work$.pipe(ignoreElements()))
       }).pipe(
         finalize(() => {
+          clearImmediate(again)
           containerCalls.close()
           execCalls.close()
         }),
@@ -119,7 +123,8 @@ export function containerInventory({
 
 const callLimits = { concurrency: 8, limit: 5_000 }
 // Some of these wait while an exec starts; the others should not wait for a handful of them.
-const execCallLimits = { concurrency: 32, limit: 5_000 }
+// As many as execs are remembered.
+const execCallLimits = { concurrency: 32, limit: 10_000 }
 const settleMs = 200
 const tickMs = 250
 const tidyMs = 5_000

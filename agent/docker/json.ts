@@ -25,11 +25,3 @@ export function listOf(value: unknown): readonly unknown[] {
 export function textsOf(value: unknown): readonly string[] {
   return listOf(value).filter((item) => typeof item === 'string')
 }
-
-/** The members that are strings; also safe for a member called `__proto__`. */
-export function textMapOf(value: unknown): Record<string, string> {
-  const entries = Object.entries(objectOf(value))
-  return Object.fromEntries(
-    entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  )
-}

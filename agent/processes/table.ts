@@ -30,7 +30,7 @@ export type WritableProcessTable = ProcessTable & {
 
 export type TableOptions = {
   clock: BootClock
-  /** How long an ended process is remembered. */
+  /** How long an ended process is remembered since its end was told, which may be late on a busy host. */
   keepMs?: number
   /** How many ended ones are remembered at most: a burst of short programs makes thousands in a second. */
   maxEnded?: number
@@ -49,7 +49,7 @@ export function processTable({
   max = 65_536,
 }: TableOptions): WritableProcessTable {
   const byPid = new Map<number, KnownProcess>()
-  const ended = fifo<KnownProcess>()
+  const ended = fifo<{ process: KnownProcess; toldAt: number }>()
   let size = 0
 
   function add(process: KnownProcess): boolean {
@@ -68,21 +68,21 @@ export function processTable({
   function end(process: KnownProcess, sinceBoot: number, code: ExitCode | null): void {
     if (process.exit !== null) return
     process.exit = { sinceBoot, code }
-    ended.push(process)
+    ended.push({ process, toldAt: clock.sinceBoot() })
     if (ended.length() > maxEnded) forgetOldest()
   }
 
   function forget(): void {
     const before = clock.sinceBoot() - keepMs
-    for (let oldest = ended.first(); oldest?.exit; oldest = ended.first()) {
-      if (oldest.exit.sinceBoot > before) return
+    for (let oldest = ended.first(); oldest !== undefined; oldest = ended.first()) {
+      if (oldest.toldAt > before) return
       forgetOldest()
     }
   }
 
   function forgetOldest(): boolean {
     const oldest = ended.shift()
-    if (oldest !== undefined) remove(oldest)
+    if (oldest !== undefined) remove(oldest.process)
     return oldest !== undefined
   }
 

@@ -30,8 +30,13 @@ export function parseUidMap(text: string): UidMap {
   return text.split('\n').flatMap((line) => {
     const [inside, outside, count] = line.trim().split(/\s+/).map(Number)
     if (inside === undefined || outside === undefined || count === undefined) return []
-    return [inside, outside, count].every(Number.isSafeInteger) ? [{ inside, outside, count }] : []
+    return [inside, outside, count].every(isId) ? [{ inside, outside, count }] : []
   })
+}
+
+/** What fits the kernel's uid_t, and so does the length of an extent. */
+function isId(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff
 }
 
 /** What a host's uid is called inside; an unmapped one is the overflow uid, as the kernel shows it. */

@@ -14,6 +14,7 @@ import {
   Subject,
   timer,
 } from 'rxjs'
+import type { RuntimeFileObservation } from '../model/observation.ts'
 import { type KnownFile, knownFile, type KnownFileOptions, type Seen } from './known-file.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import type { RuntimeFile } from './paths.ts'
@@ -31,6 +32,11 @@ export type FollowedFile = Pick<KnownFile, 'path' | 'kind' | 'problem' | 'recogn
   changes(): Observable<Seen>
 }
 
+/** Whether it is to be asked for what its package says: who changes a configuration while it is watched is seen to do it. */
+function isPacked({ file, change, after }: RuntimeFileObservation): boolean {
+  return file === 'binary' || (file === 'configuration' && change === 'found' && after !== null)
+}
+
 // How long to wait for what belongs to the same act, milliseconds.
 const waitAfterEnd = 2
 const waitWhileOngoing = 50
@@ -45,7 +51,7 @@ export function followFile(
   const known = knownFile(file, { ...options, tellAtOnce: (seen) => early$.next(seen) })
   const budget = workBudget()
   const wake$ = new Subject<number>()
-  // What it has become: a program is then compared with its package.
+  // What it has become: it is then compared with its package.
   const settled$ = new ReplaySubject<Settled>(1)
   let thorough = true
 
@@ -56,7 +62,7 @@ export function followFile(
   }).pipe(
     mergeMap((seen) => {
       const last = seen.findLast((one) => one.kind === 'runtime-file' && one.path === known.path)
-      if (last?.kind === 'runtime-file' && known.kind === 'binary')
+      if (last?.kind === 'runtime-file' && isPacked(last))
         settled$.next({ state: last.after, changed: last.change !== 'found' })
       return seen
     }),

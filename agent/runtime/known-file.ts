@@ -55,12 +55,6 @@ export type KnownFileOptions = {
 // Until the events of a change that was found without one must have come, milliseconds.
 const EVENT_DELAY_MS = 50
 
-// A writer that is gone is in the process table as soon as the kernel's records of it are read, which another
-// processor's record that is still being written may hold up for a moment.
-// On a host that is so busy that there are many, reading them takes a while too.
-const UNKNOWN_TRIES = 40
-const UNKNOWN_WAIT_MS = 5
-
 /** Keeps what is known of one runtime file. */
 export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {
   const { path, kind } = file
@@ -78,9 +72,8 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       // The file is what it was, but a link to it may not be.
       return state === undefined ? [] : await changedLinks(state, state, [])
     }
-    for (let tries = 0; tries < UNKNOWN_TRIES && touches.askAgain(); tries++) {
-      await setTimeout(UNKNOWN_WAIT_MS, undefined, { signal })
-    }
+    await touches.settled()
+    signal.throwIfAborted()
     const { taken, lost } = touches.take()
     const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
     // First, for a file that is new here is not watched yet.
@@ -112,9 +105,12 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   function baseline(after: FileState | null): Seen[] {
     if (after === null) {
       // What need not be there is watched from now on all the same.
-      if (file.optional) state = null
-      else problem ||= `${path} is not there`
-      return []
+      if (!file.optional) {
+        problem ||= `${path} is not there`
+        return []
+      }
+      state = null
+      return [observation({ change: 'found', before: null, after }, null)]
     }
     state = after
     return [observation({ change: 'found', before: null, after }, null)]

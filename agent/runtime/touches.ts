@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Container } from '../model/container.ts'
 import type { Writer } from '../model/observation.ts'
 import type { Sighting } from './watch.ts'
@@ -9,7 +10,7 @@ export type Touch = {
   pid: number
   writer: Writer | null
   container: Container | null
-  ended?: boolean
+  pending?: boolean
   modified: boolean
   closed: boolean
   attributes: boolean
@@ -19,16 +20,16 @@ export type Touch = {
 
 /** Says who a process is; asked at once, for it may end. */
 export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'> & {
-  /** It had ended: what the kernel has told of it may not be read whole yet, and be told better in a moment. */
-  ended?: boolean
+  /** It had ended, and what the kernel has told of it is not read whole yet: it will be told better in a moment. */
+  pending?: boolean
 }
 
 /** Gathers what is seen of a file between two looks at it. */
 export type Touches = {
   add(sighting: Sighting, time: number): void
   waiting(): boolean
-  /** Asks again for those that had ended; returns whether there are any of whom nothing is known. */
-  askAgain(): boolean
+  /** Done when everything is known of everybody that ever will be. */
+  settled(): Promise<void>
   /** Those that wait, and how many sightings came from processes beyond the bound. */
   take(): { taken: Touch[]; lost: number }
 }
@@ -36,10 +37,43 @@ export type Touches = {
 // Each costs a look at /proc, and becomes an observation of its own.
 const MAX_PROCESSES = 64
 
+// A record that another processor is still writing holds up those behind it for a moment; on a host that is so busy that
+// there are many, each question reads some milliseconds' worth of them, and this is enough for all that there is room for.
+const MAX_QUESTIONS = 100
+const WAIT_MS = 5
+
+// The event loop is shared with everything else the daemon does.
+const SLICE_MS = 10
+
+type Asked = Touch & { questions: number }
+
 /** Touches of one file, by the process that did them. */
 export function gatherTouches(identify: Identify): Touches {
-  let byPid = new Map<number, Touch>()
+  let byPid = new Map<number, Asked>()
   let lost = 0
+  let asking: Promise<void> | null = null
+
+  function askAgain(): boolean {
+    const until = performance.now() + SLICE_MS
+    for (const touch of byPid.values()) {
+      if (!touch.pending) continue
+      if (performance.now() > until) return true
+      const answer = identify(touch.pid)
+      // The table forgets who has ended, and what it has told before stays true.
+      if (isUnknown(touch) || !isUnknown(answer)) Object.assign(touch, answer)
+      touch.questions += 1
+      if (touch.questions >= MAX_QUESTIONS) touch.pending = false
+    }
+    return [...byPid.values()].some(({ pending }) => pending)
+  }
+
+  /** From when it is seen, and not only when it is looked at: a flood of others makes the table forget it soon. */
+  async function keepAsking(): Promise<void> {
+    do await setTimeout(WAIT_MS)
+    while (askAgain())
+    asking = null
+  }
+
   return {
     add({ pid, modified, closed, attributes, entry }, time) {
       if (!byPid.has(pid) && byPid.size >= MAX_PROCESSES) {
@@ -48,16 +82,15 @@ export function gatherTouches(identify: Identify): Touches {
       }
       const touch = byPid.get(pid) ?? newTouch(pid, time, identify(pid))
       byPid.set(pid, touch)
+      if (touch.pending) asking ??= keepAsking()
       touch.modified ||= modified
       touch.closed ||= closed
       touch.attributes ||= attributes
       if (entry !== null) touch.entries.add(entry)
     },
     waiting: () => byPid.size > 0,
-    askAgain() {
-      const ended = [...byPid.values()].filter((touch) => touch.ended)
-      for (const touch of ended) Object.assign(touch, identify(touch.pid))
-      return ended.some(isUnknown)
+    async settled() {
+      if (asking !== null && askAgain()) await asking
     },
     take() {
       const gathered = { taken: [...byPid.values()], lost }
@@ -68,11 +101,20 @@ export function gatherTouches(identify: Identify): Touches {
   }
 }
 
-/** A process that has ended, and of which the kernel has yet to tell. */
-function isUnknown({ writer }: Touch): boolean {
+/** Nothing but the pid is known. */
+function isUnknown({ writer }: Pick<Touch, 'writer'>): boolean {
   return writer !== null && writer.exe === '' && writer.argv.length === 0
 }
 
-function newTouch(pid: number, time: number, who: ReturnType<Identify>): Touch {
-  return { time, pid, ...who, modified: false, closed: false, attributes: false, entries: new Set() }
+function newTouch(pid: number, time: number, who: ReturnType<Identify>): Asked {
+  return {
+    time,
+    pid,
+    ...who,
+    questions: 0,
+    modified: false,
+    closed: false,
+    attributes: false,
+    entries: new Set(),
+  }
 }

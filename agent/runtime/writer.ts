@@ -33,8 +33,9 @@ export function identifyWriter(options: WriterOptions): Identify {
     const ended = living === null || !hasProgram(living)
     const container = containerOfPid(pid)
     const process = (ended ? known : living) ?? living
-    const again = { ended: ended && tellsAll }
-    if (process === null) return { writer: unknownWriter(pid), container, ...again }
+    const again = { pending: tellsAll && ended && isBeingTold(known) }
+    if (process === null || (living === null && !hasProgram(process)))
+      return { writer: unknownWriter(pid, tellsAll), container, ...again }
     const { exe, argv } = process.program()
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
@@ -55,13 +56,23 @@ export function identifyWriter(options: WriterOptions): Identify {
 }
 
 /** A process that ends gives up its program before its files, whose closing is what we are told of (`do_exit` of the kernel). */
-function hasProgram({ program }: SeenProcess): boolean {
+function hasProgram({ program }: Pick<SeenProcess, 'program'>): boolean {
   const { exe, argv } = program()
   return exe !== '' || argv.length > 0
 }
 
-function unknownWriter(pid: number): Writer {
-  return { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' }
+/** Whether its end, and with it all that it did before, has yet to be told; what the kernel runs itself has no program. */
+function isBeingTold(known: KnownProcess | undefined): boolean {
+  return known === undefined || (known.exit === null && hasProgram(known))
+}
+
+function unknownWriter(pid: number, tellsAll: boolean): Writer {
+  return {
+    ...{ pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
+    unknownBecause: tellsAll
+      ? 'it has ended, and more was going on than the kernel could tell of'
+      : 'it had ended before anybody looked at it',
+  }
 }
 
 function readLiving(procRoot: string, pid: number): SeenProcess | null {

@@ -11,7 +11,7 @@ function isKnownCaller({ confidence }: Caller): boolean {
 /** A caller as evidence. */
 export function callerEvidence(caller: Caller | null): Json | undefined {
   if (caller === null) return undefined
-  const { confidence, process, container, address } = caller
+  const { confidence, process, container, address, by, candidates } = caller
   return {
     confidence,
     pid: process?.pid,
@@ -22,6 +22,8 @@ export function callerEvidence(caller: Caller | null): Json | undefined {
     container: container?.name,
     container_id: container?.id,
     address: address || undefined,
+    address_by: by,
+    candidates: candidates && [...candidates],
   }
 }
 

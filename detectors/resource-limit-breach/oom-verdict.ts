@@ -1,4 +1,4 @@
-import type { ContainerObservation, ResourceSample } from '../../agent/model/observation.ts'
+import type { ContainerObservation, ProcessKilled, ResourceSample } from '../../agent/model/observation.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import { formatBytes } from '../../agent/model/format.ts'
 import { isRunning, type Step } from './moment.ts'
@@ -7,18 +7,19 @@ import type { Kill } from './oom-tally.ts'
 /** How long a kill and the death it causes may be told apart, in either order. */
 export const joinWindowMs = 1_000
 
-// The kernel's counter is read within milliseconds; on a host that is out of breath the engine takes seconds to tell
-// of the death, and as long to bury who died. A container that still has processes after that has survived the kill.
-const counterWindowMs = 10_000
+// On a host that is out of breath the engine takes seconds to tell of a death, and as long to bury who died. A
+// container that still has processes after that has survived the kill.
+const busyWindowMs = 10_000
 const aliveAfterMs = 3_000
 
-/** How long a kill waits for the death that it may have caused. */
-export function waitOf({ toldBy }: Pick<Kill, 'toldBy'>): number {
-  return toldBy === 'counter' ? counterWindowMs : joinWindowMs
+/** When to ask whether a kill still waits for the death that it may have caused. */
+export function lapsesOf({ toldBy }: Pick<Kill, 'toldBy'>): readonly number[] {
+  // The kernel's counter is read within milliseconds, the engine's event may be as late as the death.
+  return toldBy === 'counter' ? [busyWindowMs] : [joinWindowMs, busyWindowMs]
 }
 
-/** A kill that no death followed in time. */
-export type Lapse = { kind: 'lapse'; kill: Kill }
+/** A kill that no death followed for a time, milliseconds. */
+export type Lapse = { kind: 'lapse'; kill: Kill; after: number }
 
 export type Verdict = {
   /** Kills that wait for whether the container dies of them. */
@@ -27,27 +28,45 @@ export type Verdict = {
   death: { observation: ContainerObservation; isReported: boolean } | null
   /** Whether the engine's OOMKilled flag is explained by an earlier kill, which the container survived. */
   isFlagged: boolean
+  /** When the kernel told that the first process had ended by SIGKILL, epoch milliseconds: the engine will tell of the death. */
+  firstKilledAt: number | null
 }
 
-export const emptyVerdict: Verdict = { pending: [], death: null, isFlagged: false }
+export const emptyVerdict: Verdict = { pending: [], death: null, isFlagged: false, firstKilledAt: null }
+
+/** All that says something of kills; of processes that were killed, the first ones only. */
+export type KillSign = Kill | Lapse | ResourceSample | ContainerObservation | ProcessKilled
 
 /** Joins kills with deaths: a container dies of a kill when its first process was the one killed. */
-export const judgeKills: Step<Verdict, Kill | Lapse | ResourceSample | ContainerObservation, Detection> = (
-  before,
-  input,
-) => {
+export const judgeKills: Step<Verdict, KillSign, Detection> = (before, input) => {
   if (input.kind === 'kill') return judgeKill(before, input)
-  if (input.kind === 'lapse') return judgeSurvivors(before, (kill) => kill === input.kill)
+  if (input.kind === 'lapse') {
+    const { kill: lapsed, after } = input
+    return judgeSurvivors(before, (kill) => kill === lapsed && after >= waitOf(kill, before))
+  }
+  if (input.kind === 'process-killed') return [{ ...before, firstKilledAt: input.time }, []]
   if (input.kind === 'resources') {
     const isAlive = input.pids.current > 0
-    return judgeSurvivors(before, ({ time }) => isAlive && time <= input.time - aliveAfterMs)
+    const isDying = (kill: Kill) => isFirstKilled(kill, before)
+    return judgeSurvivors(
+      before,
+      (kill) => isAlive && !isDying(kill) && kill.time <= input.time - aliveAfterMs,
+    )
   }
   switch (input.action) {
     case 'died':
       return judgeDeath(before, input)
     case 'started':
       // What the new process tree does is not the old one's death; only an unexplained one still waits.
-      return [{ ...before, isFlagged: false, death: before.death?.isReported ? null : before.death }, []]
+      return [
+        {
+          ...before,
+          isFlagged: false,
+          firstKilledAt: null,
+          death: before.death?.isReported ? null : before.death,
+        },
+        [],
+      ]
     case 'seen':
       return [{ ...before, isFlagged: isRunning(input) && input.container.details?.oomKilled === true }, []]
     default:
@@ -57,7 +76,7 @@ export const judgeKills: Step<Verdict, Kill | Lapse | ResourceSample | Container
 
 function judgeKill(before: Verdict, kill: Kill): ReturnType<typeof judgeKills> {
   const { death } = before
-  if (death === null || !areClose(kill, death.observation)) {
+  if (death === null || !areClose(kill, death.observation, before)) {
     return [{ ...before, pending: [...before.pending, kill] }, []]
   }
   if (death.isReported) return [before, []]
@@ -75,14 +94,14 @@ function judgeDeath(before: Verdict, death: ContainerObservation): ReturnType<ty
   const { exitCode, container } = death
   const isKilled = exitCode === killedExitCode
   const hasFlag = container.details?.oomKilled === true && exitCode !== 0
-  const cause = isKilled || hasFlag ? before.pending.findLast((kill) => areClose(kill, death)) : undefined
+  const cause =
+    isKilled || hasFlag ? before.pending.findLast((kill) => areClose(kill, death, before)) : undefined
   const survivals = before.pending.filter((kill) => kill !== cause).map(survived)
   const isFlagNew = !before.isFlagged && before.pending.length === 0
   const isReported = cause !== undefined || (isKilled && hasFlag && isFlagNew)
   const reports = isReported ? [died(death, cause ?? null)] : []
   const after = {
-    pending: [],
-    isFlagged: false,
+    ...emptyVerdict,
     death: isKilled || isReported ? { observation: death, isReported } : null,
   }
   return [after, [...survivals, ...reports]]
@@ -91,8 +110,17 @@ function judgeDeath(before: Verdict, death: ContainerObservation): ReturnType<ty
 // 128 + SIGKILL.
 const killedExitCode = 137
 
-function areClose(kill: Kill, death: ContainerObservation): boolean {
-  return Math.abs(kill.time - death.time) <= waitOf(kill)
+function areClose(kill: Kill, death: ContainerObservation, verdict: Verdict): boolean {
+  return Math.abs(kill.time - death.time) <= waitOf(kill, verdict)
+}
+
+/** How long a kill waits for the death that it may have caused. */
+function waitOf(kill: Kill, verdict: Verdict): number {
+  return kill.toldBy === 'counter' || isFirstKilled(kill, verdict) ? busyWindowMs : joinWindowMs
+}
+
+function isFirstKilled({ time }: Kill, { firstKilledAt }: Verdict): boolean {
+  return firstKilledAt !== null && Math.abs(firstKilledAt - time) <= joinWindowMs
 }
 
 function survived(kill: Kill): Detection {

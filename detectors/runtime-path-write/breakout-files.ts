@@ -1,14 +1,10 @@
 import { filter, map, type Observable } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
-import type { Detection, Json } from '../../agent/model/finding.ts'
-import type {
-  BreakoutFile,
-  BreakoutFileObservation,
-  BreakoutFileWriter,
-} from '../../agent/model/observation.ts'
+import type { Detection } from '../../agent/model/finding.ts'
+import type { BreakoutFile, BreakoutFileObservation } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv } from '../../agent/model/text.ts'
 import { isUpkeep } from './upkeep.ts'
-import { byWhom, ownEvidence } from './writer.ts'
+import { byWhom, writerEvidence } from './writer.ts'
 
 /** Tells who set what, and what it was before. */
 export function breakoutFileDetections({
@@ -92,9 +88,4 @@ function byWhomOrWhere({ writer, container, holders = [] }: BreakoutFileObservat
   const [holder] = holders
   if (writer === null && holder !== undefined) return `in a mount namespace of the host (pid ${holder.pid})`
   return byWhom({ writer, container })
-}
-
-function writerEvidence(writer: BreakoutFileWriter): Json {
-  const ancestors = writer.ancestors.map((one) => ({ pid: one.pid, exe: one.exe, argv: clipArgv(one.argv) }))
-  return { ...ownEvidence(writer), ...(ancestors.length > 0 && { ancestors }) }
 }

@@ -112,11 +112,13 @@ export function mismatch(
   }
 }
 
+type Compared = Pick<FileState, 'sha256' | 'mode' | 'uid' | 'gid'> & Partial<Pick<FileState, 'inode'>>
+
 /** The digests always, the rest only where it differs. */
-export function differences(before: FileState | null, after: FileState | null): Detection['evidence'] {
-  const changed = (key: string, of: (file: FileState) => Json) =>
+export function differences(before: Compared | null, after: Compared | null): Detection['evidence'] {
+  const changed = (key: string, of: (file: Compared) => Json | undefined) =>
     before !== null && after !== null && of(before) === of(after) ? {} : beforeAndAfter(key, of)
-  const beforeAndAfter = (key: string, of: (file: FileState) => Json) => ({
+  const beforeAndAfter = (key: string, of: (file: Compared) => Json | undefined) => ({
     ...(before !== null && { [`${key}_before`]: of(before) }),
     ...(after !== null && { [`${key}_after`]: of(after) }),
   })

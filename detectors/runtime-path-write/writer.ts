@@ -4,7 +4,7 @@ import type { Writer } from '../../agent/model/observation.ts'
 import { lineOf } from '../exec-into-container/caller.ts'
 import { baseName, clipArgv } from '../../agent/model/text.ts'
 
-type Known = Omit<Writer, 'ancestors' | 'packageManager'>
+type Known = Omit<Writer, 'packageManager'> & Partial<Pick<Writer, 'packageManager'>>
 
 /** Who did it, in words for a summary. */
 export function byWhom({
@@ -23,19 +23,20 @@ export function byWhom({
 }
 
 /** Who did it, as evidence: what is unknown is left out. */
-export function writerEvidence(writer: Writer): Json {
-  const { ancestors, packageManager } = writer
+export function writerEvidence(writer: Known): Json {
+  const { ancestors, packageManager = '', unknownBecause } = writer
   return {
     ...ownEvidence(writer),
     ...(ancestors.length > 0 && {
       ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
     }),
     ...(packageManager !== '' && { package_manager: packageManager }),
+    ...(unknownBecause !== undefined && { unknown_because: unknownBecause }),
   }
 }
 
 /** What there is to say of a process by itself. */
-export function ownEvidence({ pid, uid, user, loginUser, exe, argv }: Known) {
+function ownEvidence({ pid, uid, user, loginUser, exe, argv }: Known) {
   return {
     pid,
     ...(uid !== null && { uid }),

@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { filter, map } from 'rxjs'
 import type { Detection } from '../../agent/model/finding.ts'
-import type { ExecEnded } from '../../agent/model/observation.ts'
+import type { ExecEnded, ProcessKilled } from '../../agent/model/observation.ts'
 import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import type { Moment } from '../../detectors/resource-limit-breach/moment.ts'
 import { befell, container, type Given, sample } from '../resources/samples.ts'
@@ -14,7 +14,7 @@ const settings = resourceLimitBreach.settings.parse({})
 /** Plays moments into the detector; what it says is `rule` for an event and `rule state` for a condition. */
 function plays(
   t: ExecutionContext,
-  moments: Record<string, Moment>,
+  moments: Record<string, Moment | ProcessKilled>,
   seen: string,
   said: string,
   sayings: Record<string, string> = {},
@@ -25,6 +25,7 @@ function plays(
       ...silent,
       resources$: moments$.pipe(filter((moment) => moment.kind === 'resources')),
       containers$: moments$.pipe(filter((moment) => moment.kind === 'container')),
+      processKills$: moments$.pipe(filter((moment) => moment.kind === 'process-killed')),
     }
     const detected$ = resourceLimitBreach.detect(observed, settings)
     const words$ = detected$.pipe(map(inWords))
@@ -269,6 +270,25 @@ const death = { k: 'container-oom-killed' }
 
 test('an oom event that no death follows within a second is the kill of a process', (t) => {
   plays(t, { a: befell(1_000, 'oom') }, 'a', '1s k', kill)
+})
+
+const killed = (time: number, pid: number): ProcessKilled => ({
+  kind: 'process-killed',
+  time,
+  container: container(),
+  process: { pid, startTicks: 1, exe: '/bin/eat', argv: ['eat'] },
+})
+
+test('an oom event whose kill was the first process’s waits for the death, for seconds on a busy host', (t) => {
+  const moments = {
+    a: befell(1_000, 'oom'),
+    k: killed(1_005, 4242),
+    c: sample(5_500),
+    d: befell(6_000, 'died', { exitCode: 137 }),
+  }
+  plays(t, moments, 'a 4ms k 4494ms c 499ms d', '5000ms k', death)
+  plays(t, { ...moments, k: killed(1_005, 4300) }, 'a 4ms k 4494ms c 499ms d', '1s k', kill)
+  plays(t, moments, 'a 4ms k', '10s k', kill)
 })
 
 test('an oom event and the death that follows are one kill of the container', (t) => {

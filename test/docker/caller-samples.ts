@@ -6,7 +6,7 @@ export function sampleCaller(pid: number): CallerProcess {
 }
 
 export function sampleClient(pid: number): Client {
-  return { key: `${pid} 100`, process: sampleCaller(pid), container: null }
+  return { key: `${pid} 100`, process: sampleCaller(pid), container: null, address: '' }
 }
 
 /** A request to start the exec of 64 times `e`, by the process 1. */
@@ -31,4 +31,9 @@ export function startLine(execId: string): string {
 
 export function createLine(container: string): string {
   return `POST /v1.41/containers/${container}/exec HTTP/1.1\r\n`
+}
+
+/** A client by TCP, of which no process is known. */
+export function sampleRemote(address: string): Client {
+  return { key: address, process: null, container: null, address }
 }

@@ -7,11 +7,11 @@ import { configSchema } from '../../agent/config/schema.ts'
 import { createSources } from '../../agent/sources.ts'
 import { until } from '../support/until.ts'
 
-/** Watches the callers of this host's execs, by sources connected as the daemon connects them. */
-export async function watchCallers(t: ExecutionContext, mode: 'ebpf' | 'connector' = 'ebpf') {
+/** Watches the callers of the execs of this host's engine or another, by sources connected as the daemon connects them. */
+export async function watchCallers(t: ExecutionContext, mode: 'ebpf' | 'connector' = 'ebpf', host?: string) {
   const { observe } = createSources({
     config: currentConfig(configSchema.parse({ sources: { processes: { mode } } })),
-    client: createDockerClient(endpointOf({ env: process.env })),
+    client: createDockerClient(endpointOf({ host, env: process.env })),
     cursor: { load: () => null, save: () => {} },
     now: Date.now,
   })

@@ -7,7 +7,7 @@ import { processTable } from '../../agent/processes/table.ts'
 import { fakeClock, knownProcess, running } from '../processes/samples.ts'
 import { marbles } from '../support/marbles.ts'
 import { sampleExec } from '../support/samples.ts'
-import { createLine, sampleRequest } from './caller-samples.ts'
+import { createLine, sampleRemote, sampleRequest } from './caller-samples.ts'
 
 const exec = sampleExec()
 const healthcheck = sampleExec({ healthcheck: true })
@@ -101,6 +101,19 @@ test('words are not enough where they may be another’s', (t) => {
   check(t, { ...unseen, execs: '(ef)', expected: '100ms (xx)', tells: { x: ['ambiguous', 'unclear'] } })
 })
 
+test('a client by TCP counts beside those of the socket', (t) => {
+  const near = sampleRemote('10.0.0.5:41000')
+  const asked = { requests: '-', execs: '-e', tcp: { startersOf: () => [near] } }
+  check(t, { ...asked, expected: '-x', tells: { x: ['remote', 'seen'] } })
+  check(t, { ...asked, requests: 'r', expected: '-x', tells: { x: ['ambiguous', 'seen'] } })
+  const active = { requests: '-', execs: 'e', expected: '100ms x', tcp: { activeBefore: () => [near] } }
+  check(t, { ...active, tells: { x: ['remote', 'seen'] } })
+  // Anybody may have asked of whom not all was seen, by TCP or at the socket.
+  check(t, { ...active, tcp: { ...active.tcp, sawAll: () => false }, tells: { x: ['unknown', 'unclear'] } })
+  check(t, { ...active, watch: { lost: () => 1 }, tells: { x: ['unknown', 'unclear'] } })
+  check(t, { ...active, exec: healthcheck, tells: { x: ['unknown', 'unclear'] } })
+})
+
 test('an exec without an id has no caller', (t) => {
   check(t, { requests: 'r', execs: '-e', exec: { ...exec, execId: '' }, expected: '-', tells: {} })
 })
@@ -115,6 +128,7 @@ type Scene = {
   request?: ApiRequest
   exec?: ExecObservation
   watch?: Partial<ApiWatch> | null
+  tcp?: Partial<ExecCallersOptions['tcp']>
   onCatchUp?: (deliver: (request: ApiRequest) => void) => void
   living?: readonly Parameters<typeof knownProcess>[0][]
   clockForward?: number
@@ -154,6 +168,13 @@ function check(t: ExecutionContext, scene: Scene): void {
       execs$: hot(scene.execs, execs),
       requests$: merge(hot(scene.requests, requests), read$),
       apiWatch: () => (scene.watch === null ? null : watch),
+      tcp: {
+        startersOf: () => [],
+        activeBefore: () => [],
+        catchUp: () => true,
+        sawAll: () => true,
+        ...scene.tcp,
+      },
       local,
       table,
       containers: { get: () => undefined, all: () => [], running: () => [] },

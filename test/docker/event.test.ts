@@ -77,7 +77,10 @@ for (const [claim, text] of [
   test(`${claim} is no event`, (t) => t.is(parseEvent(text), null))
 }
 
-test('an argv of 100 KB with newlines is kept whole', (t) => {
-  const argv = 'sh -c '.padEnd(100_000, 'echo x\n')
+test('an argv with newlines is kept whole, and one of 100 KB is cut', (t) => {
+  const argv = 'sh -c '.padEnd(4_000, 'echo x\n')
   t.is(parseEvent(line({ Action: `exec_create: ${argv}` }))?.detail, argv)
+  const detail = parseEvent(line({ Action: `exec_create: ${argv.repeat(25)}` }))?.detail ?? ''
+  t.true(detail.startsWith(argv))
+  t.regex(detail.slice(argv.length), /^.*…\[100000 characters, sha256 [0-9a-f]{16}\]$/s)
 })

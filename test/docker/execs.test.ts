@@ -57,7 +57,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
     words: () => seen.map(wordOf),
     later: async (milliseconds: number) => {
       state.now += milliseconds
-      tracker.tick()
+      while (tracker.tick());
       await settled()
     },
   }

@@ -1,7 +1,8 @@
 import test from 'ava'
-import { requestsSeen } from '../../agent/docker/requests-seen.ts'
+import { clientKey, requestsSeen } from '../../agent/docker/requests-seen.ts'
+import type { ApiRequest } from '../../agent/model/observation.ts'
 import { sampleExec } from '../support/samples.ts'
-import { createLine, sampleCaller, sampleClient, sampleRequest, startLine } from './caller-samples.ts'
+import { createLine, sampleClient, sampleRequest, startLine } from './caller-samples.ts'
 
 const execId = 'e'.repeat(64)
 const time = 2_000_000
@@ -85,9 +86,16 @@ test('a flood of requests is bounded, and what had to make room leaves a doubt',
 
 function sample(maxRequests?: number) {
   const described: number[] = []
-  const requests = requestsSeen(({ pid }) => {
-    described.push(pid)
-    return sampleCaller(pid)
-  }, maxRequests)
+  const requests = requestsSeen<ApiRequest>(
+    {
+      keyOf: clientKey,
+      groupOf: clientKey,
+      clientOf({ pid }) {
+        described.push(pid)
+        return sampleClient(pid)
+      },
+    },
+    maxRequests,
+  )
   return { requests, described }
 }

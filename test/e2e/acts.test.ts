@@ -4,9 +4,10 @@ import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { sourceNames } from '../../agent/model/observation.ts'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
-import { type Alertmanager, amtoolAlerts, startAlertmanager } from '../support/alertmanager.ts'
+import { alertOf, type Alertmanager, amtoolAlerts } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { type Daemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, until } from '../support/until.ts'
 import { type Prometheus, startPrometheus } from '../support/prometheus.ts'
@@ -25,42 +26,29 @@ const test = anyTest as TestFn<Context>
 const prefix = `tidewatch-test-acts-${process.pid}`
 let containers = 0
 
-// What is to be undone, the last first; also when a later step of the preparation fails.
-const undo: (() => Promise<unknown>)[] = []
+const prepared = preparations(prefix)
 
 test.before(async (t) => {
   const image = await busyboxImage()
-  const directory = await temporaryDirectory()
-  undo.push(() => rm(directory, { recursive: true, force: true }))
-  await chmod(directory, 0o755)
+  const directory = await prepared.directory()
   const decoy = join(directory, 'decoy-runc')
   await writeFile(decoy, '#!/bin/sh\nexit 0\n')
   await chmod(decoy, 0o755)
   await copyFile('/bin/busybox', join(directory, 'setuid-busybox'))
   await chmod(join(directory, 'setuid-busybox'), 0o4755)
-  const alertmanager = await startAlertmanager()
-  undo.push(alertmanager.remove)
-  const daemon = await startDaemon({
+  const { daemon, alertmanager } = await prepared.watch({
+    minSeverity: 'info',
     config: {
-      alertmanagers: [{ url: alertmanager.url, min_severity: 'info' }],
       sources: { resources: { interval: '1s' }, runtime_files: { paths: [decoy] } },
       detectors: { 'resource-limit-breach': { memory: { hold: '2s' } } },
     },
   })
-  undo.push(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
   const prometheus = await startPrometheus(daemon.url)
-  undo.push(prometheus.remove)
+  prepared.undoLater(prometheus.remove)
   t.context = { daemon, alertmanager, prometheus, directory, decoy, image }
 })
 
-test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
-  for (const step of undo.toReversed()) await step()
-})
+test.after.always(prepared.undo)
 
 /** Runs a container of this test's own; resolves to its name. */
 async function runContainer(t: ExecutionContext<Context>, ...args: string[]): Promise<string> {
@@ -108,9 +96,7 @@ async function seen(
     'the counter',
   )
   if (state === 'firing') {
-    const alert = await until(async () =>
-      (await alertmanager.alerts()).find((one) => one.annotations['finding_id'] === finding.id),
-    )
+    const alert = await alertOf(alertmanager, finding)
     t.is(alert.labels['alertname'], alertName(rule))
     t.is(alert.status.state, 'active')
     t.regex(

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import anyTest, { type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
-import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
+import { alertOf, type Alertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { corePattern, withCorePattern } from '../support/core-pattern.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { type Daemon, temporaryDirectory } from '../support/daemon.ts'
+import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
 
@@ -17,25 +18,14 @@ const test = anyTest as TestFn<Context>
 // One after the other: there is one core_pattern.
 const serial = test.serial
 const prefix = `tidewatch-test-breakout-${process.pid}`
-const undo: (() => Promise<unknown>)[] = []
+const prepared = preparations(prefix)
 
 test.before(async (t) => {
   const image = await busyboxImage()
-  const alertmanager = await startAlertmanager()
-  undo.push(alertmanager.remove)
-  const daemon = await startDaemon({ config: { alertmanagers: [{ url: alertmanager.url }] } })
-  undo.push(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
-  t.context = { daemon, alertmanager, image }
+  t.context = { image, ...(await prepared.watch()) }
 })
 
-test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
-  for (const step of undo.toReversed()) await step()
-})
+test.after.always(prepared.undo)
 
 /** Findings about a value that a test has set, the oldest first. */
 function findingsOf({ daemon }: Context, mark: string): Finding[] {
@@ -45,12 +35,6 @@ function findingsOf({ daemon }: Context, mark: string): Finding[] {
       ({ rule, evidence }) => rule.startsWith('breakout-file') && JSON.stringify(evidence).includes(mark),
     )
     .toSorted((a, b) => a.time.localeCompare(b.time))
-}
-
-async function alertOf({ alertmanager }: Context, { id }: Finding) {
-  return await until(async () =>
-    (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === id),
-  )
 }
 
 async function countOf({ daemon }: Context, rule: string, severity: string): Promise<number> {
@@ -106,7 +90,7 @@ serial(
     t.true((await countOf(t.context, rule, 'critical')) > before)
     const labels = `container="${mark}",image="${finding.container?.image}",detector="runtime-path-write",rule="${rule}",severity="critical"`
     t.is(await t.context.daemon.metric(`tidewatch_container_findings_total{${labels}}`), 1)
-    const alert = await alertOf(t.context, finding)
+    const alert = await alertOf(t.context.alertmanager, finding)
     t.like(alert.labels, { alertname: 'TidewatchBreakoutFileChangedByContainer', container: mark })
     t.is(alert.annotations['evidence_new'], `|/${mark} %p`)
     t.is(
@@ -127,7 +111,7 @@ serial('somebody on the host who sets core_pattern is a warning, once for each t
     findings.map(({ rule, severity, container }) => [rule, severity, container]),
     Array.from({ length: 2 }, () => ['breakout-file-changed', 'warning', null]),
   )
-  for (const finding of findings) await alertOf(t.context, finding)
+  for (const finding of findings) await alertOf(t.context.alertmanager, finding)
 })
 
 serial('a package that sets core_pattern as it is installed is no finding', async (t) => {

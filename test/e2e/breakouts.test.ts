@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
-import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
+import { alertOf, type Alertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { corePattern, withCorePattern } from '../support/core-pattern.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import type { Daemon } from '../support/daemon.ts'
 import { docker as tryDocker } from '../support/docker.ts'
+import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { scaled, until } from '../support/until.ts'
 
@@ -29,41 +30,28 @@ const serial = test.serial
 const prefix = `tidewatch-test-breakouts-${process.pid}`
 const detector = 'runtime-path-write'
 let containers = 0
-const undo: (() => Promise<unknown>)[] = []
+const prepared = preparations(prefix)
 
 test.before(async (t) => {
   const image = await busyboxImage()
-  const directory = await temporaryDirectory()
-  undo.push(() => rm(directory, { recursive: true, force: true }))
-  await chmod(directory, 0o755)
+  const directory = await prepared.directory()
   const decoy = join(directory, 'sbin/decoy-runc')
   await mkdir(dirname(decoy))
   await copyFile('/bin/sleep', decoy)
   await chmod(decoy, 0o777)
   const hostlike = `${prefix}-image`
-  undo.push(() => tryDocker('image', 'rm', '--force', hostlike))
+  prepared.undoLater(() => tryDocker('image', 'rm', '--force', hostlike))
   await makeHostlikeImage(join(directory, 'image'), hostlike)
-  const alertmanager = await startAlertmanager()
-  undo.push(alertmanager.remove)
-  const daemon = await startDaemon({
+  const { daemon, alertmanager } = await prepared.watch({
     config: {
-      alertmanagers: [{ url: alertmanager.url, min_severity: 'warning' }],
       sources: { runtime_files: { paths: [decoy] }, container_masks: { interval: '1s' } },
     },
-  })
-  undo.push(async () => {
-    await daemon.stop()
-    await removeState(daemon)
   })
   await until(async () => (await daemon.metrics()).includes(`path="${decoy}"`))
   t.context = { daemon, alertmanager, image, hostlike, directory, decoy }
 })
 
-test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
-  for (const step of undo.toReversed()) await step()
-})
+test.after.always(prepared.undo)
 
 /** Busybox, a shell that is `#!/proc/self/exe`, and whatever the host's runc is linked with. */
 async function makeHostlikeImage(root: string, name: string): Promise<void> {
@@ -115,9 +103,7 @@ async function seen(
   )
   t.true((total ?? 0) >= 1, `the counter of ${rule}`)
   if (state !== 'firing') return finding
-  const alert = await until(async () =>
-    (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === finding.id),
-  )
+  const alert = await alertOf(alertmanager, finding)
   t.is(alert.labels['alertname'], alertName(rule))
   return finding
 }

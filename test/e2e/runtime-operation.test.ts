@@ -32,7 +32,6 @@ test.before(async (t) => {
 test.after.always(async () => {
   const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
   if (left.length > 0) await docker('rm', '-f', ...left)
-  await docker('rmi', '-f', `${prefix}:built`).catch(() => undefined)
   await stop()
 })
 
@@ -54,8 +53,8 @@ async function operate(t: ExecutionContext<Context>, containers: number): Promis
 
 async function build(image: string): Promise<void> {
   const dockerfile = `FROM ${image}\\nRUN date > /built && ls /\\n`
-  const script = `printf '${dockerfile}' | DOCKER_BUILDKIT=0 docker build -q --no-cache -t "$1" -`
-  await run('sh', '-c', script, 'sh', `${prefix}:built`)
+  const script = `printf '${dockerfile}' | DOCKER_BUILDKIT=0 docker build -q --no-cache -`
+  await docker('rmi', '-f', (await run('sh', '-c', script)).trim())
 }
 
 /** What was found of its own containers and of the host's runtime; versions and settings are as they are here. */

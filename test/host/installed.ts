@@ -26,6 +26,22 @@ export async function restarted(pid: string): Promise<void> {
   )
 }
 
+/** Waits until every source is in its best mode; fails with what each says of itself, and what it said before. */
+export async function atTheirBest(): Promise<void> {
+  await sourcesSay(/; all \d+ sources at their best;/)
+}
+
+/** Waits for what the service's status line says of the sources. */
+export async function sourcesSay(what: RegExp): Promise<void> {
+  try {
+    await until(async () => what.test(await property('StatusText')))
+  } catch (cause) {
+    const modes = [...(await sourceModes())].map(([source, mode]) => `${source} is up in mode ${mode}`)
+    const journal = await run('journalctl', '-u', 'tidewatch', '-o', 'cat', '--no-pager', '-n', '60')
+    throw new Error([await property('StatusText'), ...modes, journal].join('\n'), { cause })
+  }
+}
+
 /** What the command line tells of the findings, all or those of a container. */
 export async function findings(container?: string): Promise<Finding[]> {
   const only = container === undefined ? [] : ['--container', container]

@@ -42,7 +42,7 @@ try {
     'TIDEWATCH_TEST_HOST=emulated',
     ...(tests.includes(serviceTest) ? [`TIDEWATCH_TEST_DEB=${buildPackage()}`] : []),
   ].join(' ')
-  const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} ava --serial --timeout=20m ${matches} ${tests.join(' ')}`
+  const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} node test/ava.ts --serial --timeout=20m ${matches} ${tests.join(' ')}`
   const { status } = spawnSync(join(import.meta.dirname, 'host-vm.sh'), [payload, command], {
     stdio: 'inherit',
     env: {

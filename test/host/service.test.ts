@@ -3,7 +3,17 @@ import anyTest from 'ava'
 import { runContainer } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
-import { apt, findings, found, metric, property, restarted, sourceModes } from './installed.ts'
+import {
+  apt,
+  atTheirBest,
+  findings,
+  found,
+  metric,
+  property,
+  restarted,
+  sourceModes,
+  sourcesSay,
+} from './installed.ts'
 
 // The Debian package on a booted host, one act after the other as an administrator and an attacker would do them.
 // `test/host/run.ts` makes the package and hands it in.
@@ -31,7 +41,7 @@ test('the package installs with nothing but itself, and the service is started, 
 })
 
 test('every source is up and in its best mode with the rights of the unit', async (t) => {
-  await until(async () => (await property('StatusText')).includes('all 5 sources at their best'))
+  await atTheirBest()
   t.regex(await run('tidewatch', 'check-ready'), /is ready/)
   const modes = await sourceModes()
   for (const [source, mode] of modes) t.log(`${source.padEnd(14)} ${mode}`)
@@ -62,6 +72,7 @@ test('what it keeps is for itself alone, and read by root with the command line'
   t.not(uid, 0)
   await findings()
   t.is(await metric('tidewatch_store_up'), 1)
+  for (const other of ['/run/tidewatch', '/var/log/tidewatch']) await t.throwsAsync(access(other))
 })
 
 test('suspicious acts are found, stored and counted', async (t) => {
@@ -125,13 +136,13 @@ test('frozen, it is ended by the watchdog and started again', async (t) => {
   process.kill(Number(pid), 'SIGSTOP')
   await restarted(pid)
   t.regex(await run('journalctl', '-u', 'tidewatch', '-o', 'cat', '--no-pager'), /[Ww]atchdog timeout/)
-  await until(async () => (await property('StatusText')).includes('all 5 sources at their best'))
+  await atTheirBest()
 })
 
 test('a restart of the engine is outlived, and what comes after it is seen', async (t) => {
   const pid = await property('MainPID')
   await run('systemctl', 'restart', 'docker.service')
-  await until(async () => (await property('StatusText')).includes('all 5 sources at their best'))
+  await atTheirBest()
   const { name } = await runContainer(t)
   await docker('exec', name, 'true')
   await found({ rule: 'exec-command', container: name })
@@ -145,7 +156,7 @@ test('it starts without an engine, says so, and attaches when there is one', asy
   await until(async () => (await property('StatusText')).includes('docker-events down'))
   t.is((await run('sh', '-c', 'systemctl is-active docker.service || true')).trim(), 'inactive')
   await run('systemctl', 'start', 'docker.socket', 'docker.service')
-  await until(async () => (await property('StatusText')).includes('all 5 sources at their best'))
+  await atTheirBest()
   t.pass()
 })
 
@@ -159,7 +170,7 @@ test('a secret of the credential store is handed to the service alone', async (t
   t.is((await stat(handed)).mode & 0o007, 0)
 })
 
-test('with the drop-in for hosts without eBPF, processes come from the connector, and that is its best', async (t) => {
+test('with the drop-in for hosts without eBPF, processes come from the connector, and only sysctls want more', async (t) => {
   await mkdir(dropIns, { recursive: true })
   await copyFile('/usr/share/doc/tidewatch/examples/without-ebpf.conf', `${dropIns}/without-ebpf.conf`)
   const configuration = '/etc/tidewatch/tidewatch.yml'
@@ -167,7 +178,7 @@ test('with the drop-in for hosts without eBPF, processes come from the connector
   await writeFile(configuration, `${before}\nsources: { processes: { mode: connector } }\n`)
   await run('systemctl', 'daemon-reload')
   await run('systemctl', 'restart', 'tidewatch')
-  await until(async () => (await property('StatusText')).includes('all 5 sources at their best'))
+  await sourcesSay(/; breakout-files in mode fanotify only;/)
   t.is((await sourceModes()).get('processes'), 'connector')
   await writeFile(configuration, before)
   await rm(dropIns, { recursive: true })

@@ -214,12 +214,13 @@ serial('a container that makes too much noise is named, and hides neither itself
   await docker('exec', quiet.name, '/bin/true', 'heard')
   await docker('exec', '--user', '4321', noisy.name, '/bin/true', 'other-user')
   await noise
-  await until(() => losses().length > 0)
+  await until(() => losses().some(({ container }) => container?.name === noisy.name))
   await until(() => of(quiet.name).some(({ process }) => process.argv[1] === 'heard'))
   await until(() => of(noisy.name).some(({ process }) => process.argv[1] === 'other-user'))
-  t.true(
-    losses().every(({ reason, container }) => reason === 'over-budget' && container?.name === noisy.name),
-  )
+  // Another test's container may be noisy, too.
+  const ours = losses().filter(({ container }) => [noisy.name, quiet.name].includes(container?.name ?? ''))
+  t.true(ours.length > 0)
+  t.true(ours.every(({ reason, container }) => reason === 'over-budget' && container?.name === noisy.name))
 })
 
 /** Has the engine's BuildKit build from a context that it fetches from us: the docker command would need a plugin for it. */
@@ -229,7 +230,9 @@ async function buildImage(t: ExecutionContext, dockerfile: string): Promise<void
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
   const remote = encodeURIComponent(`http://127.0.0.1:${port}/Dockerfile`)
-  const path = `/v1.41/build?version=2&nocache=1&remote=${remote}`
+  const tag = nameOf(t)
+  t.teardown(() => docker('rmi', '--force', tag))
+  const path = `/v1.41/build?version=2&nocache=1&t=${tag}&remote=${remote}`
   const building = request({ socketPath: '/var/run/docker.sock', method: 'POST', path })
   building.end()
   const [response] = (await once(building, 'response')) as [IncomingMessage]

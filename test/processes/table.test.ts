@@ -98,6 +98,20 @@ test('a burst of short programs is remembered up to its bound, the latest of the
   t.is(table.find({ pid: 4_901, startTicks: 4_901 })?.pid, 4_901)
 })
 
+test('an end that is told late is remembered as long as any other', (t) => {
+  const { table, clock } = sample()
+  const process = knownProcess({ pid: 1, startTicks: 1 })
+  table.add(process)
+  clock.forward(60_000)
+  table.end(process, 20, null)
+  clock.forward(4_000)
+  table.forget()
+  t.is(table.latest(1), process)
+  clock.forward(2_000)
+  table.forget()
+  t.is(table.latest(1), undefined)
+})
+
 test('an end that is told twice, or of a stranger, changes nothing', (t) => {
   const { table } = sample()
   const process = knownProcess({ pid: 1, startTicks: 1 })

@@ -23,7 +23,7 @@ for (const [what, uid, inside] of uids) {
 
 test('without a map an id is itself, and lines that make no sense are none', (t) => {
   t.is(mapUid(1_000, undefined), 1_000)
-  t.deepEqual(parseUidMap('x y z\n0 1\n\n0 -1 x'), [])
+  t.deepEqual(parseUidMap('x y z\n0 1\n\n0 -1 x\n-10 0 4294967295'), [])
 })
 
 test('a namespace’s map is remembered when the process that told it is gone', async (t) => {

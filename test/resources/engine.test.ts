@@ -114,7 +114,9 @@ test('page cache that fills a container is nothing near its limit', async (t) =>
   const web = await runContainer(t, 'cache', limits, 'sh', '-c', script)
   const watched = await watch(t, web, { memory: { hold: '500ms' } })
   await until(() => docker('exec', web.id, 'ls', '/done'), 60_000)
-  t.true(watched.samples.length > 3)
+  // However fast the cache was filled, it stays full; longer than what is near its limit is held.
+  const filled = watched.samples.length
+  await until(() => watched.samples.length > filled + 3)
   t.deepEqual(said(watched), [])
 })
 

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { sampleWriter } from '../support/samples.ts'
+import { until } from '../support/until.ts'
 import { gatherTouches } from '../../agent/runtime/touches.ts'
 import type { Sighting } from '../../agent/runtime/watch.ts'
 
@@ -52,18 +53,50 @@ test('beyond 64 processes sightings are counted as lost', (t) => {
   t.is(touches.take().lost, 0)
 })
 
-test('who had ended is asked for again, and who was seen living is not', (t) => {
+/** Knows of nobody until it is asked for the nth time, and not after the mth, as long as there is more to be told. */
+function knowing(from: number, to = Infinity) {
   const asked: number[] = []
-  const touches = gatherTouches((pid) => {
+  const identify = (pid: number) => {
     asked.push(pid)
-    const isKnown = pid === 8 || asked.length > 3
+    const isKnown = asked.length >= from && asked.length < to
     const writer = isKnown ? sampleWriter({ pid }) : sampleWriter({ pid, exe: '', argv: [] })
-    return { writer, container: null, ended: pid === 7 }
-  })
+    return { writer, container: null, pending: asked.length < 6 }
+  }
+  return { asked, touches: gatherTouches(identify) }
+}
+
+test('who had ended is asked for until all is told, and who was seen living is not', async (t) => {
+  const { asked, touches } = knowing(4)
   touches.add(sighting(7, { modified: true }), 1000)
+  await touches.settled()
   touches.add(sighting(8), 1000)
-  t.true(touches.askAgain())
-  t.false(touches.askAgain())
-  t.deepEqual(asked, [7, 8, 7, 7])
+  await touches.settled()
+  t.deepEqual(asked, [7, 7, 7, 7, 7, 7, 8])
   t.like(touches.take().taken[0], { pid: 7, modified: true, writer: { exe: '/bin/sh' } })
+})
+
+test('who is known stays known though a flood of others makes the table forget', async (t) => {
+  const { touches } = knowing(2, 4)
+  touches.add(sighting(7, { modified: true }), 1000)
+  await touches.settled()
+  t.like(touches.take().taken[0], { pid: 7, writer: { exe: '/bin/sh' } })
+})
+
+test('who had ended is asked for from when it is seen, not only when somebody looks', async (t) => {
+  const { asked, touches } = knowing(2)
+  touches.add(sighting(7, { modified: true }), 1000)
+  await until(() => asked.length === 6)
+  t.like(touches.take().taken[0], { writer: { exe: '/bin/sh' } })
+})
+
+test('who will never be known is not asked for for ever', async (t) => {
+  let asked = 0
+  const touches = gatherTouches((pid) => {
+    asked += 1
+    return { writer: sampleWriter({ pid, exe: '', argv: [] }), container: null, pending: true }
+  })
+  touches.add(sighting(7), 1000)
+  await touches.settled()
+  t.is(asked, 101)
+  t.is(touches.take().taken.length, 1)
 })

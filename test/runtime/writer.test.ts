@@ -10,10 +10,16 @@ import { identifyWriter } from '../../agent/runtime/writer.ts'
 import { inContainer, knownProcess } from '../processes/samples.ts'
 import { sampleContainer } from '../support/samples.ts'
 
-function identify(table: ProcessTable = processTable({ clock: bootClock() }), procRoot = '/proc') {
+function identify(table: ProcessTable = processTable({ clock: bootClock() }), tellsAll = false) {
   const container = sampleContainer()
   const containerOfPid = (pid: number) => ((table.latest(pid)?.cgroup.ids.length ?? 0) > 0 ? container : null)
-  return identifyWriter({ table, catchUp: () => false, containerOfPid, procRoot, users: hostUsers() })
+  return identifyWriter({
+    table,
+    catchUp: () => tellsAll,
+    containerOfPid,
+    procRoot: '/proc',
+    users: hostUsers(),
+  })
 }
 
 const runs = (program: Partial<Program>) => () => ({ ...noProgram, ...program })
@@ -29,9 +35,12 @@ test('of a process that is gone and that nobody knew the pid is known and nothin
   await once(child, 'close')
   const pid = child.pid ?? 0
   t.deepEqual(identify()(pid), {
-    writer: { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
+    writer: {
+      ...{ pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
+      unknownBecause: 'it had ended before anybody looked at it',
+    },
     container: null,
-    ended: false,
+    pending: false,
   })
 })
 
@@ -76,6 +85,32 @@ test('of a process that is gone the table knows program, user, ancestors and con
       packageManager: '',
     },
     container: { name: 'web-1' },
+  })
+})
+
+test('of a process that is gone all is told when its end is, and what is known without it may change', (t) => {
+  const table = processTable({ clock: bootClock() })
+  const ask = () => identify(table, true)(gone)
+  t.true(ask().pending)
+  const fork = knownProcess({ pid: gone, startTicks: 1, program: runs({ exe: '/bin/sh', argv: ['sh'] }) })
+  table.add(fork)
+  t.true(ask().pending)
+  fork.program = runs({ exe: '/bin/rm', argv: ['rm', 'runc'] })
+  table.end(fork, bootClock().sinceBoot(), null)
+  t.like(ask(), { pending: false, writer: { argv: ['rm', 'runc'], unknownBecause: undefined } })
+})
+
+test('of a process of which only the end was told the pid is known, and why', (t) => {
+  const table = processTable({ clock: bootClock() })
+  const stranger = knownProcess({ pid: gone, startTicks: 1, program: runs({}) })
+  table.add(stranger)
+  table.end(stranger, bootClock().sinceBoot(), null)
+  t.like(identify(table, true)(gone), {
+    pending: false,
+    writer: {
+      uid: null,
+      unknownBecause: 'it has ended, and more was going on than the kernel could tell of',
+    },
   })
 })
 

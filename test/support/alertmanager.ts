@@ -1,7 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Finding } from '../../agent/model/finding.ts'
 import { temporaryDirectory } from './daemon.ts'
 import { freePort, run, type Running, start, whenReady } from './processes.ts'
+import { until } from './until.ts'
 
 export type PostedAlert = {
   labels: Record<string, string>
@@ -55,6 +57,14 @@ export async function startAlertmanager(options: AlertmanagerOptions = {}): Prom
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** Waits until it has the alert of a finding. */
+export async function alertOf(
+  { alerts }: Pick<Alertmanager, 'alerts'>,
+  { id }: Pick<Finding, 'id'>,
+): Promise<PostedAlert> {
+  return await until(async () => (await alerts()).find(({ annotations }) => annotations['finding_id'] === id))
 }
 
 function contentFor(webhook: string | undefined): string {

@@ -18,6 +18,13 @@ export async function docker(
   }
 }
 
+/** Removes the containers whose names begin so. */
+export async function removeContainers(prefix: string): Promise<void> {
+  const { stdout } = await docker('ps', '-aq', '--filter', `name=^${prefix}`)
+  const left = stdout.split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '--force', ...left)
+}
+
 /** Starts a container of busybox that sleeps, and removes it after the test; gives its name and id. */
 export async function runContainer(
   t: ExecutionContext,

@@ -8,6 +8,8 @@ import { run, type Running, start, whenReady } from './processes.ts'
 export type PrivateEngine = {
   /** For `--docker.host`. */
   host: string
+  /** Its network namespace: `nsenter --net=` this. */
+  network: string
   docker: (...args: string[]) => Promise<string>
   start: () => Promise<void>
   /** Ends the engine and waits for it; containers end with it. */
@@ -24,7 +26,9 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
   const namespace = `tidewatch-test-${process.pid}`
   const host = `unix://${directory}/docker.sock`
   const docker = (...args: string[]) => run('docker', '-H', host, ...args)
+  const network = `/run/netns/${namespace}`
   await run('ip', 'netns', 'add', namespace)
+  await run('ip', '-n', namespace, 'link', 'set', 'lo', 'up')
   // As on a real host, containerd outlives an engine that is killed.
   const containerdSocket = join(directory, 'containerd.sock')
   const containerd = start('containerd', [
@@ -35,7 +39,7 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
   async function startEngine(): Promise<void> {
     // `ip netns exec` would mount a /sys of its own over the cgroups.
     engine = start('nsenter', [
-      ...[`--net=/run/netns/${namespace}`, 'dockerd'],
+      ...[`--net=${network}`, 'dockerd'],
       `--host=${host}`,
       `--containerd=${containerdSocket}`,
       `--data-root=${directory}/data`,
@@ -58,6 +62,7 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
   await docker('load', '-i', archive)
   return {
     host,
+    network,
     docker,
     start: startEngine,
     stop: stopEngine,

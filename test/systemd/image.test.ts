@@ -16,28 +16,31 @@ const root = join(import.meta.dirname, '../..')
 const prefix = `tidewatch-test-image-${process.pid}`
 const [base, builder, image] = [`${prefix}-base`, `${prefix}-builder`, `${prefix}-tidewatch`]
 
-type Context = { directory: string }
+type Context = { directory: string; layers: string[] }
 const test = anyTest as TestFn<Context>
 
 test.before(async (t) => {
   const directory = await temporaryDirectory()
-  t.context = { directory }
+  t.context = { directory, layers: [] }
   await makeBase(join(directory, 'base'))
   await importImage(join(directory, 'base'), base)
   await makeBuilder(join(directory, 'base'))
   await importImage(join(directory, 'base'), builder)
   const built = ['--build-arg', `BASE=${base}`, '--build-arg', `BUILDER=${builder}`, '--tag', image]
-  await execute('docker', ['build', '--network=none', ...built, root], {
+  const { stdout } = await execute('docker', ['build', '--network=none', ...built, root], {
     // The builder of the engine itself: the other one asks a registry even for images that are here.
     env: { ...process.env, DOCKER_BUILDKIT: '0' },
     maxBuffer: 64 * 1024 * 1024,
   })
+  t.context.layers = [...stdout.matchAll(/^ ---> ([0-9a-f]{12})$/gm)].map(([, id = '']) => id)
 })
 
 test.after.always(async (t) => {
   const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
   if (left.length > 0) await docker('rm', '--force', '--volumes', ...left)
-  for (const name of [image, builder, base]) await docker('rmi', '--force', name).catch(() => undefined)
+  // The builder’s stage has no name; what is built upon goes after what was built.
+  for (const name of [image, ...t.context.layers.toReversed(), builder, base])
+    await docker('rmi', '--force', name).catch(() => undefined)
   if (t.context.directory) await rm(t.context.directory, { recursive: true, force: true })
 })
 

@@ -106,8 +106,12 @@ export type Caller = {
   process: CallerProcess | null
   /** The container that the client sits in; null for the host. */
   container: Container | null
-  /** `remote` only: address and port of the client; else empty. */
+  /** Where a client by TCP came from: address and port, without the port where it has several connections; else empty. */
   address: string
+  /** `remote` only. `activity`: nobody can read its connection, and no other can have asked. */
+  by?: 'request' | 'activity'
+  /** `ambiguous` only: an address or a pid each; bounded. */
+  candidates?: readonly string[]
 }
 
 export type CallerProcess = {

@@ -1,7 +1,7 @@
 import type { Container } from '../container.ts'
 
 export type RuntimeFileChange =
-  | 'found' // baseline: seen at start, or for the first time
+  | 'found' // baseline: seen at start, or for the first time; a configuration that need not be there may not be
   | 'verified' // nothing happened; it was compared with its package
   | 'written'
   | 'replaced'
@@ -77,6 +77,8 @@ export type Writer = {
   ancestors: readonly { pid: number; exe: string; argv: readonly string[] }[]
   /** The host's package manager that it is or descends from; empty for none. */
   packageManager: string
+  /** Why no more than the pid is known, where that is so. */
+  unknownBecause?: string
 }
 
 /** Measures that keep a breakout through the runtime from working, and whether they are in force. */

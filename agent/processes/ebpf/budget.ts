@@ -52,6 +52,29 @@ export function spendBudget(p: Program, maps: Maps, { limit, privileged }: Budge
   p.label(within)
 }
 
+/** Leaves when the same key, in `slots.key`, was let pass within these nanoseconds. Uses r8. */
+export function leaveIfRecent(p: Program, maps: Maps, nanoseconds: number): void {
+  const known = p.newLabel()
+  const pass = p.newLabel()
+  lookUp(p, maps)
+  p.jumpIf(r0, '!=', 0, known)
+  addFresh(p, maps)
+  lookUp(p, maps)
+  p.jumpIf(r0, '==', 0, pass)
+  p.label(known)
+  p.move(r8, r0)
+  p.call(helpers.timeSinceBoot)
+  p.load(8, r2, r8, budget.windowStart)
+  p.move(r3, r0)
+  p.subtract(r3, r2)
+  const isDue = p.newLabel()
+  p.jumpIf(r3, '>', nanoseconds, isDue)
+  p.leave()
+  p.label(isDue)
+  p.store(8, r8, budget.windowStart, r0)
+  p.label(pass)
+}
+
 const second = 1_000_000_000
 
 function lookUp(p: Program, { budgets }: Maps): void {

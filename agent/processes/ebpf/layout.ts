@@ -13,7 +13,7 @@ export const common = {
 } as const
 
 /** What a record is about. */
-export const recordTypes = { executed: 1, forked: 2, exited: 3, requested: 4 } as const
+export const recordTypes = { executed: 1, forked: 2, exited: 3, requested: 4, received: 5, sent: 6 } as const
 
 export const forked = { makerPid: 36, length: 40 } as const
 
@@ -73,6 +73,20 @@ export const requested = {
   text: executed.tail + limits.cgroupEnd,
   maxText: 256,
   length: executed.tail + limits.cgroupEnd + 256,
+} as const
+
+/** What went over a TCP connection, by its end in this process. */
+export const transferred = {
+  textBytes: 36, // u32, 0 where it could not be read
+  connection: 40, // u64
+  family: 48, // u16
+  localPort: 50, // u16
+  peerPort: 52, // u16, big-endian as on the wire
+  localAddress: 56, // 16 bytes, of which IPv4 has 4
+  peerAddress: 72, // the same
+  text: 88,
+  maxText: 256,
+  length: 88 + 256,
 } as const
 
 /** A power of two above every end: what the verifier needs to see that a write stays in the buffer. */

@@ -5,11 +5,11 @@
  * `program.ts` (machine code), `layout.ts` (what a record looks like), `blocks.ts`, `cgroups.ts`, `paths.ts` and
  * `budget.ts` (what programs are made of), `exec.ts`, `fork.ts`, `exit.ts` and `request.ts` (the programs),
  * `runtime.ts` (which loads any such program and owns what it needs), `attach.ts` (which of them this kernel gets),
- * `../../kernel/ring.ts` (how records come out), `decode.ts`.
+ * `../../kernel/ring.ts` and `coalesced.ts` (how records come out), `decode.ts`. `transfer.ts` is for
+ * `../../docker/tcp-clients.ts`.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../errors.ts'
-import { onReadable } from '../../kernel/poll.ts'
 import { apiRequestOf } from '../api-requests.ts'
 import { noIdsWatch, watchIds } from '../ids-without-exec.ts'
 import { type Course, courseOf, type Mode, nextTurnWithinMs, type Surroundings } from '../mode.ts'
@@ -18,6 +18,7 @@ import { scanProcesses } from '../scan.ts'
 import { processTracker } from '../tracker.ts'
 import { attach } from './attach.ts'
 import { recordDecoder, recordTime } from './decode.ts'
+import { readCoalesced } from './coalesced.ts'
 import { lossReport } from './losses.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -102,45 +103,6 @@ function watchRequests(
   })
   cleanUp(() => onApiWatch(null))
 }
-
-/**
- * Drains when there is something, but not again within some milliseconds: on a busy host one wake-up for many
- * records costs a quarter of a wake-up for each. Returns what drains at once, and tells whether there is more.
- */
-function readCoalesced(fd: number, drain: () => boolean, { fail, cleanUp }: Course): () => boolean {
-  let timer: NodeJS.Timeout | undefined
-  let isOpen = true
-  const polling = onReadable(fd, wake)
-  cleanUp(() => {
-    isOpen = false
-    polling.close()
-    clearTimeout(timer)
-  })
-
-  function read(): boolean {
-    try {
-      return isOpen && drain()
-    } catch (error) {
-      fail(error)
-      return false
-    }
-  }
-
-  function wake(): void {
-    read()
-    polling.pause()
-    if (isOpen) timer = setTimeout(readAgain, coalesceMs)
-  }
-
-  function readAgain(): void {
-    if (read()) timer = setTimeout(readAgain)
-    else polling.resume()
-  }
-
-  return read
-}
-
-const coalesceMs = 5
 
 // The event loop is shared with everything else the daemon does.
 const sliceMs = 10

@@ -30,8 +30,8 @@ export function dpkg(root = ''): PackageManager {
       if (owner === null) return null
       const [name = ''] = owner.split(':')
       const sums = await read(`${folder}/info/${owner}.md5sums`)
-      const { status, version: packageVersion } = await stateOf(name)
-      const hex = status.includes('half-installed') ? undefined : digestIn(sums, names)
+      const { status, version: packageVersion, conffiles } = await stateOf(name)
+      const hex = status.includes('half-installed') ? undefined : digestIn(`${sums}\n${conffiles}`, names)
       return {
         name,
         version: packageVersion,
@@ -61,7 +61,7 @@ export function dpkg(root = ''): PackageManager {
   }
 
   /** What dpkg is in the middle of stands in updates/, the later the newer. */
-  async function stateOf(name: string): Promise<{ version: string; status: string }> {
+  async function stateOf(name: string): Promise<Paragraph> {
     const updates = await readdir(`${folder}/updates`).catch(() => [])
     for (const file of updates
       .filter((one) => /^\d+$/.test(one))
@@ -70,7 +70,7 @@ export function dpkg(root = ''): PackageManager {
       const entry = paragraphOf(await read(`${folder}/updates/${file}`), name)
       if (entry !== null) return entry
     }
-    return paragraphOf(await read(`${folder}/status`), name) ?? { version: '', status: '' }
+    return paragraphOf(await read(`${folder}/status`), name) ?? { version: '', status: '', conffiles: '' }
   }
 }
 
@@ -147,8 +147,11 @@ export function digestIn(sums: string, names: readonly PackedName[]): string | u
   return undefined
 }
 
-/** Finds a package's version and status in a file of paragraphs. */
-export function paragraphOf(text: string, name: string): { version: string; status: string } | null {
+/** `conffiles` are the digests of its files of configuration as it brought them, in the form of md5sums. */
+export type Paragraph = { version: string; status: string; conffiles: string }
+
+/** Finds a package's version, status and digests in a file of paragraphs. */
+export function paragraphOf(text: string, name: string): Paragraph | null {
   const head = `Package: ${name}\n`
   const start = text.startsWith(head) ? 0 : text.indexOf(`\n${head}`)
   if (start < 0) return null
@@ -157,7 +160,14 @@ export function paragraphOf(text: string, name: string): { version: string; stat
   return {
     version: /^Version: (.*)$/m.exec(paragraph)?.[1] ?? '',
     status: /^Status: (.*)$/m.exec(paragraph)?.[1] ?? '',
+    conffiles: conffilesIn(paragraph),
   }
+}
+
+/** Lines of a path and its digest, and a word more where the package has none of it any more. */
+function conffilesIn(paragraph: string): string {
+  const [, lines = ''] = /^Conffiles:\n((?: .*(?:\n|$))*)/m.exec(paragraph) ?? []
+  return lines.replace(/^ \/(.+) ([0-9a-f]{32})$/gm, '$2  $1')
 }
 
 /** Changes whenever a file in the directory comes, goes or is replaced; null where there is no directory. */

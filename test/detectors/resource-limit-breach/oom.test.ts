@@ -80,7 +80,7 @@ const kill: Kill = {
 }
 
 test('a kill that the container survived says so', (t) => {
-  const [, said] = judgeKills({ ...emptyVerdict, pending: [kill] }, { kind: 'lapse', kill })
+  const [, said] = judgeKills({ ...emptyVerdict, pending: [kill] }, { kind: 'lapse', kill, after: 10_000 })
   t.deepEqual(said, [
     {
       rule: 'oom-kill',
@@ -101,7 +101,10 @@ test('a kill that the container survived says so', (t) => {
 
 test('several kills at once are said as one', (t) => {
   const three = { ...kill, count: 3 }
-  const [, [said]] = judgeKills({ ...emptyVerdict, pending: [three] }, { kind: 'lapse', kill: three })
+  const [, [said]] = judgeKills(
+    { ...emptyVerdict, pending: [three] },
+    { kind: 'lapse', kill: three, after: 10_000 },
+  )
   t.is(said?.summary, '3 processes of web-1 were killed for want of memory (its limit is 512 MiB)')
 })
 

@@ -53,7 +53,7 @@ test('a change by a container is critical and names process, container, old and 
         login_user: 'alice',
         exe: '/bin/sh',
         argv: ['sh', '-c', 'echo evil'],
-        ancestors: [{ pid: 4_200, exe: '/usr/bin/bash', argv: ['-bash'] }],
+        ancestors: ['-bash (pid 4200)'],
       },
     },
   })

@@ -3,7 +3,13 @@ import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { dpkg, packedNames, paragraphOf, parseDiversions } from '../../../agent/runtime/packages/dpkg.ts'
+import {
+  digestIn,
+  dpkg,
+  packedNames,
+  paragraphOf,
+  parseDiversions,
+} from '../../../agent/runtime/packages/dpkg.ts'
 import { temporaryFolder } from '../decoy.ts'
 
 /** A Debian host in a folder, with packages in it. */
@@ -128,8 +134,24 @@ test('diversions are three lines each', (t) => {
 test('a package whose name begins with another’s is another', (t) => {
   const text =
     'Package: runc-extra\nVersion: 2\n\nPackage: runc\nStatus: x\nVersion: 1\n\nPackage: z\nVersion: 3\n'
-  t.deepEqual(paragraphOf(text, 'runc'), { version: '1', status: 'x' })
+  t.deepEqual(paragraphOf(text, 'runc'), { version: '1', status: 'x', conffiles: '' })
   t.is(paragraphOf(text, 'run'), null)
+})
+
+test('files of configuration have their digests in the status of the package', (t) => {
+  const text = `Package: docker.io
+Status: install ok installed
+Conffiles:
+ /etc/default/docker 5926ad49aecc032181fe29e9e1f334ab
+ /etc/gone 4762ef7fc3cdc8b2b43d02a413649c3a obsolete
+Version: 1
+Description: engine
+ /etc/no 4762ef7fc3cdc8b2b43d02a413649c3a
+`
+  const conffiles = paragraphOf(text, 'docker.io')?.conffiles ?? ''
+  t.is(digestIn(conffiles, [{ path: '/etc/default/docker' }]), '5926ad49aecc032181fe29e9e1f334ab')
+  t.is(digestIn(conffiles, [{ path: '/etc/gone' }]), undefined)
+  t.is(digestIn(conffiles, [{ path: '/etc/no' }]), undefined)
 })
 
 test('on this host dpkg itself agrees', async (t) => {

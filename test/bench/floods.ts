@@ -1,0 +1,80 @@
+import { loadavg } from 'node:os'
+import { renderTable } from '../../agent/commands/table.ts'
+import { makeBundle } from './bundled.ts'
+import { containerLives, execBurst, largeLabel, largeLabels, steadyStream } from './floods/fake.ts'
+import type { Flood } from './floods/measured.ts'
+import { processFlood, realExecs, realLabels, removeContainers } from './floods/real.ts'
+import { speeds } from './floods/speed.ts'
+
+// What an attacker, or a broken script, can flood the daemon with, as it is installed: how much memory that takes, how
+// long the event loop stands, whether what is dropped is counted, whether the acts of others are found meanwhile; and
+// how fast the engine is without the daemon and with it. Where the engine of this host is too slow, a fake one writes
+// the events. ONLY=name runs those whose name holds it; SCALE=0.1 a tenth of each; ROUNDS=5 of the speeds.
+
+const scale = Number(process.env['SCALE'] ?? 1)
+const rounds = Number(process.env['ROUNDS'] ?? 5)
+const only = process.env['ONLY'] ?? ''
+const times = (count: number) => Math.ceil(count * scale)
+const MiB = 2 ** 20
+
+const bundle = await makeBundle()
+const floods: Record<string, () => Promise<Flood>> = {
+  'real-execs': () => realExecs(bundle, times(60)),
+  'fake-execs': () => execBurst(bundle, times(10_000)),
+  'fake-lives': () => containerLives(bundle, times(5_000)),
+  processes: () => processFlood(bundle, times(20)),
+  'real-label': () => realLabels(bundle, MiB, times(20)),
+  'fake-label': () => largeLabel(bundle, MiB, times(300)),
+  'fake-labels': () => largeLabels(bundle, MiB, times(500)),
+  stream: () => steadyStream(bundle, 100e6 * scale, times(60)),
+}
+try {
+  const rows: Flood[] = []
+  for (const [name, flood] of Object.entries(floods)) if (name.includes(only)) rows.push(await flood())
+  printFloods(rows)
+  if ('speed'.includes(only)) printSpeeds(await speeds(bundle, rounds, Math.max(2, times(6))))
+} finally {
+  await removeContainers()
+  await bundle.remove()
+}
+
+function printFloods(rows: readonly Flood[]): void {
+  process.stdout.write(
+    renderTable(
+      [
+        'FLOOD',
+        'SENT',
+        'SEEN',
+        'DROPPED',
+        'UNCOUNTED',
+        'ACTS',
+        'FINDINGS',
+        'PEAK MiB',
+        'LOOP STOOD ms',
+        'ITS CPU ms',
+      ],
+      rows.map(({ name, sent, seen, dropped, acts, findings, peakMiB, blockedMs, busyMs }) =>
+        [
+          ...[name, sent ?? 'real', seen, dropped, sent === null ? '' : sent - seen - dropped],
+          ...[acts, findings, peakMiB.toFixed(0), blockedMs.toFixed(0), busyMs.toFixed(0)],
+        ].map(String),
+      ),
+    ),
+  )
+  for (const { name, notes } of rows) if (notes !== '') process.stdout.write(`\n${name}: ${notes}\n`)
+  process.stdout.write(
+    `\nload of the host ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}\n\n`,
+  )
+  if (rows.some(({ sent, seen, dropped }) => sent !== null && sent !== seen + dropped)) process.exitCode = 1
+}
+
+function printSpeeds(rows: readonly Awaited<ReturnType<typeof speeds>>[number][]): void {
+  process.stdout.write(
+    renderTable(
+      ['A SECOND', 'WITHOUT', 'WITH', 'RATIO'],
+      rows.map((row) => [row.name, row.without.toFixed(1), row.with.toFixed(1), row.ratio.toFixed(3)]),
+    ),
+  )
+}

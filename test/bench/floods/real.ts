@@ -1,0 +1,155 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Finding } from '../../../agent/model/finding.ts'
+import { busyboxImage } from '../../support/busybox-image.ts'
+import { engineApi, execByApi } from '../../support/engine-api.ts'
+import { docker } from '../../support/processes.ts'
+import { rightsImage } from '../../support/rights-image.ts'
+import { until } from '../../support/until.ts'
+import { type Bundle, type Bundled, startBundled } from '../bundled.ts'
+import { type Flood, measured } from './measured.ts'
+
+/** What containers of a run are named after. */
+export const prefix = `tidewatch-bench-floods-${process.pid}`
+
+const parallel = 8
+
+/** As many execs as the host's engine does in the time. */
+export function realExecs(bundle: Bundle, seconds: number): Promise<Flood> {
+  return withDaemon(bundle, async (daemon) => {
+    const name = await sleeping('execs')
+    await sleep(1_000)
+    return await measured(daemon, 'containers', async () => {
+      const acts = await execsFor(name, seconds)
+      return {
+        name: `execs, ${parallel} at a time, ${seconds} s`,
+        sent: null,
+        acts,
+        findings: () => execsFound(daemon),
+      }
+    })
+  })
+}
+
+/** Runs execs in a container for some seconds; resolves to how many. */
+export async function execsFor(name: string, seconds: number): Promise<number> {
+  const end = performance.now() + seconds * 1_000
+  let count = 0
+  await Promise.all(
+    Array.from({ length: parallel }, async () => {
+      for (; performance.now() < end; count += 1) await execByApi(name, ['true', String(count)])
+    }),
+  )
+  return count
+}
+
+/** A label that no command line could carry; a few containers have it, and something is run in each. */
+export function realLabels(bundle: Bundle, bytes: number, count: number): Promise<Flood> {
+  return withDaemon(bundle, (daemon) =>
+    measured(daemon, 'containers', async () => {
+      const image = await busyboxImage()
+      for (let n = 0; n < count; n += 1) {
+        const [name, labels] = [`${prefix}-label-${n}`, { note: 'x'.repeat(bytes) }]
+        const body = { Image: image, Cmd: ['sleep', '86400'], Labels: labels, NetworkDisabled: true }
+        await engineApi('POST', `/containers/create?name=${name}`, body)
+        await engineApi('POST', `/containers/${name}/start`)
+        for (let each = 0; each < 5; each += 1) await execByApi(name, ['true', String(each)])
+      }
+      const name = `${count} containers, a label of ${bytes / 2 ** 20} MiB each`
+      return { name, sent: null, acts: count * 5, findings: () => execsFound(daemon) }
+    }),
+  )
+}
+
+/** Processes without end in one container, and acts in another that have to be found meanwhile. */
+export async function processFlood(bundle: Bundle, acts: number): Promise<Flood> {
+  const image = await rightsImage(`${prefix}-rights:1`)
+  try {
+    return await withDaemon(bundle, async (daemon) => {
+      const [noisy, quiet] = [
+        await sleeping('noisy'),
+        await sleeping('quiet', `${prefix}-rights:1`, '--user=1000'),
+      ]
+      await sleep(1_000)
+      return await measured(daemon, 'processes', async () => {
+        await docker('exec', '--user=0', quiet, 'sh', '-c', 'cp /bin/plain /tmp/p && chmod 4755 /tmp/p')
+        const loop = (body: string) => `(while :; do ${body.repeat(4)} done) &`
+        const loops = `for j in 1 2; do ${loop('(:);')} ${loop('/bin/true;')} done; wait`
+        const flood = docker('exec', noisy, 'sh', '-c', loops).catch(() => undefined)
+        await sleep(2_000)
+        const [forks, begun] = [forksOfHost(), performance.now()]
+        for (let n = 0; n < acts; n += 1) {
+          await execByApi(quiet, ['sh', '-c', `exit 0 # ${n}`], { AttachStdin: true })
+          await execByApi(quiet, ['/tmp/p', 'as-root', '/bin/sh', '-c', `exit 0 # ${n}`])
+        }
+        const perSecond = ((forksOfHost() - forks) / (performance.now() - begun)) * 1_000
+        const found = () => daemon.findings().filter(({ container }) => container?.name === quiet)
+        const shells = () => found().filter(({ rule }) => rule === 'interactive-shell')
+        const roots = () => found().filter(({ rule }) => rule === 'privilege-escalation')
+        await until(() => shells().length >= acts && roots().length >= acts, 20_000).catch(() => undefined)
+        const notes =
+          `${perSecond.toFixed(0)} processes/s meanwhile; shell: ${latencies(shells(), acts)}; ` +
+          `setuid root: ${latencies(roots(), acts)}`
+        await docker('kill', noisy)
+        await flood
+        return {
+          name: 'processes without end in one container',
+          sent: null,
+          acts: 2 * acts,
+          findings: () => shells().length + roots().length,
+          notes,
+        }
+      })
+    })
+  } finally {
+    await image.remove().catch(() => undefined)
+  }
+}
+
+/** Of our containers: others' execs are found as well. */
+function execsFound(daemon: Bundled): number {
+  return daemon
+    .findings()
+    .filter(
+      ({ detector, container }) => detector === 'exec-into-container' && container?.name.startsWith(prefix),
+    ).length
+}
+
+function latencies(findings: readonly Finding[], expected: number): string {
+  const ms = findings
+    .map(({ time, detected_at }) => Date.parse(detected_at) - Date.parse(time))
+    .toSorted((a, b) => a - b)
+  return `${ms.length} of ${expected}, ${ms[Math.floor(ms.length / 2)]} ms, slowest ${ms.at(-1)} ms`
+}
+
+/** How many processes the host has started since it booted. */
+export function forksOfHost(): number {
+  return Number(/^processes (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
+}
+
+/** A container that does nothing; gives its name. */
+export async function sleeping(what: string, image?: string, ...options: string[]): Promise<string> {
+  const name = `${prefix}-${what}`
+  const of = image ?? (await busyboxImage())
+  await docker('run', '-d', '--name', name, '--network=none', ...options, of, 'sleep', '86400')
+  return name
+}
+
+/** Removes whatever a flood left. */
+export async function removeContainers(): Promise<void> {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '--force', ...left)
+}
+
+async function withDaemon(bundle: Bundle, work: (daemon: Bundled) => Promise<Flood>): Promise<Flood> {
+  // Counted one by one: what the default policy folds is counted too, but has no times.
+  const daemon = await startBundled(bundle, { config: { policy: { throttle: everyAct } } })
+  try {
+    return await work(daemon)
+  } finally {
+    await daemon.stop()
+    await removeContainers()
+  }
+}
+
+const everyAct = { fold: '0s', per_container: 1_000_000, per_rule: 1_000_000 }

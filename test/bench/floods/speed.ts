@@ -1,0 +1,63 @@
+import { busyboxImage } from '../../support/busybox-image.ts'
+import { docker } from '../../support/processes.ts'
+import { type Bundle, startBundled } from '../bundled.ts'
+import { execsFor, forksOfHost, prefix, removeContainers, sleeping } from './real.ts'
+
+/** How fast something goes, a second, without and with the daemon; `ratio` is the median of the rounds' own. */
+export type Speed = { name: string; without: number; with: number; ratio: number }
+
+/** How much the engine, and a container, is slowed by being watched. Rounds alternate: what else the machine does falls on both. */
+export async function speeds(bundle: Bundle, rounds: number, seconds: number): Promise<Speed[]> {
+  const name = await sleeping('speed')
+  const loads: Record<string, () => Promise<number>> = {
+    'docker run --rm': () => runsFor(seconds),
+    'execs by the API, 8 at a time': async () => (await execsFor(name, seconds)) / seconds,
+    'processes of a container, 2 loops': () => forksFor(name, seconds),
+  }
+  const all = new Map(
+    Object.keys(loads).map((load) => [load, { without: [] as number[], with: [] as number[] }]),
+  )
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      // Each goes first as often as the other.
+      const order = (['without', 'with'] as const).toSorted(() => (round % 2 === 0 ? 0 : -1))
+      for (const which of order) {
+        const daemon = which === 'with' ? await startBundled(bundle) : undefined
+        try {
+          for (const [load, run] of Object.entries(loads)) all.get(load)?.[which].push(await run())
+        } finally {
+          await daemon?.stop()
+        }
+      }
+    }
+  } finally {
+    await removeContainers()
+  }
+  return [...all].map(([load, { without, with: watched }]) => ({
+    name: load,
+    without: median(without),
+    with: median(watched),
+    ratio: median(watched.map((value, round) => value / (without[round] ?? NaN))),
+  }))
+}
+
+async function runsFor(seconds: number): Promise<number> {
+  const image = await busyboxImage()
+  const begun = performance.now()
+  let count = 0
+  for (; performance.now() - begun < seconds * 1_000; count += 1)
+    await docker('run', '--rm', '--network=none', '--name', `${prefix}-run-${count}`, image, 'true')
+  return (count / (performance.now() - begun)) * 1_000
+}
+
+async function forksFor(name: string, seconds: number): Promise<number> {
+  const loop = `end=$(($(date +%s) + ${seconds})); while [ $(date +%s) -lt $end ]; do
+    i=0; while [ $i -lt 200 ]; do (:); i=$((i+1)); done; done`
+  const [forks, begun] = [forksOfHost(), performance.now()]
+  await docker('exec', name, 'sh', '-c', `for j in 1 2; do (${loop}) & done; wait`)
+  return ((forksOfHost() - forks) / (performance.now() - begun)) * 1_000
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
+}

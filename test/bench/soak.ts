@@ -1,0 +1,136 @@
+import { readdirSync } from 'node:fs'
+import { loadavg } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { renderTable } from '../../agent/commands/table.ts'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { type ChurningEngine, churningEngine, randomId } from '../support/churning-engine.ts'
+import { docker } from '../support/processes.ts'
+import { type Bundled, makeBundle, residentMiB, startBundled } from './bundled.ts'
+import { plot } from './soak/plot.ts'
+import { type Sample, trendOf } from './soak/trend.ts'
+
+// An hour of churn: 50,000 containers come and go in a fake engine, and a thousand in this host's, each with a daemon
+// as it is installed. Plots what each daemon holds, and says what is more at the end than at the beginning. `--minutes=N`
+// for a shorter one, with as many lives a minute.
+
+const { values: options } = parseArgs({ options: { minutes: { type: 'string', default: '60' } } })
+const minutes = Number(options.minutes)
+const lives = { fake: Math.ceil((50_000 / 60) * minutes), real: Math.ceil((1_000 / 60) * minutes) }
+const totalMs = minutes * 60_000
+// What is kept of a container that is gone is kept for a minute; before that everything grows.
+const warmUpMs = Math.max(90_000, totalMs / 10)
+const sampleMs = Math.max(2_000, totalMs / 240)
+const prefix = `tidewatch-bench-soak-${process.pid}`
+
+/** What is looked at, and by how much it varies without a meaning. */
+const looks = {
+  'resident memory, MiB': 10,
+  'heap, MiB': 3,
+  'file descriptors': 5,
+  'series of a scrape': 20,
+  timers: 5,
+  'other resources of the loop': 5,
+} as const
+type Look = keyof typeof looks
+type Samples = Record<Look, Sample[]>
+
+const startedAt = performance.now()
+const bundle = await makeBundle()
+const engine = await churningEngine()
+const daemons: Bundled[] = []
+try {
+  const nodeFlags = ['--expose-gc']
+  const faked = await startBundled(bundle, { host: engine.host, nodeFlags })
+  daemons.push(faked)
+  await engine.attached()
+  const real = await startBundled(bundle, { nodeFlags })
+  daemons.push(real)
+  const begun = performance.now()
+  const isOver = () => performance.now() - begun >= totalMs
+  const [ofFaked, ofReal, faking, running] = await Promise.all([
+    sampled(faked, isOver),
+    sampled(real, isOver),
+    paced(lives.fake, (n) => fakeLife(engine, n)),
+    paced(lives.real, realLife),
+  ])
+  await print(`${faking} lives in a fake engine, ${engine.sent()} events`, faked, ofFaked)
+  await print(`${running} lives in this host’s engine`, real, ofReal)
+  process.stdout.write(
+    `${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; load of the host ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}\n`,
+  )
+} finally {
+  for (const daemon of daemons) await daemon.stop()
+  await engine.stop()
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '--force', ...left)
+  await bundle.remove()
+}
+
+/** Spreads lives over the time; those that come late follow at once. */
+async function paced(count: number, live: (n: number) => Promise<void>): Promise<number> {
+  const begun = performance.now()
+  let n = 0
+  for (; n < count && performance.now() - begun < totalMs; n += 1) {
+    await live(n)
+    await sleep(Math.max(0, ((n + 1) / count) * totalMs - (performance.now() - begun)))
+  }
+  return n
+}
+
+/** As jobs of a build server: names come again, something is run in each tenth. */
+async function fakeLife({ create, exec, remove }: ChurningEngine, n: number): Promise<void> {
+  const container = {
+    id: randomId(),
+    name: `job-${n % 500}`,
+    labels: { 'com.docker.compose.project': `p${n % 50}` },
+  }
+  await create(container)
+  if (n % 10 === 0) await exec(container, ['make', `target-${n % 20}`])
+  await remove(container.id)
+}
+
+async function realLife(n: number): Promise<void> {
+  const name = `${prefix}-${n % 50}`
+  const image = await busyboxImage()
+  await docker('run', '--rm', '--network=none', '--user=1000', '--name', name, image, 'true').catch(
+    () => undefined,
+  )
+}
+
+async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples> {
+  const samples = Object.fromEntries(Object.keys(looks).map((name) => [name, []])) as unknown as Samples
+  await sleep(warmUpMs)
+  while (!isOver()) {
+    const { heapUsed, resources } = await daemon.inside()
+    const { Timeout = 0, Immediate: _soonGone, ...others } = resources
+    const values: Record<Look, number> = {
+      'resident memory, MiB': residentMiB(daemon.pid),
+      'heap, MiB': heapUsed / 2 ** 20,
+      'file descriptors': readdirSync(`/proc/${daemon.pid}/fd`).length,
+      'series of a scrape': (await daemon.scrape()).series,
+      timers: Timeout,
+      'other resources of the loop': Object.values(others).reduce((sum, count) => sum + count, 0),
+    }
+    const hours = (performance.now() - startedAt) / 3_600_000
+    for (const [name, value] of Object.entries(values)) samples[name as Look].push({ hours, value })
+    await sleep(sampleMs)
+  }
+  return samples
+}
+
+async function print(what: string, daemon: Bundled, samples: Samples): Promise<void> {
+  const { sum } = await daemon.scrape()
+  const lost = sum('tidewatch_source_events_lost_total')
+  const failed = sum('tidewatch_detector_errors_total')
+  process.stdout.write(`\n${what}; ${lost} lost, ${failed} failures of detectors\n\n`)
+  const rows = Object.entries(samples).map(([name, all]) => {
+    process.stdout.write(`${name}\n${plot(all.map(({ value }) => value))}\n`)
+    const { first, last, perHour, isFlat } = trendOf(all, looks[name as Look])
+    if (!isFlat) process.exitCode = 1
+    return [name, first.toFixed(1), last.toFixed(1), perHour.toFixed(1), isFlat ? 'flat' : 'GREW']
+  })
+  process.stdout.write(`\n${renderTable(['', 'FIRST QUARTER', 'LAST QUARTER', 'AN HOUR', ''], rows)}`)
+}

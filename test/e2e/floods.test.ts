@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs'
+import test, { type ExecutionContext } from 'ava'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { churningEngine, randomId } from '../support/churning-engine.ts'
+import { type Daemon, type DaemonOptions, removeState, startDaemon } from '../support/daemon.ts'
+import { docker } from '../support/processes.ts'
+import { until } from '../support/until.ts'
+
+// `npm run bench:floods` does more of it, on a daemon as it is installed, and measures.
+
+const prefix = `tidewatch-test-floods-${process.pid}`
+const source = 'source="docker-events"'
+
+test.after.always(async () => {
+  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await docker('rm', '-f', ...left)
+})
+
+async function daemonFor(t: ExecutionContext, options: DaemonOptions = {}): Promise<Daemon> {
+  const daemon = await startDaemon(options)
+  t.teardown(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
+  return daemon
+}
+
+async function floodedDaemon(t: ExecutionContext) {
+  const engine = await churningEngine()
+  t.teardown(() => engine.stop())
+  const daemon = await daemonFor(t, { args: [`--docker.host=${engine.host}`] })
+  await engine.attached()
+  return { engine, daemon }
+}
+
+/** The sum of all series that begin so. */
+async function sum({ metrics }: Daemon, start: string): Promise<number> {
+  const lines = (await metrics()).split('\n').filter((line) => line.startsWith(start))
+  return lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+}
+
+test.serial('of more events than can wait, each was seen or is counted as dropped', async (t) => {
+  const { engine, daemon } = await floodedDaemon(t)
+  const container = { id: randomId(), name: 'burst', labels: {} }
+  await engine.create(container)
+  for (let n = 0; n < 5_000; n += 1) await engine.exec(container, ['true', String(n)])
+  const seen = () => sum(daemon, `tidewatch_source_events_total{${source}`)
+  const dropped = () => sum(daemon, `tidewatch_source_events_lost_total{${source}`)
+  await until(async () => (await seen()) + (await dropped()) >= engine.sent())
+  t.is((await seen()) + (await dropped()), engine.sent())
+})
+
+test.serial('labels of a megabyte take no more memory than a daemon may have', async (t) => {
+  const { engine, daemon } = await floodedDaemon(t)
+  const before = residentMiB(daemon, 'VmRSS')
+  for (let n = 0; n < 300; n += 1) {
+    const labels = { note: `${n} ${'x'.repeat(1_048_576)}` }
+    await engine.create({ id: randomId(), name: `label-${n}`, labels })
+  }
+  await until(async () => (await daemon.metric('tidewatch_containers{state="running"}')) === 300)
+  // The labels alone are 300 MiB.
+  const grown = residentMiB(daemon, 'VmHWM') - before
+  t.true(grown < 200, `${grown} MiB`)
+})
+
+test.serial(
+  'while one container starts processes without end, what is done in another is found',
+  async (t) => {
+    const daemon = await daemonFor(t)
+    const image = await busyboxImage()
+    const [noisy, quiet] = [`${prefix}-noisy`, `${prefix}-quiet`]
+    for (const name of [noisy, quiet])
+      await docker('run', '-d', '--network=none', '--name', name, image, 'sleep', '600')
+    const loop = '(while :; do (:); /bin/true; done) &'
+    const flood = docker('exec', noisy, 'sh', '-c', `${loop} ${loop} wait`).catch(() => undefined)
+    await docker('exec', '-i', quiet, 'sh', '-c', 'true')
+    await docker('exec', quiet, 'true')
+    const rules = () => daemon.findings({ container: quiet }).map(({ rule }) => rule)
+    await until(() => rules().includes('interactive-shell') && rules().includes('exec-command'))
+    await docker('kill', noisy)
+    await flood
+    t.pass()
+  },
+)
+
+function residentMiB({ process: { pid } }: Daemon, name: 'VmRSS' | 'VmHWM'): number {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1]) / 1_024
+}
