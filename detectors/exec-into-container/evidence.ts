@@ -22,6 +22,8 @@ const exec = {
     container: 'text',
     container_id: 'text',
     address: 'text',
+    address_by: 'text',
+    candidates: ['text'],
   },
   programs: [{ argv: ['text'], pid: 'number', uid: 'number' }],
   exit_code: 'number',

@@ -12,6 +12,7 @@ const writer = {
   argv: ['text'],
   ancestors: ['text'],
   package_manager: 'text',
+  unknown_because: 'text',
 } as const satisfies EvidenceFields
 
 const differences = {
@@ -41,7 +42,8 @@ const breakoutFile = {
   old: 'text',
   new: 'text',
   seen_by: 'text',
-  writer: { ...writer, ancestors: 'any' },
+  unwatched: 'flag',
+  writer,
   mounted_by: [{ pid: 'number', exe: 'text', argv: ['text'] }],
   lines_removed: ['text'],
   lines_added: ['text'],
