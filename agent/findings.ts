@@ -1,4 +1,5 @@
 import type { DetectorConfig } from './config/detectors-schema.ts'
+import { isoTime } from './iso-time.ts'
 import { evidenceOf, summaryOf } from './evidence.ts'
 import { type Container, unknownContainer } from './model/container.ts'
 import type { Detector } from './model/detector.ts'
@@ -8,9 +9,11 @@ import {
   findingContainer,
   fingerprintOf,
   severities,
+  type Severity,
   type Suppression,
 } from './model/finding.ts'
 import type { Redactor } from './policy/redact.ts'
+import { rememberingLast } from './policy/remembering.ts'
 
 /** A finding on its way to the store and the exporters, and what is new about it. */
 export type Publication = {
@@ -140,6 +143,22 @@ export function createFindings(options: FindingsOptions): Findings {
     return enabled && rules[rule]?.enabled !== false
   }
 
+  function severityOf({ finding: { detector, rule, severity }, container }: Condition): Severity {
+    return configOf(detector, container).rules[rule]?.severity ?? severity
+  }
+
+  /** An alert is known by its severity too: the condition ends as what it was, and begins as what it is now. */
+  function graded({ finding, container }: Condition, severity: Severity): Publication[] {
+    const time = isoTime(now())
+    const isTold = isFiring(finding)
+    const next = isTold
+      ? { ...finding, id: newId(now()), time, detected_at: time, severity }
+      : { ...finding, severity }
+    const publication = judge(isTold ? null : finding, next, { container, act: null })
+    conditions.set(finding.fingerprint, { finding: publication.finding, container })
+    return isTold ? [resolve(finding, finding.summary, time), publication] : [publication]
+  }
+
   return {
     from(detector, detection) {
       const { container } = detection
@@ -173,6 +192,12 @@ export function createFindings(options: FindingsOptions): Findings {
         if (!isOn(condition)) {
           conditions.delete(fingerprint)
           publications.push(resolve(finding, finding.summary, isoTime(now())))
+          continue
+        }
+        const severity = severityOf(condition)
+        // Of what an earlier run left it is known only when it was confirmed what is configured for its container.
+        if (severity !== finding.severity && !unconfirmed.has(fingerprint)) {
+          publications.push(...graded(condition, severity))
           continue
         }
         const publication = judge(finding, finding, { container, act: null })
@@ -224,17 +249,4 @@ function ruleOf(detector: Detector, rule: string) {
   const found = detector.rules[rule]
   if (found === undefined) throw new Error(`the detector ${detector.name} has no rule ${rule}`)
   return found
-}
-
-function isoTime(ms: number): string {
-  return new Date(ms).toISOString()
-}
-
-/** In a burst the same time is asked for again and again. */
-function rememberingLast<Made>(make: (of: number) => Made): (of: number) => Made {
-  let last: { of: number; made: Made } | undefined
-  return (of) => {
-    if (last?.of !== of) last = { of, made: make(of) }
-    return last.made
-  }
 }

@@ -26,7 +26,7 @@ export type PublisherOptions = {
 /** The last step of every finding. */
 export type Publisher = {
   publish(detected: Detected): void
-  /** Ends what an earlier run left firing and this one has not seen. */
+  /** Ends what an earlier run left firing and this one has not seen; what it has seen is judged as it is configured now. */
   resolveUnconfirmed(): void
   /** Tells what a changed policy means for what is firing. */
   reconsider(): void
@@ -107,7 +107,11 @@ export function createPublisher(options: PublisherOptions): Publisher {
         detectorFailed(detector.name, error)
       }
     },
-    resolveUnconfirmed: () => findings.resolveUnconfirmed().forEach(keep),
+    resolveUnconfirmed() {
+      findings.resolveUnconfirmed().forEach(keep)
+      // What an earlier run left was confirmed with the whole of its container: only now is it known what holds there.
+      findings.reconsider().forEach(keep)
+    },
     reconsider: () => findings.reconsider().forEach(keep),
     tellFolded: () => throttle.takeFolded().forEach(repeat),
     tellExcess() {

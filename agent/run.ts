@@ -35,7 +35,7 @@ import { createLog, defaultFormat, flushLog } from './log.ts'
 import { type Observation, sourceNames } from './model/observation.ts'
 import { detect, observedOf } from './pipeline.ts'
 import { createPolicy } from './policy/policy.ts'
-import { createThrottle } from './policy/throttle.ts'
+import { createThrottle, maxFolds } from './policy/throttle.ts'
 import { createPublisher } from './publisher.ts'
 import { createHeartbeat } from './service/heartbeat.ts'
 import { reloading, serviceManager } from './service/manager.ts'
@@ -146,7 +146,11 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     profiles: () => profileStates(memoryOf(store, unexpectedRootProcess.name)),
     now,
   })
-  const throttle = createThrottle({ settings: () => current.now().policy.throttle, now })
+  const throttle = createThrottle({
+    settings: () => current.now().policy.throttle,
+    now,
+    told: store.eventsSince(now() - config.policy.throttle.fold, maxFolds),
+  })
   const publisher = createPublisher({ findings, throttle, store, metrics, log, receivers, now })
   metrics.configurationLoaded(true, now())
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
+import { execEvidence } from './exec-into-container/evidence.ts'
 import { execFindings } from './exec-into-container/execs.ts'
 import { fileCopies } from './exec-into-container/file-copy.ts'
 import { hostNamespaceEntries } from './exec-into-container/got-out.ts'
@@ -13,6 +14,7 @@ import { untrackedExecs } from './exec-into-container/untracked.ts'
 export const execIntoContainer = defineDetector({
   name: 'exec-into-container',
   rules: execRules,
+  evidence: execEvidence,
   settings: z.strictObject({
     settle: duration('2s', { max: '1m' }).describe(
       'How long a process that entered a container may wait for the exec that explains it to be known.',

@@ -1,4 +1,5 @@
 import type { Detector } from '../agent/model/detector.ts'
+import type { RuleEvidence } from '../agent/model/evidence-type.ts'
 import { execIntoContainer } from './exec-into-container.ts'
 import { monitorIntegrity } from './monitor-integrity.ts'
 import { resourceLimitBreach } from './resource-limit-breach.ts'
@@ -17,4 +18,11 @@ export const detectors: readonly Detector[] = [
 /** What a rule means, in one sentence; empty for a rule of another version, which the store may still hold. */
 export function meaningOf(rule: string): string {
   return detectors.find(({ rules }) => rule in rules)?.rules[rule]?.summary ?? ''
+}
+
+/** What the evidence of each rule can hold. */
+export function ruleEvidence(): RuleEvidence[] {
+  return detectors.flatMap(({ name: detector, evidence }) =>
+    Object.entries(evidence).map(([rule, fields]) => ({ detector, rule, fields })),
+  )
 }

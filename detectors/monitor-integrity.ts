@@ -51,6 +51,16 @@ export const monitorIntegrity = defineDetector({
       remedy: 'The evidence says what is missing and how to grant it.',
     },
   },
+  evidence: {
+    'events-lost': { source: 'text', reason: 'text', count: 'number' },
+    'event-budget-exceeded': { source: 'text', reason: 'text', count: 'number' },
+    'findings-throttled': {
+      count: 'number',
+      since: 'text',
+      groups: [{ container: 'text', rule: 'text', count: 'number' }],
+    },
+    'source-degraded': { source: 'text', health: 'text', mode: 'text', reason: 'text' },
+  },
   settings: z.strictObject({
     degraded_hold: duration('30s').describe(
       'How long a source must be down or degraded before it is reported.',

@@ -6,6 +6,7 @@ import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { ContainerAction, ContainerObservation } from '../agent/model/observation.ts'
 import { watch } from './resource-limit-breach/condition.ts'
+import { limitEvidence } from './resource-limit-breach/evidence.ts'
 import { judgeForks, noForks } from './resource-limit-breach/forks.ts'
 import { isEnd, isRunning, walk } from './resource-limit-breach/moment.ts'
 import { memoryNearLimit, pidsNearLimit } from './resource-limit-breach/near-limit.ts'
@@ -99,6 +100,7 @@ export const resourceLimitBreach = defineDetector({
       remedy: 'Set the missing limits (--memory, --cpus, --pids-limit), so that it cannot starve the host.',
     },
   },
+  evidence: limitEvidence,
   settings: z.strictObject({
     memory: thresholdSettings('working set against the memory limit', 0.9, 0.8),
     memory_pressure: thresholdSettings('time in which processes waited for memory', 0.2, 0.1),

@@ -6,6 +6,7 @@ import { binaryDetections } from './runtime-path-write/binaries.ts'
 import { breakoutFileDetections } from './runtime-path-write/breakout-files.ts'
 import { breakoutRules, breakouts } from './runtime-path-write/breakouts.ts'
 import { configurationDetections } from './runtime-path-write/configuration.ts'
+import { runtimeEvidence } from './runtime-path-write/evidence.ts'
 import { binaryRules, breakoutFileRules } from './runtime-path-write/rules.ts'
 import { unwatchedConfiguration } from './runtime-path-write/unwatched-configuration.ts'
 
@@ -13,6 +14,7 @@ import { unwatchedConfiguration } from './runtime-path-write/unwatched-configura
 export const runtimePathWrite = defineDetector({
   name: 'runtime-path-write',
   rules: { ...binaryRules, ...breakoutFileRules, ...breakoutRules },
+  evidence: runtimeEvidence,
   settings: z.strictObject({}),
   detect: (observed: Observed): Observable<Detection> =>
     merge(

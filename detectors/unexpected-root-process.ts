@@ -18,6 +18,7 @@ import type { ExecView } from '../agent/model/execs.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { Process, ProcessObservation } from '../agent/model/observation.ts'
 import { describe } from './unexpected-root-process/describe.ts'
+import { rootEvidence } from './unexpected-root-process/evidence.ts'
 import { beyondConfiguration, isUnexpectedRoot, rulesOnRights } from './unexpected-root-process/judge.ts'
 import { type Learning, learning } from './unexpected-root-process/learning.ts'
 import { isRootProgram } from './unexpected-root-process/program.ts'
@@ -58,6 +59,7 @@ export const unexpectedRootProcess = defineDetector({
       remedy: 'Find out what started it; a program that belongs there is told only this once.',
     },
   },
+  evidence: rootEvidence,
   settings: z.strictObject({
     settle: duration('500ms', { max: '1m' }).describe(
       'How long a root process may wait for the exec that explains it to be known.',

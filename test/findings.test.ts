@@ -222,9 +222,12 @@ test('what becomes known later decides anew whether an act is allowed', (t) => {
       execIntoContainer,
       sampleDetection({ completes: true, evidence }),
     )
-  const config = allowing('evidence.caller == "backup"')
-  t.like(later(config, told, { caller: 'alice' }), { change: 'updated', finding: { state: 'firing' } })
-  const allowed = later(config, told, { caller: 'backup' })
+  const config = allowing('evidence.caller.user == "backup"')
+  t.like(later(config, told, { caller: { user: 'alice' } }), {
+    change: 'updated',
+    finding: { state: 'firing' },
+  })
+  const allowed = later(config, told, { caller: { user: 'backup' } })
   t.like(allowed, { change: 'suppressed', finding: { id: told.id, state: 'suppressed' } })
   t.like(later(config, allowed?.finding as Finding), { change: 'updated', finding: { state: 'suppressed' } })
   const released = later(allowing('evidence.exit_code == 0'), allowed?.finding as Finding, { exit_code: 1 })
@@ -266,6 +269,34 @@ test('a changed policy is applied to the conditions that are known', (t) => {
   inUse.config = off
   t.like(findings.reconsider(), [{ change: 'resolved', finding: { state: 'resolved' } }])
   t.deepEqual(findings.firing(), [])
+})
+
+test('a condition whose severity is configured anew ends as what it was and begins as what it is', (t) => {
+  const rule = (severity: string) => {
+    const parsed = parseValue({
+      detectors: { 'monitor-integrity': { rules: { 'source-degraded': { severity } } } },
+    })
+    if ('config' in parsed) return parsed.config
+    throw new Error('refused')
+  }
+  const inUse = { config: rule('warning') }
+  const findings = findingsWith(inUse)
+  const told = findings.from(monitorIntegrity, condition())?.finding
+  inUse.config = rule('critical')
+  const [ended, begun, ...others] = findings.reconsider()
+  t.like(ended, { change: 'resolved', finding: { id: told?.id, severity: 'warning', state: 'resolved' } })
+  t.like(begun, {
+    change: 'new',
+    finding: { severity: 'critical', state: 'firing', first_seen: told?.first_seen },
+  })
+  t.not(begun?.finding.id, told?.id)
+  t.deepEqual(others, [])
+  t.deepEqual(findings.firing(), [begun?.finding])
+  t.deepEqual(findings.reconsider(), [])
+  t.like(findings.from(monitorIntegrity, condition()), {
+    change: 'updated',
+    finding: { severity: 'critical' },
+  })
 })
 
 test('a detector that was started anew has to confirm what it had found', (t) => {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ruleEvidence } from '../../detectors/index.ts'
 import { compilePattern, createLanguage } from '../policy/cel.ts'
 import { messageOf } from '../errors.ts'
 import { duration } from './units.ts'
@@ -23,7 +24,7 @@ let language: ReturnType<typeof createLanguage> | undefined
 let checks = 0
 
 function check(text: string) {
-  if (language === undefined || checks % checksOfOne === 0) language = createLanguage()
+  if (language === undefined || checks % checksOfOne === 0) language = createLanguage(ruleEvidence())
   checks += 1
   return language.compile(text)
 }

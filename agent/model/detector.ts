@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs'
 import type { z } from 'zod'
 import type { Container } from './container.ts'
+import type { EvidenceFields } from './evidence-type.ts'
 import type { ExecView } from './execs.ts'
 import type { Detection, Rule } from './finding.ts'
 import type {
@@ -62,6 +63,8 @@ export type Memory = {
 export type Detector<Settings extends z.ZodObject = z.ZodObject> = {
   name: string
   rules: Readonly<Record<string, Rule>>
+  /** What the evidence of each rule can hold: expressions of the policy are checked by it. */
+  evidence: Readonly<Record<string, EvidenceFields>>
   /** The detector's own settings, beside `enabled` and `rules`; every key has a default and a description. */
   settings: Settings
   /** The keys of those that may differ by container, and change while it runs: `detect` asks `settingsOf` for them. */

@@ -31,3 +31,14 @@ export function mapFields(object: JsonObject, work: (key: string, value: Json) =
   }
   return changed ?? object
 }
+
+/** Without the fields that are null, however deep they stand in other fields. */
+export function withoutNulls(object: JsonObject): JsonObject {
+  const keys = Object.keys(object)
+  const kept = keys.some((key) => object[key] === null)
+    ? Object.fromEntries(keys.filter((key) => object[key] !== null).map((key) => [key, object[key]]))
+    : object
+  return mapFields(kept, (_key, value) =>
+    typeof value === 'object' && value !== null && !isList(value) ? withoutNulls(value) : value,
+  )
+}

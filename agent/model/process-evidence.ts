@@ -1,5 +1,14 @@
+import type { EvidenceFields } from './evidence-type.ts'
 import type { Process } from './observation.ts'
 import { clip, clipArgv } from './text.ts'
+
+export const processFields = {
+  program: 'text',
+  argv: ['text'],
+  pid: 'number',
+  parent_pid: 'number',
+  uid: 'number',
+} as const satisfies EvidenceFields
 
 /** What every finding about a process of a container says of it; ids as the container counts them. */
 export function processEvidence({ exe, argv, pid, parentPid, containerUid }: Process) {

@@ -6,6 +6,13 @@ export type Refusal = { start: number; message: string }
 /** A `matches` call, its pattern written out; `from` is where its name is to be looked for. */
 export type MatchesCall = { from: number; pattern: string; patternAt: number }
 
+/** What an expression does, `asked` being the arguments of `has`; null where it may do all of it. */
+export type Examined = {
+  refusal: Refusal | null
+  matches: readonly MatchesCall[]
+  asked: readonly ASTNode[]
+}
+
 // Evidence holds lists of this length at the most (agent/findings.ts), literals have theirs.
 const longestList = 128
 /** What one evaluation may cost, in steps of some 30 ns: it stays under 5 ms. */
@@ -22,11 +29,9 @@ const functions: ReadonlySet<string> = new Set('has size string int double dyn t
 const macros: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'filter'])
 
 /** What an expression may do: known to end soon whatever a finding holds. `search` is the name of the one method that takes patterns. */
-export function examine(
-  root: ASTNode,
-  search: string,
-): { refusal: Refusal | null; matches: readonly MatchesCall[] } {
+export function examine(root: ASTNode, search: string): Examined {
   const matches: MatchesCall[] = []
+  const asked: ASTNode[] = []
   let refusal: Refusal | null = null
   const refuse = (node: ASTNode, message: string): number => {
     refusal ??= { start: node.start, message }
@@ -54,6 +59,7 @@ export function examine(
       case '!=':
         return total(node.args) + equalsCost
       case 'call':
+        if (node.args[0] === 'has') asked.push(...node.args[1])
         return functions.has(node.args[0])
           ? total(node.args[1])
           : refuse(node, `there is no function ${node.args[0]}`)
@@ -85,9 +91,9 @@ export function examine(
   const cost = costOf(root)
   if (cost > maxCost) {
     const message = `it could run away: it may take ${cost} steps, and ${maxCost} are allowed; nest no list in a list`
-    return { refusal: refusal ?? { start: root.start, message }, matches }
+    return { refusal: refusal ?? { start: root.start, message }, matches, asked }
   }
-  return { refusal, matches }
+  return { refusal, matches, asked }
 }
 
 function lengthOf(node: ASTNode): number {

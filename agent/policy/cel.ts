@@ -1,8 +1,12 @@
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
+import type { RuleEvidence } from '../model/evidence-type.ts'
+import { withoutNulls } from '../model/json.ts'
 import type { Finding } from '../model/finding.ts'
+import { evidenceCheck } from './cel-evidence.ts'
 import { type Guard, guardsOf } from './cel-guards.ts'
 import { examine } from './cel-limits.ts'
+import { rememberingLast } from './remembering.ts'
 
 /** What expressions see of a finding: see `subjectOf`. */
 export type Subject = ReturnType<typeof subjectOf>
@@ -73,8 +77,10 @@ export const variables: Readonly<Record<string, string>> = {
   host: 'string',
   fingerprint: 'string',
   container: 'Container',
-  evidence: 'map<string, dyn>',
 }
+
+// What is in it differs by rule, and is of any type where an expression is evaluated; `evidenceCheck` knows more.
+const evidenceType = 'map<string, dyn>'
 
 /** A finding as expressions see it; without a container, all of the container's fields are empty. */
 export function subjectOf(finding: Finding, labels: Readonly<Record<string, string>>) {
@@ -92,9 +98,13 @@ function mapOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, st
   return map
 }
 
-/** The language of `policy.allow`: typed, without what could run away. One for each policy. */
-export function createLanguage() {
+/**
+ * The language of `policy.allow`: typed, without what could run away. One for each policy. With `rules`, what an
+ * expression asks of evidence is checked by what these rules can have: where expressions are read for the first time.
+ */
+export function createLanguage(rules?: readonly RuleEvidence[]) {
   const patterns = new Map<string, RE2JS>()
+  const known = rememberingLast(withoutUnknown)
   let searchesLeft = 0
 
   function search(text: string, pattern: string): boolean {
@@ -103,12 +113,14 @@ export function createLanguage() {
     return patterns.get(pattern)?.test(text) ?? false
   }
 
-  const environment = new Environment({ limits })
+  const base = new Environment({ limits })
     .registerType('Container', { ctor: ContainerValue, fields: containerFields })
     // CEL's `matches` with RE2, as the language is specified: the library's own takes JavaScript's expressions, which
     // can take for ever. As long as its name, so that places in the text stay what they are.
     .registerFunction(`string.${searchMethod}(string): bool`, search)
-  for (const [name, type] of Object.entries(variables)) environment.registerVariable(name, type)
+  for (const [name, type] of Object.entries(variables)) base.registerVariable(name, type)
+  const environment = base.clone().registerVariable('evidence', evidenceType)
+  const checkEvidence = rules === undefined ? null : evidenceCheck(base, rules)
 
   return {
     /** To be said before the expressions are asked about another finding. */
@@ -139,22 +151,30 @@ export function createLanguage() {
       source = source.slice(0, at) + searchMethod + source.slice(at + searchMethod.length)
     }
     const program = environment.parse(source)
-    const left = examine(program.ast, searchMethod).refusal
+    const { refusal: left, asked } = examine(program.ast, searchMethod)
     if (left !== null) return { offset: left.start, message: left.message }
     const checked = program.check()
     if (checked.error !== undefined) return toError(checked.error)
     if (!checked.valid || checked.type !== 'bool') {
       return { offset: 0, message: `must be true or false, but is of type ${checked.type ?? 'unknown'}` }
     }
+    const wrong = checkEvidence?.(source, program.ast, asked) ?? null
+    if (wrong !== null) return 'error' in wrong ? toError(wrong.error) : wrong
     const guards = guardsOf(program.ast)
     const ofRule = guards.filter(({ isOfRule }) => isOfRule)
-    const isTrue = (subject: Subject) => program(subject) === true
+    const isTrue = (subject: Subject) => program(known(subject)) === true
     return {
       guards,
       concerns: (subject) => ofRule.every((guard) => guard.holds(subject)),
       matches: (subject) => guards.every((guard) => guard.holds(subject)) && holds(isTrue, subject),
     }
   }
+}
+
+/** What is null was not known, which is as good as not there. */
+function withoutUnknown(subject: Subject): Subject {
+  const evidence = withoutNulls(subject.evidence)
+  return evidence === subject.evidence ? subject : { ...subject, evidence }
 }
 
 const searchMethod = 're2test'

@@ -9,6 +9,8 @@ export type ThrottleOptions = {
   settings: () => ThrottleSettings
   /** Epoch milliseconds. */
   now: () => number
+  /** What an earlier run told, the oldest first: repetitions of it are folded into it. */
+  told?: readonly Finding[]
 }
 
 /** What becomes of an event's finding. */
@@ -46,12 +48,12 @@ type Fold = { id: string; until: number; total: number; count: number; lastSeen:
 type Group = { container: Finding['container']; rule: string; count: number }
 
 // A fold takes some 300 bytes: 3 MB is what an attacker with ever new names may cost.
-const maxFolds = 10_000
+export const maxFolds = 10_000
 const maxGroups = 1_000
 const maxSummaries = 10
 
-/** Folds and budgets of this process; they begin anew with it. */
-export function createThrottle({ settings, now }: ThrottleOptions): Throttle {
+/** Folds, and budgets, which begin anew with the process. */
+export function createThrottle({ settings, now, told = [] }: ThrottleOptions): Throttle {
   const folds = new Map<string, Fold>()
   let changed = new Map<string, Fold>()
   let groups = new Map<string, Group>()
@@ -59,6 +61,15 @@ export function createThrottle({ settings, now }: ThrottleOptions): Throttle {
   let since = 0
   const perContainer = createBudgets()
   const perRule = createBudgets()
+  for (const finding of told) resume(finding)
+
+  function resume(finding: Finding): void {
+    const { id, count, last_seen: lastSeen, detected_at, evidence } = finding
+    const { repeated } = evidence
+    const summaries = Array.isArray(repeated) ? repeated.map(String) : []
+    const until = Date.parse(detected_at) + settings().fold
+    folds.set(keyOf(finding), { id, until, total: count - 1, count: 0, lastSeen, summaries })
+  }
 
   function fold(known: Fold, finding: Finding): void {
     known.total += 1

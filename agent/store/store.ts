@@ -126,6 +126,7 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     firing: () => attempt((t) => t.firing()),
     find: (id: string) => attempt((t) => t.find(id)),
     latest: (limit: number) => attempt((t) => t.latest(limit)),
+    eventsSince: (time: number, limit: number) => attempt((t) => t.eventsSince(time, limit)),
     getState: (key: string) => attempt((t) => t.getState(key)),
     setState: (key: string, value: string) => attempt((t) => t.setState(key, value)),
     deleteState: (key: string) => attempt((t) => t.deleteState(key)),

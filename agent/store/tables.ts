@@ -13,7 +13,7 @@ export type Delivery = {
 export type Queue = {
   /** Kind and address of the receiver, without credentials; a label value. */
   name: string
-  /** `fingerprint`: a finding takes the place of an earlier one of the same thing, as an alert does; `finding`: none does. */
+  /** `fingerprint`: a finding takes the place of an earlier one of the same thing and severity, as an alert does; `finding`: none does. */
   queuedBy: 'fingerprint' | 'finding'
 }
 
@@ -25,7 +25,7 @@ export function prepareTables(database: DatabaseSync) {
   const insertFinding = database.prepare(
     `INSERT INTO findings (id, time, detector, rule, severity, kind, state, container, fingerprint, act, json)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (id) DO UPDATE SET state = excluded.state, json = excluded.json
+     ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity, json = excluded.json
      ON CONFLICT DO NOTHING`,
   )
   const enqueue = database.prepare(
@@ -55,6 +55,9 @@ export function prepareTables(database: DatabaseSync) {
   const byId = database.prepare('SELECT json FROM findings WHERE id = ?')
   const latest = database.prepare(
     `SELECT json FROM findings WHERE state <> 'suppressed' ORDER BY id DESC LIMIT ?`,
+  )
+  const eventsSince = database.prepare(
+    `SELECT json FROM findings WHERE time >= ? AND kind = 'event' ORDER BY id DESC LIMIT ?`,
   )
   const getState = database.prepare('SELECT value FROM state WHERE key = ?')
   const setState = database.prepare(
@@ -92,7 +95,7 @@ export function prepareTables(database: DatabaseSync) {
         )
         if (changes === 0) return false
         for (const { name, queuedBy } of receivers) {
-          const key = queuedBy === 'finding' ? finding.id : finding.fingerprint
+          const key = queuedBy === 'finding' ? finding.id : `${finding.fingerprint} ${finding.severity}`
           enqueue.run(name, key, finding.id, now)
         }
         return true
@@ -133,6 +136,13 @@ export function prepareTables(database: DatabaseSync) {
     /** The newest findings that were told, newest first. */
     latest(limit: number): Finding[] {
       return latest.all(limit).map((row) => parseFinding(row['json']))
+    },
+    /** The newest events since a time, the oldest of them first. */
+    eventsSince(time: number, limit: number): Finding[] {
+      return eventsSince
+        .all(time, limit)
+        .map((row) => parseFinding(row['json']))
+        .toReversed()
     },
     getState(key: string): string | null {
       const value = getState.get(key)?.['value']

@@ -67,6 +67,23 @@ test('what was told by mistake opens no fold', (t) => {
   t.is(admit(sampleFinding()), 'told')
 })
 
+test('what an earlier run told goes on to be repeated, for as long as it would have', (t) => {
+  let time = Date.parse('2026-11-23T17:42:10.123Z') + 999
+  const earlier = sampleFinding({ id: 'earlier', count: 3, evidence: { repeated: ['first'] } })
+  const throttle = createThrottle({
+    settings: () => ({ fold: 1_000, ...unlimited }),
+    now: () => time,
+    told: [sampleFinding({ fingerprint: 'other' }), earlier],
+  })
+  t.is(throttle.repetitions(earlier), 2)
+  t.is(throttle.admit(sampleFinding({ summary: 'second' })), 'folded')
+  t.deepEqual(throttle.takeFolded(), [
+    { id: 'earlier', count: 1, lastSeen: earlier.last_seen, summaries: ['first', 'second'] },
+  ])
+  time += 1
+  t.is(throttle.admit(sampleFinding()), 'told')
+})
+
 test('different summaries of repetitions are kept, the first ten', (t) => {
   const throttle = createThrottle({ settings: () => ({ fold: 1_000, ...unlimited }), now: () => 0 })
   for (let n = 0; n < 50; n += 1) throttle.admit(sampleFinding({ id: String(n), summary: `ran ${n % 20}` }))

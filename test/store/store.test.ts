@@ -258,6 +258,28 @@ test('the store is read beside its writer, filtered as asked', (t) => {
   t.throws(() => readFindings(scratch(t), { since: 0 }), { message: /no findings store in/ })
 })
 
+test('a condition that ended in one severity and began in another is two alerts', (t) => {
+  const { store } = open(t)
+  const was = finding('1', { fingerprint: 'same', kind: 'condition', severity: 'warning', state: 'resolved' })
+  store.save(was, null, [am], 100)
+  store.save({ ...was, id: '2', severity: 'critical', state: 'firing' }, null, [am], 100)
+  t.deepEqual(ids(store.due('am', 100, 9)), ['1', '2'])
+})
+
+test('the events since a time are the newest, the oldest of them first', (t) => {
+  const { store } = open(t)
+  const at = (id: string, second: number, rest = {}) =>
+    store.save(finding(id, { time: `2026-01-01T00:00:0${second}.000Z`, ...rest }), null, [], 0)
+  at('1', 1)
+  at('2', 2)
+  at('3', 3)
+  at('4', 3, { kind: 'condition' })
+  const since = Date.parse('2026-01-01T00:00:02.000Z')
+  const found = (limit: number) => store.eventsSince(since, limit).map(({ id }) => id)
+  t.deepEqual(found(9), ['2', '3'])
+  t.deepEqual(found(1), ['3'])
+})
+
 test('who is told of each finding gets both of the same thing, and a resolution of one that waits in its place', (t) => {
   const { store } = open(t)
   const hook = { name: 'hook', queuedBy: 'finding' } as const

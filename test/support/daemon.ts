@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
+import { asDeclared } from './evidence.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
 
 // A loaded machine takes its time to start Node, and to prove that processes are seen.
@@ -23,7 +24,7 @@ export type Daemon = Running & {
   url: string
   stateDirectory: string
   configFile: string
-  /** Reads the store beside the daemon, as `tidewatch findings` does. */
+  /** Reads the store beside the daemon, as `tidewatch findings` does; their evidence has to be what is declared. */
   findings: (query?: Partial<FindingsQuery>) => Finding[]
   metrics: (accept?: string) => Promise<string>
   /** The value of one series, by its exact text: `name{a="b"}`; undefined when there is none. */
@@ -65,7 +66,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     url,
     stateDirectory,
     configFile,
-    findings: (query) => readFindings(stateDirectory, { since: 0, ...query }),
+    findings: (query) => asDeclared(readFindings(stateDirectory, { since: 0, ...query })),
     metrics,
     metric: async (series) => {
       const line = (await metrics()).split('\n').find((text) => text.startsWith(`${series} `))
