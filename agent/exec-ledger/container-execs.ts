@@ -42,5 +42,6 @@ export function put(
   all.delete(first ?? all.keys().next().value ?? '')
 }
 
-// Of one container; a host has some hundreds of containers at most.
-const most = { announced: 200, told: 200, healthchecks: 20 }
+// Of one container; a host has some hundreds of containers at most. Health checks may come ten in a second, and are asked
+// for some seconds later.
+const most = { announced: 200, told: 200, healthchecks: 200 }
