@@ -6,7 +6,19 @@
  * what), `engine-ports.ts`, `connections-seen.ts` and `tcp-clients.ts` (the same of clients by TCP), `client-command.ts` and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was),
  * `calling-process.ts` (what there is to tell of a client).
  */
-import { defer, filter, first, ignoreElements, map, merge, mergeMap, type Observable, of, tap, timer } from 'rxjs'
+import {
+  defer,
+  filter,
+  first,
+  ignoreElements,
+  map,
+  merge,
+  mergeMap,
+  type Observable,
+  of,
+  tap,
+  timer,
+} from 'rxjs'
 import { bootClock, type BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { ApiRequest, ExecCaller, ExecObservation } from '../model/observation.ts'

@@ -6,7 +6,7 @@ import { makeCertificates } from '../support/certificates.ts'
 import { temporaryDirectory } from '../support/daemon.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
-import { until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 import { watchCallers } from './callers-watch.ts'
 
 const script = fileURLToPath(new URL('api-client.ts', import.meta.url))
@@ -41,6 +41,38 @@ test.serial('clients by TCP are known by what the engine reads: here with their 
   await engine.docker('exec', 'box', 'true', 'socket')
   const [, , , bySocket] = await until(() => callersOf(id).length >= 4 && callersOf(id))
   t.like(bySocket?.caller, { confidence: 'exact', address: '' })
+})
+
+const rounds = scaled(12)
+
+test.serial(`${rounds * 3} clients by TCP, three at a time, are taken for nobody else`, async (t) => {
+  const { engine, id, callersOf, execsOf } = await engineWithContainer(t, ['--tls=false'])
+  const here = `127.0.0.1:${port}`
+  const lanes: Record<string, readonly string[]> = {
+    cli: ['docker', '-H', `tcp://${here}`, 'exec', 'box', 'true'],
+    node: [process.execPath, script, here, 'exec', 'box', 'true'],
+    far: ['docker', '-H', `tcp://127.0.0.1:${farPort}`, 'exec', 'box', 'true'],
+  }
+  const pids = new Map<string, number>()
+  async function lane(name: string, argv: readonly string[]): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
+      const word = `${name}-${round}`
+      const client = start('nsenter', [`--net=${engine.network}`, ...argv, word])
+      pids.set(word, client.process.pid ?? 0)
+      await client.exited
+    }
+  }
+  await Promise.all(Object.entries(lanes).map(([name, argv]) => lane(name, argv)))
+  const callers = await until(() => callersOf(id).length >= 3 * rounds && callersOf(id))
+  const wordOf = new Map(execsOf(id).map(({ execId, argv }) => [execId, argv[1] ?? '']))
+  const count = new Map<string, number>()
+  for (const { execId, caller } of callers) {
+    const word = wordOf.get(execId) ?? ''
+    count.set(caller.confidence, (count.get(caller.confidence) ?? 0) + 1)
+    if (caller.process !== null) t.is(caller.process.pid, pids.get(word) ?? 0, word)
+    t.is(caller.confidence, word.startsWith('far') ? 'remote' : 'exact', word)
+  }
+  t.log(Object.fromEntries(count))
 })
 
 test.serial('of encrypted connections one names the client, and several name nobody', async (t) => {
@@ -95,11 +127,11 @@ async function engineWithContainer(t: ExecutionContext, options: readonly string
     'sleep',
     '600',
   )
-  const { callersOf, seen } = await watchCallers(t, 'ebpf', engine.host)
+  const { callersOf, execsOf, seen } = await watchCallers(t, 'ebpf', engine.host)
   t.teardown(() => {
     if (!t.passed) t.log(JSON.stringify(seen.filter(({ observation: { kind } }) => kind === 'exec-caller')))
   })
-  return { engine, id: id.trim(), callersOf }
+  return { engine, id: id.trim(), callersOf, execsOf }
 }
 
 function redirect({ network }: PrivateEngine): Promise<string> {
