@@ -108,10 +108,12 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     onLost: (count) => metrics.storeLost(count),
   })
   const client = createDockerClient(endpointOf({ ...dockerOptions(config.docker), env: process.env }))
+  const execs = execLedger(memoryOf(store, 'execs'), (entry) => sources.leftOf(entry))
   const sources = createSources({
     config: current,
     client,
     cursor: storedCursor(store, now),
+    execOfSession: execs.execOfSession,
     pulseOf: heartbeat.pulseOf,
     now,
   })
@@ -207,7 +209,6 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   })
   running.add(deliveries$.subscribe())
   running.add(observations$.subscribe(metrics.observed))
-  const execs = execLedger(memoryOf(store, 'execs'))
   running.add(observations$.subscribe(execs.observe))
   running.add(
     health.follow(observations$).subscribe(({ level, line }) => {

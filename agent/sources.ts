@@ -1,4 +1,5 @@
 import { filter, first, map, merge, mergeMap, type Observable, share, Subject, switchMap } from 'rxjs'
+import type { LeftOf } from './exec-ledger.ts'
 import { breakoutFiles } from './breakout-files/source.ts'
 import type { CurrentConfig } from './config/current.ts'
 import type { Config } from './config/schema.ts'
@@ -19,6 +20,7 @@ import type { ContainerView } from './model/container.ts'
 import type { Observation, SourceName } from './model/observation.ts'
 import type { Pulse, Source } from './model/source.ts'
 import { containerOfPid } from './processes/container-of-pid.ts'
+import { type ExecOfSession, leftOf } from './processes/left-behind.ts'
 import { processes } from './processes/source.ts'
 import { resources } from './resources/resources.ts'
 import { configurationPlaces, dropInDirectories } from './runtime/configuration-files.ts'
@@ -33,6 +35,8 @@ export type SourcesOptions = {
   config: CurrentConfig
   client: DockerClient
   cursor: Cursor
+  /** Which exec a process that is found belongs to. */
+  execOfSession?: ExecOfSession
   /** Where a source says that it goes round. */
   pulseOf?: (source: SourceName) => Pulse
   /** Epoch milliseconds. */
@@ -42,6 +46,8 @@ export type SourcesOptions = {
 /** All sources in one stream, each started anew when it fails; and the containers they know of. */
 export type Sources = {
   containers: ContainerView
+  /** The processes now living of those that came into a container with this one. */
+  leftOf: LeftOf
   observe(): Observable<Observation>
 }
 
@@ -51,7 +57,8 @@ const unheard = () => () => undefined
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
-export function createSources({ config, client, cursor, pulseOf = unheard, now }: SourcesOptions): Sources {
+export function createSources(options: SourcesOptions): Sources {
+  const { config, client, cursor, execOfSession = () => null, pulseOf = unheard, now } = options
   const keepUp = (source: Source) => keptUp(source, now)
   /** A source that is started anew when its own section changes, and only then. */
   const keepUpWith = <Key extends keyof Config['sources']>(
@@ -85,6 +92,7 @@ export function createSources({ config, client, cursor, pulseOf = unheard, now }
     },
     containers,
     apiSockets,
+    execOfSession,
     onGrowth: (id) => grown$.next(id),
     pulse: pulseOf('processes'),
     now,
@@ -209,6 +217,7 @@ export function createSources({ config, client, cursor, pulseOf = unheard, now }
   const versions$ = engineVersions({ client, changed$: merge(unsure$, replaced$), now })
   return {
     containers,
+    leftOf: (entry) => leftOf(processSource.table, entry),
     // The inventory listens before the first event comes.
     observe: () =>
       merge(

@@ -1,6 +1,7 @@
 import {
   defer,
   delay,
+  delayWhen,
   filter,
   ignoreElements,
   map,
@@ -10,6 +11,7 @@ import {
   of,
   takeUntil,
   tap,
+  timer,
 } from 'rxjs'
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
@@ -78,6 +80,7 @@ export const unexpectedRootProcess = defineDetector({
         mergeMap((seen) =>
           of(seen).pipe(
             delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
+            delayWhen(() => (isUnexplainedEntry(seen, execs) ? timer(secondLookMs) : of(true))),
             takeUntil(processes$.pipe(filter((later) => isSame(later, seen) && isSettledBy(seen, later)))),
           ),
         ),
@@ -123,6 +126,14 @@ function waitFor(seen: ProcessObservation, settle: number, profiles: Learning): 
   const isToBeLearned = isRootProgram(seen) && !profiles.isLearned(seen.container)
   return isToBeLearned ? Math.max(settle, burstToldMs) : settle
 }
+
+/** Whether a process came in, and no exec is known that brought it: one may have been told and not read yet. */
+function isUnexplainedEntry(seen: ProcessObservation, execs: ExecView): boolean {
+  return seen.origin.via === 'entered' && execs.entryOf(seen).by === 'none'
+}
+
+// On a host that is short of processors a timer may be due before what has long arrived is read.
+const secondLookMs = 500
 
 // runc's own init is root in the container for the moment before it becomes the container's program
 // (libcontainer/nsenter/nsexec.c); on a busy host with a slow disk that moment can be seconds.

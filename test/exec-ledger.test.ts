@@ -92,6 +92,77 @@ test('nothing is kept of health checks, of containers that are gone, and of what
   t.is(execLedger(memory).entryOf(entered(execId)).by, 'none')
 })
 
+test('what an exec left running is known by its session, in this run and the next', (t) => {
+  const memory = emptyMemory()
+  // A program that made a session of its own, and one that did not.
+  const left = [
+    { pid: 20, startTicks: 5 },
+    { pid: 21, startTicks: 6 },
+  ]
+  const before = execLedger(memory, ({ pid }) => (pid === 7 ? left : []))
+  before.observe(asRoot)
+  before.observe(entered(execId, 10_050, 7))
+  before.observe(ended(12_000))
+  const after = execLedger(memory)
+  // The engine tells once more of what was told before.
+  after.observe(asRoot)
+  after.observe(ended(12_000))
+  for (const ledger of [before, after]) {
+    const of = (pid: number, startTicks: number, session: number, runsSince = 9_000, id = container.id) =>
+      ledger.execOfSession({ containerId: id, runsSince, process: { pid, startTicks, session } })
+    const exec = { execId, entry: { pid: 7, startTicks: 1 } }
+    t.deepEqual(of(21, 6, 7), exec)
+    t.deepEqual(of(20, 5, 20), exec)
+    t.deepEqual(of(22, 9, 7), exec, 'born since')
+    t.deepEqual(of(23, 9, 20), exec, 'born since')
+    t.is(of(22, 9, 1), null, 'the container’s own session')
+    t.is(of(20, 99, 20), null, 'a pid that was used again')
+    t.is(of(7, 99, 7), null, 'a pid that was used again')
+    t.is(of(21, 6, 7, 30_000), null, 'the container was started again')
+    t.is(of(21, 6, 7, 9_000, 'f'.repeat(64)), null, 'another container')
+    const found = { ...entered(execId, 10_050, 7), change: 'found' } as const
+    t.deepEqual(ledger.entryOf(found), { by: 'exec', asRoot: true, privileged: false })
+  }
+})
+
+test('what an exec left running is looked at again while it goes on to begin things', (t) => {
+  const looks: number[] = []
+  let now = 0
+  const ledger = execLedger(emptyMemory(), () => {
+    looks.push(now)
+    return []
+  })
+  const later = (time: number) => {
+    now = time
+    ledger.observe({ ...entered(execId, 10_050, 7), time })
+  }
+  ledger.observe(asRoot)
+  later(10_050)
+  now = 12_000
+  ledger.observe(ended(12_000))
+  for (let time = 12_001; time < 100_000; time += 7) later(time)
+  t.is(looks[0], 12_000)
+  t.true(looks.length > 5 && looks.length < 15)
+  t.true((looks.at(-1) ?? 0) > 40_000)
+})
+
+test('of execs that have ended only those that left root running are kept, as long as the container runs', (t) => {
+  const kept = (left: boolean, user: string) => {
+    const memory = emptyMemory()
+    const ledger = execLedger(memory, () => (left ? [{ pid: 20, startTicks: 5 }] : []))
+    ledger.observe(sampleExec({ container, execId, time: 10_000, settings: { user } }))
+    ledger.observe(entered(execId, 10_050, 7))
+    ledger.observe(ended(12_000))
+    return { memory, ledger }
+  }
+  t.is(kept(true, '0').memory.keys('').length, 1)
+  t.is(kept(false, '0').memory.keys('').length, 0)
+  t.is(kept(true, '1000').memory.keys('').length, 0)
+  const { memory, ledger } = kept(true, '0')
+  ledger.observe(containerGoes('died'))
+  t.deepEqual(memory.keys(''), [])
+})
+
 test('who entered just before the container ended can still be judged, and who comes after it began again too', (t) => {
   const ledger = execLedger(emptyMemory())
   ledger.observe(asRoot)

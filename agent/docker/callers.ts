@@ -6,7 +6,19 @@
  * what), `engine-ports.ts`, `connections-seen.ts` and `tcp-clients.ts` (the same of clients by TCP), `client-command.ts` and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was),
  * `calling-process.ts` (what there is to tell of a client).
  */
-import { defer, filter, ignoreElements, map, merge, mergeMap, type Observable, of, tap, timer } from 'rxjs'
+import {
+  defer,
+  filter,
+  first,
+  ignoreElements,
+  map,
+  merge,
+  mergeMap,
+  type Observable,
+  of,
+  tap,
+  timer,
+} from 'rxjs'
 import { bootClock, type BootClock } from '../kernel/clock.ts'
 import type { ContainerView } from '../model/container.ts'
 import type { ApiRequest, ExecCaller, ExecObservation } from '../model/observation.ts'
@@ -64,12 +76,20 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
 
     function judge(exec: ExecObservation): Observable<ExecCaller> {
       // A request is written before the engine tells of what it asks for: the kernel has told of it by now.
-      const isCurrent = (apiWatch()?.catchUp() ?? false) && tcp.catchUp()
+      const isCurrent = catchUp()
       const starters = startersOf(exec.execId)
       if (isCurrent && starters.length > 0) return of(tell(exec, starters, []))
       // A health check is the engine's own; whoever runs the same at the same time must not be taken for it.
       const found = local && !exec.healthcheck ? hints.of(exec) : []
-      return timer(waitMs).pipe(map(() => tell(exec, startersOf(exec.execId), found)))
+      return timer(waitMs, waitMs).pipe(
+        first((round) => catchUp() || round >= maxRounds),
+        map(() => tell(exec, startersOf(exec.execId), found)),
+      )
+    }
+
+    /** Whether all that the kernel has told is known here. */
+    function catchUp(): boolean {
+      return (apiWatch()?.catchUp() ?? true) && tcp.catchUp()
     }
 
     function tell(exec: ExecObservation, starters: readonly Client[], found: readonly Client[]): ExecCaller {
@@ -106,6 +126,9 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
 // For the client that was interrupted between its writing and the kernel's telling of it, and for an exec of the same
 // words, which makes a hint ambiguous.
 const waitMs = 100
+
+// On a host that is short of processors there may be more to read than can be read at once.
+const maxRounds = 9
 
 // A request that was lost came not much earlier than the exec that it asked for.
 const lossMs = 1_000

@@ -5,6 +5,7 @@ import { containerOf } from './cgroup.ts'
 import { layers } from './layers.ts'
 import { broughtBy } from './entering.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
+import { type ExecOfSession, leftBehind } from './left-behind.ts'
 import { readRoot } from './root-device.ts'
 import { isStartHook } from './start-hook.ts'
 import type { ProcessTable } from './table.ts'
@@ -30,6 +31,7 @@ export type MembershipsOptions = {
   containers: ContainerView
   hostNamespaces: Namespaces
   users: HostUsers
+  execOfSession?: ExecOfSession | undefined
 }
 
 /**
@@ -43,6 +45,7 @@ export function memberships({
   containers,
   hostNamespaces,
   users,
+  execOfSession = () => null,
 }: MembershipsOptions): Memberships {
   // The first process of each container, by container id.
   const inits = new Map<string, KnownProcess>()
@@ -56,6 +59,13 @@ export function memberships({
   }
 
   function of(process: KnownProcess, how: How): Membership | null {
+    const membership = decide(process, how)
+    if (membership === null || !how.found) return membership
+    const known = containers.get(membership.id)
+    return leftBehind(process, membership, known, { procRoot, execOfSession }) ?? membership
+  }
+
+  function decide(process: KnownProcess, how: How): Membership | null {
     const inherited = process.membership
     const { mount, pid } = process.namespaces
     const ofMounts = byNamespace.get(mount)

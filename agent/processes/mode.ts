@@ -4,6 +4,7 @@ import type { ContainerView } from '../model/container.ts'
 import type { Namespaces, Observation } from '../model/observation.ts'
 import type { Pulse } from '../model/source.ts'
 import type { ApiWatch } from './api-requests.ts'
+import type { ExecOfSession } from './left-behind.ts'
 import type { WritableProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
 
@@ -39,6 +40,8 @@ export type Surroundings = {
   ringBytes: number
   /** To be told, by its id, of a container whose processes become more. */
   onGrowth: (containerId: string) => void
+  /** Which exec a process that is found belongs to. */
+  execOfSession?: ExecOfSession | undefined
   /** Paths that the engine's socket may be bound to. */
   apiSockets: readonly string[]
   /** To be told when requests to the engine begin to be seen, and, by null, that they are not any more. */

@@ -50,20 +50,28 @@ export function readNamespaces(directory: string): Namespaces {
 }
 
 /** `ended` means that only the parent's wait(2) is missing. */
-export type ProcStat = { comm: string; parentPid: number; startTicks: number; ended: boolean }
+export type ProcStat = {
+  comm: string
+  parentPid: number
+  /** The pid of its session's leader, who may have ended. */
+  session: number
+  startTicks: number
+  ended: boolean
+}
 
 /** Reads /proc/PID/stat. The name stands in brackets and may itself hold brackets, blanks and line breaks. */
 export function parseStat(text: string): ProcStat | null {
   const open = text.indexOf('(')
   const close = text.lastIndexOf(')')
   if (open < 0 || close < open) return null
-  // Fields 3, 4, … of proc_pid_stat(5): state, ppid and, as the 22nd, starttime.
+  // Fields 3, 4, … of proc_pid_stat(5): state, ppid, pgrp, session and, as the 22nd, starttime.
   const fields = text.slice(close + 2).split(' ')
   const parentPid = Number(fields[1])
+  const session = Number(fields[3])
   const startTicks = Number(fields[19])
-  if (!Number.isSafeInteger(parentPid) || !Number.isSafeInteger(startTicks)) return null
+  if (![parentPid, session, startTicks].every(Number.isSafeInteger)) return null
   const comm = Buffer.from(text.slice(open + 1, close), 'latin1').toString()
-  return { comm, parentPid, startTicks, ended: /^[ZX]$/.test(fields[0] ?? '') }
+  return { comm, parentPid, session, startTicks, ended: /^[ZX]$/.test(fields[0] ?? '') }
 }
 
 /** Reads the ids and effective capabilities of /proc/PID/status. */

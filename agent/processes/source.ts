@@ -2,7 +2,7 @@
  * Processes of the host and of which container they are, seen in the best way that this kernel offers.
  *
  * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
- * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `entering.ts` and `host-files.ts`
+ * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `left-behind.ts`, `entering.ts` and `host-files.ts`
  * (who brought it in, and whether it got out), `describe.ts` (how it got in, and what it is for others), `tracker.ts`
  * (from what a mode tells to the table), `teller.ts` with `held.ts` and `killed.ts` (to observations), `growth.ts`
  * (where they multiply). Then the modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
@@ -18,6 +18,7 @@ import type { ApiWatch } from './api-requests.ts'
 import { bestMode } from './choice.ts'
 import { connector } from './connector.ts'
 import { ebpf } from './ebpf/mode.ts'
+import type { ExecOfSession } from './left-behind.ts'
 import { type ModeName, nextTurnWithinMs } from './mode.ts'
 import { readNamespaces } from './proc.ts'
 import { procfs } from './procfs.ts'
@@ -42,6 +43,8 @@ export type ProcessesOptions = {
   apiSockets?: readonly string[]
   /** To be told, by its id, of a container whose processes become more, before anybody has counted them. */
   onGrowth?: (containerId: string) => void
+  /** Which exec a process that is found belongs to. */
+  execOfSession?: ExecOfSession
   clock?: BootClock
   pulse?: Pulse
 }
@@ -95,6 +98,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
         budget,
         ringBytes,
         apiSockets,
+        execOfSession: options.execOfSession,
         onGrowth,
         onApiWatch: (watch) => (apiWatch = watch),
         onCatchUp: (how) => (takeIn = how),

@@ -21,6 +21,7 @@ import {
   unknownProcess,
   update,
 } from './known-process.ts'
+import type { ExecOfSession } from './left-behind.ts'
 import { memberships } from './membership.ts'
 import { earlierOf } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
@@ -56,6 +57,7 @@ export type TrackerOptions = {
   bootTime: number
   emit: (observation: ProcessObservation | ProcessKilled | UsermodeHelper | EventsLost) => void
   users?: HostUsers
+  execOfSession?: ExecOfSession | undefined
   /** To be told, by its id, of a container whose processes become more. */
   onGrowth: (containerId: string) => void
 }
@@ -63,8 +65,8 @@ export type TrackerOptions = {
 /** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
   const { procRoot, table, containers, hostNamespaces, clock, emit, onGrowth } = options
-  const { users = hostUsers() } = options
-  const belonging = memberships({ procRoot, table, containers, hostNamespaces, users })
+  const { users = hostUsers(), execOfSession } = options
+  const belonging = memberships({ procRoot, table, containers, hostNamespaces, users, execOfSession })
   const teller = processTeller({ ...options, belonging, users })
   const helpers = helperWatch({ table, containers, roots: belonging.roots })
   const killed = killedProcesses({ describe: teller.killed, emit })

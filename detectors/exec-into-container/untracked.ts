@@ -33,10 +33,26 @@ export function untrackedExecs(
   const untracked$ = processes$.pipe(
     filter(isEntry),
     delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
-    filter((seen) => execs.entryOf(seen).by !== 'exec'),
+    filter((seen) => !isExplained(seen, execs)),
+    // On a host that is short of processors a timer may be due before what has long arrived is read.
+    delay(secondLookMs),
+    filter((seen) => !isExplained(seen, execs)),
     map(describeEntry),
   )
   return merge(isEngineHeard$.pipe(ignoreElements()), untracked$)
+}
+
+const secondLookMs = 500
+
+/**
+ * By just this exec, or by one that went on at the time where nothing of who came speaks against it: of a runtime whose
+ * arguments were lost only its maker is known, which is the engine's monitor.
+ */
+function isExplained(seen: Entered, execs: Observed['execs']): boolean {
+  const { by } = execs.entryOf(seen)
+  if (by !== 'time') return by === 'exec'
+  const nearest = seen.origin.by.find((one) => !isRuntimeInit(one))
+  return nearest === undefined || (nearest.containerId === null && isMonitor(nearest))
 }
 
 type Entered = ProcessObservation & { origin: Extract<ProcessOrigin, { via: 'entered' }> }

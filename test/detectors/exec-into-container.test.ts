@@ -210,7 +210,7 @@ test('health checks far more often than their interval explains are lookalikes',
 test('an entry is judged when the engine had its time to tell of an exec, and told once with its tool', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const rule$ = (values: Record<string, Observation>, timeline: string) => detect(hot(timeline, values))
-    expectObservable(rule$({ a: entered() }, 'a')).toBe('2s d', {
+    expectObservable(rule$({ a: entered() }, 'a')).toBe('2500ms d', {
       d: {
         rule: 'untracked-exec',
         time: 2_000_000,
@@ -269,13 +269,37 @@ test('an exec of the Docker API explains an entry, by whatever tells of it and i
   t.false(isUntracked('ab', { a: byId, b: exec }), 'the engine tells of it')
   t.false(isUntracked('ab', { a: byId, b: event }), 'an event names it')
   t.false(isUntracked('ab', { a: byId, b: { ...exec, healthcheck: true } }), 'a health check')
-  t.true(isUntracked('a 2001ms b', { a: byId, b: exec }), 'too late')
+  t.false(isUntracked('a 2400ms b', { a: byId, b: exec }), 'at the second look')
+  t.true(isUntracked('a 2600ms b', { a: byId, b: exec }), 'too late')
   t.true(isUntracked('ab', { a: byId, b: { ...exec, container: portainer } }), 'another container’s')
   t.false(isUntracked('ab', { a: entered([sampleBringer(['x'])]), b: running }), 'its pid')
   t.true(isUntracked('ab', { a: { ...byId, container: hiding }, b: event }), 'an image’s label')
   t.false(isUntracked('ab', { a: byId, b: { ...exec, execId: '' } }), 'an exec whose id is hidden')
   const before = { ...end, time: 1_990_000 }
   t.true(isUntracked('abc', { a: exec, b: before, c: byId }), 'an id used again')
+})
+
+test('an entry whose runtime was not seen to be told an exec is explained by one at the time', (t) => {
+  const init = sampleBringer(['runc', 'init'])
+  const shim = sampleBringer(['containerd-shim-runc-v2'], { exe: '/usr/bin/containerd-shim-runc-v2' })
+  const check = sampleExec({ healthcheck: true })
+  const isUntracked = (by: Parameters<typeof entered>[0], ...execs: Observation[]) => {
+    const [first, second] = execs
+    const all = { a: entered(by), b: first ?? entered(by), c: second ?? entered(by) }
+    return brief(told(t, 'abc'.slice(0, 1 + execs.length), all)).includes('untracked-exec')
+  }
+  t.false(isUntracked([init, shim], check))
+  t.false(isUntracked([init], check))
+  t.true(isUntracked([init, shim]), 'no exec at the time')
+  t.true(isUntracked([init, sampleBringer(['runc', 'exec', 'web', 'sh']), shim], check), 'told by hand')
+  t.true(isUntracked([sampleBringer(['nsenter', '-t', '1'])], check), 'another tool')
+  t.true(isUntracked([init, { ...shim, containerId: portainer.id }], check), 'named so in a container')
+  // Each explains one: the other's first process is known then.
+  const entry = { pid: 6_000, startTicks: 7, startedAt: 1_999_990 }
+  const own = entered([runc], check.execId, {
+    origin: { via: 'entered', entry, execId: check.execId, by: [runc] },
+  })
+  t.true(isUntracked([init, shim], check, own))
 })
 
 test('while the engine is not heard nobody is judged', (t) => {

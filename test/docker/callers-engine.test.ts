@@ -7,6 +7,7 @@ import test from 'ava'
 import { hostUsers } from '../../agent/host-users.ts'
 import type { Caller, ExecCaller } from '../../agent/model/observation.ts'
 import { docker, runContainer } from '../support/docker.ts'
+import { programVolumes } from '../support/program-files.ts'
 import { scaled, until } from '../support/until.ts'
 import { watchCallers } from './callers-watch.ts'
 
@@ -72,10 +73,10 @@ serial('any other client of the socket is known as well, under its own user', as
 serial('a client in a container with the socket mounted is named with that container', async (t) => {
   const { callersOf } = await watchCallers(t)
   const { name, id } = await runContainer(t)
-  const program = await ended(start('sh', '-c', 'readlink -f "$(command -v docker)"'))
   // The socket has another path there, and is bound to the same name.
   const client = await runContainer(t, [
-    ...['--volume', `${socket}:/api/engine.sock`, '--volume', `${program.trim()}:/bin/docker:ro`],
+    ...['--volume', `${socket}:/api/engine.sock`],
+    ...(await programVolumes('docker')),
   ])
   await docker('exec', client.name, 'docker', '-H', 'unix:///api/engine.sock', 'exec', name, 'true', 'inside')
   const [told] = await until(() => atLeast(1, callersOf(id)))

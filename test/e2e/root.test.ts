@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
-import { docker } from '../support/processes.ts'
+import { docker, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
 import { scaled, until } from '../support/until.ts'
 
@@ -159,6 +159,43 @@ test.serial('what runs for longer than its exec is explained by it', async (t) =
   )
   await sleep(4_000)
   t.deepEqual(await settled(container), [])
+})
+
+test.serial('what an exec left behind is explained by it after a restart of the daemon too', async (t) => {
+  const stateDirectory = await temporaryDirectory()
+  const started: Daemon[] = []
+  const startOne = async () => {
+    const one = await startDaemon({ stateDirectory })
+    started.push(one)
+    return one
+  }
+  t.teardown(async () => {
+    for (const one of started) await one.stop()
+    await removeState({ stateDirectory })
+  })
+  const first = await startOne()
+  const container = await runContainer(['--user', '1000'])
+  const asRoot = (...command: string[]) => docker('exec', '--user', '0', container, 'sh', '-c', ...command)
+  const ended = () =>
+    first
+      .findings({ container })
+      .filter(({ rule, evidence }) => rule === 'exec-as-root' && 'exit_code' in evidence)
+  await asRoot('(while sleep 0.5; do id; done) >/dev/null 2>&1 &')
+  await asRoot('busybox setsid sh -c "while sleep 0.5; do id; done" >/dev/null 2>&1 &')
+  await until(() => ended().length === 2)
+  // What they left behind has made sessions of its own by then.
+  await sleep(1_000)
+  await first.stop()
+  const second = await startOne()
+  await sleep(2_000)
+  t.deepEqual(await settled(container, second), [])
+  // Who is left by nobody is found.
+  const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
+  await second.stop()
+  const byHand = start('nsenter', ['-t', pid, '-m', '-p', '-S', '0', '/bin/sleep', '60'])
+  t.teardown(() => byHand.stop())
+  const third = await startOne()
+  await until(() => found(container, third).length > 0)
 })
 
 const many = scaled(50)

@@ -6,6 +6,7 @@ import type { ExecutionContext } from 'ava'
 export type FakeProcess = {
   pid: number
   parentPid?: number
+  session?: number
   startTicks?: number
   comm?: string
   state?: string
@@ -54,10 +55,11 @@ export async function fakeProc(t: ExecutionContext) {
 export function procStat({
   pid = 1,
   parentPid = 1,
+  session = 1,
   startTicks = 1,
   comm = 'app',
   state = 'S',
 }: Partial<FakeProcess>): string {
-  // Between the parent and the start stand 17 fields that are of no use here.
-  return `${pid} (${comm}) ${state} ${parentPid} ${'0 '.repeat(17)}${startTicks} 4096 100\n`
+  // The other fields are of no use here.
+  return `${pid} (${comm}) ${state} ${parentPid} 0 ${session} ${'0 '.repeat(15)}${startTicks} 4096 100\n`
 }

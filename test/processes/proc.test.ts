@@ -7,9 +7,10 @@ import { fakeProc, procStat } from './fake-proc.ts'
 
 test('a name with brackets, blanks and line breaks does not move the fields behind it', (t) => {
   for (const comm of ['sh', 'a) R 1 (b', ') (', '(sd-pam)', 'x\ny', '']) {
-    t.deepEqual(parseStat(procStat({ comm, parentPid: 77, startTicks: 123_456 })), {
+    t.deepEqual(parseStat(procStat({ comm, parentPid: 77, session: 55, startTicks: 123_456 })), {
       comm,
       parentPid: 77,
+      session: 55,
       startTicks: 123_456,
       ended: false,
     })

@@ -9,6 +9,7 @@ import type {
 import { cgroupOf, rootCgroup } from '../../agent/processes/cgroup.ts'
 import { type KnownProcess, noProgram, type SeenProcess } from '../../agent/processes/known-process.ts'
 import { processTable } from '../../agent/processes/table.ts'
+import type { ExecOfSession } from '../../agent/processes/left-behind.ts'
 import { processTracker } from '../../agent/processes/tracker.ts'
 import { uidMaps } from '../../agent/processes/uid-map.ts'
 
@@ -74,7 +75,11 @@ export function running(...argv: string[]): SeenProcess['program'] {
 }
 
 /** A tracker over a table of its own, with containers that a test makes known when it likes. */
-export function watched(known: readonly Container[] = [], procRoot = '/nonexistent') {
+export function watched(
+  known: readonly Container[] = [],
+  procRoot = '/nonexistent',
+  execOfSession?: ExecOfSession,
+) {
   const clock = fakeClock()
   const byId = new Map(known.map((container) => [container.id, container]))
   const containers: ContainerView = {
@@ -94,6 +99,7 @@ export function watched(known: readonly Container[] = [], procRoot = '/nonexiste
     uidMaps: uidMaps('/nonexistent', hostNamespaces.user),
     clock,
     bootTime,
+    execOfSession,
     emit: (observation) => void seen.push(observation),
     onGrowth: (id) => void grown.push(id),
   })

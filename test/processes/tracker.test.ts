@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import { cgroupOf, rootCgroup } from '../../agent/processes/cgroup.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { until } from '../support/until.ts'
+import { fakeProc } from './fake-proc.ts'
 import { hostNamespaces, inContainer, running, seenProcess, watched } from './samples.ts'
 
 const id = 'a'.repeat(64)
@@ -205,6 +206,31 @@ test('an orphan found under the init of a shared pid namespace descends from its
       ['db', 'init'],
     ],
   )
+})
+
+test('an orphan that is found in the session of an exec belongs to it, with all that it makes since', async (t) => {
+  const proc = await fakeProc(t)
+  await proc.add({ pid: 300, startTicks: 700, session: 250 })
+  await proc.add({ pid: 301, startTicks: 700, session: 200 })
+  const entry = { pid: 250, startTicks: 400 }
+  const execId = 'e'.repeat(64)
+  const { tracker, observed } = watched([web], proc.root, ({ containerId, process }) =>
+    containerId === web.id && process.session === 250 ? { execId, entry } : null,
+  )
+  t.teardown(() => tracker.close())
+  const orphan = (pid: number, parentPid = 200) =>
+    seenProcess({ pid, startTicks: 700, parentPid, ...inContainer(id) })
+  tracker.found(init, 6_000)
+  tracker.found(orphan(300), 7_000)
+  tracker.found(orphan(301), 7_000)
+  tracker.forked({ ...fork, pid: 302, parentPid: 300, makerPid: 300 }, 7_001)
+  tracker.executed(orphan(302, 300), 7_002)
+  const byPid = new Map(observed().map(({ process, origin }) => [process.pid, origin]))
+  t.deepEqual(
+    [200, 300, 301, 302].map((pid) => byPid.get(pid)?.via),
+    ['init', 'entered', 'init', 'entered'],
+  )
+  t.like(byPid.get(302), { execId, entry, by: [] })
 })
 
 test('in the host’s pid namespace an orphan found beside the init may be its own, one seen to enter is not', (t) => {

@@ -1,8 +1,9 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { busyboxImage } from './busybox-image.ts'
 import { temporaryDirectory } from './daemon.ts'
 import { docker, run } from './processes.ts'
+import { programFiles } from './program-files.ts'
 import { until } from './until.ts'
 
 /** An engine in a container of this host's engine. */
@@ -25,8 +26,9 @@ export async function dockerInDocker(name: string, image: string): Promise<Inner
       await mkdir(join(root, folder), { recursive: true })
     await run('docker', 'save', '--output', join(root, 'busybox.tar'), await busyboxImage())
     for (const program of programs) {
-      const path = (await run('sh', '-c', 'readlink -f "$(command -v "$1")"', 'sh', program)).trim()
+      const { path, libraries } = await programFiles(program)
       await copyInto(root, path, `/usr/bin/${program}`)
+      for (const library of libraries) await copyInto(root, library, library)
     }
     await copyInto(root, '/bin/busybox', '/bin/busybox')
     for (const applet of ['sh', 'mount', 'sleep', 'ps', 'true'])
@@ -70,13 +72,7 @@ for one in /sys /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw $on
 exec dockerd --storage-driver=overlay2 --bridge=none --iptables=false --ip-masq=false
 `
 
-/** A program with the libraries that it is linked to. */
 async function copyInto(root: string, path: string, to: string): Promise<void> {
-  const libraries = await run('ldd', path).catch(() => '')
-  const files = [...libraries.matchAll(/(\/\S+)/g)].map(([file]) => [file, file] as const)
-  for (const [from, target] of [[path, to] as const, ...files]) {
-    const place = join(root, dirname(target))
-    await mkdir(place, { recursive: true })
-    await copyFile(from, join(place, basename(target)))
-  }
+  await mkdir(join(root, dirname(to)), { recursive: true })
+  await copyFile(path, join(root, to))
 }

@@ -12,6 +12,7 @@ export function readCoalesced(
 ): () => boolean {
   let timer: NodeJS.Timeout | undefined
   let isOpen = true
+  let isReading = false
   const polling = onReadable(fd, wake)
   cleanUp(() => {
     isOpen = false
@@ -20,11 +21,16 @@ export function readCoalesced(
   })
 
   function read(): boolean {
+    // Who is told of a record and asks for more in the same breath gets it when this one is done.
+    if (isReading) return false
+    isReading = true
     try {
       return isOpen && drain()
     } catch (error) {
       fail(error)
       return false
+    } finally {
+      isReading = false
     }
   }
 
