@@ -3,6 +3,7 @@ import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { renderTable } from '../../agent/commands/table.ts'
+import { sourceNames } from '../../agent/model/observation.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type ChurningEngine, churningEngine, randomId } from '../support/churning-engine.ts'
 import { docker } from '../support/processes.ts'
@@ -18,8 +19,8 @@ const { values: options } = parseArgs({ options: { minutes: { type: 'string', de
 const minutes = Number(options.minutes)
 const lives = { fake: Math.ceil((50_000 / 60) * minutes), real: Math.ceil((1_000 / 60) * minutes) }
 const totalMs = minutes * 60_000
-// What is kept of a container that is gone is kept for a minute; before that everything grows.
-const warmUpMs = Math.max(90_000, totalMs / 10)
+// The series of a container that is gone stay for five minutes, and it itself for one: until then everything grows.
+const warmUpMs = Math.min(330_000, totalMs / 2)
 const sampleMs = Math.max(2_000, totalMs / 240)
 const prefix = `tidewatch-bench-soak-${process.pid}`
 
@@ -123,9 +124,12 @@ async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples>
 
 async function print(what: string, daemon: Bundled, samples: Samples): Promise<void> {
   const { sum } = await daemon.scrape()
-  const lost = sum('tidewatch_source_events_lost_total')
+  const lost = sourceNames
+    .map((source) => ({ source, count: sum('tidewatch_source_events_lost_total', { source }) }))
+    .filter(({ count }) => count > 0)
+    .map(({ source, count }) => `, ${count} lost by ${source}`)
   const failed = sum('tidewatch_detector_errors_total')
-  process.stdout.write(`\n${what}; ${lost} lost, ${failed} failures of detectors\n\n`)
+  process.stdout.write(`\n${what}${lost.join('')}, ${failed} failures of detectors\n\n`)
   const rows = Object.entries(samples).map(([name, all]) => {
     process.stdout.write(`${name}\n${plot(all.map(({ value }) => value))}\n`)
     const { first, last, perHour, isFlat } = trendOf(all, looks[name as Look])
