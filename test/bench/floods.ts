@@ -31,7 +31,7 @@ const floods: Record<string, () => Promise<Flood>> = {
 try {
   const rows: Flood[] = []
   for (const [name, flood] of Object.entries(floods)) if (name.includes(only)) rows.push(await flood())
-  printFloods(rows)
+  if (rows.length > 0) printFloods(rows)
   if ('speed'.includes(only)) printSpeeds(await speeds(bundle, rounds, Math.max(2, times(6))))
 } finally {
   await removeContainers()
