@@ -39,8 +39,8 @@ export type Bundled = {
 export type Scrape = {
   /** The sum over the series of a metric that have all of these labels. */
   sum: (metric: string, labels?: Readonly<Record<string, string>>) => number
-  /** How many series there are. */
-  series: number
+  /** How many series there are, of all containers or of those whose names begin so. */
+  series: (containers?: string) => number
 }
 
 /** Starts it with a new state directory; waits until every source is attached or has said why not. */
@@ -82,7 +82,14 @@ export async function startBundled(
       const lines = (await (await fetch(`${url}/metrics`)).text())
         .split('\n')
         .filter((line) => line !== '' && !line.startsWith('#'))
-      return { series: lines.length, sum: (metric, labels = {}) => sumOf(lines, metric, labels) }
+      return {
+        sum: (metric, labels = {}) => sumOf(lines, metric, labels),
+        series: (containers = '') =>
+          lines.filter((line) => {
+            const container = /[{,]container="([^"]*)"/.exec(line)?.[1] ?? ''
+            return container === '' || container.startsWith(containers)
+          }).length,
+      }
     },
     async inside() {
       const answer = once(child, 'message')

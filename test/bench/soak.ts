@@ -50,8 +50,8 @@ try {
   const begun = performance.now()
   const isOver = () => performance.now() - begun >= totalMs
   const [ofFaked, ofReal, faking, running] = await Promise.all([
-    sampled(faked, isOver),
-    sampled(real, isOver),
+    sampled(faked, '', isOver),
+    sampled(real, prefix, isOver),
     paced(lives.fake, (n) => fakeLife(engine, n)),
     paced(lives.real, realLife),
   ])
@@ -101,7 +101,8 @@ async function realLife(n: number): Promise<void> {
   )
 }
 
-async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples> {
+/** Other containers of this host may be anybody's: of `containers` alone it is known how many there are. */
+async function sampled(daemon: Bundled, containers: string, isOver: () => boolean): Promise<Samples> {
   const samples = Object.fromEntries(Object.keys(looks).map((name) => [name, []])) as unknown as Samples
   await sleep(warmUpMs)
   while (!isOver()) {
@@ -111,7 +112,7 @@ async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples>
       'resident memory, MiB': residentMiB(daemon.pid),
       'heap, MiB': heapUsed / 2 ** 20,
       'file descriptors': readdirSync(`/proc/${daemon.pid}/fd`).length,
-      'series of a scrape': (await daemon.scrape()).series,
+      'series of a scrape': (await daemon.scrape()).series(containers),
       timers: Timeout,
       'other resources of the loop': Object.values(others).reduce((sum, count) => sum + count, 0),
     }
