@@ -27,6 +27,8 @@ const floods: Record<string, () => Promise<Flood>> = {
   'fake-label': () => largeLabel(bundle, MiB, times(300)),
   'fake-labels': () => largeLabels(bundle, MiB, times(500)),
   stream: () => steadyStream(bundle, 100e6 * scale, times(60)),
+  // More than may wait.
+  'fake-bytes': () => steadyStream(bundle, 500e6 * scale, 0),
 }
 try {
   const rows: Flood[] = []
