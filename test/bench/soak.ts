@@ -29,7 +29,8 @@ const looks = {
   'resident memory, MiB': 10,
   'heap, MiB': 3,
   'file descriptors': 5,
-  'series of a scrape': 20,
+  // The first finding of a detector, or loss of a source, brings a dozen.
+  'series of a scrape': 50,
   timers: 5,
   'other resources of the loop': 5,
 } as const
