@@ -14,7 +14,7 @@ import { noLimits } from './resource-limit-breach/no-limits.ts'
 import { afterDeath, isFirstProcess, oomKills } from './resource-limit-breach/oom.ts'
 import { type Followed, perContainer } from './resource-limit-breach/per-container.ts'
 import { memoryPressure } from './resource-limit-breach/pressure.ts'
-import { askedOf, restartLoop } from './resource-limit-breach/restart-loop.ts'
+import { askedOf, restartLoop, restartsAreOver } from './resource-limit-breach/restart-loop.ts'
 import { cpuThrottled } from './resource-limit-breach/throttling.ts'
 import { withVictims } from './resource-limit-breach/victims.ts'
 
@@ -164,7 +164,7 @@ export const resourceLimitBreach = defineDetector({
             filter((asked) => asked !== null),
           ),
         ),
-        (life$) => life$.pipe(filter(({ action }) => action === 'removed')),
+        restartsAreOver,
         (life$, followed) => restartLoop(live(() => settingsNow(followed)().restarts))(life$),
       ),
       withVictims(

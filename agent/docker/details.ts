@@ -1,5 +1,5 @@
 import type { ContainerDetails, Healthcheck, Limits, Mount } from '../model/container.ts'
-import { boundedArgv } from './bounded.ts'
+import { boundedArgv, boundedText } from './bounded.ts'
 import { type JsonObject, listOf, numberOf, objectOf, textOf, textsOf } from './json.ts'
 
 /** The part of an inspect's answer that says how a container is configured and how it fares. */
@@ -10,7 +10,7 @@ export function detailsOf(inspect: JsonObject): ContainerDetails {
   return {
     pid: numberOf(state['Pid']),
     startedAt: timeOf(state['StartedAt']),
-    user: textOf(config['User']),
+    user: boundedText(textOf(config['User'])),
     tty: config['Tty'] === true,
     healthcheck: healthcheckOf(config),
     limits: limitsOf(host),
@@ -28,7 +28,7 @@ export function detailsOf(inspect: JsonObject): ContainerDetails {
     readonlyPaths: textsOf(host['ReadonlyPaths']),
     appArmorProfile: textOf(inspect['AppArmorProfile']),
     processLabel: textOf(inspect['ProcessLabel']),
-    workingDirectory: textOf(config['WorkingDir']),
+    workingDirectory: boundedText(textOf(config['WorkingDir'])),
     restartCount: numberOf(inspect['RestartCount']),
     oomKilled: state['OOMKilled'] === true,
     execIds: textsOf(inspect['ExecIDs']),

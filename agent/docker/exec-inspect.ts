@@ -1,5 +1,5 @@
 import type { ExecSettings } from '../model/observation.ts'
-import { boundedArgv } from './bounded.ts'
+import { boundedArgv, boundedText } from './bounded.ts'
 import { isObject, type JsonObject, numberOf, objectOf, textOf, textsOf } from './json.ts'
 
 /** What `GET /exec/{id}/json` knows of an exec, which no event tells. */
@@ -19,7 +19,7 @@ export function execOfInspect(inspect: JsonObject): ExecInspect | null {
   return {
     argv: boundedArgv([process['entrypoint'], ...textsOf(process['arguments'])]),
     settings: {
-      user: textOf(process['user']),
+      user: boundedText(textOf(process['user'])),
       tty: process['tty'] === true,
       openStdin: inspect['OpenStdin'] === true,
       privileged: process['privileged'] === true,

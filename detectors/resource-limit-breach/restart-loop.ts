@@ -1,4 +1,16 @@
-import { filter, map, merge, type Observable, switchMap, timer } from 'rxjs'
+import {
+  endWith,
+  filter,
+  ignoreElements,
+  map,
+  merge,
+  NEVER,
+  type Observable,
+  of,
+  switchMap,
+  takeUntil,
+  timer,
+} from 'rxjs'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, DockerEvent } from '../../agent/model/observation.ts'
 import { type Step, walk } from './moment.ts'
@@ -43,10 +55,25 @@ export function restartLoop(settings: LoopSettings) {
     const quiet$ = life$.pipe(
       filter((seen): seen is ContainerObservation => seen.action === 'started'),
       switchMap((after) => timer(settings.within).pipe(map((): Quiet => ({ action: 'quiet', after })))),
+      // Of a container that is gone nothing is waited for: where thousands come and go, each would be kept for so long.
+      takeUntil(life$.pipe(ignoreElements(), endWith('over'))),
     )
     return merge(life$, quiet$).pipe(walk(noRestarts, judgeRestarts(settings)))
   }
 }
+
+/** That a container is removed. The engine may tell of a stop only after that: what nothing follows was the last of it. */
+export function restartsAreOver(life$: Observable<ContainerObservation | Asked>): Observable<unknown> {
+  return life$.pipe(
+    switchMap(({ action }) => {
+      if (action === 'removed') return of(action)
+      return action === 'asked' ? timer(followsWithinMs) : NEVER
+    }),
+  )
+}
+
+// Longer than any engine waits for a container to obey, unless it was told to.
+const followsWithinMs = 600_000
 
 // The engine's own back-off makes ten restarts in five minutes; somebody's script may make thousands.
 const maxRestarts = 100

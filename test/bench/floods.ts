@@ -27,11 +27,13 @@ const floods: Record<string, () => Promise<Flood>> = {
   'fake-label': () => largeLabel(bundle, MiB, times(300)),
   'fake-labels': () => largeLabels(bundle, MiB, times(500)),
   stream: () => steadyStream(bundle, 100e6 * scale, times(60)),
+  // More than may wait.
+  'fake-bytes': () => steadyStream(bundle, 500e6 * scale, 0),
 }
 try {
   const rows: Flood[] = []
   for (const [name, flood] of Object.entries(floods)) if (name.includes(only)) rows.push(await flood())
-  printFloods(rows)
+  if (rows.length > 0) printFloods(rows)
   if ('speed'.includes(only)) printSpeeds(await speeds(bundle, rounds, Math.max(2, times(6))))
 } finally {
   await removeContainers()

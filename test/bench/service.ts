@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { docker, run, type Running, start, whenReady } from '../support/processes.ts'
+import { docker } from '../support/processes.ts'
+import { type Bundled, makeBundle, residentMiB, startBundled } from './bundled.ts'
 
 // What the daemon takes as it is installed (the bundle, with its flags), at rest and under loads that nobody has for
 // long, against the ceilings of its unit. Peaks are of resident memory; ratios are to rest, and to the ceiling.
@@ -17,15 +18,14 @@ const ceilingMiB = await memoryMax()
 
 type Row = { load: string; cpuPercent: number; peakMiB: number }
 
-const directory = await mkdtemp('/var/tmp/tidewatch-bench-')
-let daemon: Running | undefined
+const bundle = await makeBundle()
+let daemon: Bundled | undefined
 try {
-  await run(process.execPath, join(root, 'systemd/build.ts'), join(directory, 'dist'))
   const image = await busyboxImage()
   for (let index = 0; index < containers; index += 1)
     await docker('run', '-d', '--name', `${prefix}-${index}`, '--network=none', image, 'sleep', '86400')
-  daemon = await startDaemon()
-  const { pid = 0 } = daemon.process
+  daemon = await startBundled(bundle)
+  const { pid, url } = daemon
   const rows = [
     await measured(pid, `at rest, ${containers} containers`, () => sleep(seconds * 1_000)),
     await measured(pid, 'execs in one container, 8 loops', () => execLoops(0)),
@@ -34,30 +34,14 @@ try {
     }),
     await measured(pid, 'docker exec, 4 at once', dockerExecs),
     await measured(pid, 'containers that come and go', containerLives),
-    await measured(pid, 'scrapes, one after the other', () => scrapes(daemon)),
+    await measured(pid, 'scrapes, one after the other', () => scrapes(url)),
   ]
   print(rows)
 } finally {
   await daemon?.stop()
   const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
   if (left.length > 0) await docker('rm', '--force', ...left)
-  await rm(directory, { recursive: true, force: true })
-}
-
-async function startDaemon(): Promise<Running> {
-  const running = start(process.execPath, [
-    ...['--optimize-for-size', join(directory, 'dist/tidewatch.js'), 'run', '--log.format=json'],
-    ...[`--state.directory=${directory}/state`, '--web.listen-address=127.0.0.1:0'],
-  ])
-  await whenReady(running, async () => {
-    const url = urlOf(running)
-    return url !== undefined && (await fetch(`${url}/-/ready`)).ok
-  })
-  return running
-}
-
-function urlOf(running: Running): string | undefined {
-  return /"url":"(http:[^"]+)"/.exec(running.output())?.[1]
+  await bundle.remove()
 }
 
 async function measured(pid: number, load: string, work: () => Promise<unknown>): Promise<Row> {
@@ -95,14 +79,9 @@ async function containerLives(): Promise<void> {
     await docker('run', '--rm', '--name', `${prefix}-life-${index}`, '--network=none', image, 'true')
 }
 
-async function scrapes(running: Running | undefined): Promise<void> {
-  const url = running === undefined ? undefined : urlOf(running)
+async function scrapes(url: string): Promise<void> {
   const end = performance.now() + seconds * 1_000
   while (performance.now() < end) await (await fetch(`${url}/metrics`)).text()
-}
-
-function residentMiB(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024
 }
 
 function cpuMs(pid: number): number {

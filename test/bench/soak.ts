@@ -3,6 +3,7 @@ import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { renderTable } from '../../agent/commands/table.ts'
+import { sourceNames } from '../../agent/model/observation.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type ChurningEngine, churningEngine, randomId } from '../support/churning-engine.ts'
 import { docker } from '../support/processes.ts'
@@ -18,8 +19,8 @@ const { values: options } = parseArgs({ options: { minutes: { type: 'string', de
 const minutes = Number(options.minutes)
 const lives = { fake: Math.ceil((50_000 / 60) * minutes), real: Math.ceil((1_000 / 60) * minutes) }
 const totalMs = minutes * 60_000
-// What is kept of a container that is gone is kept for a minute; before that everything grows.
-const warmUpMs = Math.max(90_000, totalMs / 10)
+// The series of a container that is gone stay for five minutes, and it itself for one: until then everything grows.
+const warmUpMs = Math.min(330_000, totalMs / 2)
 const sampleMs = Math.max(2_000, totalMs / 240)
 const prefix = `tidewatch-bench-soak-${process.pid}`
 
@@ -28,7 +29,8 @@ const looks = {
   'resident memory, MiB': 10,
   'heap, MiB': 3,
   'file descriptors': 5,
-  'series of a scrape': 20,
+  // The first finding of a detector, or loss of a source, brings a dozen.
+  'series of a scrape': 50,
   timers: 5,
   'other resources of the loop': 5,
 } as const
@@ -49,8 +51,8 @@ try {
   const begun = performance.now()
   const isOver = () => performance.now() - begun >= totalMs
   const [ofFaked, ofReal, faking, running] = await Promise.all([
-    sampled(faked, isOver),
-    sampled(real, isOver),
+    sampled(faked, '', isOver),
+    sampled(real, prefix, isOver),
     paced(lives.fake, (n) => fakeLife(engine, n)),
     paced(lives.real, realLife),
   ])
@@ -100,7 +102,8 @@ async function realLife(n: number): Promise<void> {
   )
 }
 
-async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples> {
+/** Other containers of this host may be anybody's: of `containers` alone it is known how many there are. */
+async function sampled(daemon: Bundled, containers: string, isOver: () => boolean): Promise<Samples> {
   const samples = Object.fromEntries(Object.keys(looks).map((name) => [name, []])) as unknown as Samples
   await sleep(warmUpMs)
   while (!isOver()) {
@@ -110,7 +113,7 @@ async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples>
       'resident memory, MiB': residentMiB(daemon.pid),
       'heap, MiB': heapUsed / 2 ** 20,
       'file descriptors': readdirSync(`/proc/${daemon.pid}/fd`).length,
-      'series of a scrape': (await daemon.scrape()).series,
+      'series of a scrape': (await daemon.scrape()).series(containers),
       timers: Timeout,
       'other resources of the loop': Object.values(others).reduce((sum, count) => sum + count, 0),
     }
@@ -123,9 +126,12 @@ async function sampled(daemon: Bundled, isOver: () => boolean): Promise<Samples>
 
 async function print(what: string, daemon: Bundled, samples: Samples): Promise<void> {
   const { sum } = await daemon.scrape()
-  const lost = sum('tidewatch_source_events_lost_total')
+  const lost = sourceNames
+    .map((source) => ({ source, count: sum('tidewatch_source_events_lost_total', { source }) }))
+    .filter(({ count }) => count > 0)
+    .map(({ source, count }) => `, ${count} lost by ${source}`)
   const failed = sum('tidewatch_detector_errors_total')
-  process.stdout.write(`\n${what}; ${lost} lost, ${failed} failures of detectors\n\n`)
+  process.stdout.write(`\n${what}${lost.join('')}, ${failed} failures of detectors\n\n`)
   const rows = Object.entries(samples).map(([name, all]) => {
     process.stdout.write(`${name}\n${plot(all.map(({ value }) => value))}\n`)
     const { first, last, perHour, isFlat } = trendOf(all, looks[name as Look])

@@ -73,7 +73,7 @@ export function largeLabels(bundle: Bundle, bytes: number, count: number): Promi
   )
 }
 
-/** So many bytes of events, evenly over the time: short ones, and execs of long commands. */
+/** So many bytes of events, evenly over the time or at once: short ones, and execs of long commands. */
 export function steadyStream(bundle: Bundle, bytes: number, seconds: number): Promise<Flood> {
   return withEngine(bundle, async (engine, daemon) => {
     const one = container('stream')
@@ -89,9 +89,9 @@ export function steadyStream(bundle: Bundle, bytes: number, seconds: number): Pr
         for (let n = 0; n < 5; n += 1) await engine.tell(one, 'resize')
         written += 2 * argument.length + 2_000
         const dueMs = (written / bytes) * seconds * 1_000
-        await sleep(Math.max(0, dueMs - (performance.now() - begun)))
+        if (seconds > 0) await sleep(Math.max(0, dueMs - (performance.now() - begun)))
       }
-      const name = `${bytes / 1e6} MB of events in ${seconds} s`
+      const name = `${bytes / 1e6} MB of events ${seconds === 0 ? 'at once' : `in ${seconds} s`}`
       return { name, sent: engine.sent() - before, acts: execs, detector: execDetector }
     })
   })

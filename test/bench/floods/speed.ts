@@ -1,7 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { busyboxImage } from '../../support/busybox-image.ts'
 import { docker } from '../../support/processes.ts'
 import { type Bundle, startBundled } from '../bundled.ts'
 import { execsFor, forksOfHost, prefix, removeContainers, sleeping } from './real.ts'
+
+const settleMs = 10_000
 
 /** How fast something goes, a second, without and with the daemon; `ratio` is the median of the rounds' own. */
 export type Speed = { name: string; without: number; with: number; ratio: number }
@@ -24,6 +27,8 @@ export async function speeds(bundle: Bundle, rounds: number, seconds: number): P
       for (const which of order) {
         const daemon = which === 'with' ? await startBundled(bundle) : undefined
         try {
+          // What it does once, when it starts, is not what it costs.
+          if (daemon !== undefined) await sleep(settleMs)
           for (const [load, run] of Object.entries(loads)) all.get(load)?.[which].push(await run())
         } finally {
           await daemon?.stop()

@@ -1,4 +1,5 @@
 import test from 'ava'
+import { map } from 'rxjs'
 import type { Detection } from '../../../agent/model/finding.ts'
 import type { ContainerObservation } from '../../../agent/model/observation.ts'
 import {
@@ -7,8 +8,11 @@ import {
   judgeRestarts,
   noRestarts,
   type Quiet,
+  restartLoop,
+  restartsAreOver,
 } from '../../../detectors/resource-limit-breach/restart-loop.ts'
 import { befell } from '../../resources/samples.ts'
+import { marbles } from '../../support/marbles.ts'
 
 const settings = { count: 3, within: 300_000 }
 
@@ -94,4 +98,26 @@ test('stop and kill are what the engine is asked by', (t) => {
   t.deepEqual(event('kill')?.action, 'asked')
   t.is(event('die'), null)
   t.is(event('stop', 'plugin'), null)
+})
+
+test('nothing is waited for when a container is gone', (t) => {
+  marbles(t, ({ cold, expectObservable }) => {
+    const life$ = cold<ContainerObservation | Asked>('s 9s (r|)', {
+      s: befell(0, 'started'),
+      r: befell(1, 'removed'),
+    })
+    expectObservable(restartLoop(settings)(life$)).toBe('9001ms |')
+  })
+})
+
+test('a container is over when it is removed, or when nothing follows a stop', (t) => {
+  marbles(t, ({ cold, expectObservable }) => {
+    const asked: Asked = { action: 'asked', time: 0, container: { id: 'a' } }
+    const life = (diagram: string) =>
+      cold<ContainerObservation | Asked>(diagram, { a: asked, d: befell(1, 'died'), r: befell(1, 'removed') })
+    expectObservable(restartsAreOver(life('a 9ms d 989ms r')).pipe(map(() => 'over'))).toBe('1s x', {
+      x: 'over',
+    })
+    expectObservable(restartsAreOver(life('a')).pipe(map(() => 'over'))).toBe('600s x', { x: 'over' })
+  })
 })
