@@ -6,11 +6,11 @@ import { installMissing } from '../support/debian.ts'
 
 // Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs there
 // the tests that depend on engine and kernel, with a tenth of the counts. HOST_VM_SUITE chooses another Debian.
-// By name it runs others too: test/e2e/acts.test.ts takes a quarter of an hour, test/host/service.test.ts ten minutes.
+// By name it runs others too: test/e2e/acts.test.ts takes a quarter of an hour.
 
 const root = join(import.meta.dirname, '../..')
 
-// Needs the package, which is built for it. It restarts the engine and removes everything again: name it last.
+// Needs the package, which is built for it. It restarts the engine and removes everything again: it comes last.
 const serviceTest = 'test/host/service.test.ts'
 
 // What depends on the kernel, its cgroups or the engine; the rest is the same everywhere.
@@ -24,6 +24,8 @@ const tests =
         'test/docker/engine.test.ts',
         'test/runtime/source.test.ts',
         'test/e2e/limits.test.ts',
+        'test/e2e/runtime-operation.test.ts',
+        serviceTest,
       ]
 
 // A build needs what a host without network has not; a burst is no burst where a program takes 30 ms to start.
