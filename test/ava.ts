@@ -40,7 +40,9 @@ for (const title of bad) {
   good.delete(title)
   say(`failed: ${title}`)
 }
-for (const title of first.failed) if (good.has(title)) say(`passed when alone only: ${title}`)
+// Behind the title of a test that failed stands how it did.
+for (const title of good)
+  if ([...first.failed].some((one) => one.startsWith(title))) say(`passed when alone only: ${title}`)
 // A run can end badly without a failed test.
 process.stdout.write(`${good.size} passed, ${last.status === 0 ? 0 : Math.max(1, bad.size)} failed\n`)
 process.exitCode = last.status
@@ -83,10 +85,13 @@ function read(line: string, run: Run): void {
   if (file !== undefined) run.files.add(file)
 }
 
-/** Of `e2e › acts › a claim`, test/e2e/acts.test.ts, or every file that it may be of. */
+/** Of `e2e › acts › a claim`, test/e2e/acts.test.ts, or every file that it may be of; a title may hold the mark, too. */
 function filesOf(title: string): string[] {
   const parts = title.split(' › ')
-  const ends = parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}.test.ts`)
-  const found = testFiles.filter((file) => ends.some((end) => file.endsWith(end)))
-  return found.length > 0 ? found : args.filter((arg) => arg.endsWith('.test.ts'))
+  for (let length = parts.length; length > 0; length--) {
+    const end = `/${parts.slice(0, length).join('/')}.test.ts`
+    const found = testFiles.filter((file) => file.endsWith(end))
+    if (found.length > 0) return found
+  }
+  return args.filter((arg) => arg.endsWith('.test.ts'))
 }

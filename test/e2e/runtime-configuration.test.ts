@@ -96,8 +96,13 @@ test.serial(
       daemon
         .findings({ detector: 'runtime-path-write' })
         .filter(({ evidence }) => [changed, made, gone].some((one) => one === evidence['path']))
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+    const was = sha256('# as it was\n')
     for (const file of [changed, gone]) await writeFile(file, '# as it was\n')
-    await until(() => told().length >= 2)
+    // A file may be seen before anything is written to it.
+    const isKnown = (file: string) =>
+      told().some(({ evidence }) => evidence['path'] === file && evidence['sha256_after'] === was)
+    await until(() => isKnown(changed) && isKnown(gone))
     await daemon.stop()
     const known = told().map(({ id }) => id)
     await appendFile(changed, '# and secretly\n')
@@ -110,8 +115,6 @@ test.serial(
     await restart()
     const away = () => told().filter(({ id }) => !known.includes(id))
     await until(() => away().length >= 3)
-    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-    const was = sha256('# as it was\n')
     t.deepEqual(
       [changed, gone, made].map((file) => {
         const finding = away().find(({ evidence }) => evidence['path'] === file)
