@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
 import type {
   EventsLost,
@@ -68,6 +68,8 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   let state: FileState | null | undefined = options.before
   let problem = ''
   let stamp = ''
+  /** The look before found what nobody was seen doing, while more was told. */
+  let wasPutOff = false
 
   async function look(thorough: boolean): Promise<Seen[]> {
     if (!thorough && !touches.waiting() && stamp !== '' && stampOf(path) === stamp) {
@@ -83,11 +85,18 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       const told = tellWrites(taken)
       const after = await readFileState(path, signal, kind)
       if (state === undefined) return [...losses, ...baseline(after)]
-      if (taken.length === 0 && changesBetween(state, after, []).length > 0) {
+      if (!wasPutOff && told.size === 0 && isByNobody(changesBetween(state, after, taken.map(deedOf)))) {
         await setTimeout(EVENT_DELAY_MS, undefined, { signal })
-        // They ask for a look of their own, which then knows who it was.
-        if (touches.waiting()) return losses
+        // Where the loop stood still, the time is over before what waits was read.
+        await setImmediate(undefined, { signal })
+        // They ask for a look of their own, which then knows who it was; once, for others may go on for ever.
+        wasPutOff = touches.waiting()
+        if (wasPutOff) {
+          touches.putBack(taken)
+          return losses
+        }
       }
+      wasPutOff = false
       const before = state
       state = after
       return [
@@ -136,8 +145,7 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
     taken: Touch[],
     told: ReadonlySet<Touch>,
   ): Seen[] {
-    const deeds = taken.map((touch) => ({ ...touch, touch, entry: touch.entries.has(path) }))
-    const changes = changesBetween(before, after, deeds).map(({ change, by }) => {
+    const changes = changesBetween(before, after, taken.map(deedOf)).map(({ change, by }) => {
       const continued = change === 'written' && by !== null && writing.goesOn(by.pid, by.time)
       if (change === 'written' && by !== null) writing.begin(by.pid, by.time)
       const seen = observation({ change, before, after }, by)
@@ -146,6 +154,10 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
     })
     for (const touch of taken) if (touch.closed) writing.end(touch.pid)
     return changes
+  }
+
+  function deedOf(touch: Touch) {
+    return { ...touch, touch, entry: touch.entries.has(path) }
   }
 
   /** A link that leads elsewhere now makes another program run, though the file itself is untouched. */
@@ -205,6 +217,10 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       package: answer,
     }),
   }
+}
+
+function isByNobody(changes: readonly { by: unknown }[]): boolean {
+  return changes.some(({ by }) => by === null)
 }
 
 function leadsTo(stats: { dev: number; ino: number }, file: FileState | null | undefined): boolean {

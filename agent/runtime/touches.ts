@@ -37,6 +37,8 @@ export type Touches = {
   settled(): Promise<void>
   /** Those that wait, and how many sightings came from processes beyond the bound. */
   take(): { taken: Touch[]; lost: number }
+  /** What was taken belongs to what has come since. */
+  putBack(taken: readonly Touch[]): void
 }
 
 // Each costs a look at /proc, and becomes an observation of its own.
@@ -108,6 +110,25 @@ export function gatherTouches(identify: Identify): Touches {
       lost = 0
       return gathered
     },
+    putBack(taken) {
+      const since = [...byPid.values()]
+      byPid = new Map(taken.map((touch) => [touch.pid, { questions: MAX_QUESTIONS, ...touch }]))
+      for (const touch of since) byPid.set(touch.pid, joined(byPid.get(touch.pid), touch))
+    },
+  }
+}
+
+/** The same process's, before and since. */
+function joined(before: Asked | undefined, since: Asked): Asked {
+  if (before === undefined) return since
+  return {
+    ...since,
+    time: before.time,
+    ...(isUnknown(since) && { writer: before.writer, container: before.container }),
+    modified: before.modified || since.modified,
+    closed: before.closed || since.closed,
+    attributes: before.attributes || since.attributes,
+    entries: new Set([...before.entries, ...since.entries]),
   }
 }
 

@@ -42,6 +42,25 @@ test('what was taken waits no more', (t) => {
   t.deepEqual(touches.take(), { taken: [], lost: 0 })
 })
 
+test('what is put back is one touch with what the same process did since, as it was known better', (t) => {
+  let exe = '/bin/sh'
+  const touches = gatherTouches((pid) => ({
+    writer: sampleWriter({ pid, exe, argv: [] }),
+    container: null,
+  }))
+  touches.add(sighting(7, { attributes: true }), 1000)
+  const { taken } = touches.take()
+  exe = ''
+  touches.add(sighting(7, { entry: '/usr/sbin/runc' }), 1005)
+  touches.add(sighting(8), 1006)
+  touches.putBack(taken)
+  const [first, second, ...others] = touches.take().taken
+  t.like(first, { time: 1000, pid: 7, attributes: true, writer: { exe: '/bin/sh' } })
+  t.deepEqual([...(first?.entries ?? [])], ['/usr/sbin/runc'])
+  t.is(second?.pid, 8)
+  t.deepEqual(others, [])
+})
+
 test('beyond 64 processes sightings are counted as lost', (t) => {
   const touches = gatherTouches(() => ({ writer: null, container: null }))
   for (let pid = 1; pid <= 70; pid++) touches.add(sighting(pid), 1000)
