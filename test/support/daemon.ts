@@ -8,7 +8,8 @@ import { run, type Running, start, whenReady } from './processes.ts'
 // A loaded machine takes its time to start Node, and to prove that processes are seen.
 const startMs = 60_000
 
-const main = join(import.meta.dirname, '../../agent/main.ts')
+// The bundle, where Node may not be asked to compile TypeScript.
+const main = process.env['TIDEWATCH_TEST_DAEMON'] ?? join(import.meta.dirname, '../../agent/main.ts')
 
 export type DaemonOptions = {
   /** The configuration file's content; JSON is YAML. */
