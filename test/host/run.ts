@@ -6,7 +6,7 @@ import { installMissing } from '../support/debian.ts'
 
 // Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs there
 // the tests that depend on engine and kernel, with a tenth of the counts. HOST_VM_SUITE chooses another Debian.
-// By name it runs others too: test/e2e/acts.test.ts takes a quarter of an hour, test/e2e/runtime-operation.test.ts half of that.
+// By name it runs others too: test/e2e/acts.test.ts takes a quarter of an hour.
 
 const root = join(import.meta.dirname, '../..')
 
@@ -24,6 +24,7 @@ const tests =
         'test/docker/engine.test.ts',
         'test/runtime/source.test.ts',
         'test/e2e/limits.test.ts',
+        'test/e2e/runtime-operation.test.ts',
         serviceTest,
       ]
 
