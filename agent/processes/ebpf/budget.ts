@@ -16,18 +16,10 @@ export type BudgetOptions = {
  */
 export function spendBudget(p: Program, maps: Maps, { limit, privileged }: BudgetOptions): void {
   const within = p.newLabel()
-  const known = p.newLabel()
   const counting = p.newLabel()
   p.load(8, r1, frame, slots.key)
   p.jumpIf(r1, '==', 0, within)
-  lookUp(p, maps)
-  p.jumpIf(r0, '!=', 0, known)
-  addFresh(p, maps)
-  lookUp(p, maps)
-  p.jumpIf(r0, '==', 0, within)
-
-  p.label(known)
-  p.move(r8, r0)
+  findOrAdd(p, maps, within)
   p.load(8, r1, r7, common.time)
   p.load(8, r2, r8, budget.windowStart)
   p.move(r3, r1)
@@ -54,15 +46,8 @@ export function spendBudget(p: Program, maps: Maps, { limit, privileged }: Budge
 
 /** Leaves when the same key, in `slots.key`, was let pass within these nanoseconds. Uses r8. */
 export function leaveIfRecent(p: Program, maps: Maps, nanoseconds: number): void {
-  const known = p.newLabel()
   const pass = p.newLabel()
-  lookUp(p, maps)
-  p.jumpIf(r0, '!=', 0, known)
-  addFresh(p, maps)
-  lookUp(p, maps)
-  p.jumpIf(r0, '==', 0, pass)
-  p.label(known)
-  p.move(r8, r0)
+  findOrAdd(p, maps, pass)
   p.call(helpers.timeSinceBoot)
   p.load(8, r2, r8, budget.windowStart)
   p.move(r3, r0)
@@ -76,6 +61,18 @@ export function leaveIfRecent(p: Program, maps: Maps, nanoseconds: number): void
 }
 
 const second = 1_000_000_000
+
+/** r8 = what is kept under `slots.key`; jumps where there is no room for it. */
+function findOrAdd(p: Program, maps: Maps, noRoom: string): void {
+  const known = p.newLabel()
+  lookUp(p, maps)
+  p.jumpIf(r0, '!=', 0, known)
+  addFresh(p, maps)
+  lookUp(p, maps)
+  p.jumpIf(r0, '==', 0, noRoom)
+  p.label(known)
+  p.move(r8, r0)
+}
 
 function lookUp(p: Program, { budgets }: Maps): void {
   p.loadMap(r1, budgets)

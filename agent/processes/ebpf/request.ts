@@ -6,6 +6,7 @@ import { readCgroups } from './cgroups.ts'
 import { counters, executed, recordTypes, requested } from './layout.ts'
 import { helpers, type Program, slots } from './program.ts'
 import type { TracepointProgram } from './runtime.ts'
+import { jumpIfPost, post } from './socket-text.ts'
 import { readWritten } from './written.ts'
 
 /** Whether this kernel can tell of requests: the tracepoint is there since Linux 6.3. */
@@ -96,18 +97,7 @@ function jumpIfPath(p: Program, path: string, to: string): void {
 /** Lets pass what was not read, and a first piece of a line that may go on to be a POST. */
 function leaveUnlessPost(p: Program): void {
   const may = p.newLabel()
-  const isShort = p.newLabel()
-  p.load(4, r9, r7, requested.textBytes)
-  p.jumpIf(r9, '==', 0, may)
-  p.jumpIf(r9, '<', post.length, isShort)
-  p.load(4, r1, r7, requested.text)
-  p.jumpIf(r1, '==', post.readUInt32LE(), may)
-  p.leave()
-  p.label(isShort)
-  p.load(1, r1, r7, requested.text)
-  p.jumpIf(r1, '==', post.readUInt8(), may)
+  jumpIfPost(p, requested, [post], may)
   p.leave()
   p.label(may)
 }
-
-const post = Buffer.from('POST')

@@ -1,11 +1,11 @@
-import { arch } from 'node:process'
 import type { Btf } from '../../kernel/btf.ts'
-import { frame, r0, r1, r2, r3, r6, r7, r8, r9 } from './assembler.ts'
+import { frame, r0, r1, r3, r6, r7, r8, r9 } from './assembler.ts'
 import { type Maps, send, takeScratch, writeCommon } from './blocks.ts'
 import { leaveIfRecent } from './budget.ts'
 import { counters, recordTypes, transferred } from './layout.ts'
 import { helpers, type Program, slots } from './program.ts'
 import type { TracepointProgram } from './runtime.ts'
+import { enterCall, jumpIfPost, post, readText } from './socket-text.ts'
 
 /** Whether this kernel can tell of what goes over TCP connections: the tracepoints are there since Linux 6.3. */
 export function canSeeTransfers(btf: Btf): boolean {
@@ -97,43 +97,15 @@ function beginTransfer(p: Program, maps: Maps, port: string, ports: readonly num
 
 /** Copies what the reader has just been given, from its own memory, where its system call says. */
 function readReceived(p: Program): void {
-  const call = calls[arch]
   const done = p.newLabel()
-  const isRead = p.newLabel()
-  const fits = p.newLabel()
   p.store(4, r7, transferred.textBytes, 0)
-  if (call === undefined) return
-  p.call(helpers.currentTaskTyped)
-  p.move(r1, r0)
-  p.call(helpers.registersOf)
-  p.move(r8, r0)
-  p.read(4, r1, r8, call.number)
-  for (const number of call.reads) p.jumpIf(r1, '==', number, isRead)
-  p.jump(done)
-  p.label(isRead)
-  p.read(8, r3, r8, call.buffer(p))
-  p.jumpIf(r9, '<=', transferred.maxText, fits)
-  p.move(r9, transferred.maxText)
-  p.label(fits)
-  p.move(r2, r9)
-  p.move(r1, r7)
-  p.add(r1, transferred.text)
-  p.call(helpers.readUser)
-  p.jumpIf(r0, '!=', 0, done)
-  p.store(4, r7, transferred.textBytes, r9)
+  const call = enterCall(p, 'reads', done)
+  if (call !== null) {
+    p.read(8, r3, r8, call.buffer)
+    readText(p, transferred, helpers.readUser, done)
+    p.store(4, r7, transferred.textBytes, r9)
+  }
   p.label(done)
-}
-
-/** Where the registers of a system call are kept (asm/ptrace.h), and the numbers of read(2) and recvfrom(2) (asm/unistd.h). */
-const calls: Readonly<
-  Record<string, { number: string; reads: readonly number[]; buffer: (p: Program) => number }>
-> = {
-  x64: { number: 'pt_regs.orig_ax', reads: [0, 45], buffer: ({ btf }) => btf.offsetOf('pt_regs.si') },
-  arm64: {
-    number: 'pt_regs.syscallno',
-    reads: [63, 207],
-    buffer: ({ btf }) => btf.offsetOf('pt_regs.regs') + 8,
-  },
 }
 
 /**
@@ -142,24 +114,11 @@ const calls: Readonly<
  */
 function leaveUnlessOfInterest(p: Program, maps: Maps): void {
   const may = p.newLabel()
-  const isShort = p.newLabel()
-  const isOther = p.newLabel()
-  p.load(4, r9, r7, transferred.textBytes)
-  p.jumpIf(r9, '==', 0, may)
-  p.jumpIf(r9, '<', post.length, isShort)
-  p.load(4, r1, r7, transferred.text)
-  p.jumpIf(r1, '==', post.readUInt32LE(), may)
-  p.jumpIf(r1, '==', postsRest.readUInt32LE(), may)
-  p.jump(isOther)
-  p.label(isShort)
-  p.load(1, r1, r7, transferred.text)
-  p.jumpIf(r1, '==', post.readUInt8(), may)
-  p.label(isOther)
+  jumpIfPost(p, transferred, [post, postsRest], may)
   leaveIfRecent(p, maps, otherEveryNs)
   p.label(may)
 }
 
-const post = Buffer.from('POST')
 const postsRest = Buffer.from('OST ')
 
 function endTransfer(p: Program, maps: Maps, type: number): void {

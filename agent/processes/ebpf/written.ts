@@ -1,7 +1,7 @@
-import { arch } from 'node:process'
-import { r0, r1, r2, r3, r6, r7, r8, r9 } from './assembler.ts'
+import { r1, r2, r3, r6, r7, r8, r9 } from './assembler.ts'
 import { requested } from './layout.ts'
 import { helpers, type Program } from './program.ts'
+import { enterCall, readText } from './socket-text.ts'
 
 /**
  * Puts the beginning of what was just written to the socket in r6 into the record, or nothing where it cannot be had:
@@ -36,7 +36,7 @@ function readFromQueue(p: Program, done: string, isTaken: string): void {
   p.leave()
   p.label(hasBytes)
   p.follow(r3, r8, 'sk_buff.data')
-  readBytes(p, helpers.readKernel, isTaken)
+  readText(p, requested, helpers.readKernel, isTaken)
   // Was it taken meanwhile, these may be somebody else's bytes.
   p.read(8, r1, r6, newest)
   p.jumpIf(r1, '!=', r8, isTaken)
@@ -46,57 +46,11 @@ function readFromQueue(p: Program, done: string, isTaken: string): void {
 
 /** What the reader has taken already still stands in the writer's memory, where its system call says. */
 function readFromWriter(p: Program, done: string): void {
-  const call = calls[arch]
-  if (call === undefined) return
-  const isWrite = p.newLabel()
-  p.call(helpers.currentTaskTyped)
-  p.move(r1, r0)
-  p.call(helpers.registersOf)
-  p.move(r8, r0)
-  p.read(4, r1, r8, call.number)
-  for (const number of call.writes) p.jumpIf(r1, '==', number, isWrite)
-  p.jump(done)
-  p.label(isWrite)
-  p.read(8, r9, r8, call.length(p))
+  const call = enterCall(p, 'writes', done)
+  if (call === null) return
+  p.read(8, r9, r8, call.length)
   p.jumpIf(r9, '==', 0, done)
-  p.read(8, r3, r8, call.buffer(p))
-  readBytes(p, helpers.readUser, done)
+  p.read(8, r3, r8, call.buffer)
+  readText(p, requested, helpers.readUser, done)
   p.store(4, r7, requested.textBytes, r9)
-}
-
-/** Copies from r3 into the record, r9 bytes of it at most as many as there is room for. */
-function readBytes(p: Program, helper: number, failed: string): void {
-  const fits = p.newLabel()
-  p.jumpIf(r9, '<=', requested.maxText, fits)
-  p.move(r9, requested.maxText)
-  p.label(fits)
-  p.move(r2, r9)
-  p.move(r1, r7)
-  p.add(r1, requested.text)
-  p.call(helper)
-  p.jumpIf(r0, '!=', 0, failed)
-}
-
-type Call = {
-  number: string
-  /** Those of write(2) and sendto(2), whose second argument is the buffer and the third its length. */
-  writes: readonly number[]
-  buffer: (p: Program) => number
-  length: (p: Program) => number
-}
-
-/** Where the registers of a system call are kept (asm/ptrace.h), and its numbers (asm/unistd.h). */
-const calls: Readonly<Record<string, Call>> = {
-  x64: {
-    number: 'pt_regs.orig_ax',
-    writes: [1, 44],
-    buffer: ({ btf }) => btf.offsetOf('pt_regs.si'),
-    length: ({ btf }) => btf.offsetOf('pt_regs.dx'),
-  },
-  arm64: {
-    number: 'pt_regs.syscallno',
-    writes: [64, 206],
-    buffer: ({ btf }) => btf.offsetOf('pt_regs.regs') + 8,
-    length: ({ btf }) => btf.offsetOf('pt_regs.regs') + 16,
-  },
 }
