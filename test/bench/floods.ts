@@ -3,7 +3,7 @@ import { renderTable } from '../../agent/commands/table.ts'
 import { makeBundle } from './bundled.ts'
 import { containerLives, execBurst, largeLabel, largeLabels, steadyStream } from './floods/fake.ts'
 import type { Flood } from './floods/measured.ts'
-import { processFlood, realExecs, realLabels, removeContainers } from './floods/real.ts'
+import { processFlood, realExecs, realLabels, removeWhatIsLeft } from './floods/real.ts'
 import { speeds } from './floods/speed.ts'
 
 // What an attacker, or a broken script, can flood the daemon with, as it is installed: how much memory that takes, how
@@ -36,7 +36,7 @@ try {
   if (rows.length > 0) printFloods(rows)
   if ('speed'.includes(only)) printSpeeds(await speeds(bundle, rounds, Math.max(2, times(6))))
 } finally {
-  await removeContainers()
+  await removeWhatIsLeft()
   await bundle.remove()
 }
 

@@ -8,6 +8,7 @@ import { allRules } from '../../agent/commands/rules.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { installMissing } from '../support/debian.ts'
 import { removeState, startDaemon } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 
 // A day of ordinary operation in some minutes: deploys, restarts, health checks, jobs inside containers and from
@@ -26,8 +27,7 @@ try {
   await sleep(5_000)
   print()
 } finally {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
   await docker('rmi', '-f', ...[0, 1, 2].map((n) => `${prefix}:${n}`)).catch(() => undefined)
   await daemon.stop()
   await removeState(daemon)

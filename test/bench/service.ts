@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { type Bundled, makeBundle, residentMiB, startBundled } from './bundled.ts'
 
@@ -39,8 +40,7 @@ try {
   print(rows)
 } finally {
   await daemon?.stop()
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '--force', ...left)
+  await removeContainers(prefix)
   await bundle.remove()
 }
 

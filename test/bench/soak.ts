@@ -6,6 +6,7 @@ import { renderTable } from '../../agent/commands/table.ts'
 import { sourceNames } from '../../agent/model/observation.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type ChurningEngine, churningEngine, randomId } from '../support/churning-engine.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { type Bundled, makeBundle, residentMiB, startBundled } from './bundled.ts'
 import { plot } from './soak/plot.ts'
@@ -66,8 +67,7 @@ try {
 } finally {
   for (const daemon of daemons) await daemon.stop()
   await engine.stop()
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '--force', ...left)
+  await removeContainers(prefix)
   await bundle.remove()
 }
 

@@ -5,14 +5,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import test, { type ExecutionContext } from 'ava'
 import { busyboxImage } from '../support/busybox-image.ts'
-import {
-  type Daemon,
-  type DaemonOptions,
-  removeState,
-  startDaemon,
-  temporaryDirectory,
-  tidewatch,
-} from '../support/daemon.ts'
+import { startDaemonFor, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker, run, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
@@ -20,18 +14,8 @@ const prefix = `tidewatch-test-weather-${process.pid}`
 const main = join(import.meta.dirname, '../../agent/main.ts')
 
 test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
 })
-
-async function daemonFor(t: ExecutionContext, options: DaemonOptions = {}): Promise<Daemon> {
-  const daemon = await startDaemon(options)
-  t.teardown(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
-  return daemon
-}
 
 async function scratch(t: ExecutionContext): Promise<string> {
   const directory = await temporaryDirectory()
@@ -47,7 +31,7 @@ async function runContainer(name: string): Promise<string> {
 test.serial(
   'without an engine the daemon serves its metrics and says in one line what is missing',
   async (t) => {
-    const daemon = await daemonFor(t, { args: ['--docker.host=unix:///nowhere/docker.sock'] })
+    const daemon = await startDaemonFor(t, { args: ['--docker.host=unix:///nowhere/docker.sock'] })
     t.is(await daemon.metric('tidewatch_source_up{source="docker-events"}'), 0)
     t.is(await daemon.metric('tidewatch_source_up{source="runtime-files"}'), 1)
     const complaint =
@@ -97,7 +81,7 @@ test.serial('a read-only state directory is no reason to stop: findings are kept
   await mkdir(readOnly)
   await run('mount', '-t', 'tmpfs', '-o', 'ro', 'tmpfs', readOnly)
   t.teardown(() => run('umount', readOnly))
-  const daemon = await daemonFor(t, { args: [`--state.directory=${readOnly}`] })
+  const daemon = await startDaemonFor(t, { args: [`--state.directory=${readOnly}`] })
   t.is(await daemon.metric('tidewatch_store_up'), 0)
   t.regex(daemon.output(), /findings are kept in memory only and would not survive a crash/)
   const container = await runContainer('ro')
@@ -115,7 +99,7 @@ test.serial(
     await mkdir(small)
     await run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small)
     t.teardown(() => run('umount', '-l', small))
-    const daemon = await daemonFor(t, { args: [`--state.directory=${small}`] })
+    const daemon = await startDaemonFor(t, { args: [`--state.directory=${small}`] })
     const container = await runContainer('full')
     await writeFile(join(small, 'ballast'), Buffer.alloc(1_048_576)).catch(() => undefined)
     for (let n = 0; n < 60; n += 1) await docker('exec', container, 'true', 'x'.repeat(1_000), String(n))
@@ -135,7 +119,7 @@ test.serial(
 )
 
 test.serial('a store that another program locks is survived', async (t) => {
-  const daemon = await daemonFor(t)
+  const daemon = await startDaemonFor(t)
   const other = new DatabaseSync(join(daemon.stateDirectory, 'findings.db'))
   t.teardown(() => other.close())
   other.exec('BEGIN IMMEDIATE')
@@ -150,7 +134,7 @@ test.serial('a store that another program locks is survived', async (t) => {
 test.serial(
   'a second daemon on the same state directory or port ends at once with one sentence',
   async (t) => {
-    const daemon = await daemonFor(t)
+    const daemon = await startDaemonFor(t)
     const sameDirectory = start(process.execPath, [
       main,
       `--state.directory=${daemon.stateDirectory}`,
@@ -188,7 +172,7 @@ test.serial('a wrong configuration ends with 78 and names every line', async (t)
 })
 
 test.serial('an Alertmanager that is away neither stops nor slows detection', async (t) => {
-  const daemon = await daemonFor(t, {
+  const daemon = await startDaemonFor(t, {
     config: { alertmanagers: [{ url: 'http://127.0.0.1:1', min_severity: 'info' }] },
   })
   const container = await runContainer('noam')
@@ -206,7 +190,7 @@ test.serial('an Alertmanager that is away neither stops nor slows detection', as
 test.serial(
   'SIGTERM amid execs ends with 0 within five seconds, and the next daemon has them all',
   async (t) => {
-    const daemon = await daemonFor(t)
+    const daemon = await startDaemonFor(t)
     const container = await runContainer('term')
     const loop = spawn('docker', ['exec', container, 'sh', '-c', 'true'])
     const execs = Array.from({ length: 12 }, (_, n) => docker('exec', container, 'true', String(n)))
@@ -216,7 +200,7 @@ test.serial(
     t.true(performance.now() - asked < 5_000)
     await Promise.all(execs)
     loop.kill()
-    const next = await daemonFor(t, { stateDirectory: daemon.stateDirectory })
+    const next = await startDaemonFor(t, { stateDirectory: daemon.stateDirectory })
     const numbers = () =>
       next
         .findings({ container, detector: 'exec-into-container' })
@@ -234,7 +218,7 @@ test.serial(
 test.serial(
   'containers that vanish between their event and the question about them are still named',
   async (t) => {
-    const daemon = await daemonFor(t)
+    const daemon = await startDaemonFor(t)
     const image = await busyboxImage()
     const names = Array.from({ length: 5 }, (_, n) => `${prefix}-brief-${n}`)
     await Promise.all(names.map((name) => docker('run', '--rm', '--name', name, image, 'true')))

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
-import { docker as tryDocker } from '../support/docker.ts'
+import { type Daemon, removeState, startDaemon, startDaemonFor } from '../support/daemon.ts'
+import { docker as tryDocker, removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 import { scaled, until } from '../support/until.ts'
 
@@ -25,8 +25,7 @@ test.before(async (t) => {
 })
 
 test.after.always(async (t) => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
   await t.context.daemon.stop()
   await removeState(t.context.daemon)
 })
@@ -253,11 +252,7 @@ serial('a daemon that starts beside running containers and their execs finds not
     await docker('exec', '--detach', one, 'sh', '-c', 'while :; do sleep 0.5; done')
     await docker('exec', one, 'sh', '-c', 'sleep 60 & exit')
   }
-  const daemon = await startDaemon()
-  t.teardown(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
+  const daemon = await startDaemonFor(t)
   await docker('exec', name, 'true', 'last')
   await until(() => daemon.findings({ container: name }).some(({ summary }) => summary.includes('true last')))
   await sleep(3_000)

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { churningEngine, randomId } from '../support/churning-engine.ts'
-import { type Daemon, type DaemonOptions, removeState, startDaemon } from '../support/daemon.ts'
+import { type Daemon, startDaemonFor } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
@@ -12,23 +13,13 @@ const prefix = `tidewatch-test-floods-${process.pid}`
 const source = 'source="docker-events"'
 
 test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
 })
-
-async function daemonFor(t: ExecutionContext, options: DaemonOptions = {}): Promise<Daemon> {
-  const daemon = await startDaemon(options)
-  t.teardown(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
-  return daemon
-}
 
 async function floodedDaemon(t: ExecutionContext) {
   const engine = await churningEngine()
   t.teardown(() => engine.stop())
-  const daemon = await daemonFor(t, { args: [`--docker.host=${engine.host}`] })
+  const daemon = await startDaemonFor(t, { args: [`--docker.host=${engine.host}`] })
   await engine.attached()
   return { engine, daemon }
 }
@@ -66,7 +57,7 @@ test.serial('labels of a megabyte take no more memory than a daemon may have', a
 test.serial(
   'while one container starts processes without end, what is done in another is found',
   async (t) => {
-    const daemon = await daemonFor(t)
+    const daemon = await startDaemonFor(t)
     const image = await busyboxImage()
     const [noisy, quiet] = [`${prefix}-noisy`, `${prefix}-quiet`]
     for (const name of [noisy, quiet])

@@ -2,6 +2,7 @@ import test from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
@@ -22,8 +23,7 @@ test.before(async () => {
 })
 
 test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
   await daemon.stop()
   await removeState(daemon)
 })

@@ -3,7 +3,13 @@ import { rm } from 'node:fs/promises'
 import anyTest, { type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import {
+  type Daemon,
+  removeState,
+  startDaemon,
+  startDaemonFor,
+  temporaryDirectory,
+} from '../support/daemon.ts'
 import { hookedRuntime } from '../support/hooked-runtime.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
@@ -61,11 +67,7 @@ test.serial(
 
 test.serial('hooks of the OCI runtime are nothing, whichever namespaces and root they have', async (t) => {
   const { engine, image } = t.context
-  const daemon = await startDaemon({ args: [`--docker.host=${engine.host}`] })
-  t.teardown(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
+  const daemon = await startDaemonFor(t, { args: [`--docker.host=${engine.host}`] })
   const hooked = ['-d', '--stop-timeout=1', '--runtime=hooked', '--user=1000']
   await engine.docker('run', ...hooked, '--name', 'hooked', image, 'sleep', '600')
   await engine.docker('restart', 'hooked')

@@ -4,6 +4,7 @@ import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, tidewatch } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
@@ -31,8 +32,7 @@ test.before(async (t) => {
 })
 
 test.after.always(async (t) => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
   await docker('rmi', t.context.allowedImage).catch(() => undefined)
   await t.context.daemon.stop()
   await t.context.alertmanager.remove()

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import { startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, type DaemonOptions, removeState, startDaemon } from '../support/daemon.ts'
+import { type Daemon, type DaemonOptions, startDaemonFor } from '../support/daemon.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { until } from '../support/until.ts'
 
@@ -19,15 +19,10 @@ async function daemonOn(
   t: ExecutionContext<{ engine: PrivateEngine }>,
   options: DaemonOptions = {},
 ): Promise<Daemon> {
-  const daemon = await startDaemon({
+  return await startDaemonFor(t, {
     ...options,
     args: [`--docker.host=${t.context.engine.host}`, ...(options.args ?? [])],
   })
-  t.teardown(async () => {
-    await daemon.stop()
-    await removeState(daemon)
-  })
-  return daemon
 }
 
 /**

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
 import { scaled, until } from '../support/until.ts'
@@ -23,8 +24,7 @@ test.before(async () => {
 })
 
 test.after.always(async () => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '-f', ...left)
+  await removeContainers(prefix)
   for (const step of undo.toReversed()) await step()
 })
 

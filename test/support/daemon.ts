@@ -1,5 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ExecutionContext } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
 import { asDeclared } from './evidence.ts'
@@ -74,6 +75,19 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       return line === undefined ? undefined : Number(line.slice(series.length + 1))
     },
   }
+}
+
+/** The same for one test, which stops it and removes its state. */
+export async function startDaemonFor(
+  t: Pick<ExecutionContext, 'teardown'>,
+  options: DaemonOptions = {},
+): Promise<Daemon> {
+  const daemon = await startDaemon(options)
+  t.teardown(async () => {
+    await daemon.stop()
+    await removeState(daemon)
+  })
+  return daemon
 }
 
 /** A new directory for a test's files, on a real file system: /tmp may be a tmpfs without setuid. The test removes it. */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { ExecutionContext } from 'ava'
 import { busyboxImage } from './busybox-image.ts'
+import { run } from './processes.ts'
 
 const execute = promisify(execFile)
 
@@ -18,11 +19,10 @@ export async function docker(
   }
 }
 
-/** Removes the containers whose names begin so. */
+/** Removes the containers whose names begin so, with their volumes; fails where one stays. */
 export async function removeContainers(prefix: string): Promise<void> {
-  const { stdout } = await docker('ps', '-aq', '--filter', `name=^${prefix}`)
-  const left = stdout.split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '--force', ...left)
+  const left = (await run('docker', 'ps', '-aq', '--filter', `name=^${prefix}`)).split('\n').filter(Boolean)
+  if (left.length > 0) await run('docker', 'rm', '--force', '--volumes', ...left)
 }
 
 /** Starts a container of busybox that sleeps, and removes it after the test; gives its name and id. */

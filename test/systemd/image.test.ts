@@ -6,6 +6,7 @@ import anyTest, { type TestFn } from 'ava'
 import { parseConfig } from '../../agent/config/load.ts'
 import { version } from '../../agent/version.ts'
 import { temporaryDirectory } from '../support/daemon.ts'
+import { removeContainers } from '../support/docker.ts'
 import { docker, freePort, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
@@ -36,8 +37,7 @@ test.before(async (t) => {
 })
 
 test.after.always(async (t) => {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '--force', '--volumes', ...left)
+  await removeContainers(prefix)
   // The builder’s stage has no name; what is built upon goes after what was built.
   for (const name of [image, ...t.context.layers.toReversed(), builder, base])
     await docker('rmi', '--force', name).catch(() => undefined)

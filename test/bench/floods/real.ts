@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Finding } from '../../../agent/model/finding.ts'
 import { busyboxImage } from '../../support/busybox-image.ts'
 import { engineApi, execByApi } from '../../support/engine-api.ts'
+import { removeContainers } from '../../support/docker.ts'
 import { docker } from '../../support/processes.ts'
 import { rightsImage } from '../../support/rights-image.ts'
 import { until } from '../../support/until.ts'
@@ -136,10 +137,7 @@ export async function sleeping(what: string, image?: string, ...options: string[
 }
 
 /** Removes whatever a flood left. */
-export async function removeContainers(): Promise<void> {
-  const left = (await docker('ps', '-aq', '--filter', `name=${prefix}`)).split('\n').filter(Boolean)
-  if (left.length > 0) await docker('rm', '--force', ...left)
-}
+export const removeWhatIsLeft = (): Promise<void> => removeContainers(prefix)
 
 async function withDaemon(bundle: Bundle, work: (daemon: Bundled) => Promise<Flood>): Promise<Flood> {
   // Counted one by one: what the default policy folds is counted too, but has no times.
@@ -148,7 +146,7 @@ async function withDaemon(bundle: Bundle, work: (daemon: Bundled) => Promise<Flo
     return await work(daemon)
   } finally {
     await daemon.stop()
-    await removeContainers()
+    await removeWhatIsLeft()
   }
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { busyboxImage } from '../../support/busybox-image.ts'
 import { docker } from '../../support/processes.ts'
 import { type Bundle, startBundled } from '../bundled.ts'
-import { execsFor, forksOfHost, prefix, removeContainers, sleeping } from './real.ts'
+import { execsFor, forksOfHost, prefix, removeWhatIsLeft, sleeping } from './real.ts'
 
 const settleMs = 10_000
 
@@ -36,7 +36,7 @@ export async function speeds(bundle: Bundle, rounds: number, seconds: number): P
       }
     }
   } finally {
-    await removeContainers()
+    await removeWhatIsLeft()
   }
   return [...all].map(([load, { without, with: watched }]) => ({
     name: load,
