@@ -98,6 +98,7 @@ export function createSources(options: SourcesOptions): Sources {
     now,
     ...kernel,
   })
+  const users = hostUsers()
   const containerOf = containerOfPid({
     table: processSource.table,
     containers,
@@ -143,7 +144,7 @@ export function createSources(options: SourcesOptions): Sources {
           catchUp: processSource.catchUp,
           containerOfPid: containerOf,
           procRoot: kernel.procRoot,
-          users: hostUsers(),
+          users,
         }),
         askPackages: askPackages(hostPackages()),
         accepted,
@@ -171,7 +172,6 @@ export function createSources(options: SourcesOptions): Sources {
     mergeMap(() => merge(...others)),
     share(),
   )
-  const users = hostUsers()
   const clock = bootClock()
   const tcp = tcpClients({
     // Of an engine that is started anew the kernel has told, in the mode in which it tells of every process.

@@ -16,7 +16,7 @@ import {
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
-import type { ExecView } from '../agent/model/execs.ts'
+import { type ExecView, secondLookMs } from '../agent/model/execs.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { Process, ProcessObservation } from '../agent/model/observation.ts'
 import { describe } from './unexpected-root-process/describe.ts'
@@ -131,9 +131,6 @@ function waitFor(seen: ProcessObservation, settle: number, profiles: Learning): 
 function isUnexplainedEntry(seen: ProcessObservation, execs: ExecView): boolean {
   return seen.origin.via === 'entered' && execs.entryOf(seen).by === 'none'
 }
-
-// On a host that is short of processors a timer may be due before what has long arrived is read.
-const secondLookMs = 500
 
 // runc's own init is root in the container for the moment before it becomes the container's program
 // (libcontainer/nsenter/nsexec.c); on a busy host with a slow disk that moment can be seconds.

@@ -3,8 +3,9 @@
  * was written or, by TCP, as the engine read it, or else by its command line.
  *
  * To be read in this order: `request-line.ts` (what a request asks for), `requests-seen.ts` (which clients asked for
- * what), `engine-ports.ts`, `connections-seen.ts` and `tcp-clients.ts` (the same of clients by TCP), `client-command.ts` and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was),
- * `calling-process.ts` (what there is to tell of a client).
+ * what), `engine-ports.ts`, `connections-seen.ts` and `tcp-clients.ts` (the same of clients by TCP), `client-command.ts`
+ * and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was), `calling-process.ts` (what
+ * there is to tell of a client).
  */
 import {
   defer,

@@ -10,5 +10,11 @@ export type ExecView = {
 /** How a process came in: `exec`: by just this exec; `time`: while this one went on, and nothing says by which. */
 export type ExecEntry = { by: 'exec' | 'time' | 'none'; asRoot: boolean; privileged: boolean }
 
+/**
+ * What no exec explains is asked for once more after these milliseconds: on a host that is short of processors a timer may
+ * be due before what has long arrived is read.
+ */
+export const secondLookMs = 500
+
 /** No exec explains it. */
 export const noEntry: ExecEntry = { by: 'none', asRoot: false, privileged: false }

@@ -53,8 +53,8 @@ function comparison(field: ASTNode, value: ASTNode): readonly Guard[] | null {
 
 function membership(field: ASTNode, list: ASTNode): readonly Guard[] {
   if (list.op !== 'list') return []
-  const texts = list.args.map(literal).filter((text) => text !== null)
-  if (texts.length < list.args.length) return []
+  const texts = literals(list.args)
+  if (texts === null) return []
   const wanted: ReadonlySet<string> = new Set(texts)
   return guarding(field, (given) => wanted.has(given), [...wanted]) ?? []
 }
@@ -84,6 +84,12 @@ function guarding(
   }
   const oneOf = texts === undefined ? null : { field: JSON.stringify(pathOf(field)), get, texts }
   return [{ holds, isOfRule: get === fields.rule || get === fields.detector, oneOf }]
+}
+
+/** The texts that nodes write out; null where one does not. */
+export function literals(nodes: readonly ASTNode[]): string[] | null {
+  const texts = nodes.map(literal).filter((text) => text !== null)
+  return texts.length < nodes.length ? null : texts
 }
 
 function literal(node: ASTNode): string | null {

@@ -1,3 +1,4 @@
+import { isoTime } from '../iso-time.ts'
 import { unknownContainer } from '../model/container.ts'
 import type { Detection } from '../model/finding.ts'
 import type { Excess } from './throttle.ts'
@@ -23,6 +24,6 @@ export function excessDetection({ count, since, groups }: Excess, time: number):
     container: container === null ? null : unknownContainer(container.id, container.name, container.image),
     summary: `${count} more ${count === 1 ? 'finding' : 'findings'} suppressed in the last minute: ${most.join(', ')}`,
     subject: [],
-    evidence: { count, since: new Date(since).toISOString(), groups: named },
+    evidence: { count, since: isoTime(since), groups: named },
   }
 }

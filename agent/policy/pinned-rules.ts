@@ -1,5 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 import type { RuleEvidence } from '../model/evidence-type.ts'
+import { literals } from './cel-guards.ts'
 
 type Named = Pick<RuleEvidence, 'detector' | 'rule'>
 
@@ -38,6 +39,6 @@ function named<Rule extends Named>(
 ): readonly Rule[] | null {
   if (field.op !== 'id' || (field.args !== 'rule' && field.args !== 'detector')) return null
   const key = field.args
-  const texts = values.map(({ op, args }) => (op === 'value' && typeof args === 'string' ? args : null))
-  return texts.includes(null) ? null : rules.filter((rule) => texts.includes(rule[key]))
+  const texts = literals(values)
+  return texts && rules.filter((rule) => texts.includes(rule[key]))
 }

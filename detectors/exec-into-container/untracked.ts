@@ -1,3 +1,4 @@
+import { isoTime } from '../../agent/iso-time.ts'
 import {
   delay,
   delayWhen,
@@ -13,6 +14,7 @@ import {
 } from 'rxjs'
 import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
+import { secondLookMs } from '../../agent/model/execs.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
@@ -34,15 +36,12 @@ export function untrackedExecs(
     filter(isEntry),
     delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
     filter((seen) => !isExplained(seen, execs)),
-    // On a host that is short of processors a timer may be due before what has long arrived is read.
     delay(secondLookMs),
     filter((seen) => !isExplained(seen, execs)),
     map(describeEntry),
   )
   return merge(isEngineHeard$.pipe(ignoreElements()), untracked$)
 }
-
-const secondLookMs = 500
 
 /**
  * By just this exec, or by one that went on at the time where nothing of who came speaks against it: of a runtime whose
@@ -133,7 +132,7 @@ function describeEntry({ container, process, origin, time }: Entered): Detection
       ancestry: ancestryOf(own),
       from_container_id: by.find(({ containerId }) => containerId !== null)?.containerId ?? undefined,
       unknown_exec_id: execId || undefined,
-      started_at: new Date(entry.startedAt).toISOString(),
+      started_at: isoTime(entry.startedAt),
     },
   }
 }

@@ -1,3 +1,4 @@
+import { isoTime } from '../../agent/iso-time.ts'
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
@@ -26,7 +27,7 @@ export function describe(seen: ProcessObservation, rules: readonly string[], bey
       // Under userns-remap and rootless the container's root is nobody on the host.
       ...(isRoot ? { root_on_host: process.uid === 0 || process.euid === 0 } : {}),
       configured_user: container.details?.user ?? '',
-      started_at: new Date(process.startedAt).toISOString(),
+      started_at: isoTime(process.startedAt),
       ...fileEvidence(file),
       ...(gain?.isNew === true ? gainEvidence(seen, gain, beyond) : {}),
       ...(beyond === 0n ? {} : { capabilities_beyond_configuration: capabilityNames(beyond) }),

@@ -1,3 +1,4 @@
+import { isoTime } from '../../agent/iso-time.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { printable } from '../../agent/model/text.ts'
 import { evidenceLines } from '../evidence.ts'
@@ -53,7 +54,7 @@ export function toAlert(
       ...evidenceAnnotations(finding.evidence),
     }),
     startsAt: finding.first_seen,
-    endsAt: new Date(endsAt(finding, deliveredAt, now)).toISOString(),
+    endsAt: isoTime(endsAt(finding, deliveredAt, now)),
   }
 }
 
