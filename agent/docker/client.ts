@@ -1,8 +1,10 @@
 import type { Readable } from 'node:stream'
 import { errorCode, UserError } from '../errors.ts'
+import type { Container } from '../model/container.ts'
 import { type EngineVersion, engineVersionOf } from './api-version.ts'
 import { type Endpoint, endpointName } from './endpoint.ts'
-import { isObject, type JsonObject, listOf } from './json.ts'
+import { listContainers } from './listing.ts'
+import { isObject, type JsonObject } from './json.ts'
 import { readOnlyDocker } from './read-only.ts'
 import { getJson, getStream, type RequestLimits, type Target } from './request.ts'
 
@@ -12,8 +14,8 @@ export type DockerClient = {
   endpoint: string
   version: () => Promise<EngineVersion>
   info: () => Promise<JsonObject>
-  /** All of them, running or not. */
-  listContainers: () => Promise<readonly JsonObject[]>
+  /** All of them, running or not, without what only an inspect tells. */
+  listContainers: () => Promise<readonly Container[]>
   inspectContainer: (id: string) => Promise<JsonObject | null>
   inspectExec: (id: string) => Promise<JsonObject | null>
   /** One sample, without waiting for a second one. */
@@ -68,8 +70,13 @@ export function createDockerClient(endpoint: Endpoint, limits: RequestLimits = d
     endpoint: name,
     version,
     info: async () => (await askForObject({ path: '/info' })) ?? {},
-    listContainers: async () =>
-      listOf(await ask({ path: '/containers/json', query: { all: 'true' } })).filter(isObject),
+    listContainers: async () => {
+      const path = '/containers/json'
+      const versioned = await pinned({ path })
+      return await explained(path, () =>
+        listContainers((query) => getJson(docker, { ...versioned, query }, limits)),
+      )
+    },
     inspectContainer: async (id) => await askForObject({ path: `/containers/${segment(id)}/json` }),
     inspectExec: async (id) => await askForObject({ path: `/exec/${segment(id)}/json` }),
     statsOnce: async (id) =>

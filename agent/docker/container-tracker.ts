@@ -2,8 +2,8 @@ import type { Container, ContainerView } from '../model/container.ts'
 import type { ContainerAction, ContainerObservation, DockerEvent } from '../model/observation.ts'
 import type { CallQueue } from './call-queue.ts'
 import type { DockerClient } from './client.ts'
-import { containerOfEvent, containerOfInspect, containerOfListing } from './identity.ts'
-import { type JsonObject, textOf } from './json.ts'
+import { containerOfEvent, containerOfInspect } from './identity.ts'
+import { textOf } from './json.ts'
 import {
   type Answer,
   type Change,
@@ -33,7 +33,7 @@ export type ContainerTracker = {
   view: ContainerView
   onEvent(event: DockerEvent): void
   /** Compares with what the engine lists; `done` is called when each container was looked at. */
-  reconcile(listed: readonly JsonObject[], done: () => void): void
+  reconcile(listed: readonly Container[], done: () => void): void
   /** To be called every few seconds: forgets what is long gone, and asks again what was not answered. */
   tidy(): void
 }
@@ -160,10 +160,7 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       enqueue(trackOf(containerOfEvent(event)), { event, action })
     },
     reconcile(listed, done) {
-      const listedTracks = listed
-        .map(containerOfListing)
-        .filter(({ id }) => id !== '')
-        .map(trackOf)
+      const listedTracks = listed.map(trackOf)
       const looked = new Set(
         [...listedTracks, ...tracks.values()].filter((track) => track.removedAt === null),
       )

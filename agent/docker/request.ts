@@ -8,7 +8,19 @@ export type Target = { path: string; query?: Readonly<Record<string, string>> }
 /** How much one plain call may take: the engine may be stuck, or not an engine at all. */
 export type RequestLimits = { timeoutMs: number; maxBodyBytes: number }
 
-/** Asks for one JSON answer, whole and in time; null when what was asked for is gone (404). */
+/** An answer that is longer than the limit; it was not read to its end. */
+export class AnswerTooLong extends Error {
+  override name = 'AnswerTooLong'
+
+  constructor(maxBytes: number) {
+    super(`the answer is longer than ${maxBytes} bytes`)
+  }
+}
+
+/**
+ * Asks for one JSON answer, whole and in time; null when what was asked for is gone (404). Throws `AnswerTooLong`
+ * beyond the limit.
+ */
 export async function getJson(docker: Docker, target: Target, limits: RequestLimits): Promise<unknown> {
   try {
     return await getJsonOnce(docker, target, limits)
@@ -82,7 +94,7 @@ async function bodyOf(response: IncomingMessage, maxBytes: number): Promise<stri
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > maxBytes) throw new Error(`the answer is longer than ${maxBytes} bytes`)
+    if (size > maxBytes) throw new AnswerTooLong(maxBytes)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString()

@@ -29,6 +29,8 @@ async function clientOf(
   return { engine, client: createDockerClient(engine.endpoint, requestLimits) }
 }
 
+type Filters = { before?: string[] }
+
 async function failureOf(call: Promise<unknown>): Promise<string> {
   return await call.then(
     () => 'no failure',
@@ -172,13 +174,29 @@ test.serial('many requests at a time cost little CPU each', async (t) => {
   t.true((user + system) / 1_000 / 320 < 6, `${(user + system) / 1_000 / 320} ms a request`)
 })
 
-test('members of a list that are no containers are left out', async (t) => {
+test('a list that is longer than an answer may be is asked for in pages', async (t) => {
   const { client, engine } = await clientOf(
     t,
-    withVersion((_, response) => sendJson(response, [{ Id: 'a' }, null, 7, ['b']])),
+    withVersion(({ url }, response) => {
+      const limit = Number(url.searchParams.get('limit') ?? 20)
+      const [before = ''] = (JSON.parse(url.searchParams.get('filters') ?? '{}') as Filters).before ?? []
+      const from = before === '' ? 0 : Number(before) + 1
+      const ids = Array.from({ length: 20 }, (_, index) => index).slice(from, from + limit)
+      sendJson(
+        response,
+        ids.map((id) => ({ Id: String(id), Labels: { large: 'x'.repeat(1_000) } })),
+      )
+    }),
   )
-  t.deepEqual(await client.listContainers(), [{ Id: 'a' }])
-  t.is(engine.asked.at(-1), 'GET /v1.41/containers/json?all=true')
+  const listed = await client.listContainers()
+  t.deepEqual(
+    listed.map(({ id }) => id),
+    Array.from({ length: 20 }, (_, index) => String(index)),
+  )
+  t.is(
+    engine.asked.at(-1),
+    'GET /v1.41/containers/json?all=true&limit=4&filters=%7B%22before%22%3A%5B%2219%22%5D%7D',
+  )
 })
 
 test('an id cannot lead to another path', async (t) => {

@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
 import { createCallQueue } from '../../agent/docker/call-queue.ts'
 import { type ContainerTracker, createContainerTracker } from '../../agent/docker/container-tracker.ts'
+import { containerOfListing } from '../../agent/docker/identity.ts'
 import type { JsonObject } from '../../agent/docker/json.ts'
+import type { Container } from '../../agent/model/container.ts'
 import type { ContainerObservation } from '../../agent/model/observation.ts'
 import { dockerEvent } from '../support/docker-event.ts'
 
@@ -70,18 +72,14 @@ function exited(id = 'abc', exitCode = 3): JsonObject {
   return { ...running(id), State: { ...state, ExitCode: exitCode } }
 }
 
-const listed = (id = 'abc', state = 'running'): JsonObject => ({
-  Id: id,
-  Names: ['/web'],
-  Image: 'nginx',
-  State: state,
-})
+const listed = (id = 'abc', state = 'running'): Container =>
+  containerOfListing({ Id: id, Names: ['/web'], Image: 'nginx', State: state })
 
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await setImmediate()
 }
 
-async function reconcile(tracker: ContainerTracker, list: readonly JsonObject[]): Promise<void> {
+async function reconcile(tracker: ContainerTracker, list: readonly Container[]): Promise<void> {
   await new Promise<void>((resolve) => tracker.reconcile(list, resolve))
 }
 
@@ -194,7 +192,7 @@ test('a label called exitCode does not change the exit code', async (t) => {
 test('containers that are listed are seen, with their details, and their execs are looked for', async (t) => {
   const { tracker, inspects, words, reconciled } = tracking()
   inspects.set('a', running('a')).set('b', exited('b'))
-  await reconcile(tracker, [listed('a'), listed('b', 'exited'), listed('gone'), { Id: 7 }])
+  await reconcile(tracker, [listed('a'), listed('b', 'exited'), listed('gone')])
   t.deepEqual(words(), ['seen web running', 'seen web exited'])
   t.deepEqual(reconciled, ['a', 'b'])
   t.deepEqual(

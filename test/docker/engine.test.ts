@@ -178,6 +178,21 @@ test('a rename, a pause and new limits are seen', async (t) => {
   t.is(view.get(id)?.state, 'running')
 })
 
+test('containers whose labels make the list too long for one answer are listed page by page', async (t) => {
+  const label = `large=${'x'.repeat(20_000)}`
+  const made = []
+  for (let index = 0; index < 4; index += 1) made.push((await runContainer(t, ['--label', label])).id)
+  // What one of them takes fits, and two do not.
+  const client = createDockerClient(endpoint, { timeoutMs: 10_000, maxBodyBytes: 30_000 })
+  const listed = await client.listContainers()
+  const ids = new Set(listed.map(({ id }) => id))
+  t.deepEqual(
+    made.filter((id) => !ids.has(id)),
+    [],
+  )
+  t.is(ids.size, listed.length)
+})
+
 test('the engine is only read: nothing but GET passes a proxy between the sources and the engine', async (t) => {
   const { methods, at } = await recordingProxy(t)
   const { client, endsOf, actionsOf } = await watchEngine(t, at)
