@@ -42,7 +42,8 @@ try {
   // As it is installed; it starts in a fraction of the time, too.
   execFileSync(process.execPath, [join(root, 'systemd/build.ts'), join(payload, 'dist')])
   const environment = [
-    'PATH=/payload/node_modules/.bin:$PATH',
+    // With /bin as shells of root have it, systemd's own has not: what is run in a container by its name may be there only.
+    'PATH=/payload/node_modules/.bin:$PATH:/sbin:/bin',
     'TIDEWATCH_TEST_HOST=emulated',
     'TIDEWATCH_TEST_DAEMON=/payload/dist/tidewatch.js',
     ...(tests.includes(serviceTest) ? [`TIDEWATCH_TEST_DEB=${buildPackage()}`] : []),
