@@ -134,7 +134,7 @@ test.serial('setuid(0) without an exec in a container of another user is an esca
 
 test.serial('root in a user namespace of its own making is no root of the container', async (t) => {
   const container = await runContainer(
-    ['--user', '1000', '--security-opt', 'seccomp=unconfined'],
+    ['--user', '1000', '--security-opt=seccomp=unconfined', '--security-opt=apparmor=unconfined'],
     ['unshare', '-U', '-r', 'sh', '-c', 'id -u > /tmp/id; sleep 600'],
   )
   await until(async () => (await docker('exec', container, 'cat', '/tmp/id')) === '0\n')
