@@ -21,9 +21,11 @@ const tests =
     : [
         'test/processes/ebpf.test.ts',
         'test/resources/engine*.test.ts',
-        'test/docker/engine.test.ts',
+        'test/docker/*engine.test.ts',
         'test/runtime/source.test.ts',
+        'test/e2e/execs.test.ts',
         'test/e2e/limits.test.ts',
+        'test/e2e/root.test.ts',
         'test/e2e/runtime-operation.test.ts',
         serviceTest,
       ]
