@@ -6,7 +6,7 @@ import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } 
 import { removeContainers } from '../support/docker.ts'
 import { docker, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
-import { scaled, until } from '../support/until.ts'
+import { patience, scaled, until } from '../support/until.ts'
 
 // Ways to root in real containers, as a daemon of its own tells them.
 
@@ -246,7 +246,9 @@ test.serial(
   'a profile is learned, survives a restart, passes on to the next digest, and tells what is new',
   async (t) => {
     const stateDirectory = await temporaryDirectory()
-    const config = { detectors: { 'unexpected-root-process': { learn_for: '4s' } } }
+    // Long enough to be seen learning.
+    const learnFor = `${4 * Math.min(patience, 8)}s`
+    const config = { detectors: { 'unexpected-root-process': { learn_for: learnFor } } }
     const own = `${prefix}-profile:1`
     const next = `${prefix}-profile:2`
     const images = [await rightsImage(own, 'own'), await rightsImage(next, 'next')]
