@@ -136,6 +136,22 @@ export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): 
   }
 }
 
+/** A process that another has just made: what it does not bring with it, it has from its maker. */
+export function inheritor(
+  { pid, startTicks, parentPid, uid, euid }: Omit<SeenProcess, Inherited>,
+  maker: KnownProcess,
+): KnownProcess {
+  const { gid, capabilities, namespaces, cgroup, program, exeDevice } = maker
+  const ids = { pid, startTicks, parentPid, uid, euid, gid }
+  const process = knownProcess({ ...ids, capabilities, namespaces, cgroup, program, exeDevice }, maker)
+  process.membership = maker.membership
+  process.heldRoot = maker.heldRoot
+  process.gain = maker.gain
+  return process
+}
+
+type Inherited = 'gid' | 'capabilities' | 'namespaces' | 'cgroup' | 'program' | 'exeDevice'
+
 /** Takes over how a process was seen now. */
 export function update(process: KnownProcess, seen: SeenProcess): void {
   process.parentPid = seen.parentPid
