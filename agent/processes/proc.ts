@@ -18,7 +18,8 @@ export function readProcess(procRoot: string, pid: number): SeenProcess | null {
     if (readStat(procRoot, pid)?.startTicks !== stat.startTicks) return null
     const { startTicks, parentPid } = stat
     const exeDevice = program.exeFile?.device ?? 0
-    return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, program: () => program, exeDevice }
+    const files = { program: () => program, exeDevice, rootDevice: 0 }
+    return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, ...files }
   } catch (error) {
     if (isGone(error)) return null
     throw error

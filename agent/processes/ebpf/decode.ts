@@ -21,6 +21,7 @@ type Place = {
   cgroup: Cgroup
   namespaces: Namespaces
   exeDevice: number
+  rootDevice: number
   program: Omit<Program, 'argv' | 'argvTruncated'>
   argvUnread: boolean
 }
@@ -70,6 +71,7 @@ export function recordDecoder(listener: Listener): Decoder {
       namespaces: place.namespaces,
       cgroup: place.cgroup,
       exeDevice: place.exeDevice,
+      rootDevice: place.rootDevice,
       // Arguments are kept as a string of bytes, which is small and quickly made, until somebody asks.
       program: () => ({ ...place.program, argv: splitArgv(textOf(argv)), argvTruncated }),
     }
@@ -166,6 +168,7 @@ function decodePlace(bytes: Buffer, offset: number, cgroup: Cgroup): Place {
       user: u32(executed.userNamespace),
     },
     exeDevice: device,
+    rootDevice: deviceNumberOfKernel(u32(executed.rootDevice)),
     program: {
       comm: readText(bytes, offset + executed.comm, 16),
       exe: path(u32(executed.cgroupEnd), exeEnd, flags.exeTruncated, flags.exeDeleted),

@@ -38,12 +38,13 @@ export const executed = {
   budgetKey: 80, // u64, the cgroup id of the container, or 0
   inode: 88, // u64
   comm: 96, // 16 bytes
-  flags: 112, // u32
-  cgroupEnd: 116, // u32
-  exeEnd: 120, // u32
-  cwdEnd: 124, // u32
+  rootDevice: 112, // u32, of the root directory, in the kernel's own encoding
+  flags: 116, // u32
+  cgroupEnd: 120, // u32
+  exeEnd: 124, // u32
+  cwdEnd: 128, // u32
   /** Cgroup names, the program's path and the working directory, both the last part first; then the arguments. */
-  tail: 128,
+  tail: 132,
 } as const
 
 /** What of an exec was not had whole. */
