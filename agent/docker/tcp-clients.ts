@@ -50,7 +50,7 @@ export function tcpClients(options: TcpClientsOptions): TcpClients {
       const runtime = found === null ? null : attach(found.ports, procRoot, () => lose('tcp-not-watched', 1))
       if (found === null || runtime === null) return undefined
       const closers = [() => runtime.close()]
-      takeIn = readCoalesced(runtime.fd, drainer(runtime, found, lose), {
+      takeIn = readCoalesced(runtime, drainer(runtime, found, lose), {
         fail: (error) => subscriber.error(error),
         cleanUp: (close) => void closers.unshift(close),
       })

@@ -2,18 +2,35 @@ import { type BigIntStats, statSync } from 'node:fs'
 import type { HostFiles, Namespaces } from '../model/observation.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
 import { readNamespaces, readStat } from './proc.ts'
+import { deviceOfRoot } from './root-device.ts'
 
-/** Tells whether a container's process sees the host's files as the host does: by its mount namespace, or its root. */
-export type HostFilesCheck = (process: KnownProcess, membership: Membership) => HostFiles | null
+export type HostFilesCheck = {
+  /** By what a container's process sees the host's files as the host does; null where it does not, or is gone. */
+  now(process: KnownProcess, membership: Membership): HostFiles | null
+  /** The same of one that the kernel has just seen run a program. */
+  atExec(process: KnownProcess, membership: Membership): HostFiles | null
+}
 
 /**
- * A root is looked at while the process lives: a stat(2) of some 4 µs, which one that is gone at once escapes. Two
+ * A root is looked at while the process lives: a stat(2) of some 7 µs, which one that is gone at once escapes. Two
  * roots are the same directory when file system and inode are, whichever mounts lead to it: so is a bind mount of /.
+ * At an exec the kernel says on which file system the root is, and most containers have one of their own: no more of
+ * a cost than a comparison.
  */
 export function hostFilesCheck(procRoot: string, hostNamespaces: Namespaces): HostFilesCheck {
   // Our own where the host's first process may not be asked.
-  const hostRoot = rootOf(procRoot, 1) ?? rootOf(procRoot, 'self')
-  return ({ pid, startTicks, namespaces }, { hadHostMounts }) => {
+  const host = rootOf(procRoot, 1) === null ? 'self' : 1
+  const hostRoot = rootOf(procRoot, host)
+  // Not the one that stat(2) tells: btrfs gives each of its subvolumes another.
+  const hostDevice = deviceOfRoot(procRoot, host)
+
+  function atExec(process: KnownProcess, membership: Membership): HostFiles | null {
+    const { rootDevice, namespaces } = process
+    const isElsewhere = rootDevice !== 0 && hostDevice !== null && rootDevice !== hostDevice
+    return isElsewhere && !isOfHost(namespaces) ? null : now(process, membership)
+  }
+
+  function now({ pid, startTicks, namespaces }: KnownProcess, { hadHostMounts }: Membership) {
     // Who came from the host's mounts, into another namespace only, has never left them.
     if (hadHostMounts) return null
     if (isOfHost(namespaces)) return 'mount-namespace'
@@ -29,6 +46,8 @@ export function hostFilesCheck(procRoot: string, hostNamespaces: Namespaces): Ho
   function isOfHost({ mount }: Namespaces): boolean {
     return mount !== 0 && mount === hostNamespaces.mount
   }
+
+  return { now, atExec }
 }
 
 /** Null for one that is gone or may not be asked. */

@@ -24,6 +24,8 @@ export type KnownProcess = {
   program: () => Program
   /** Superblock of the file it runs, as in `ExecutableFile`; 0 where unknown. Known without decoding the rest. */
   exeDevice: number
+  /** Superblock of its root directory as it ran its program; 0 where unknown. */
+  rootDevice: number
   membership: Membership | null
   /** It was root at a time since it ran its program, or may have been: it may have kept the right to be it again. */
   heldRoot: boolean
@@ -107,12 +109,13 @@ export const unknownProcess: Omit<SeenProcess, keyof ProcessKey> = {
   cgroup: rootCgroup,
   program: () => noProgram,
   exeDevice: 0,
+  rootDevice: 0,
 }
 
 /** A process as it enters the table. */
 export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): KnownProcess {
   const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
-  const { namespaces, cgroup, program, exeDevice } = seen
+  const { namespaces, cgroup, program, exeDevice, rootDevice } = seen
   return {
     pid,
     startTicks,
@@ -127,6 +130,7 @@ export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): 
     cgroup,
     program,
     exeDevice,
+    rootDevice,
     membership: null,
     heldRoot: false,
     beforeRoot: null,
@@ -135,6 +139,22 @@ export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): 
     older: undefined,
   }
 }
+
+/** A process that another has just made: what it does not bring with it, it has from its maker. */
+export function inheritor(
+  { pid, startTicks, parentPid, uid, euid }: Omit<SeenProcess, Inherited>,
+  maker: KnownProcess,
+): KnownProcess {
+  const { gid, capabilities, namespaces, cgroup, program, exeDevice, rootDevice } = maker
+  const ids = { pid, startTicks, parentPid, uid, euid, gid, capabilities }
+  const process = knownProcess({ ...ids, namespaces, cgroup, program, exeDevice, rootDevice }, maker)
+  process.membership = maker.membership
+  process.heldRoot = maker.heldRoot
+  process.gain = maker.gain
+  return process
+}
+
+type Inherited = 'gid' | 'capabilities' | 'namespaces' | 'cgroup' | 'program' | 'exeDevice' | 'rootDevice'
 
 /** Takes over how a process was seen now. */
 export function update(process: KnownProcess, seen: SeenProcess): void {
@@ -147,6 +167,7 @@ export function update(process: KnownProcess, seen: SeenProcess): void {
   process.cgroup = seen.cgroup
   process.program = seen.program
   process.exeDevice = seen.exeDevice
+  process.rootDevice = seen.rootDevice
 }
 
 /** What has become of a process since it was last seen; null for nothing that is told. */

@@ -18,7 +18,8 @@ export function readProcess(procRoot: string, pid: number): SeenProcess | null {
     if (readStat(procRoot, pid)?.startTicks !== stat.startTicks) return null
     const { startTicks, parentPid } = stat
     const exeDevice = program.exeFile?.device ?? 0
-    return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, program: () => program, exeDevice }
+    const files = { program: () => program, exeDevice, rootDevice: 0 }
+    return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, ...files }
   } catch (error) {
     if (isGone(error)) return null
     throw error
@@ -93,10 +94,13 @@ export function parseStatus(text: string): Ids | null {
 export function parseArgv(bytes: Buffer, limit = argvLimit): { argv: string[]; argvTruncated: boolean } {
   const argvTruncated = bytes.length > limit
   const kept = bytes.subarray(0, limit)
-  // Each argument ends in a NUL; the last may not when the process wrote over its own, or where it is cut.
-  const end = kept.at(-1) === 0 ? kept.length - 1 : kept.length
-  const argv = kept.length === 0 ? [] : kept.toString('utf8', 0, end).split('\0')
-  return { argv, argvTruncated }
+  return { argv: splitArgv(kept.toString()), argvTruncated }
+}
+
+/** Each argument ends in a NUL; the last may not when the process wrote over its own, or where it is cut. */
+export function splitArgv(text: string): string[] {
+  if (text === '') return []
+  return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0')
 }
 
 /** Whether an error only says that the process ended meanwhile, or that it never was. */

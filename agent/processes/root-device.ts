@@ -20,16 +20,28 @@ export function readRoot(procRoot: string, pid: number): { device: number | null
   }
 }
 
+/** The superblock of a process's root, whatever else is on it; null where that is not known. */
+export function deviceOfRoot(procRoot: string, pid: number | 'self'): number | null {
+  try {
+    return deviceIn(rootIn(readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8')))
+  } catch {
+    return null
+  }
+}
+
 // overlay2, and what a rootless engine uses where the kernel does not allow that.
 const ownFileSystems = new Set(['overlay', 'fuse.fuse-overlayfs'])
 
 /** Reads /proc/PID/mountinfo: of several mounts at one place the last is the one that is seen. */
 export function rootDeviceIn(mountinfo: string): number | null {
-  const [, , device = '', ...rest] = rootIn(mountinfo)
-  const fileSystem = rest[rest.indexOf('-') + 1] ?? ''
+  const root = rootIn(mountinfo)
+  const fileSystem = root[root.indexOf('-') + 1] ?? ''
+  return ownFileSystems.has(fileSystem) ? deviceIn(root) : null
+}
+
+function deviceIn([, , device = '']: readonly string[]): number | null {
   const [major = NaN, minor = NaN] = device.split(':').map(Number)
-  if (!ownFileSystems.has(fileSystem) || !Number.isInteger(major) || !Number.isInteger(minor)) return null
-  return deviceNumber(major, minor)
+  return Number.isInteger(major) && Number.isInteger(minor) ? deviceNumber(major, minor) : null
 }
 
 /** The `upperdir=` of an overlay at the root. */

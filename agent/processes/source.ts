@@ -2,7 +2,7 @@
  * Processes of the host and of which container they are, seen in the best way that this kernel offers.
  *
  * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
- * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `left-behind.ts`, `entering.ts` and `host-files.ts`
+ * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `left-behind.ts`, `entering.ts`, `host-files.ts` and `second-look.ts`
  * (who brought it in, and whether it got out), `describe.ts` (how it got in, and what it is for others), `tracker.ts`
  * (from what a mode tells to the table), `teller.ts` with `held.ts` and `killed.ts` (to observations), `growth.ts`
  * (where they multiply). Then the modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with

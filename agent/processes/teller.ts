@@ -16,7 +16,8 @@ import { hostFilesCheck } from './host-files.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
 import type { Memberships } from './membership.ts'
 import { provenance } from './provenance.ts'
-import { type Earlier, rightsWatch } from './rights.ts'
+import { type Earlier, earlierOf, rightsWatch } from './rights.ts'
+import { secondLook } from './second-look.ts'
 import type { ProcessTable } from './table.ts'
 import type { UidMaps } from './uid-map.ts'
 
@@ -62,6 +63,12 @@ export function processTeller(options: TellerOptions): ProcessTeller {
   const { procRoot, table, belonging, containers, hostNamespaces, uidMaps, clock, bootTime, users, emit } =
     options
   const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
+  // A program may change its root by itself and run no other.
+  const later = secondLook((subject) => {
+    const { membership } = subject
+    if (membership === null || hostFilesOf.now(subject, membership) === null) return
+    tell(subject, membership, 'found', clock.sinceBoot(), { earlier: earlierOf(subject), isExact: false })
+  })
   const files = provenance({ procRoot, now: () => clock.sinceBoot() })
   const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
   const waiting = held<Pending>({
@@ -87,7 +94,10 @@ export function processTeller(options: TellerOptions): ProcessTeller {
       !isExact && change !== 'ids-changed' && subject.namespaces.mount !== hostNamespaces.mount
     if (isLookedAt && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
     const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
-    const hostFiles = hostFilesOf(subject, membership)
+    const isFresh = change === 'executed' && isExact
+    const hostFiles = isFresh ? hostFilesOf.atExec(subject, membership) : hostFilesOf.now(subject, membership)
+    if (hostFiles !== null) later.remove(subject)
+    else if (isFresh) later.add(subject)
     // Those who brought it there may be gone by the time it is told.
     const lineage = hostFiles === null ? {} : { lineage: lineageOf(subject, { table, procRoot, users }) }
     const seen = { change, process, hostFiles, ...lineage, ...rights }
@@ -136,7 +146,12 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
   }
 
-  return { tell, killed, helper, timeOf, everySecond, close: () => clearTimeout(heldTimer) }
+  function close(): void {
+    clearTimeout(heldTimer)
+    later.close()
+  }
+
+  return { tell, killed, helper, timeOf, everySecond, close }
 }
 
 // How late an observation may be after the engine has named its container.

@@ -15,6 +15,7 @@ import {
   changeBetween,
   type ExitCode,
   type Ids,
+  inheritor,
   knownProcess,
   type KnownProcess,
   type SeenProcess,
@@ -77,9 +78,9 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   function found(seen: SeenProcess, sinceBoot: number): void {
     const known = table.find(seen)
     if (known === undefined) {
-      const process = admit(seen)
-      if (process === null) return
       const parent = table.get(seen.parentPid)
+      const process = knownProcess(seen, parent)
+      if (!admit(process)) return
       process.membership = parent?.membership ?? null
       process.gain = parent?.gain ?? null
       settle(process, 'found', sinceBoot, null, { earlier: parent && earlierOf(parent), isExact: false })
@@ -98,9 +99,9 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     const known = table.find(seen)
     const former = known?.program ?? null
     const earlier = known && earlierOf(known)
-    const process = known ?? admit(seen)
-    if (process === null) return
-    update(process, seen)
+    const process = known ?? knownProcess(seen, table.get(seen.parentPid))
+    if (known !== undefined) update(known, seen)
+    else if (!admit(process)) return
     process.membership ??= table.makerOf(process)?.membership ?? null
     settle(process, 'executed', sinceBoot, former, { earlier, isExact })
   }
@@ -109,23 +110,26 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     const maker = table.get(child.makerPid)
     // Nothing is known to inherit: its exec or the next look into /proc will tell.
     if (maker === undefined || table.find(child) !== undefined) return
-    const { capabilities, gid, namespaces, cgroup, program, exeDevice } = maker
     // Ids may change without a system call that would tell: by credentials overwritten in the kernel.
-    idsChanged(maker.pid, { uid: child.uid, euid: child.euid }, sinceBoot)
-    const process = admit({ ...child, capabilities, gid, namespaces, cgroup, program, exeDevice })
-    if (process === null) return
-    process.membership = maker.membership
-    process.heldRoot = maker.heldRoot
-    process.gain = maker.gain
+    changeIds(maker, child, sinceBoot)
+    const process = inheritor(child, maker)
+    if (!admit(process)) return
     if (process.membership !== null) growth.made(process.membership.id)
   }
 
   function idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void {
     const process = table.get(pid)
-    if (process === undefined) return
-    const isOther = (ids.uid ?? process.uid) !== process.uid || (ids.euid ?? process.euid) !== process.euid
-    const earlier = earlierOf(process)
-    Object.assign(process, ids)
+    if (process !== undefined) changeIds(process, ids, sinceBoot)
+  }
+
+  function changeIds(process: KnownProcess, ids: Partial<Ids>, sinceBoot: number): void {
+    const { uid = process.uid, euid = process.euid, gid, capabilities } = ids
+    const isOther = uid !== process.uid || euid !== process.euid
+    const earlier = isOther ? earlierOf(process) : undefined
+    process.uid = uid
+    process.euid = euid
+    process.gid = gid ?? process.gid
+    process.capabilities = capabilities ?? process.capabilities
     if (!isOther || process.membership === null) return
     teller.tell(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
   }
@@ -144,14 +148,14 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   function bury(pid: number, startTicks: number): KnownProcess | undefined {
     const former = table.get(pid)
     if (former !== undefined && former.startTicks > startTicks) return undefined
-    return admit({ ...unknownProcess, pid, startTicks }) ?? undefined
+    const stranger = knownProcess({ ...unknownProcess, pid, startTicks }, undefined)
+    return admit(stranger) ? stranger : undefined
   }
 
-  function admit(seen: SeenProcess & { makerPid?: number }): KnownProcess | null {
-    const process = knownProcess(seen, table.get(seen.makerPid ?? seen.parentPid))
-    if (table.add(process)) return process
-    overflow++
-    return null
+  function admit(process: KnownProcess): boolean {
+    const hasRoom = table.add(process)
+    if (!hasRoom) overflow++
+    return hasRoom
   }
 
   /** `former` is what the process ran before, where that is known. */

@@ -186,6 +186,31 @@ test('a container’s process in the host’s mount namespace, or with its root,
   t.is(observed().at(-1)?.hostFiles, null)
 })
 
+test('who runs a program with a root of the container’s own is looked at only while it lives on, and seen if it got out meanwhile', async (t) => {
+  const { procRoot, link, write } = await procDirectory(t)
+  await write('1/mountinfo', '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n')
+  for (const pid of [1, 201, 202]) await link(`${pid}/root`, '/')
+  for (const pid of [201, 202]) await write(`${pid}/stat`, procStat({ pid, startTicks: pid }))
+  const { tracker, observed } = sample(t, procRoot)
+  const told = () => observed().map(({ process, change, hostFiles }) => [process.pid, change, hostFiles])
+  const before = told().length
+  const execute = (pid: number, rootDevice: number) =>
+    tracker.executed(
+      seenProcess({ pid, startTicks: pid, parentPid: 200, ...inContainer(id), rootDevice }),
+      7_001,
+    )
+  execute(201, deviceNumber(0, 57))
+  execute(202, deviceNumber(254, 0))
+  execute(203, deviceNumber(254, 0))
+  t.deepEqual(told().slice(before), [
+    [201, 'executed', null],
+    [202, 'executed', 'root'],
+    [203, 'executed', null],
+  ])
+  await until(() => told().length > before + 3)
+  t.deepEqual(told().slice(before + 3), [[201, 'found', 'root']])
+})
+
 serial('every docker exec is told with the engine’s own exec id', async (t) => {
   const { of } = await watchProcesses(t)
   const { name } = await runContainer(t)

@@ -43,6 +43,7 @@ export function seenProcess(process: Partial<SeenProcess> = {}): SeenProcess {
     cgroup: rootCgroup,
     program: () => ({ ...noProgram, comm: 'sh', exe: '/bin/sh', argv: ['sh'] }),
     exeDevice: 0,
+    rootDevice: 0,
     ...process,
   }
 }

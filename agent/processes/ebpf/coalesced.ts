@@ -1,12 +1,14 @@
 import { onReadable } from '../../kernel/poll.ts'
+import type { RingReader } from '../../kernel/ring.ts'
 import type { Course } from '../mode.ts'
 
 /**
  * Drains when there is something, but not again within some milliseconds: on a busy host one wake-up for many
- * records costs a quarter of a wake-up for each. Returns what drains at once, and tells whether there is more.
+ * records costs a quarter of a wake-up for each, and while there is always something the clock alone wakes us.
+ * Returns what drains at once, and tells whether there is more.
  */
 export function readCoalesced(
-  fd: number,
+  { fd, taken }: { fd: number } & Pick<RingReader, 'taken'>,
   drain: () => boolean,
   { fail, cleanUp }: Pick<Course, 'fail' | 'cleanUp'>,
 ): () => boolean {
@@ -41,8 +43,10 @@ export function readCoalesced(
   }
 
   function readAgain(): void {
+    const before = taken()
     if (read()) timer = setTimeout(readAgain)
-    else polling.resume()
+    else if (taken() === before) polling.resume()
+    else if (isOpen) timer = setTimeout(readAgain, coalesceMs)
   }
 
   return read

@@ -2,7 +2,7 @@ import type { Namespaces } from '../../model/observation.ts'
 import { type Cgroup, cgroupOf } from '../cgroup.ts'
 import { deviceNumberOfKernel } from '../device.ts'
 import type { ExitCode, Program, SeenProcess } from '../known-process.ts'
-import { parseArgv } from '../proc.ts'
+import { splitArgv } from '../proc.ts'
 import type { ProcessTracker } from '../tracker.ts'
 import type { SeenRequest } from '../api-requests.ts'
 import { common, executed, exited, flags, forked, limits, recordTypes, requested } from './layout.ts'
@@ -16,8 +16,15 @@ export type Decoder = {
 
 export type CountedCgroup = { cgroup: Cgroup; budgetKey: bigint }
 
-/** With the namespaces of its last exec: the next one's are most often the same. */
-type RememberedCgroup = CountedCgroup & { namespaces: Namespaces }
+/** All that an exec's record says beside its process and its arguments. */
+type Place = {
+  cgroup: Cgroup
+  namespaces: Namespaces
+  exeDevice: number
+  rootDevice: number
+  program: Omit<Program, 'argv' | 'argvTruncated'>
+  argvUnread: boolean
+}
 
 /** Whom it tells; times in milliseconds since boot. */
 export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | 'idsChanged'> & {
@@ -26,14 +33,16 @@ export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | '
 
 /** Reads the records that the programs write. */
 export function recordDecoder(listener: Listener): Decoder {
-  // By cgroup id: names are decoded once, not for every exec in it.
-  const cgroups = new Map<number, RememberedCgroup>()
+  // By cgroup id: names are decoded once, not for every program in it.
+  const cgroups = new Map<number, CountedCgroup>()
+  // By their bytes: a host runs the same programs in the same places again and again.
+  const places = new Map<string, Place>()
 
   function decode(bytes: Buffer, offset: number, length: number): boolean {
     if (length < forked.length) return false
     switch (bytes.readUInt32LE(offset + common.type)) {
       case recordTypes.executed:
-        return isWhole(bytes, offset, length) && decodeExecuted(bytes, offset, length)
+        return isWhole(bytes, offset, length) && decodeExecuted(bytes, offset)
       case recordTypes.forked:
         return decodeForked(bytes, offset)
       case recordTypes.exited:
@@ -45,22 +54,26 @@ export function recordDecoder(listener: Listener): Decoder {
     }
   }
 
-  function decodeExecuted(bytes: Buffer, offset: number, length: number): boolean {
-    const u32 = (field: number) => bytes.readUInt32LE(offset + field)
-    const remembered = cgroupAt(bytes, offset)
-    remembered.namespaces = readNamespaces(bytes, offset, remembered.namespaces)
+  function decodeExecuted(bytes: Buffer, offset: number): boolean {
+    const argvStart = offset + executed.tail + bytes.readUInt32LE(offset + executed.cwdEnd)
+    const argvEnd = offset + executed.tail + bytes.readUInt32LE(offset + executed.argvEnd)
+    const place = placeAt(bytes, offset, argvStart)
+    const argv = bytes.toString('latin1', argvStart, argvEnd)
+    const argvTruncated = place.argvUnread || bytes.readUInt32LE(offset + executed.argvBytes) > argv.length
     const seen: SeenProcess = {
-      pid: u32(common.pid),
+      pid: bytes.readUInt32LE(offset + common.pid),
       startTicks: startTicks(bytes, offset),
-      parentPid: u32(common.parentPid),
-      uid: u32(common.uid),
-      euid: u32(common.euid),
-      gid: u32(executed.gid),
+      parentPid: bytes.readUInt32LE(offset + common.parentPid),
+      uid: bytes.readUInt32LE(offset + common.uid),
+      euid: bytes.readUInt32LE(offset + common.euid),
+      gid: bytes.readUInt32LE(offset + executed.gid),
       capabilities: readNumber(bytes, offset + executed.capabilities),
-      namespaces: remembered.namespaces,
-      cgroup: remembered.cgroup,
-      exeDevice: deviceNumberOfKernel(u32(executed.device)),
-      program: lazily(bytes.toString('latin1', offset, offset + length)),
+      namespaces: place.namespaces,
+      cgroup: place.cgroup,
+      exeDevice: place.exeDevice,
+      rootDevice: place.rootDevice,
+      // Arguments are kept as a string of bytes, which is small and quickly made, until somebody asks.
+      program: () => ({ ...place.program, argv: splitArgv(textOf(argv)), argvTruncated }),
     }
     listener.executed(seen, recordTime(bytes, offset))
     return true
@@ -96,7 +109,7 @@ export function recordDecoder(listener: Listener): Decoder {
       startTicks: startTicks(bytes, offset),
       uid: bytes.readUInt32LE(offset + common.uid),
       euid: bytes.readUInt32LE(offset + common.euid),
-      cgroup: cgroupAt(bytes, offset).cgroup,
+      cgroup: cgroupAt(bytes, offset),
       connection: bytes.readBigUInt64LE(offset + requested.connection),
       text: bytes.toString('latin1', start, start + bytes.readUInt32LE(offset + requested.textBytes)),
     }
@@ -104,16 +117,24 @@ export function recordDecoder(listener: Listener): Decoder {
     return true
   }
 
-  function cgroupAt(bytes: Buffer, offset: number): RememberedCgroup {
+  function placeAt(bytes: Buffer, offset: number, end: number): Place {
+    const key = bytes.toString('latin1', offset + executed.place, end)
+    const known = places.get(key)
+    if (known !== undefined) return known
+    const place = decodePlace(bytes, offset, cgroupAt(bytes, offset))
+    if (places.size >= maxPlaces) places.clear()
+    places.set(key, place)
+    return place
+  }
+
+  function cgroupAt(bytes: Buffer, offset: number): Cgroup {
     const id = readNumber(bytes, offset + executed.cgroupId)
     const known = cgroups.get(id)
-    if (known !== undefined) return known
-    const budgetKey = bytes.readBigUInt64LE(offset + executed.budgetKey)
-    const namespaces = { mount: 0, pid: 0, user: 0 }
-    const counted = { cgroup: cgroupIn(bytes, offset), budgetKey, namespaces }
+    if (known !== undefined) return known.cgroup
+    const cgroup = cgroupIn(bytes, offset)
     if (cgroups.size >= maxCgroups) cgroups.clear()
-    cgroups.set(id, counted)
-    return counted
+    cgroups.set(id, { cgroup, budgetKey: bytes.readBigUInt64LE(offset + executed.budgetKey) })
+    return cgroup
   }
 
   return { decode, cgroups: () => cgroups.values() }
@@ -121,44 +142,43 @@ export function recordDecoder(listener: Listener): Decoder {
 
 // A host has hundreds; whoever makes them in a loop gets them decoded again.
 const maxCgroups = 4_096
+// The longest has 5 KB, a usual one 500 bytes.
+const maxPlaces = 1_024
 
 /** When it happened, in milliseconds since boot. */
 export function recordTime(bytes: Buffer, offset: number): number {
   return readNumber(bytes, offset + common.time) / 1e6
 }
 
-/** Decodes what a process runs, from a copy of its record. */
-export function decodeProgram(bytes: Buffer): Program {
-  const u32 = (field: number) => bytes.readUInt32LE(field)
+function decodePlace(bytes: Buffer, offset: number, cgroup: Cgroup): Place {
+  const u32 = (field: number) => bytes.readUInt32LE(offset + field)
   const has = (flag: number) => (u32(executed.flags) & flag) !== 0
   const path = (from: number, to: number, truncated: number, deleted: number) =>
     (has(truncated) ? '…/' : '/') +
-    readNames(bytes, 0, from, to).join('/') +
+    readNames(bytes, offset, from, to).join('/') +
     // As /proc/PID/exe shows it.
     (has(deleted) ? ' (deleted)' : '')
-  const cgroupEnd = u32(executed.cgroupEnd)
   const exeEnd = u32(executed.exeEnd)
-  const cwdEnd = u32(executed.cwdEnd)
-  const kept = bytes.subarray(executed.tail + cwdEnd, executed.tail + u32(executed.argvEnd))
-  const argvTruncated = has(flags.argvUnread) || u32(executed.argvBytes) > kept.length
+  const device = deviceNumberOfKernel(u32(executed.device))
   return {
-    comm: readText(bytes, executed.comm, 16),
-    exe: path(cgroupEnd, exeEnd, flags.exeTruncated, flags.exeDeleted),
-    exeTruncated: has(flags.exeTruncated),
-    exeFile: {
-      device: deviceNumberOfKernel(u32(executed.device)),
-      inode: readNumber(bytes, executed.inode),
+    cgroup,
+    namespaces: {
+      mount: u32(executed.mountNamespace),
+      pid: u32(executed.pidNamespace),
+      user: u32(executed.userNamespace),
     },
-    argv: parseArgv(kept).argv,
-    argvTruncated,
-    workingDirectory: path(exeEnd, cwdEnd, flags.cwdTruncated, flags.cwdDeleted),
-    ...(has(flags.cwdOutside) && { workingDirectoryOutside: true as const }),
+    exeDevice: device,
+    rootDevice: deviceNumberOfKernel(u32(executed.rootDevice)),
+    program: {
+      comm: readText(bytes, offset + executed.comm, 16),
+      exe: path(u32(executed.cgroupEnd), exeEnd, flags.exeTruncated, flags.exeDeleted),
+      exeTruncated: has(flags.exeTruncated),
+      exeFile: { device, inode: readNumber(bytes, offset + executed.inode) },
+      workingDirectory: path(exeEnd, u32(executed.cwdEnd), flags.cwdTruncated, flags.cwdDeleted),
+      ...(has(flags.cwdOutside) && { workingDirectoryOutside: true as const }),
+    },
+    argvUnread: has(flags.argvUnread),
   }
-}
-
-/** The record is kept as a string of bytes, which is small and quickly made, until somebody asks. */
-function lazily(record: string): () => Program {
-  return () => decodeProgram(Buffer.from(record, 'latin1'))
 }
 
 function isWhole(bytes: Buffer, offset: number, length: number): boolean {
@@ -179,14 +199,6 @@ function isWholeRequest(bytes: Buffer, offset: number, length: number): boolean 
   return hasRoom && bytes.readUInt32LE(offset + requested.textBytes) <= requested.maxText
 }
 
-function readNamespaces(bytes: Buffer, offset: number, last: Namespaces): Namespaces {
-  const mount = bytes.readUInt32LE(offset + executed.mountNamespace)
-  const pid = bytes.readUInt32LE(offset + executed.pidNamespace)
-  const user = bytes.readUInt32LE(offset + executed.userNamespace)
-  const isSame = last.mount === mount && last.pid === pid && last.user === user
-  return isSame ? last : { mount, pid, user }
-}
-
 /** Names of a part of the tail, each with a NUL behind it and the last first, in the order of a path. */
 function readNames(bytes: Buffer, offset: number, from: number, to: number): string[] {
   if (to <= from) return []
@@ -201,6 +213,14 @@ function readText(bytes: Buffer, offset: number, length: number): string {
   const end = bytes.indexOf(0, offset)
   return bytes.toString('utf8', offset, end < 0 ? offset + length : Math.min(end, offset + length))
 }
+
+/** What bytes, each of them a character, mean as UTF-8. */
+function textOf(bytes: string): string {
+  // Of ASCII they are the text already.
+  return beyondAscii.test(bytes) ? Buffer.from(bytes, 'latin1').toString() : bytes
+}
+
+const beyondAscii = /[\x80-\xff]/
 
 /** Exact up to 53 bits, which neither capabilities nor inodes nor cgroups reach in practice. */
 function readNumber(bytes: Buffer, offset: number): number {

@@ -27,6 +27,7 @@ export const execProgram: TracepointProgram = {
     p.copy(r7, executed.comm, 16, r6, 'task_struct.comm')
     writeExecutable(p)
     writeWorkingDirectory(p)
+    writeRoot(p)
     writeArguments(p)
     p.add(r9, executed.tail)
     send(p, maps, r9, counters.lostExecuted)
@@ -88,6 +89,13 @@ function markForeignDirectory(p: Program): void {
   p.jumpIf(r1, '==', r8, isOwn)
   addFlag(p, flags.cwdOutside)
   p.label(isOwn)
+}
+
+function writeRoot(p: Program): void {
+  p.follow(r8, r6, 'task_struct.fs')
+  p.addressOf(r8, r8, 'fs_struct.root')
+  p.follow(r8, r8, 'path.dentry', 'dentry.d_sb')
+  p.copy(r7, executed.rootDevice, 4, r8, 'super_block.s_dev')
 }
 
 /** The arguments stand in the new program's memory one after the other. */

@@ -26,22 +26,25 @@ export const exited = {
 export const executed = {
   gid: 36, // u32
   capabilities: 40, // u64
-  mountNamespace: 48, // u32
-  pidNamespace: 52, // u32
-  userNamespace: 56, // u32
-  device: 60, // u32, in the kernel's own encoding
-  inode: 64, // u64
+  argvEnd: 48, // u32, all ends are counted from the tail
+  argvBytes: 52, // u32, of all arguments, kept or not
+  /** From here to the arguments stands what each exec of a program in a container says again. */
+  place: 56,
+  mountNamespace: 56, // u32
+  pidNamespace: 60, // u32
+  userNamespace: 64, // u32
+  device: 68, // u32, in the kernel's own encoding
   cgroupId: 72, // u64
   budgetKey: 80, // u64, the cgroup id of the container, or 0
-  comm: 88, // 16 bytes
-  cgroupEnd: 104, // u32, all ends are counted from the tail
-  exeEnd: 108, // u32
-  cwdEnd: 112, // u32
-  argvEnd: 116, // u32
-  argvBytes: 120, // u32, of all arguments, kept or not
-  flags: 124, // u32
+  inode: 88, // u64
+  comm: 96, // 16 bytes
+  rootDevice: 112, // u32, of the root directory, in the kernel's own encoding
+  flags: 116, // u32
+  cgroupEnd: 120, // u32
+  exeEnd: 124, // u32
+  cwdEnd: 128, // u32
   /** Cgroup names, the program's path and the working directory, both the last part first; then the arguments. */
-  tail: 128,
+  tail: 132,
 } as const
 
 /** What of an exec was not had whole. */

@@ -52,7 +52,7 @@ export const ebpf: Mode = (surroundings) =>
     }
     // What children do tells nothing as long as their parents are not known: a descendant of an exec would pass for
     // one who came in by itself.
-    const read = readCoalesced(runtime.fd, () => hasScanned && drain(), course)
+    const read = readCoalesced(runtime, () => hasScanned && drain(), course)
     surroundings.onCatchUp?.(read)
     cleanUp(() => surroundings.onCatchUp?.(null))
     const lacking = [refused]

@@ -39,7 +39,7 @@ export type RuntimeOptions = {
 }
 
 /** Programs at work in the kernel. */
-export type Runtime = Pick<RingReader, 'drain'> & {
+export type Runtime = RingReader & {
   /** Readable when there are records. */
   fd: number
   /** What was not told since the start, by the kernel's count. */
@@ -92,6 +92,7 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
     return {
       fd: ring.fd,
       drain: ring.drain,
+      taken: ring.taken,
       losses: () => ({
         executed: cell(counterLayout.lostExecuted),
         forked: cell(counterLayout.lostForked),

@@ -32,6 +32,7 @@ test('an exec’s record is read with paths, arguments and names in their order'
     capabilities: 0x1ff_ffff_ffff,
     namespaces: { mount: 11, pid: 12, user: 13 },
     exeDevice: deviceNumber(8, 1),
+    rootDevice: deviceNumber(0, 57),
     cgroup: { path: `/docker/${id}`, ids: [id], build: '' },
   })
   t.deepEqual(program(), {
@@ -205,6 +206,7 @@ function execRecord(parts: ExecParts = {}): Buffer {
   bytes.writeUInt32LE(13, executed.userNamespace)
   bytes.writeUInt32LE((8 << 20) | 1, executed.device)
   bytes.writeBigUInt64LE(99n, executed.inode)
+  bytes.writeUInt32LE(57, executed.rootDevice)
   bytes.writeBigUInt64LE(cgroupId, executed.cgroupId)
   bytes.write('ls\0', executed.comm, 'latin1')
   bytes.writeUInt32LE(parts.argvBytes ?? argv.length, executed.argvBytes)
