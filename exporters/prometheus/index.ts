@@ -1,4 +1,4 @@
-import type { Publication } from '../../agent/findings.ts'
+import type { Publication } from '../../agent/findings/publication.ts'
 import type { Observation } from '../../agent/model/observation.ts'
 import { type ContainerMetricsOptions, createContainerMetrics } from './container-metrics.ts'
 import { createDaemonMetrics, type DaemonMetricsOptions } from './daemon-metrics.ts'
