@@ -1,5 +1,5 @@
 import type { Logger } from 'winston'
-import type { Publication } from '../agent/findings.ts'
+import type { Publication } from '../agent/findings/publication.ts'
 import type { Finding, Severity } from '../agent/model/finding.ts'
 
 const levels: Readonly<Record<Severity, string>> = { info: 'info', warning: 'warn', critical: 'error' }

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs'
 import { describeCaller } from '../docker/calling-process.ts'
 import { hostUsers } from '../host-users.ts'
 import type { Container, ContainerView } from '../model/container.ts'
-import type { BreakoutFileWriter } from '../model/observation.ts'
+import type { FileWriter } from '../model/observation.ts'
 import { containerOf, parseCgroupFile } from '../processes/cgroup.ts'
 import { containerFor } from '../processes/describe.ts'
-import { readProcess } from '../processes/proc.ts'
 import type { ProcessTable } from '../processes/table.ts'
+import { readLiving, unknownWho } from '../processes/who.ts'
 import type { Doer } from './ledger.ts'
 
 export type DoersOptions = {
@@ -18,7 +18,7 @@ export type DoersOptions = {
 
 /** Who did it, by the process table, which remembers the dead, or by /proc while it lives. */
 export type Doers = {
-  writerOf(doer: Doer): BreakoutFileWriter
+  writerOf(doer: Doer): FileWriter
   /** Null for the host, or where nobody knows. */
   containerOf(doer: Doer): Container | null
 }
@@ -27,21 +27,10 @@ export type Doers = {
 export function doers({ table, containers, procRoot, passwdPath }: DoersOptions): Doers {
   const users = hostUsers(passwdPath)
 
-  function writerOf({ pid, exact }: Doer): BreakoutFileWriter {
-    const key = exact ?? identify(pid)
-    if (key === null) return { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [] }
+  function writerOf({ pid, exact }: Doer): FileWriter {
+    const key = exact ?? table.latest(pid) ?? readLiving(procRoot, pid)
+    if (key === null) return unknownWho(pid)
     return describeCaller({ pid, startTicks: key.startTicks, uid: key.euid }, { table, procRoot, users })
-  }
-
-  function identify(pid: number): { startTicks: number; euid: number } | null {
-    const known = table.latest(pid)
-    if (known !== undefined) return known
-    try {
-      return readProcess(procRoot, pid)
-    } catch {
-      // Another user's, where we have no right to look.
-      return null
-    }
   }
 
   /** The kernel's word for where it was as it wrote, and else where it came from: a process can leave its cgroup. */

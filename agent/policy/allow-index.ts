@@ -32,7 +32,9 @@ function byText<Entry extends Ranked>(entries: readonly Entry[]) {
   const lookups = new Map<string, Lookup<Entry>>()
   const others: Entry[] = []
   for (const entry of entries) {
-    const wanted = entry.expression.guards.find(({ isOfRule, oneOf }) => !isOfRule && oneOf !== null)?.oneOf
+    const wanted = entry.expression.guards.find(
+      ({ ofRule, oneOf }) => ofRule === null && oneOf !== null,
+    )?.oneOf
     if (wanted == null) {
       others.push(entry)
       continue

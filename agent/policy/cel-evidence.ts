@@ -6,10 +6,19 @@ import {
   type EvidenceType,
   type RuleEvidence,
 } from '../model/evidence-type.ts'
-import { pinnedRules } from './pinned-rules.ts'
+import type { RuleName } from './cel-guards.ts'
 
 /** What is wrong, and where in the text: as an error of the type check, or said in words of our own. */
 export type EvidenceProblem = { error: Error } | { offset: number; message: string }
+
+/** An expression that is right but for what it asks of evidence. */
+type Checked = {
+  source: string
+  /** The arguments of `has`, whose fields no type check looks at. */
+  asked: readonly ASTNode[]
+  /** Whether it can be true for findings of a rule. */
+  concerns: (rule: RuleName) => boolean
+}
 
 /** An environment in which evidence has the fields that some rules give it; `fields` of each of its types, by name. */
 type Typed = { environment: Environment; fields: ReadonlyMap<string, EvidenceFields>; of: string }
@@ -21,10 +30,10 @@ const maxEnvironments = 50
 export function evidenceCheck(base: Environment, rules: readonly RuleEvidence[]) {
   const environments = new Map<string, Typed>()
 
-  function typedFor(ast: ASTNode): Typed {
-    const pinned = pinnedRules(ast, rules)
+  function typedFor(concerns: Checked['concerns']): Typed {
+    const concerned = rules.filter(concerns)
     // What is for no rule that is known is judged by all.
-    const meant = pinned.length === 0 ? rules : pinned
+    const meant = concerned.length === 0 ? rules : concerned
     const key = meant.map(({ rule }) => rule).join()
     const known = environments.get(key)
     if (known !== undefined) return known
@@ -38,9 +47,9 @@ export function evidenceCheck(base: Environment, rules: readonly RuleEvidence[])
     return typed
   }
 
-  /** Null where all is right; `asked` are the arguments of `has`, whose fields no type check looks at. */
-  return (source: string, ast: ASTNode, asked: readonly ASTNode[]): EvidenceProblem | null => {
-    const typed = typedFor(ast)
+  /** Null where all is right. */
+  return ({ source, asked, concerns }: Checked): EvidenceProblem | null => {
+    const typed = typedFor(concerns)
     const problem = problemIn(source, typed, 0)
     if (problem !== null) return problem
     for (const { start, end } of asked) {

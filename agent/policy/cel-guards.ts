@@ -4,11 +4,14 @@ import type { Subject } from './cel.ts'
 /** What has to be so for an expression to hold, and is looked up faster than the expression is evaluated. */
 export type Guard = {
   holds: (subject: Subject) => boolean
-  /** Whether the rule alone decides it, so that it need not be asked of each finding. */
-  isOfRule: boolean
+  /** What it demands of the rule alone, so that it need not be asked of each finding; null where that is nothing. */
+  ofRule: ((rule: RuleName) => boolean) | null
   /** Where it demands that a field is one of some texts: which, so that entries can be found by it. */
   oneOf: { field: string; get: Reader; texts: readonly string[] } | null
 }
+
+/** A rule, as far as an expression can say which it is for. */
+export type RuleName = Pick<Subject, 'rule' | 'detector'>
 
 /**
  * What an expression demands of texts of the finding, by `&&` and `||`: that one is a text that is written out, is one
@@ -37,13 +40,19 @@ export function guardsOf(node: ASTNode): readonly Guard[] {
 function either(...sides: (readonly Guard[])[]): Guard[] {
   // A side that demands nothing that is known may be true for anything.
   if (sides.some((guards) => guards.length === 0)) return []
+  const isForAny = sides.some((guards) => guards.every(({ ofRule }) => ofRule === null))
   return [
     {
       holds: (subject) => sides.some((guards) => guards.every(({ holds }) => holds(subject))),
-      isOfRule: sides.flat().every(({ isOfRule }) => isOfRule),
+      ofRule: isForAny ? null : (rule) => sides.some((guards) => areFor(guards, rule)),
       oneOf: null,
     },
   ]
+}
+
+/** Whether all that is demanded can be so for findings of a rule. */
+export function areFor(guards: readonly Guard[], rule: RuleName): boolean {
+  return guards.every(({ ofRule }) => ofRule === null || ofRule(rule))
 }
 
 function comparison(field: ASTNode, value: ASTNode): readonly Guard[] | null {
@@ -83,11 +92,12 @@ function guarding(
     return given !== undefined && (given === notText || test(given))
   }
   const oneOf = texts === undefined ? null : { field: JSON.stringify(pathOf(field)), get, texts }
-  return [{ holds, isOfRule: get === fields.rule || get === fields.detector, oneOf }]
+  const key = ruleKey(field)
+  return [{ holds, ofRule: key && ((rule) => test(rule[key])), oneOf }]
 }
 
 /** The texts that nodes write out; null where one does not. */
-export function literals(nodes: readonly ASTNode[]): string[] | null {
+function literals(nodes: readonly ASTNode[]): string[] | null {
   const texts = nodes.map(literal).filter((text) => text !== null)
   return texts.length < nodes.length ? null : texts
 }
@@ -160,6 +170,10 @@ const containerFields = {
   compose_project: ({ container }: Subject) => container.compose_project,
   compose_service: ({ container }: Subject) => container.compose_service,
 } satisfies Record<string, Reader>
+
+function ruleKey({ op, args }: ASTNode): keyof RuleName | null {
+  return op === 'id' && (args === 'rule' || args === 'detector') ? args : null
+}
 
 function isField(name: string): name is keyof typeof fields {
   return Object.hasOwn(fields, name)

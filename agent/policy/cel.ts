@@ -4,7 +4,7 @@ import type { RuleEvidence } from '../model/evidence-type.ts'
 import { withoutNulls } from '../model/json.ts'
 import type { Finding } from '../model/finding.ts'
 import { evidenceCheck } from './cel-evidence.ts'
-import { type Guard, guardsOf } from './cel-guards.ts'
+import { areFor, type Guard, guardsOf, type RuleName } from './cel-guards.ts'
 import { examine } from './cel-limits.ts'
 import { rememberingLast } from './remembering.ts'
 
@@ -13,8 +13,8 @@ export type Subject = ReturnType<typeof subjectOf>
 
 /** An expression that was found right. */
 export type Expression = {
-  /** Whether it can be true for findings of the subject's rule. */
-  concerns(subject: Subject): boolean
+  /** Whether it can be true for findings of a rule. */
+  concerns(rule: RuleName): boolean
   /** What has to be so for it to be true. */
   guards: readonly Guard[]
   /** False also where the finding has not what the expression asks for; throws what else goes wrong. */
@@ -158,14 +158,14 @@ export function createLanguage(rules?: readonly RuleEvidence[]) {
     if (!checked.valid || checked.type !== 'bool') {
       return { offset: 0, message: `must be true or false, but is of type ${checked.type ?? 'unknown'}` }
     }
-    const wrong = checkEvidence?.(source, program.ast, asked) ?? null
-    if (wrong !== null) return 'error' in wrong ? toError(wrong.error) : wrong
     const guards = guardsOf(program.ast)
-    const ofRule = guards.filter(({ isOfRule }) => isOfRule)
+    const concerns = (rule: RuleName) => areFor(guards, rule)
+    const wrong = checkEvidence?.({ source, asked, concerns }) ?? null
+    if (wrong !== null) return 'error' in wrong ? toError(wrong.error) : wrong
     const isTrue = (subject: Subject) => program(known(subject)) === true
     return {
       guards,
-      concerns: (subject) => ofRule.every((guard) => guard.holds(subject)),
+      concerns,
       matches: (subject) => guards.every((guard) => guard.holds(subject)) && holds(isTrue, subject),
     }
   }

@@ -12,7 +12,7 @@ import { tryStat } from './files.ts'
 import { isLarge, readFileState, stampOf } from './hash.ts'
 import { longWrites } from './long-writes.ts'
 import type { RuntimeFile } from './paths.ts'
-import { gatherTouches, type Identify, type Touch } from './touches.ts'
+import { gatherTouches, type Identify, joinTouches, type Touch } from './touches.ts'
 import type { Sighting, Watch } from './watch.ts'
 
 export type Seen = RuntimeFileObservation | EventsLost
@@ -68,15 +68,18 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   let state: FileState | null | undefined = options.before
   let problem = ''
   let stamp = ''
-  /** The look before found what nobody was seen doing, while more was told. */
-  let wasPutOff = false
+  /** What the look before left to the next: it found what nobody was seen doing, while more was told. */
+  let putOff: readonly Touch[] | null = null
 
   async function look(thorough: boolean): Promise<Seen[]> {
     if (!thorough && !touches.waiting() && stamp !== '' && stampOf(path) === stamp) {
       // The file is what it was, but a link to it may not be.
       return state === undefined ? [] : await changedLinks(state, state, [])
     }
-    const { taken, lost } = touches.take()
+    const { taken: since, lost } = touches.take()
+    const taken = joinTouches(putOff ?? [], since)
+    const mayPutOff = putOff === null
+    putOff = null
     const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
     // First, for a file that is new here is not watched yet.
     problem = watch.mark(path, links)
@@ -85,18 +88,16 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       const told = tellWrites(taken)
       const after = await readFileState(path, signal, kind)
       if (state === undefined) return [...losses, ...baseline(after)]
-      if (!wasPutOff && told.size === 0 && isByNobody(changesBetween(state, after, taken.map(deedOf)))) {
+      if (mayPutOff && told.size === 0 && isByNobody(changesBetween(state, after, taken.map(deedOf)))) {
         await setTimeout(EVENT_DELAY_MS, undefined, { signal })
         // Where the loop stood still, the time is over before what waits was read.
         await setImmediate(undefined, { signal })
         // They ask for a look of their own, which then knows who it was; once, for others may go on for ever.
-        wasPutOff = touches.waiting()
-        if (wasPutOff) {
-          touches.putBack(taken)
+        if (touches.waiting()) {
+          putOff = taken
           return losses
         }
       }
-      wasPutOff = false
       const before = state
       state = after
       return [
@@ -112,14 +113,10 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   }
 
   function baseline(after: FileState | null): Seen[] {
-    if (after === null) {
-      // What need not be there is watched from now on all the same.
-      if (!file.optional) {
-        problem ||= `${path} is not there`
-        return []
-      }
-      state = null
-      return [observation({ change: 'found', before: null, after }, null)]
+    // What need not be there is watched from now on all the same.
+    if (after === null && !file.optional) {
+      problem ||= `${path} is not there`
+      return []
     }
     state = after
     return [observation({ change: 'found', before: null, after }, null)]

@@ -37,8 +37,6 @@ export type Touches = {
   settled(): Promise<void>
   /** Those that wait, and how many sightings came from processes beyond the bound. */
   take(): { taken: Touch[]; lost: number }
-  /** What was taken belongs to what has come since. */
-  putBack(taken: readonly Touch[]): void
 }
 
 // Each costs a look at /proc, and becomes an observation of its own.
@@ -110,16 +108,17 @@ export function gatherTouches(identify: Identify): Touches {
       lost = 0
       return gathered
     },
-    putBack(taken) {
-      const since = [...byPid.values()]
-      byPid = new Map(taken.map((touch) => [touch.pid, { questions: MAX_QUESTIONS, ...touch }]))
-      for (const touch of since) byPid.set(touch.pid, joined(byPid.get(touch.pid), touch))
-    },
   }
 }
 
-/** The same process's, before and since. */
-function joined(before: Asked | undefined, since: Asked): Asked {
+/** One touch for each process, of what it did before and since; who it was is known as it was known better. */
+export function joinTouches(before: readonly Touch[], since: readonly Touch[]): Touch[] {
+  const byPid = new Map(before.map((touch) => [touch.pid, touch]))
+  for (const touch of since) byPid.set(touch.pid, joined(byPid.get(touch.pid), touch))
+  return [...byPid.values()]
+}
+
+function joined(before: Touch | undefined, since: Touch): Touch {
   if (before === undefined) return since
   return {
     ...since,

@@ -4,9 +4,8 @@ import type { HostUsers } from '../host-users.ts'
 import type { Container } from '../model/container.ts'
 import type { Writer } from '../model/observation.ts'
 import type { KnownProcess, Program, SeenProcess } from '../processes/known-process.ts'
-import { loginUserOf } from '../processes/login-user.ts'
-import { readProcess } from '../processes/proc.ts'
 import type { ProcessTable } from '../processes/table.ts'
+import { describeWho, readLiving, unknownWho } from '../processes/who.ts'
 import { packageManagerName } from './package-manager.ts'
 import type { Identify } from './touches.ts'
 
@@ -37,19 +36,9 @@ export function identifyWriter(options: WriterOptions): Identify {
       tellsAll && ended && isBeingTold(known) ? 'writer' : isUnnamed(container) ? 'container' : null
     if (process === null || (living === null && !hasProgram(process)))
       return { writer: unknownWriter(pid, tellsAll), container, pending }
-    const { exe, argv } = process.program()
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
-      pid,
-      uid: process.euid,
-      user: users.nameOf(process.euid),
-      loginUser: loginUserOf(process, { procRoot, users }),
-      exe,
-      argv,
-      ancestors: ancestors.map(({ pid: ofPid, program }) => {
-        const of = program()
-        return { pid: ofPid, exe: of.exe, argv: of.argv }
-      }),
+      ...describeWho(process, ancestors, { procRoot, users }),
       packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
     }
     return { writer, container, pending }
@@ -74,19 +63,11 @@ function isUnnamed(container: Container | null): boolean {
 
 function unknownWriter(pid: number, tellsAll: boolean): Writer {
   return {
-    ...{ pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
+    ...unknownWho(pid),
+    packageManager: '',
     unknownBecause: tellsAll
       ? 'it has ended, and more was going on than the kernel could tell of'
       : 'it had ended before anybody looked at it',
-  }
-}
-
-function readLiving(procRoot: string, pid: number): SeenProcess | null {
-  try {
-    return readProcess(procRoot, pid)
-  } catch {
-    // Another user's, where we have no right to look.
-    return null
   }
 }
 

@@ -116,7 +116,7 @@ export function createContainerMetrics(
     () => [[{}, series.folded().length]],
   )
 
-  return { observed: series.observed }
+  return { observed: series.observed, beginScrape: series.beginScrape }
 }
 
 /** The names of the limits that are not set, as the label and the `no-limits` rule have them. */

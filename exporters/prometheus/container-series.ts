@@ -9,7 +9,7 @@ export type ContainerLabels = (typeof containerLabels)[number]
 /** A container's latest sample, and when it ended. Times are epoch milliseconds. */
 type Entry = { sample: ResourceSample; endedAt: number | null }
 
-type Sampled = { isOwn: boolean; container: Container; sample: ResourceSample }
+type Sampled = { isOwn: boolean; labels: Record<ContainerLabels, string> } & Parameters<ValueOf>[0]
 
 /** What is read of a sampled container; null where there is nothing to show. */
 export type ValueOf = (sampled: { container: Container; sample: ResourceSample }) => number | null
@@ -28,9 +28,15 @@ const seriesLifetimeMs = 300_000
 export function containerSeries({ containers, now, maxContainers }: ContainerSeriesOptions) {
   const entries = new Map<string, Entry>()
   const budget = seriesBudget(maxContainers)
+  let inScrape: readonly Sampled[] | null = null
+
+  /** The same for all metrics of a scrape. */
+  function sampled(): readonly Sampled[] {
+    return (inScrape ??= sampledNow())
+  }
 
   /** One for each name: of containers that followed each other under a name, the newest. */
-  function sampled(): Sampled[] {
+  function sampledNow(): Sampled[] {
     const named = new Map<string, Sampled>()
     for (const [id, { sample, endedAt }] of entries) {
       if (endedAt !== null && endedAt < now() - seriesLifetimeMs) {
@@ -39,7 +45,7 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
         continue
       }
       const container = containers.get(id) ?? sample.container
-      named.set(container.name, { isOwn: budget.admits(id), sample, container })
+      named.set(container.name, { isOwn: budget.admits(id), labels: labelsOf(container), sample, container })
     }
     return [...named.values()]
   }
@@ -62,13 +68,18 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
       }
     },
 
+    /** To be called before each scrape, which shows what is known by then. */
+    beginScrape(): void {
+      inScrape = null
+    },
+
     /** Values that add up: those of containers beyond the budget are one series. */
     *gauges(valueOf: ValueOf): Generator<Series<ContainerLabels>> {
       let other: number | null = null
       for (const one of sampled()) {
         const value = valueOf(one)
         if (value === null) continue
-        if (one.isOwn) yield [labelsOf(one.container), value]
+        if (one.isOwn) yield [one.labels, value]
         else other = (other ?? 0) + value
       }
       if (other !== null) yield [others, other]
@@ -82,7 +93,7 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
         for (const one of sampled()) {
           const value = valueOf(one)
           if (value === null) continue
-          if (one.isOwn) yield [labelsOf(one.container), value]
+          if (one.isOwn) yield [one.labels, value]
           else values.set(one.container.id, value)
         }
         const sum = sumOfOthers(values)

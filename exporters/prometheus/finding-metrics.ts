@@ -1,4 +1,4 @@
-import type { Publication } from '../../agent/findings.ts'
+import type { Publication } from '../../agent/findings/publication.ts'
 import type { Detector } from '../../agent/model/detector.ts'
 import type { DetectorConfig } from '../../agent/config/detectors-schema.ts'
 import type { Finding, Severity } from '../../agent/model/finding.ts'

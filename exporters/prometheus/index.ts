@@ -1,4 +1,4 @@
-import type { Publication } from '../../agent/findings.ts'
+import type { Publication } from '../../agent/findings/publication.ts'
 import type { Observation } from '../../agent/model/observation.ts'
 import { type ContainerMetricsOptions, createContainerMetrics } from './container-metrics.ts'
 import { createDaemonMetrics, type DaemonMetricsOptions } from './daemon-metrics.ts'
@@ -67,6 +67,7 @@ export function createMetrics(options: MetricsOptions) {
       })),
     /** Renders for a scrape, in OpenMetrics where the scraper's Accept header asks for it. */
     async expose(accept: string): Promise<Exposition> {
+      perContainer.beginScrape()
       const asOpenMetrics = accept.includes('application/openmetrics-text')
       const { contentType } = asOpenMetrics ? registries.openMetrics : registries.text
       return { contentType, body: await render(registries, asOpenMetrics) }

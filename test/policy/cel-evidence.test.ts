@@ -46,6 +46,15 @@ test('an expression that says which rules it is for may ask for what these have,
       'detector == "exec-into-container" && evidence.cve == "x"',
       '46: evidence has no field cve in these rules',
     ],
+    [
+      '(rule == "exec-command" && evidence.user == "x") || (rule == "oom-kill" && evidence.tool == "x")',
+      '84: evidence has no field tool in exec-command or oom-kill',
+    ],
+    ['rule.startsWith("untracked-") && evidence.tool == "x"', ''],
+    [
+      'rule.startsWith("exec-") && evidence.tool == "x"',
+      '37: evidence has no field tool in exec-command or exec-as-root or exec-from-container',
+    ],
     // What pins no rule, or one that is not known, is for all.
     ['!(rule == "exec-command") && evidence.tool == "x"', ''],
     ['(rule == "exec-command" || true) && evidence.tool == "x"', ''],

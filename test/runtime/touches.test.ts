@@ -1,7 +1,7 @@
 import test from 'ava'
 import { sampleContainer, sampleWriter } from '../support/samples.ts'
 import { until } from '../support/until.ts'
-import { gatherTouches } from '../../agent/runtime/touches.ts'
+import { gatherTouches, joinTouches } from '../../agent/runtime/touches.ts'
 import type { Sighting } from '../../agent/runtime/watch.ts'
 
 const sighting = (pid: number, what: Partial<Sighting> = {}): Sighting => ({
@@ -42,19 +42,18 @@ test('what was taken waits no more', (t) => {
   t.deepEqual(touches.take(), { taken: [], lost: 0 })
 })
 
-test('what is put back is one touch with what the same process did since, as it was known better', (t) => {
+test('what a process did before and since is one touch, of whom it was known better to be', (t) => {
   let exe = '/bin/sh'
   const touches = gatherTouches((pid) => ({
     writer: sampleWriter({ pid, exe, argv: [] }),
     container: null,
   }))
   touches.add(sighting(7, { attributes: true }), 1000)
-  const { taken } = touches.take()
+  const before = touches.take().taken
   exe = ''
   touches.add(sighting(7, { entry: '/usr/sbin/runc' }), 1005)
   touches.add(sighting(8), 1006)
-  touches.putBack(taken)
-  const [first, second, ...others] = touches.take().taken
+  const [first, second, ...others] = joinTouches(before, touches.take().taken)
   t.like(first, { time: 1000, pid: 7, attributes: true, writer: { exe: '/bin/sh' } })
   t.deepEqual([...(first?.entries ?? [])], ['/usr/sbin/runc'])
   t.is(second?.pid, 8)

@@ -23,8 +23,11 @@ export type BreakoutFile =
  */
 export type BreakoutFileChange = 'changed' | 'rewritten' | 'refused'
 
-/** `uid` is null, and the rest empty, for one that ended before it could be looked at. */
-export type BreakoutFileWriter = Omit<CallerProcess, 'uid'> & { uid: number | null }
+/**
+ * Who changed a file. `uid` is the effective one, which gave the right to write; it is null, and the rest empty, of one
+ * that ended before it could be looked at.
+ */
+export type FileWriter = Omit<CallerProcess, 'uid'> & { uid: number | null }
 
 /** Something was done to a file by which one gets out of a container. */
 export type BreakoutFileObservation = {
@@ -40,7 +43,7 @@ export type BreakoutFileObservation = {
   /** By what it was seen: `poll` finds a change up to a second later, and nobody who made it. */
   seenBy: 'bpf' | 'fanotify' | 'poll'
   /** Who did it; null where nobody knows. */
-  writer: BreakoutFileWriter | null
+  writer: FileWriter | null
   /** The container the writer is in, or whose processes have a new hierarchy mounted; null for the host or where unknown. */
   container: Container | null
   /** Where `container` is from no writer: processes that have the hierarchy mounted, a few of them. */

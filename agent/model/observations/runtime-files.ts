@@ -1,4 +1,5 @@
 import type { Container } from '../container.ts'
+import type { FileWriter } from './breakout-files.ts'
 
 export type RuntimeFileChange =
   | 'found' // baseline: seen at start, or for the first time; a configuration that need not be there may not be
@@ -62,19 +63,8 @@ export type PackageFile = {
 
 export type PackageManagerName = 'dpkg' | 'rpm' | 'apk' | 'snap'
 
-/** Who changed a file. Of a process that nobody could look at before it ended, only the pid is known. */
-export type Writer = {
-  pid: number
-  /** The effective one: it gave the right to write. */
-  uid: number | null
-  /** Of the host's users; the number as text where there is no name, empty where it is unknown. */
-  user: string
-  /** Who logged in, whatever became of the rights since; empty where nobody did. */
-  loginUser: string
-  exe: string
-  argv: readonly string[]
-  /** Its parent, that one's parent and so on. */
-  ancestors: readonly { pid: number; exe: string; argv: readonly string[] }[]
+/** Who changed a runtime file. */
+export type Writer = FileWriter & {
   /** The host's package manager that it is or descends from; empty for none. */
   packageManager: string
   /** Why no more than the pid is known, where that is so. */

@@ -1,12 +1,12 @@
 import test from 'ava'
 import { firstValueFrom, from, takeUntil, timer, toArray } from 'rxjs'
-import type { BreakoutFileObservation, BreakoutFileWriter } from '../../../agent/model/observation.ts'
+import type { BreakoutFileObservation, FileWriter } from '../../../agent/model/observation.ts'
 import { runtimePathWrite } from '../../../detectors/runtime-path-write.ts'
 import { breakoutFileDetection } from '../../../detectors/runtime-path-write/breakout-files.ts'
 import { emptyMemory, silent } from '../../support/observed.ts'
 import { sampleContainer } from '../../support/samples.ts'
 
-const sh: BreakoutFileWriter = {
+const sh: FileWriter = {
   pid: 4_242,
   uid: 0,
   user: 'root',

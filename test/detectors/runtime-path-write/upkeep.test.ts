@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { BreakoutFileObservation, BreakoutFileWriter } from '../../../agent/model/observation.ts'
+import type { BreakoutFileObservation, FileWriter } from '../../../agent/model/observation.ts'
 import { isUpkeep } from '../../../detectors/runtime-path-write/upkeep.ts'
 import { sampleContainer } from '../../support/samples.ts'
 
@@ -13,7 +13,7 @@ function seen(
 ): BreakoutFileObservation {
   const all = (line ?? []).map(([exe, ...argv], index) => ({ pid: (line?.length ?? 0) - index, exe, argv }))
   const [first, ...ancestors] = all
-  const writer: BreakoutFileWriter | null =
+  const writer: FileWriter | null =
     first === undefined ? null : { ...first, uid: 0, user: 'root', loginUser, ancestors }
   return {
     kind: 'breakout-file',
