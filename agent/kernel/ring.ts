@@ -57,9 +57,13 @@ export function ringReader({ consumer, producer, data }: RingMemory): RingReader
         if (position >= end) return false
         for (let count = 0; position < end; count++) {
           const offset = position % size
-          const header = Atomics.load(headers, offset / 4)
-          // A record that is still being written; its commit wakes us again.
-          if ((header & BUSY) !== 0) return false
+          let header = Atomics.load(headers, offset / 4)
+          if ((header & BUSY) !== 0) {
+            // A record that is still being written: its commit wakes us again, if the kernel knows that we wait for it.
+            giveBack()
+            header = Atomics.load(headers, offset / 4)
+            if ((header & BUSY) !== 0) return false
+          }
           const length = header & LENGTH
           if (length > size - HEADER) throw new Error('a ring buffer of the kernel makes no sense')
           const start = offset + HEADER

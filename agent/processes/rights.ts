@@ -45,8 +45,8 @@ export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance }:
     const inContainer = (uid: number) => uidMaps.inNamespace(uid, userNamespace)
     const isRoot = (uid: number) => inContainer(uid) === 0
     // Whoever makes a user namespace has all capabilities, in it and nowhere else (user_namespaces(7)).
-    const counted = ({ namespaces, capabilities }: Pick<KnownProcess, 'namespaces' | 'capabilities'>) =>
-      [userNamespace, hostNamespaces.user].includes(namespaces.user) ? capabilities : 0
+    const counted = ({ namespaces: { user }, capabilities }: Counted) =>
+      user === userNamespace || user === hostNamespaces.user ? capabilities : 0
 
     const last = change === 'ids-changed' ? earlier : (process.beforeRoot ?? earlier)
     process.beforeRoot = null
@@ -88,6 +88,8 @@ export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance }:
     return { gain, ...seen }
   }
 }
+
+type Counted = Pick<KnownProcess, 'namespaces' | 'capabilities'>
 
 /** What the runtime gives who enters: its ids, and without root no capabilities (`SetCapabilities` of moby's oci). */
 function asConfigured(uid: number, isRoot: (uid: number) => boolean): Rights {

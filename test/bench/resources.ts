@@ -1,25 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build } from 'esbuild'
 import { renderTable } from '../../agent/commands/table.ts'
 import type { Container } from '../../agent/model/container.ts'
 import { cgroupReader } from '../../agent/resources/cgroup-reader.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { docker } from '../support/processes.ts'
 import { sampleContainer } from '../support/samples.ts'
+import { bundleScript } from './bundled-script.ts'
 import { measureOomLatency, type OomLatency } from './oom-latency.ts'
 import type { Report } from './observe-resources.ts'
 
@@ -218,17 +209,7 @@ async function measureTree(): Promise<Report> {
   const root = mkdtempSync('/dev/shm/tidewatch-bench-')
   try {
     makeTree(root)
-    // Bundled, as the daemon is shipped: the compiler of unbundled sources would count as memory of the source.
-    const script = join(root, 'observe-resources.js')
-    await build({
-      entryPoints: [join(import.meta.dirname, 'observe-resources.ts')],
-      outfile: script,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      external: ['koffi'],
-    })
-    symlinkSync(join(import.meta.dirname, '../../node_modules'), join(root, 'node_modules'))
+    const script = await bundleScript('observe-resources', root)
     const child = spawn(process.execPath, [script, root, String(treeSize), String(treeSeconds)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
