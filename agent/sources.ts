@@ -1,20 +1,14 @@
 import { filter, first, map, merge, mergeMap, type Observable, share, Subject, switchMap } from 'rxjs'
-import type { LeftOf } from './exec-ledger.ts'
 import { breakoutFiles } from './breakout-files/source.ts'
 import type { CurrentConfig } from './config/current.ts'
 import type { Config } from './config/schema.ts'
 import { apiSocketsOf } from './docker/api-sockets.ts'
-import { execCallers } from './docker/callers.ts'
-import { describeCaller } from './docker/calling-process.ts'
 import type { DockerClient } from './docker/client.ts'
 import { type Cursor, dockerEvents } from './docker/event-stream.ts'
-import { hostUsers } from './host-users.ts'
-import { enginePorts } from './docker/engine-ports.ts'
-import { engineVersions } from './docker/engine-versions.ts'
 import { containerInventory } from './docker/inventory.ts'
-import { tcpClients } from './docker/tcp-clients.ts'
-import { bootClock } from './kernel/clock.ts'
-import { besideKeptUp, keptUp } from './kept-up.ts'
+import type { LeftOf } from './exec-ledger.ts'
+import { hostUsers } from './host-users.ts'
+import { keptUp } from './kept-up.ts'
 import { containerMasks } from './masks/source.ts'
 import type { ContainerView } from './model/container.ts'
 import type { Observation, SourceName } from './model/observation.ts'
@@ -23,13 +17,9 @@ import { containerOfPid } from './processes/container-of-pid.ts'
 import { type ExecOfSession, leftOf } from './processes/left-behind.ts'
 import { processes } from './processes/source.ts'
 import { resources } from './resources/resources.ts'
-import { configurationPlaces, dropInDirectories } from './runtime/configuration-files.ts'
-import { hardening } from './runtime/hardening.ts'
-import { askPackages, hostPackages } from './runtime/packages/packages.ts'
-import { runtimeFileOpens } from './runtime/opens.ts'
-import { findRuntimeFiles } from './runtime/paths.ts'
-import { runtimeFiles } from './runtime/source.ts'
-import { identifyWriter } from './runtime/writer.ts'
+import { joined } from './sources/joined.ts'
+import { hostRuntimeFiles } from './sources/runtime-files.ts'
+import { kernel, type Surroundings } from './sources/surroundings.ts'
 
 export type SourcesOptions = {
   config: CurrentConfig
@@ -52,9 +42,6 @@ export type Sources = {
 }
 
 const unheard = () => () => undefined
-
-// Where the kernel shows itself; tests of single sources put fixtures there.
-const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys' }
 
 /** Connects the sources with each other: what is known of containers rests on the engine's events. */
 export function createSources(options: SourcesOptions): Sources {
@@ -98,12 +85,17 @@ export function createSources(options: SourcesOptions): Sources {
     now,
     ...kernel,
   })
-  const users = hostUsers()
-  const containerOf = containerOfPid({
-    table: processSource.table,
+  const { table } = processSource
+  const surroundings: Surroundings = {
+    client,
     containers,
-    procRoot: kernel.procRoot,
-  })
+    processes: processSource,
+    containerOfPid: containerOfPid({ table, containers, procRoot: kernel.procRoot }),
+    users: hostUsers(),
+    apiSockets,
+    unsure$,
+    now,
+  }
   /** Takes in what the kernel has told of processes; true where it is known that there is more. */
   const isBehind = () => {
     processSource.catchUp()
@@ -124,33 +116,10 @@ export function createSources(options: SourcesOptions): Sources {
         ...kernel,
       }),
     ),
-    keepUpWith('runtime_files', ({ paths, interval, accepted }) =>
-      runtimeFiles({
-        find: () =>
-          findRuntimeFiles({
-            procRoot: kernel.procRoot,
-            engineInfo: client.info,
-            extraPaths: paths,
-            configuration: {
-              ...configurationPlaces,
-              sockets: [...configurationPlaces.sockets, ...apiSockets],
-            },
-          }),
+    keepUpWith('runtime_files', (section) =>
+      hostRuntimeFiles(section, surroundings, {
         refind$: merge(unsure$, events$.pipe(filter(isReload))),
-        intervalMs: interval,
-        directories: dropInDirectories(configurationPlaces),
-        identify: identifyWriter({
-          table: processSource.table,
-          catchUp: processSource.catchUp,
-          containerOfPid: containerOf,
-          procRoot: kernel.procRoot,
-          users,
-        }),
-        askPackages: askPackages(hostPackages()),
-        accepted,
         pulse: pulseOf('runtime-files'),
-        harden: hardening({ procRoot: kernel.procRoot, engineInfo: client.info }),
-        now,
       }),
     ),
     keepUpWith('container_masks', ({ interval }) =>
@@ -163,7 +132,7 @@ export function createSources(options: SourcesOptions): Sources {
         ...kernel,
       }),
     ),
-    keepUp(breakoutFiles({ table: processSource.table, isBehind, containers, now, ...kernel })),
+    keepUp(breakoutFiles({ table, isBehind, containers, now, ...kernel })),
   ]
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.
@@ -172,71 +141,16 @@ export function createSources(options: SourcesOptions): Sources {
     mergeMap(() => merge(...others)),
     share(),
   )
-  const clock = bootClock()
-  const tcp = tcpClients({
-    // Of an engine that is started anew the kernel has told, in the mode in which it tells of every process.
-    listening: () =>
-      processSource.catchUp()
-        ? enginePorts({ endpoint: client.endpoint, table: processSource.table, procRoot: kernel.procRoot })
-        : null,
-    refind$: merge(unsure$, others$.pipe(filter(isProcessesUp))),
-    describe(transfer) {
-      if (transfer.pid === process.pid) return null
-      processSource.catchUp()
-      const { table } = processSource
-      return {
-        process: describeCaller(transfer, { table, users, procRoot: kernel.procRoot }),
-        container: containerOf(transfer.pid),
-      }
-    },
-    procRoot: kernel.procRoot,
-    clock,
-    now,
-  })
-  const callers$ = execCallers({
-    execs$: inventory$.pipe(filter((seen) => seen.kind === 'exec')),
-    requests$: others$.pipe(filter((seen) => seen.kind === 'api-request')),
-    apiWatch: processSource.apiWatch,
-    tcp,
-    local: apiSockets.length > 0,
-    table: processSource.table,
-    containers,
-    procRoot: kernel.procRoot,
-    now,
-  })
-  const files$ = others$.pipe(filter((seen) => seen.kind === 'runtime-file'))
-  const opens$ = runtimeFileOpens({
-    files$,
-    table: processSource.table,
-    containers,
-    containerOfPid: containerOf,
-    procRoot: kernel.procRoot,
-    now,
-  })
-  const replaced$ = files$.pipe(filter(({ change }) => change !== 'found' && change !== 'verified'))
-  const versions$ = engineVersions({ client, changed$: merge(unsure$, replaced$), now })
+  const joined$ = merge(...joined(surroundings, { inventory$, others$ }))
   return {
     containers,
-    leftOf: (entry) => leftOf(processSource.table, entry),
+    leftOf: (entry) => leftOf(table, entry),
     // The inventory listens before the first event comes.
-    observe: () =>
-      merge(
-        others$,
-        inventory$,
-        events$,
-        besideKeptUp(tcp.observe(), 'processes', 'tcp-clients-failed', now),
-        besideKeptUp(callers$, 'containers', 'caller-failed', now),
-        besideKeptUp(opens$, 'runtime-files', 'opens-failed', now),
-        besideKeptUp(versions$, 'containers', 'versions-failed', now),
-      ),
+    observe: () => merge(others$, inventory$, events$, joined$),
   }
 }
 
 /** The engine has read its configuration anew: it may name other runtimes now. */
 function isReload(seen: Observation): boolean {
   return seen.kind === 'docker-event' && seen.type === 'daemon' && seen.action === 'reload'
-}
-
-function isProcessesUp(seen: Observation): boolean {
-  return seen.kind === 'source-status' && seen.source === 'processes' && seen.up
 }
