@@ -8,11 +8,12 @@ import {
   type Finding,
   findingContainer,
   fingerprintOf,
-  severities,
   type Severity,
   type Suppression,
 } from './model/finding.ts'
 import type { Redactor } from './policy/redact.ts'
+import { enabledRules, ruleOf } from './rules-that-speak.ts'
+import { toldActs } from './told-acts.ts'
 import { rememberingLast } from './policy/remembering.ts'
 
 /** A finding on its way to the store and the exporters, and what is new about it. */
@@ -61,6 +62,7 @@ export function createFindings(options: FindingsOptions): Findings {
   const { host, now, newId, configOf, allowedBy, redact, firing, findByAct } = options
   const conditions = new Map(firing.map((finding) => [finding.fingerprint, knownBefore(finding)]))
   const unconfirmed = new Set(conditions.keys())
+  const acts = toldActs(findByAct)
   const [textOfTime, textOfNow] = [rememberingLast(isoTime), rememberingLast(isoTime)]
 
   function begin(detector: Detector, detection: Detection, rule: string, also: readonly string[]): Finding {
@@ -168,7 +170,13 @@ export function createFindings(options: FindingsOptions): Findings {
       if (rule === undefined) return null
       const finding = begin(detector, detection, rule, also)
       if (finding.kind === 'condition') return fromCondition(finding, detection)
-      return judge(null, finding, { container, act: detection.act ?? null })
+      const { partOf } = detection
+      const whole = partOf && acts.wholeOf(partOf, finding)
+      if (whole === null) return null
+      if (whole !== undefined) return judge(whole, whole, { container, act: partOf?.act ?? null })
+      const publication = judge(null, finding, { container, act: detection.act ?? null })
+      acts.add(publication)
+      return publication
     },
     firing: () => [...conditions.values()].map(({ finding }) => finding).filter(isFiring),
     resolveUnconfirmed() {
@@ -232,21 +240,4 @@ function knownBefore(finding: Finding): Condition {
 function resolve(known: Finding, summary: string, last_seen: string): Publication {
   if (!isFiring(known)) return { change: 'updated', finding: { ...known, summary, last_seen }, act: null }
   return { change: 'resolved', finding: { ...known, state: 'resolved', summary, last_seen }, act: null }
-}
-
-/** The rules that apply and are on, the most severe first: one act, one finding, and that one speaks. */
-function enabledRules(detector: Detector, { rule, also = [] }: Detection, config: DetectorConfig): string[] {
-  if (!config.enabled) return []
-  if (also.length === 0) return config.rules[rule]?.enabled === false ? [] : [rule]
-  const severityOf = (name: string) =>
-    severities.indexOf(config.rules[name]?.severity ?? ruleOf(detector, name).severity)
-  return [rule, ...also]
-    .filter((name) => config.rules[name]?.enabled !== false)
-    .toSorted((a, b) => severityOf(b) - severityOf(a))
-}
-
-function ruleOf(detector: Detector, rule: string) {
-  const found = detector.rules[rule]
-  if (found === undefined) throw new Error(`the detector ${detector.name} has no rule ${rule}`)
-  return found
 }

@@ -14,6 +14,7 @@ import {
 } from 'rxjs'
 import { monotonicFactory } from 'ulid'
 import { detectors, meaningOf } from '../detectors/index.ts'
+import { entriesToldAfter } from '../detectors/exec-into-container.ts'
 import { profileStates } from '../detectors/unexpected-root-process/profile.ts'
 import { unexpectedRootProcess } from '../detectors/unexpected-root-process.ts'
 import { createMetrics } from '../exporters/prometheus/index.ts'
@@ -219,7 +220,13 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   )
   const detected$ = detect({
     detectors,
-    observed: { ...observedOf(observations$), execs },
+    observed: {
+      ...observedOf(observations$),
+      execs,
+      entriesToldAfter: entriesToldAfter((name, container) =>
+        detectorConfigFor(current.now(), name, container),
+      ),
+    },
     config: current,
     memoryOf: (detector) => memoryOf(store, detector),
     now,

@@ -7,7 +7,7 @@ import { observedOf } from '../../agent/pipeline.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container.ts'
 import { dockerEvent } from '../support/docker-event.ts'
 import { marbles } from '../support/marbles.ts'
-import { emptyMemory } from '../support/observed.ts'
+import { emptyMemory, silent } from '../support/observed.ts'
 import {
   sampleBringer,
   sampleCaller,
@@ -46,7 +46,7 @@ function detect(
     const execs = execLedger(memory)
     return merge(
       observations$.pipe(tap(execs.observe), ignoreElements()),
-      execIntoContainer.detect({ ...observedOf(observations$), memory, execs }, settings),
+      execIntoContainer.detect({ ...silent, ...observedOf(observations$), memory, execs }, settings),
     )
   })
 }
@@ -223,6 +223,7 @@ test('an entry is judged when the engine had its time to tell of an exec, and to
           program: '/app',
           pid: 5_000,
           user: 'uid 1000',
+          configured_user: '',
           tool: 'nsenter',
           tool_pid: 3_000,
           tool_user: 'root',
@@ -342,4 +343,16 @@ test('files copied into a container or out of it are told with the direction', (
       ['files were copied out of web', 'nginx'],
     ],
   )
+})
+
+test('who comes in as root where another user is configured is told with that', (t) => {
+  const container = sampleContainer({ details: { user: 'app' } })
+  const asRoot = entered(undefined, '', {
+    container,
+    process: { pid: 5_000, startTicks: 100, containerUid: 0 },
+  })
+  const [first, ...others] = told(t, 'p', { p: asRoot })
+  t.deepEqual(others, [])
+  t.regex(first?.summary ?? '', / in web-1 as root, where app is configured, without the Docker API$/)
+  t.like(first?.evidence, { user: 'root', configured_user: 'app' })
 })
