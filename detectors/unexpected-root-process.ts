@@ -183,7 +183,7 @@ export function isRuntimeInit({ exe, argv }: Process): boolean {
 
 /** A setuid file's ids are told before its exec (`begin_new_exec` of the kernel's fs/exec.c). */
 function mayBeExec({ change, gain, process }: ProcessObservation): boolean {
-  return change === 'ids-changed' && gain === undefined && process.containerUid !== 0
+  return change === 'ids-changed' && gain?.isNew !== true && process.containerUid !== 0
 }
 
 /** Whether what comes later of the same process says better what it is. */

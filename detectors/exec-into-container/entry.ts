@@ -1,4 +1,5 @@
 import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
+import { appletOf } from '../../agent/model/multi-call.ts'
 import { baseName } from '../../agent/model/text.ts'
 
 /** A process that came into its container from outside. */
@@ -57,6 +58,6 @@ export function isRuntimeInit(one: EnteringProcess): boolean {
 /** What one of those who brought a process in is called. */
 export function programOf({ exe, argv }: EnteringProcess): string {
   // The runtime runs a copy of itself that has no name.
-  const name = baseName(exe.replace(/ \(deleted\)$/, ''))
+  const name = appletOf({ exe, argv }) || baseName(exe.replace(/ \(deleted\)$/, ''))
   return name === '' ? baseName(argv[0] ?? '') : name
 }

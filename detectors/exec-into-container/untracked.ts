@@ -58,7 +58,7 @@ function describeEntry(seen: Entered): Detection {
   const { container, process, origin, time } = seen
   const { by, entry, execId } = origin
   const own = by.filter((one) => !isRuntimeInit(one))
-  const tool = own.find(({ exe, argv }) => !isShell(exe) && !isShell(argv[0] ?? '')) ?? by[0]
+  const tool = own.find(({ exe, argv }) => !isShell([exe]) && !isShell(argv)) ?? by[0]
   const name = tool === undefined ? '' : programOf(tool)
   const program = baseName(process.exe) || process.comm
   return {

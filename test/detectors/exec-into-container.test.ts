@@ -356,3 +356,18 @@ test('who comes in as root where another user is configured is told with that', 
   t.regex(first?.summary ?? '', / in web-1 as root, where app is configured, without the Docker API$/)
   t.like(first?.evidence, { user: 'root', configured_user: 'app' })
 })
+
+test('the tool of an entry is what was called, where one file is many programs', (t) => {
+  const exe = '/bin/busybox'
+  const runcExec = sampleBringer(['runc', 'exec'])
+  const shell = sampleBringer(['sh', '-c', 'x'], { exe })
+  for (const argv of [
+    ['nsenter', '-t', '1'],
+    ['busybox', 'nsenter', '-t', '1'],
+  ]) {
+    const [entry] = told(t, 'p', { p: entered([sampleBringer(argv, { exe }), shell, runcExec]) })
+    t.is(entry?.evidence['tool'], 'nsenter', argv.join(' '))
+  }
+  const [byShell] = told(t, 'p', { p: entered([shell]) })
+  t.is(byShell?.evidence['tool'], 'sh')
+})

@@ -139,6 +139,18 @@ test.serial('setuid(0) without an exec in a container of another user is an esca
   })
 })
 
+test.serial(
+  'root taken step by step is no less than root taken at once, whatever gave the right to it',
+  async (t) => {
+    const container = await runContainer(['--user', '1000'])
+    await docker('exec', '--detach', container, '/bin/capable', 'as-root', '/bin/sleep', '60')
+    const findings = await settled(container)
+    const [first, ...others] = findings.filter(({ severity }) => severity === 'critical')
+    t.like(first, { rule: 'root-in-nonroot-container', evidence: { program: '/bin/capable' } })
+    t.true(others.every(({ rule }) => rule === 'root-in-nonroot-container'))
+  },
+)
+
 test.serial('root in a user namespace of its own making is no root of the container', async (t) => {
   const container = await runContainer(
     ['--user', '1000', '--security-opt', 'seccomp=unconfined'],
