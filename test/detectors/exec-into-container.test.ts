@@ -261,7 +261,7 @@ test('who logged in is named, and each of those who descend from the login with 
 
 test('an exec of the Docker API explains an entry, by whatever tells of it and in time', (t) => {
   const byId = entered([runc], execId)
-  const event = dockerEvent('exec_create', { actorId: web.id, attributes: { execID: execId } })
+  const event = dockerEvent('exec_start', { actorId: web.id, attributes: { execID: execId } })
   const running = sampleExec({ settings: { pid: 5_000 } })
   const hiding = sampleContainer({ labels: { execID: execId } })
   const isUntracked = (timeline: string, values: Record<string, Observation>) =>
