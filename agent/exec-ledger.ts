@@ -6,6 +6,7 @@ import {
   firstOf,
   hadBegun,
   isEntryOf,
+  isNamesake,
   isOfRun,
   isOfSession,
   type KnownExec,
@@ -58,7 +59,8 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
 
   /** The engine's event comes at once; what else it knows of the exec has to be asked for. */
   function announced({ type, action, actorId, attributes, time }: DockerEvent): void {
-    if (type !== 'container' || (action !== 'exec_create' && action !== 'exec_start')) return
+    // What is only created has brought nobody in, and anybody can create what he never starts.
+    if (type !== 'container' || action !== 'exec_start') return
     const execId = attributes['execID'] ?? ''
     if (!/^[0-9a-f]{64}$/.test(execId)) return
     const execs = of(actorId)
@@ -148,7 +150,8 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
     // An event alone may be believed where no label of the image can speak in the engine's name.
     const isLabelled = Object.hasOwn(container.labels, 'execID')
     const named = isLabelled ? findTold(execs, execId) : find(execs, execId)
-    if (named !== undefined && wasGoingOn(named, entry.startedAt)) return entryBy('exec', named)
+    const isIts = named !== undefined && wasGoingOn(named, entry.startedAt) && !isNamesake(named, origin)
+    if (isIts) return entryBy('exec', named)
     const goingOn = [...execs.told.values(), ...execs.healthchecks.values()].filter(
       (exec) => hadBegun(exec, entry.startedAt) && wasGoingOn(exec, entry.startedAt),
     )

@@ -1,10 +1,11 @@
-import type { DetectorConfig } from './config/detectors-schema.ts'
 import { evidenceOf, summaryOf } from './evidence.ts'
 import { type Conditions, type ConditionsOptions, createConditions } from './findings/conditions.ts'
 import { judge, type Publication } from './findings/publication.ts'
+import { enabledRules, ruleOf } from './findings/rules-that-speak.ts'
+import { toldActs } from './findings/told-acts.ts'
 import { isoTime } from './iso-time.ts'
 import type { Detector } from './model/detector.ts'
-import { type Detection, type Finding, findingContainer, fingerprintOf, severities } from './model/finding.ts'
+import { type Detection, type Finding, findingContainer, fingerprintOf } from './model/finding.ts'
 import type { Redactor } from './policy/redact.ts'
 import { rememberingLast } from './policy/remembering.ts'
 
@@ -26,6 +27,7 @@ export type Findings = Omit<Conditions, 'found'> & {
 export function createFindings(options: FindingsOptions): Findings {
   const { host, now, newId, configOf, allowedBy, redact, findByAct } = options
   const { found, ...conditions } = createConditions(options)
+  const acts = toldActs(findByAct)
   const [textOfTime, textOfNow] = [rememberingLast(isoTime), rememberingLast(isoTime)]
 
   function begin(detector: Detector, detection: Detection, rule: string, also: readonly string[]): Finding {
@@ -83,24 +85,16 @@ export function createFindings(options: FindingsOptions): Findings {
       if (rule === undefined) return null
       const finding = begin(detector, detection, rule, also)
       if (finding.kind === 'condition') return found(finding, detection)
-      return judge(finding, { before: null, container, act }, allowedBy)
+      const { partOf } = detection
+      const whole = partOf && acts.wholeOf(partOf, finding)
+      if (whole === null) return null
+      if (whole !== undefined) {
+        const circumstances = { before: whole, container, act: partOf?.act ?? null }
+        return judge(whole, circumstances, allowedBy)
+      }
+      const publication = judge(finding, { before: null, container, act }, allowedBy)
+      acts.add(publication)
+      return publication
     },
   }
-}
-
-/** The rules that apply and are on, the most severe first: one act, one finding, and that one speaks. */
-function enabledRules(detector: Detector, { rule, also = [] }: Detection, config: DetectorConfig): string[] {
-  if (!config.enabled) return []
-  if (also.length === 0) return config.rules[rule]?.enabled === false ? [] : [rule]
-  const severityOf = (name: string) =>
-    severities.indexOf(config.rules[name]?.severity ?? ruleOf(detector, name).severity)
-  return [rule, ...also]
-    .filter((name) => config.rules[name]?.enabled !== false)
-    .toSorted((a, b) => severityOf(b) - severityOf(a))
-}
-
-function ruleOf(detector: Detector, rule: string) {
-  const found = detector.rules[rule]
-  if (found === undefined) throw new Error(`the detector ${detector.name} has no rule ${rule}`)
-  return found
 }

@@ -13,7 +13,9 @@ import { supervise } from './streams.ts'
 export type Detected = { detector: Detector; detection: Detection }
 
 /** The observations of all sources as the streams that detectors look at. */
-export function observedOf(observations$: Observable<Observation>): Omit<Observed, 'memory' | 'execs'> {
+export function observedOf(
+  observations$: Observable<Observation>,
+): Omit<Observed, 'memory' | 'execs' | 'entriesToldAfter'> {
   const kind = <K extends Observation['kind']>(name: K) =>
     observations$.pipe(
       filter((observation): observation is Extract<Observation, { kind: K }> => observation.kind === name),

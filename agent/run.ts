@@ -1,9 +1,10 @@
 import { firstValueFrom, fromEvent, map, merge, ReplaySubject, Subject, Subscription, tap, timer } from 'rxjs'
+import { entriesToldAfter } from '../detectors/exec-into-container.ts'
 import { detectors, meaningOf } from '../detectors/index.ts'
 import { serveWeb } from '../exporters/web/server.ts'
 import { renderStatusPage } from '../exporters/web/status-page.ts'
 import { watchWebConfig } from '../exporters/web/watched-web-config.ts'
-import type { Config } from './config/schema.ts'
+import { type Config, detectorConfigFor } from './config/schema.ts'
 import { deliveries } from './deliveries.ts'
 import { onHangup } from './hangup.ts'
 import { flushLog } from './log.ts'
@@ -77,7 +78,13 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   )
   const detected$ = detect({
     detectors,
-    observed: { ...observedOf(observations$), execs },
+    observed: {
+      ...observedOf(observations$),
+      execs,
+      entriesToldAfter: entriesToldAfter((name, container) =>
+        detectorConfigFor(current.now(), name, container),
+      ),
+    },
     config: current,
     memoryOf: (detector) => memoryOf(store, detector),
     now,

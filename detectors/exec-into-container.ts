@@ -1,7 +1,10 @@
 import { merge, type Observable } from 'rxjs'
 import { z } from 'zod'
+import type { DetectorSection } from '../agent/config/detectors-schema.ts'
 import { duration } from '../agent/config/units.ts'
+import type { Container } from '../agent/model/container.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
+import { secondLookMs } from '../agent/model/execs.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import { execEvidence } from './exec-into-container/evidence.ts'
 import { execFindings } from './exec-into-container/execs.ts'
@@ -34,3 +37,14 @@ export const execIntoContainer = defineDetector({
       fileCopies(observed),
     ),
 })
+
+/** For other detectors, by how this one is configured for a container: when it tells of who came in without an exec. */
+export function entriesToldAfter(
+  sectionFor: (detector: string, container: Container) => DetectorSection,
+): Observed['entriesToldAfter'] {
+  return (container) => {
+    const { enabled, rules, settle } = sectionFor(execIntoContainer.name, container)
+    const isTold = enabled && rules['untracked-exec']?.enabled !== false
+    return isTold ? Number(settle) + secondLookMs : 0
+  }
+}

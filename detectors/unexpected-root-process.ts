@@ -19,6 +19,7 @@ import { defineDetector, type Observed } from '../agent/model/detector.ts'
 import { type ExecView, secondLookMs } from '../agent/model/execs.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { Process, ProcessObservation } from '../agent/model/observation.ts'
+import { entries, type Entries } from './unexpected-root-process/entries.ts'
 import { describe } from './unexpected-root-process/describe.ts'
 import { rootEvidence } from './unexpected-root-process/evidence.ts'
 import { beyondConfiguration, isUnexpectedRoot, rulesOnRights } from './unexpected-root-process/judge.ts'
@@ -74,17 +75,27 @@ export const unexpectedRootProcess = defineDetector({
   detect: ({ memory, ...observed }: Observed, settings, settingsOf = () => settings): Observable<Detection> =>
     defer(() => {
       const profiles = learning(memory, (container) => settingsOf(container).learn_for)
-      const { processes$, execs } = observed
+      const { processes$, execs, entriesToldAfter } = observed
+      const known = entries()
       const judged$ = processes$.pipe(
+        tap((seen) => {
+          if (!isRuntimeInit(seen.process)) known.observe(seen)
+        }),
         filter((seen) => isOfInterest(seen, profiles)),
         mergeMap((seen) =>
           of(seen).pipe(
             delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
             delayWhen(() => (isUnexplainedEntry(seen, execs) ? timer(secondLookMs) : of(true))),
+            // Who came in as root is told as that, if he is: what he runs as root is no other act.
+            delayWhen(() =>
+              isUnexplainedEntry(seen, execs) && known.actOf(seen) !== null
+                ? timer(entriesToldAfter(seen.container))
+                : of(true),
+            ),
             takeUntil(processes$.pipe(filter((later) => isSame(later, seen) && isSettledBy(seen, later)))),
           ),
         ),
-        map((seen) => judge(seen, execs, profiles)),
+        map((seen) => judge(seen, execs, profiles, known)),
         filter((detection) => detection !== null),
       )
       return merge(remembered(observed, profiles), judged$)
@@ -108,7 +119,12 @@ function isOfInterest(seen: ProcessObservation, profiles: Learning): boolean {
   return isRootProgram(seen) && !profiles.isKnown(seen)
 }
 
-function judge(seen: ProcessObservation, execs: ExecView, profiles: Learning): Detection | null {
+function judge(
+  seen: ProcessObservation,
+  execs: ExecView,
+  profiles: Learning,
+  known: Entries,
+): Detection | null {
   const entry = execs.entryOf(seen)
   const onRights = rulesOnRights(seen, entry)
   // Asked of every program, for it is how they are learned.
@@ -116,8 +132,14 @@ function judge(seen: ProcessObservation, execs: ExecView, profiles: Learning): D
   const rules = [...onRights, ...onProgram].filter(
     (rule, index) => rule !== 'setuid-program' || index > 0 || profiles.isFirstUse(seen),
   )
-  return rules.length === 0 ? null : describe(seen, rules, beyondConfiguration(seen, entry))
+  if (rules.length === 0) return null
+  const detection = describe(seen, rules, beyondConfiguration(seen, entry))
+  const act = entry.by === 'none' && rules.every((rule) => rule === asEntered) ? known.actOf(seen) : null
+  return act === null ? detection : { ...detection, partOf: { rule: 'untracked-exec', act } }
 }
+
+// All that there is to say of who has root because he came in with it.
+const asEntered = 'root-in-nonroot-container'
 
 /** In milliseconds. What is being learned waits to be told whether it was part of a burst. */
 function waitFor(seen: ProcessObservation, settle: number, profiles: Learning): number {
@@ -161,7 +183,7 @@ export function isRuntimeInit({ exe, argv }: Process): boolean {
 
 /** A setuid file's ids are told before its exec (`begin_new_exec` of the kernel's fs/exec.c). */
 function mayBeExec({ change, gain, process }: ProcessObservation): boolean {
-  return change === 'ids-changed' && gain === undefined && process.containerUid !== 0
+  return change === 'ids-changed' && gain?.isNew !== true && process.containerUid !== 0
 }
 
 /** Whether what comes later of the same process says better what it is. */

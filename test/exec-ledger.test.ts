@@ -3,7 +3,7 @@ import { execLedger } from '../agent/exec-ledger.ts'
 import type { ContainerObservation, ExecEnded, ProcessObservation } from '../agent/model/observation.ts'
 import { dockerEvent } from './support/docker-event.ts'
 import { emptyMemory } from './support/observed.ts'
-import { sampleContainer, sampleExec, sampleProcess } from './support/samples.ts'
+import { sampleBringer, sampleContainer, sampleExec, sampleProcess } from './support/samples.ts'
 
 const container = sampleContainer({ details: { user: '1000' } })
 const execId = 'e'.repeat(64)
@@ -22,7 +22,8 @@ const containerGoes = (action: 'died' | 'removed', time = 20_000): ContainerObse
   exitCode: null,
   previousName: null,
 })
-const announced = dockerEvent('exec_create', { actorId: container.id, attributes: { execID: execId } })
+const announcedBy = (action: string) =>
+  dockerEvent(action, { actorId: container.id, attributes: { execID: execId } })
 
 test('an exec explains what belongs to it by its id, and only by time what has none', (t) => {
   const ledger = execLedger(emptyMemory())
@@ -42,7 +43,9 @@ test('an exec explains what belongs to it by its id, and only by time what has n
 
 test('an event explains before the engine was asked, but not where an image’s label may speak', (t) => {
   const ledger = execLedger(emptyMemory())
-  ledger.observe(announced)
+  ledger.observe(announcedBy('exec_create'))
+  t.is(ledger.entryOf(entered(execId)).by, 'none', 'created, and perhaps never started')
+  ledger.observe(announcedBy('exec_start'))
   t.deepEqual(ledger.entryOf(entered(execId)), { by: 'exec', asRoot: true, privileged: true })
   const labelled = sampleContainer({ labels: { execID: execId } })
   t.is(ledger.entryOf({ ...entered(execId), container: labelled }).by, 'none')
@@ -58,6 +61,19 @@ test('by its first process an exec is told from who comes while it goes on', (t)
   ledger.observe(entered(execId, 10_050, 7))
   t.is(ledger.entryOf(entered('', 10_050, 7)).by, 'exec')
   t.is(ledger.entryOf(entered('', 10_060, 8)).by, 'none')
+})
+
+test('who names an exec on his own command line is not its, unless it is the runtime that brought him', (t) => {
+  const ledger = execLedger(emptyMemory())
+  const { origin, ...rest } = entered(execId, 10_060, 8)
+  const byOf = (...argv: string[]) =>
+    ledger.entryOf({ ...rest, origin: { ...origin, by: [sampleBringer(argv)] } as typeof origin }).by
+  ledger.observe(asRoot)
+  t.is(byOf('nsenter', '-t', '1'), 'exec', 'the first that comes, whoever it is')
+  ledger.observe(entered(execId, 10_050, 7))
+  t.is(byOf('nsenter', '-t', '1'), 'none')
+  t.is(byOf('runc', 'init'), 'exec', 'the exec’s own first process may have been lost')
+  t.is(ledger.entryOf(entered(execId, 10_050, 7)).by, 'exec')
 })
 
 test('an exec that goes on is known after a restart, with its first process, and one that ended is not', (t) => {

@@ -7,6 +7,7 @@ import { createPolicy } from '../agent/policy/policy.ts'
 import type { Finding } from '../agent/model/finding.ts'
 import { execIntoContainer } from '../detectors/exec-into-container.ts'
 import { monitorIntegrity } from '../detectors/monitor-integrity.ts'
+import { unexpectedRootProcess } from '../detectors/unexpected-root-process.ts'
 import { sampleContainer, sampleDetection, sampleFinding } from './support/samples.ts'
 
 function findingsWith(
@@ -345,4 +346,38 @@ test('rules can be off, or worse, in some containers only', (t) => {
   t.is(said({ labels: { team: 'db-1' } }), undefined)
   t.is(said(), 'critical')
   t.is(said({ name: 'other' }), 'info')
+})
+
+test('what is part of an act that was told is added to it, and else stands for itself', (t) => {
+  const entered = sampleDetection({ rule: 'untracked-exec', act: 'a1' })
+  const partOf = { rule: 'untracked-exec', act: 'a1' }
+  const rootOfIt = sampleDetection({ rule: 'root-in-nonroot-container', act: 'p1', partOf })
+  const entry = findingsWith().from(execIntoContainer, entered)?.finding as Finding
+  const findings = (known: Finding[], config = {}) =>
+    findingsWith(
+      configSchema.parse(config),
+      [],
+      known.map((finding) => ({ act: 'a1', finding })),
+    )
+  const speaks = (by: ReturnType<typeof findings>) => {
+    const publication = by.from(unexpectedRootProcess, rootOfIt)
+    return publication && [publication.change, publication.finding.rule, publication.finding.evidence['also']]
+  }
+  const itself = ['new', 'root-in-nonroot-container', undefined]
+  t.deepEqual(speaks(findings([entry])), ['updated', 'untracked-exec', ['root-in-nonroot-container']])
+  const withBoth = { ...entry, evidence: { also: ['root-in-nonroot-container'] } }
+  t.is(speaks(findings([withBoth])), null)
+  t.deepEqual(speaks(findings([])), itself)
+  t.deepEqual(speaks(findings([{ ...entry, state: 'suppressed' }])), itself)
+  t.deepEqual(speaks(findings([{ ...entry, severity: 'info' }])), itself)
+  const off = { detectors: { 'unexpected-root-process': { enabled: false } } }
+  t.is(speaks(findings([entry], off)), null)
+
+  // Folded into an earlier one, or beyond the budget: then it is not in the store.
+  const folding = findings([])
+  folding.from(execIntoContainer, entered)
+  t.is(speaks(folding), null)
+  const allowed = findings([], { policy: { allow: [{ reason: 'known', when: 'rule == "untracked-exec"' }] } })
+  t.like(allowed.from(execIntoContainer, entered), { finding: { state: 'suppressed' } })
+  t.deepEqual(speaks(allowed), itself)
 })

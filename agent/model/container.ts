@@ -78,7 +78,8 @@ export type Mount = { type: string; source: string; destination: string; writabl
 /** Whether a configured user is root: nobody set one, or it was set to root's name or number. */
 export function isRootUser(user: string): boolean {
   const name = user.split(':', 1)[0]
-  return name === '' || name === 'root' || name === '0'
+  // Numbers are read as Go's strconv.Atoi does (moby's and runc's user lookup): 00 and +0 are root too.
+  return name === '' || name === 'root' || /^[+-]?0+$/.test(name ?? '')
 }
 
 /** The containers of the host as they are known now. */

@@ -42,6 +42,11 @@ export type Observed = {
   sourceStatuses$: Observable<SourceStatus>
   eventsLost$: Observable<EventsLost>
   execs: ExecView
+  /**
+   * In milliseconds: how long after its entry who came into a container without an exec is told as that; 0 where
+   * nobody tells it.
+   */
+  entriesToldAfter: (container: Container) => number
   memory: Memory
 }
 

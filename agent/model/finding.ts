@@ -40,6 +40,11 @@ export type Detection = {
   completes?: boolean
   /** Further rules that apply to the same act. */
   also?: readonly string[]
+  /**
+   * An act that another rule tells, of whichever detector, and that says what this would say: where that was told, and
+   * is no less severe, this is only added to it. Where it was not told, or is allowed, this stands for itself.
+   */
+  partOf?: { rule: string; act: string }
   evidence: { readonly [key: string]: Json }
 }
 

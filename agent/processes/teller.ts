@@ -90,9 +90,11 @@ export function processTeller(options: TellerOptions): ProcessTeller {
   ): void {
     uidMaps.learn(subject.namespaces.user, subject.pid)
     const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
-    const isLookedAt =
-      !isExact && change !== 'ids-changed' && subject.namespaces.mount !== hostNamespaces.mount
-    if (isLookedAt && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
+    const hasHostMounts = subject.namespaces.mount === hostNamespaces.mount
+    const isLookedAt = !isExact && change !== 'ids-changed' && !hasHostMounts
+    // Whoever came by chroot(2) works in mounts that are the container's and not his own: he has not got out.
+    if (hasHostMounts) delete process.workingDirectoryOutside
+    else if (isLookedAt && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
     const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
     const isFresh = change === 'executed' && isExact
     const hostFiles = isFresh ? hostFilesOf.atExec(subject, membership) : hostFilesOf.now(subject, membership)

@@ -44,6 +44,7 @@ export const execEvidence = {
     program: 'text',
     pid: 'number',
     user: 'text',
+    configured_user: 'text',
     tool: 'text',
     tool_pid: 'number',
     tool_user: 'text',

@@ -1,6 +1,7 @@
 import { isRootUser } from '../../agent/model/container.ts'
 import type { Rule } from '../../agent/model/finding.ts'
 import type { ExecObservation } from '../../agent/model/observation.ts'
+import { appletOf } from '../../agent/model/multi-call.ts'
 import { baseName } from '../../agent/model/text.ts'
 
 /** What the detector can say; the entries without the Docker API last. */
@@ -66,11 +67,12 @@ export const execRules = {
 } as const satisfies Record<string, Rule>
 
 // Programs that read commands from their input; what /etc/shells of Debian, Alpine and Fedora lists, by name.
-const shells = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'mksh', 'fish', 'csh', 'tcsh', 'busybox'])
+const shells = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'mksh', 'fish', 'csh', 'tcsh', 'hush'])
 
-/** Whether a program is one that runs what others tell it. */
-export function isShell(program: string): boolean {
-  return shells.has(baseName(program))
+/** Whether a command runs what others tell it; a login shell's name begins with a dash. */
+export function isShell(argv: readonly string[]): boolean {
+  const [program = ''] = argv
+  return shells.has(appletOf({ exe: program, argv }) || baseName(program).replace(/^-/, ''))
 }
 
 /** Every rule that applies to an exec by what was asked of the engine, the plain one last. */
@@ -80,7 +82,7 @@ export function rulesOfExec(exec: ExecObservation): [string, ...string[]] {
   const entersPrivileged = settings.privileged && container.details?.privileged === false
   const entersAsRoot =
     container.details !== null && isRootUser(settings.user) && !isRootUser(container.details.user)
-  const hasShellOnInput = settings.openStdin && isShell(argv[0] ?? '')
+  const hasShellOnInput = settings.openStdin && isShell(argv)
 
   const rules: string[] = []
   if (entersPrivileged) rules.push('privileged-exec')

@@ -4,6 +4,7 @@ import type { Gain, ProcessObservation, ProgramFile } from '../../agent/model/ob
 import { processEvidence } from '../../agent/model/process-evidence.ts'
 import { baseName, clip, commandLine } from '../../agent/model/text.ts'
 import { capabilityNames } from './capabilities.ts'
+import { isByCapabilities } from './judge.ts'
 import { programNames } from './program.ts'
 
 /** The finding that the first of these rules makes; `beyond` are capabilities that the configuration withholds. */
@@ -43,7 +44,7 @@ function summaryOf(seen: ProcessObservation, rule: string, beyond: bigint): stri
     case 'privilege-escalation':
       return `${program} gained ${gained(seen, beyond)} in ${container.name} ${how(seen, beyond)}: ${ran}`
     case 'setuid-program':
-      return `${program}, a setuid program${file?.origin === 'image' ? ' of the image' : ''}, was used in ${container.name}: ${ran}`
+      return `${program}, a ${kindOf(file)}${file?.origin === 'image' ? ' of the image' : ''}, was used in ${container.name}: ${ran}`
     case 'new-root-program':
       return `${program} ran as root in ${container.name}, for the first time in ${container.image || 'it'}: ${ran}`
     default:
@@ -59,11 +60,24 @@ function gained({ process }: ProcessObservation, beyond: bigint): string {
 function how({ gain }: ProcessObservation, beyond: bigint): string {
   if (gain?.isNew !== true) return beyond === 0n ? '' : 'without a right to them'
   const ways = {
-    file: `by a setuid file that is not the image’s (${gain.file.origin})`,
+    file: `by a ${fileKindOf(gain.file)} that is not the image’s (${gain.file.origin})`,
     'setuid-call': 'by changing its ids without running a program',
     overwrite: 'without anything that gives it, as an exploit of the kernel does',
   }
   return ways[gain.way]
+}
+
+function kindOf(file: ProgramFile | undefined): string {
+  return hasOnlyCapabilities(file) ? 'program with file capabilities' : 'setuid program'
+}
+
+function fileKindOf(file: ProgramFile): string {
+  return hasOnlyCapabilities(file) ? 'file with capabilities' : 'setuid file'
+}
+
+function hasOnlyCapabilities(file: ProgramFile | undefined): boolean {
+  const status = file?.status ?? null
+  return status !== null && isByCapabilities(status)
 }
 
 function subjectOf(seen: ProcessObservation, rule: string): string[] {

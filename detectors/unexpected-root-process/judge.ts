@@ -1,5 +1,5 @@
 import { isRootUser } from '../../agent/model/container.ts'
-import type { FileOrigin, Gain, ProcessObservation } from '../../agent/model/observation.ts'
+import type { FileOrigin, Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
 import type { ExecEntry } from '../../agent/model/execs.ts'
 import { configuredCapabilities } from './capabilities.ts'
 
@@ -44,7 +44,19 @@ const notTheImages: readonly FileOrigin[] = ['container', 'volume', 'tmpfs', 'me
 /** An earlier gain was told when it happened, a new one is told as what it is. */
 function isExplainedByGain(gain: Gain | undefined): boolean {
   if (gain === undefined) return false
+  // A file that gave capabilities gave no root: that was taken later, as by seteuid(2).
+  if (!gain.isNew && givesOnlyCapabilities(gain)) return false
   return !gain.isNew || (gain.way === 'file' && gain.file.origin === 'image')
+}
+
+function givesOnlyCapabilities({ way, file: { status } }: Pick<Gain, 'way' | 'file'>): boolean {
+  return way === 'file' && status !== null && isByCapabilities(status)
+}
+
+/** Whether a file gives capabilities to who runs it, and not its owner's id. */
+export function isByCapabilities({ mode, hasCapabilities }: NonNullable<ProgramFile['status']>): boolean {
+  // S_ISUID of inode(7).
+  return hasCapabilities && (mode & 0o4000) === 0
 }
 
 function isBySetuidProgram(gain: Gain | undefined): boolean {

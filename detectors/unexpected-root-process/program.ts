@@ -1,6 +1,7 @@
 import { isRootUser } from '../../agent/model/container.ts'
 import type { ProcessObservation } from '../../agent/model/observation.ts'
-import { baseName, clip } from '../../agent/model/text.ts'
+import { appletOf } from '../../agent/model/multi-call.ts'
+import { clip } from '../../agent/model/text.ts'
 
 /** Whether a profile of its image has to know what runs: a container's own process, as root, where root is configured. */
 export function isRootProgram({
@@ -36,12 +37,3 @@ const elsewhere = ['container', 'volume', 'tmpfs', 'memory']
 
 const maxPath = 512
 const maxApplet = 64
-
-const multiCall = ['busybox', 'toybox']
-
-/** Empty for a program that is only one. A login shell's name begins with a dash. */
-function appletOf({ exe, argv }: ProcessObservation['process']): string {
-  if (!multiCall.includes(baseName(exe))) return ''
-  const called = baseName(argv[0] ?? '').replace(/^-/, '')
-  return multiCall.includes(called) ? (argv[1] ?? '') : called
-}

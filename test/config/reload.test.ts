@@ -9,7 +9,7 @@ import type { EventsLost, ExecObservation, Observation } from '../../agent/model
 import { execLedger } from '../../agent/exec-ledger.ts'
 import { detect, observedOf } from '../../agent/pipeline.ts'
 import { detectors } from '../../detectors/index.ts'
-import { emptyMemory } from '../support/observed.ts'
+import { emptyMemory, silent } from '../support/observed.ts'
 import { sampleExec } from '../support/samples.ts'
 import { until } from '../support/until.ts'
 
@@ -101,7 +101,7 @@ async function foundBy(steps: readonly Step[], count: number): Promise<string[]>
   const ledger = observations$.subscribe(execs.observe)
   const subscription = detect({
     detectors,
-    observed: { ...observedOf(observations$), execs },
+    observed: { ...silent, ...observedOf(observations$), execs },
     config: current,
     memoryOf: emptyMemory,
     now,

@@ -7,7 +7,7 @@ import { observedOf } from '../../agent/pipeline.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container.ts'
 import { dockerEvent } from '../support/docker-event.ts'
 import { marbles } from '../support/marbles.ts'
-import { emptyMemory } from '../support/observed.ts'
+import { emptyMemory, silent } from '../support/observed.ts'
 import {
   sampleBringer,
   sampleCaller,
@@ -46,7 +46,7 @@ function detect(
     const execs = execLedger(memory)
     return merge(
       observations$.pipe(tap(execs.observe), ignoreElements()),
-      execIntoContainer.detect({ ...observedOf(observations$), memory, execs }, settings),
+      execIntoContainer.detect({ ...silent, ...observedOf(observations$), memory, execs }, settings),
     )
   })
 }
@@ -223,6 +223,7 @@ test('an entry is judged when the engine had its time to tell of an exec, and to
           program: '/app',
           pid: 5_000,
           user: 'uid 1000',
+          configured_user: '',
           tool: 'nsenter',
           tool_pid: 3_000,
           tool_user: 'root',
@@ -260,7 +261,7 @@ test('who logged in is named, and each of those who descend from the login with 
 
 test('an exec of the Docker API explains an entry, by whatever tells of it and in time', (t) => {
   const byId = entered([runc], execId)
-  const event = dockerEvent('exec_create', { actorId: web.id, attributes: { execID: execId } })
+  const event = dockerEvent('exec_start', { actorId: web.id, attributes: { execID: execId } })
   const running = sampleExec({ settings: { pid: 5_000 } })
   const hiding = sampleContainer({ labels: { execID: execId } })
   const isUntracked = (timeline: string, values: Record<string, Observation>) =>
@@ -342,4 +343,31 @@ test('files copied into a container or out of it are told with the direction', (
       ['files were copied out of web', 'nginx'],
     ],
   )
+})
+
+test('who comes in as root where another user is configured is told with that', (t) => {
+  const container = sampleContainer({ details: { user: 'app' } })
+  const asRoot = entered(undefined, '', {
+    container,
+    process: { pid: 5_000, startTicks: 100, containerUid: 0 },
+  })
+  const [first, ...others] = told(t, 'p', { p: asRoot })
+  t.deepEqual(others, [])
+  t.regex(first?.summary ?? '', / in web-1 as root, where app is configured, without the Docker API$/)
+  t.like(first?.evidence, { user: 'root', configured_user: 'app' })
+})
+
+test('the tool of an entry is what was called, where one file is many programs', (t) => {
+  const exe = '/bin/busybox'
+  const runcExec = sampleBringer(['runc', 'exec'])
+  const shell = sampleBringer(['sh', '-c', 'x'], { exe })
+  for (const argv of [
+    ['nsenter', '-t', '1'],
+    ['busybox', 'nsenter', '-t', '1'],
+  ]) {
+    const [entry] = told(t, 'p', { p: entered([sampleBringer(argv, { exe }), shell, runcExec]) })
+    t.is(entry?.evidence['tool'], 'nsenter', argv.join(' '))
+  }
+  const [byShell] = told(t, 'p', { p: entered([shell]) })
+  t.is(byShell?.evidence['tool'], 'sh')
 })

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { filter, ignoreElements, map, merge, tap } from 'rxjs'
 import { execLedger } from '../../agent/exec-ledger.ts'
+import type { Detection } from '../../agent/model/finding.ts'
 import type {
   ExecEnded,
   ExecObservation,
@@ -10,7 +11,7 @@ import type {
 import { isRuntimeInit, unexpectedRootProcess } from '../../detectors/unexpected-root-process.ts'
 import { marbles } from '../support/marbles.ts'
 import { emptyMemory, silent } from '../support/observed.ts'
-import { sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
+import { sampleBringer, sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
 
 const container = sampleContainer({ details: { user: '1000' } })
 const seen = (rest: Parameters<typeof sampleProcess>[0] = {}) => sampleProcess({ container, ...rest })
@@ -123,6 +124,42 @@ test('an exec that is known by its id explains its own processes and no others',
   detects(t, 'ep', { e: rootExec, p: byExec(execId) }, '')
   detects(t, 'exp', { e: rootExec, x: ended(20_000), p: byExec(execId) }, '')
   detects(t, 'ep', { e: rootExec, p: byExec('another') }, '506ms F')
+})
+
+test('root of who came in as root is part of his entry, and waits for that to be told', (t) => {
+  const key = { pid: 77, startTicks: 1, startedAt: 10_000 }
+  const from = (by = [sampleBringer(['nsenter', '-t', '1'])]) =>
+    ({ via: 'entered', entry: key, execId: '', by }) as const
+  const entry = seen({ process: { ...root, ...key }, origin: from() })
+  const child = seen({ process: { ...root, pid: 78 }, origin: from() })
+  const asUser = seen({ process: { containerUid: 1_000, containerEuid: 1_000, ...key }, origin: from() })
+  const ofNobody = seen({ process: { ...root, ...key }, origin: from([]) })
+  const partOf = { rule: 'untracked-exec', act: `${container.id}:77:1` }
+  const table: [string, string, Record<string, Seen>, string][] = [
+    ['the entry and what it runs', 'ab', { a: entry, b: child }, '2505ms EE'],
+    ['what entered as somebody else', 'ab', { a: asUser, b: child }, '506ms F'],
+    ['what nobody is known to have brought', 'a', { a: ofNobody }, '505ms F'],
+    ['an exec that becomes known while it waits', 'a 1s e', { a: entry, e: rootExec }, ''],
+    ['one of another user', 'a 1s e', { a: entry, e: execOf1000 }, '2505ms F'],
+  ]
+  for (const [what, diagram, values, expected] of table) {
+    marbles(t, ({ hot, expectObservable }) => {
+      const all$ = hot<Seen>(diagram, values)
+      const execs = execLedger(emptyMemory())
+      const processes$ = all$.pipe(filter((one) => one.kind === 'process'))
+      const detections$ = unexpectedRootProcess.detect(
+        { ...silent, memory: emptyMemory(), processes$, execs, entriesToldAfter: () => 2_000 },
+        { settle: 5, learn_for: 1_000_000 },
+      )
+      const letterOf = (detection: Detection) => {
+        if (detection.partOf === undefined) return 'F'
+        t.deepEqual(detection.partOf, partOf, what)
+        return 'E'
+      }
+      const noted$ = all$.pipe(tap(execs.observe), ignoreElements())
+      expectObservable(merge(noted$, detections$.pipe(map(letterOf)))).toBe(expected)
+    })
+  }
 })
 
 test('ids that an exec of a setuid file changes are told with that exec, and as themselves where none comes', (t) => {

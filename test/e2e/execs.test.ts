@@ -142,6 +142,26 @@ serial('who enters without the engine is an untracked exec, the same by docker e
   }
 })
 
+serial(
+  'who names an exec that goes on, or one that was never started, is untracked all the same',
+  async (t) => {
+    const { id, name, pid } = await runContainer(t)
+    const created = await post(`/containers/${name}/exec`, { Cmd: ['true'] })
+    const { Id: unstarted } = (await json(created)) as { Id: string }
+    await docker('exec', '--detach', name, 'sleep', '60')
+    const [running] = await until(() => {
+      const found = t.context.daemon.findings({ container: name, detector })
+      return found[0]?.evidence['programs'] !== undefined && found
+    })
+    for (const execId of [unstarted, running?.evidence['exec_id'] as string]) {
+      const disguise = ['exec', '--pid-file', `/run/${id}/${execId}.pid`, id]
+      await run('nsenter', '-t', pid, '-m', '-p', 'sh', '-c', 'sleep 0.1; true', ...disguise)
+    }
+    await until(() => criticalOf(t, name).length === 2)
+    t.deepEqual(new Set(criticalOf(t, name).map(({ rule }) => rule)), new Set(['untracked-exec']))
+  },
+)
+
 serial('who logged in is named with an entry, whatever became of the user since', async (t) => {
   const { name, pid } = await runContainer(t)
   const login = 'echo 1 > /proc/self/loginuid; nsenter -t "$0" -m -p sh -c "sleep 0.1; true"'

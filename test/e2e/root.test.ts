@@ -2,9 +2,16 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import {
+  type Daemon,
+  removeState,
+  startDaemon,
+  startDaemonFor,
+  temporaryDirectory,
+  tidewatch,
+} from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
-import { docker, start } from '../support/processes.ts'
+import { docker, run, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
 import { patience, scaled, until } from '../support/until.ts'
 
@@ -132,6 +139,18 @@ test.serial('setuid(0) without an exec in a container of another user is an esca
   })
 })
 
+test.serial(
+  'root taken step by step is no less than root taken at once, whatever gave the right to it',
+  async (t) => {
+    const container = await runContainer(['--user', '1000'])
+    await docker('exec', '--detach', container, '/bin/capable', 'as-root', '/bin/sleep', '60')
+    const findings = await settled(container)
+    const [first, ...others] = findings.filter(({ severity }) => severity === 'critical')
+    t.like(first, { rule: 'root-in-nonroot-container', evidence: { program: '/bin/capable' } })
+    t.true(others.every(({ rule }) => rule === 'root-in-nonroot-container'))
+  },
+)
+
 test.serial('root in a user namespace of its own making is no root of the container', async (t) => {
   const container = await runContainer(
     ['--user', '1000', '--security-opt=seccomp=unconfined', '--security-opt=apparmor=unconfined'],
@@ -144,6 +163,30 @@ test.serial('root in a user namespace of its own making is no root of the contai
 test.serial('an entry point that begins as root and becomes a user is nothing', async (t) => {
   const container = await runContainer([], ['/bin/plain', 'drop-root', '/bin/sleep', '600'])
   t.deepEqual(await settled(container), [])
+})
+
+test.serial('who comes in as root without the engine is one finding, with all that he runs', async (t) => {
+  const off = { detectors: { 'exec-into-container': { rules: { 'untracked-exec': { enabled: false } } } } }
+  const allow = [{ reason: 'known', when: 'rule == "untracked-exec"' }]
+  const isOff = await startDaemonFor(t, { config: off })
+  const allows = await startDaemonFor(t, { config: { policy: { allow, throttle: { fold: '5m' } } } })
+  const container = await runContainer(['--user', '1000'])
+  const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
+  const script = ['/bin/sh', '-c', 'sleep 0.1; sleep 0.2; id']
+  await run('nsenter', '-t', pid, '-m', '-p', ...script)
+  await run('chroot', `/proc/${pid}/root`, ...script)
+  const isJoined = ({ evidence }: Finding) => 'also' in evidence
+  await until(() => daemon.findings({ container }).filter(isJoined).length === 2)
+  await settled(container)
+  const [first, second, ...others] = daemon.findings({ container, severity: 'critical' })
+  t.deepEqual(others, [])
+  for (const finding of [first, second]) {
+    t.like(finding, { rule: 'untracked-exec', evidence: { user: 'root', configured_user: '1000' } })
+    t.deepEqual(finding?.evidence['also'], ['root-in-nonroot-container'])
+  }
+  t.deepEqual(new Set(rulesOf(found(container, isOff))), new Set(['root-in-nonroot-container']))
+  const told = allows.findings({ container, severity: 'critical', suppressed: false })
+  t.deepEqual(rulesOf(told), ['root-in-nonroot-container'])
 })
 
 test.serial('what runs for longer than its exec is explained by it', async (t) => {

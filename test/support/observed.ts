@@ -21,6 +21,7 @@ export const silent: Observed = {
   sourceStatuses$: NEVER,
   eventsLost$: NEVER,
   execs: { entryOf: () => noEntry, isFromBefore: () => false },
+  entriesToldAfter: () => 0,
   memory: emptyMemory(),
 }
 

@@ -32,6 +32,11 @@ test('the rules of an exec, the one about rights before the one about a terminal
       { container: user1000, settings: { user: '0:0' } },
       ['exec-as-root', 'exec-command'],
     ],
+    [
+      '+00 where 1000 is configured',
+      { container: user1000, settings: { user: '+00' } },
+      ['exec-as-root', 'exec-command'],
+    ],
     ['the configured user', { container: user1000, settings: { user: '1000:1000' } }, ['exec-command']],
     ['root where root is configured', { settings: { user: 'root' } }, ['exec-command']],
     [
@@ -77,6 +82,14 @@ test('the rules of an exec, the one about rights before the one about a terminal
 })
 
 test('a shell is one by whichever path', (t) => {
-  t.true(['sh', '/bin/bash', '/usr/bin/busybox'].every(isShell))
-  t.false(isShell('/usr/bin/nsenter'))
+  const table: [string[], boolean][] = [
+    [['sh'], true],
+    [['/bin/bash', '-l'], true],
+    [['-ash'], true],
+    [['/usr/bin/busybox', 'sh'], true],
+    [['busybox', 'cat'], false],
+    [['/usr/bin/nsenter', 'sh'], false],
+    [[], false],
+  ]
+  for (const [argv, expected] of table) t.is(isShell(argv), expected, argv.join(' '))
 })

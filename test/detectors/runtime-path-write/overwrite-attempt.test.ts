@@ -39,8 +39,8 @@ function told(
   const observations$ = new ReplaySubject<Observation>()
   const detections: Detection[] = []
   const observed: Observed = {
+    ...silent,
     ...observedOf(observations$),
-    execs: silent.execs,
     memory: emptyMemory(),
   }
   const subscription = overwriteAttempts(observed).subscribe((detection) => detections.push(detection))

@@ -37,6 +37,11 @@ const gain = (way: GainWay, origin: FileOrigin = 'image', isNew = true): Gain =>
   before: { uid: 1_000, euid: 1_000, capabilities: 0n },
 })
 
+const byCapabilities: Gain = {
+  ...gain('file', 'image', false),
+  file: { origin: 'image', status: { owner: 0, mode: 0o755, hasCapabilities: true } },
+}
+
 const escalation = 'privilege-escalation'
 const unexpected = 'root-in-nonroot-container'
 const program = 'setuid-program'
@@ -44,6 +49,12 @@ const program = 'setuid-program'
 test('what was gained, and by what, decides which rules speak and which first', (t) => {
   const table: [string, Parameters<typeof sampleProcess>[0], Partial<ExecEntry>, string[]][] = [
     ['a setuid program of the image', { process: setuid, gain: gain('file') }, {}, [program]],
+    [
+      'root taken by who has capabilities of a file',
+      { process: setuid, gain: byCapabilities },
+      {},
+      [unexpected],
+    ],
     ['what it then ran', { process: root, gain: gain('file', 'image', false) }, {}, []],
     [
       'a file of the container',

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { EnteringProcess, ProcessObservation } from '../../../agent/model/observation.ts'
-import { isEntry } from '../../../detectors/exec-into-container/untracked.ts'
+import { isEntry } from '../../../detectors/exec-into-container/entry.ts'
 import { sampleBringer, sampleContainer, sampleProcess } from '../../support/samples.ts'
 
 const entry = { pid: 5_000, startTicks: 100, startedAt: 1_999_990 }

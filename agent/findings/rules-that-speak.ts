@@ -1,0 +1,25 @@
+import type { DetectorConfig } from '../config/detectors-schema.ts'
+import type { Detector } from '../model/detector.ts'
+import { type Detection, type Rule, severities } from '../model/finding.ts'
+
+/** The rules that apply and are on, the most severe first: one act, one finding, and that one speaks. */
+export function enabledRules(
+  detector: Detector,
+  { rule, also = [] }: Detection,
+  config: DetectorConfig,
+): string[] {
+  if (!config.enabled) return []
+  if (also.length === 0) return config.rules[rule]?.enabled === false ? [] : [rule]
+  const severityOf = (name: string) =>
+    severities.indexOf(config.rules[name]?.severity ?? ruleOf(detector, name).severity)
+  return [rule, ...also]
+    .filter((name) => config.rules[name]?.enabled !== false)
+    .toSorted((a, b) => severityOf(b) - severityOf(a))
+}
+
+/** A rule that the detector does not have is an error of the detector. */
+export function ruleOf(detector: Detector, rule: string): Rule {
+  const found = detector.rules[rule]
+  if (found === undefined) throw new Error(`the detector ${detector.name} has no rule ${rule}`)
+  return found
+}
