@@ -238,7 +238,9 @@ test.serial('what an exec left behind is explained by it after a restart of the 
   const byHand = start('nsenter', ['-t', pid, '-m', '-p', '-S', '0', '/bin/sleep', '60'])
   t.teardown(() => byHand.stop())
   const third = await startOne()
-  await until(() => found(container, third).length > 0)
+  const byHandFound = () => third.findings({ container, severity: 'critical' })
+  await until(() => byHandFound().some(({ evidence }) => 'also' in evidence))
+  t.deepEqual(rulesOf(byHandFound()), ['untracked-exec'])
 })
 
 const many = scaled(50)
