@@ -153,7 +153,7 @@ serial(
       const found = t.context.daemon.findings({ container: name, detector })
       return found[0]?.evidence['programs'] !== undefined && found
     })
-    for (const execId of [unstarted, String(running?.evidence['exec_id'])]) {
+    for (const execId of [unstarted, running?.evidence['exec_id'] as string]) {
       const disguise = ['exec', '--pid-file', `/run/${id}/${execId}.pid`, id]
       await run('nsenter', '-t', pid, '-m', '-p', 'sh', '-c', 'sleep 0.1; true', ...disguise)
     }
