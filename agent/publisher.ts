@@ -36,14 +36,14 @@ export type Publisher = {
   /** Says how much the budgets held back since the last time, where they did. */
   tellExcess(): void
   detectorFailed(name: string, error: unknown): void
-  /** Fires after each finding that was stored. */
-  published$: Observable<void>
+  /** Each finding that was stored, and what is new about it. */
+  published$: Observable<Publication>
 }
 
 /** Stores a finding, then counts and tells it: what was counted once survives a crash and is delivered. */
 export function createPublisher(options: PublisherOptions): Publisher {
   const { findings, throttle, store, metrics, log, receivers, now } = options
-  const published$ = new Subject<void>()
+  const published$ = new Subject<Publication>()
 
   /** False where the act is known: it was read a second time. */
   function keep(publication: Publication): boolean {
@@ -53,7 +53,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     if (!isNew) return false
     metrics.published(publication)
     logFinding(log, publication)
-    published$.next()
+    published$.next(publication)
     return true
   }
 

@@ -1,4 +1,5 @@
 import type { Findings } from './findings.ts'
+import type { Publication } from './findings/publication.ts'
 import type { ContainerView } from './model/container.ts'
 import { statusLine } from './service/status-line.ts'
 import type { SourceHealth } from './source-health.ts'
@@ -28,9 +29,9 @@ export function daemonStatus(options: StatusOptions) {
   const brief = () => ({ containersRunning: containers.running().length, sources: health.all() })
 
   return {
-    /** To be called for each finding that was published. */
-    countPublished(): void {
-      published += 1
+    /** To be called with all that is published; what was told before, or is allowed, does not count. */
+    countPublished({ change, finding }: Publication): void {
+      if (change === 'new' && finding.state === 'firing') published += 1
     },
     full: () => ({
       ...brief(),
