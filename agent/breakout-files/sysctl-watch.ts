@@ -41,7 +41,7 @@ export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
   try {
     const ring = openRing(ringBytes)
     kept.also(() => ring.close())
-    const { fd: counters, counts } = openCounters(kept)
+    const { fd: counters, count } = openCounters(kept)
     // An attached program cannot be changed, so the code is made for the names.
     const p = program(kernelBtf(), 1)
     writeSysctlProgram(p, { maps: { ring: ring.fd, counters }, hierarchy, names })
@@ -53,8 +53,6 @@ export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
       closeSync(root)
     }
     let unreadable = 0
-    let isOpen = true
-    const count = (cell: number) => (isOpen ? Number(counts[cell / 8]) : 0)
     return {
       fd: ring.fd,
       drain: (onWrite) =>
@@ -66,10 +64,7 @@ export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
       accesses: () => count(sysctlCounters.accesses),
       lost: () => count(sysctlCounters.lost),
       unreadable: () => unreadable,
-      close() {
-        isOpen = false
-        kept.close()
-      },
+      close: kept.close,
     }
   } catch (error) {
     kept.close()

@@ -27,12 +27,23 @@ export function keptOpen(): KeptOpen {
   }
 }
 
-/** Eight counters that programs count in, and that are read here without a system call; gone with what keeps them. */
-export function openCounters(kept: KeptOpen): { fd: number; counts: BigUint64Array } {
+/** Eight counters of 64 bits that programs count in. */
+export type Counters = {
+  fd: number
+  /** By its offset in bytes, and without a system call; 0 once they are given back. */
+  count(offset: number): number
+}
+
+/** They are gone with what keeps them. */
+export function openCounters(kept: KeptOpen): Counters {
   const fd = kept.fd(
     createMap({ type: mapTypes.array, keySize: 4, valueSize: 64, entries: 1, flags: mappable }),
   )
   const cells = mapShared(fd, 0, pageSize(), 'read')
-  kept.also(() => cells.unmap())
-  return { fd, counts: new BigUint64Array(cells.memory, 0, 8) }
+  let counts: BigUint64Array | null = new BigUint64Array(cells.memory, 0, 8)
+  kept.also(() => {
+    counts = null
+    cells.unmap()
+  })
+  return { fd, count: (offset) => Number(counts?.[offset / 8] ?? 0n) }
 }

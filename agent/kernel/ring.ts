@@ -27,15 +27,34 @@ export function openRing(size: number): Ring {
     data: Buffer.from(producer.memory, page, size),
   })
   let isOpen = true
+  let isDraining = false
+
+  function drain(onRecord: OnRecord, maxMs: number): boolean {
+    if (!isOpen) return false
+    isDraining = true
+    try {
+      return reader.drain((...record) => isOpen && onRecord(...record), maxMs) && isOpen
+    } finally {
+      isDraining = false
+      if (!isOpen) unmap()
+    }
+  }
+
+  function unmap(): void {
+    consumer.unmap()
+    producer.unmap()
+    closeSync(fd)
+  }
+
   return {
     fd,
-    drain: (onRecord, maxMs) => isOpen && reader.drain(onRecord, maxMs),
+    drain,
     taken: reader.taken,
     close() {
+      if (!isOpen) return
       isOpen = false
-      consumer.unmap()
-      producer.unmap()
-      closeSync(fd)
+      // What a record leads to may be that nobody wants the next, while the memory is still read.
+      if (!isDraining) unmap()
     },
   }
 }

@@ -66,7 +66,7 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
     const ring = openRing(ringBytes)
     kept.also(() => ring.close())
     const { perCpuArray, lruHash } = mapTypes
-    const { fd: counters, counts } = openCounters(kept)
+    const { fd: counters, count } = openCounters(kept)
     const budgets = kept.fd(
       createMap({ type: lruHash, keySize: 8, valueSize: budgetLayout.length, entries: 4_096 }),
     )
@@ -86,7 +86,6 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
       kept.fd(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
     const countable = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
 
-    const cell = (offset: number) => Number(counts[offset / 8])
     const value = Buffer.alloc(budgetLayout.length)
     const key = Buffer.alloc(8)
     return {
@@ -94,11 +93,11 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
       drain: ring.drain,
       taken: ring.taken,
       losses: () => ({
-        executed: cell(counterLayout.lostExecuted),
-        forked: cell(counterLayout.lostForked),
-        exited: cell(counterLayout.lostExited),
-        requested: cell(counterLayout.lostRequested),
-        overBudget: cell(counterLayout.overBudget),
+        executed: count(counterLayout.lostExecuted),
+        forked: count(counterLayout.lostForked),
+        exited: count(counterLayout.lostExited),
+        requested: count(counterLayout.lostRequested),
+        overBudget: count(counterLayout.overBudget),
         missed: countable.reduce((sum, fd) => sum + missedRuns(fd), 0),
       }),
       dropped(budgetKey) {

@@ -42,6 +42,19 @@ serial('what has no room in the ring is counted, every single one', async (t) =>
   t.like(large.losses(), { executed: 0, forked: 0, exited: 0, overBudget: 0, missed: 0 })
 })
 
+serial('who closes it because of a record gets no further one, and no harm is done', async (t) => {
+  const runtime = attach(t, 1 << 16)
+  await run('/bin/sh', ['-c', 'i=0; while [ $i -lt 20 ]; do /bin/true; i=$((i+1)); done'])
+  let records = 0
+  const isMore = runtime.drain(() => {
+    records += 1
+    runtime.close()
+  }, 1_000)
+  t.is(records, 1)
+  t.false(isMore)
+  t.false(runtime.drain(() => t.fail(), 1_000))
+})
+
 serial('the kernel takes the programs for either version of cgroups', (t) => {
   for (const hierarchy of [{ version: 2 }, { version: 1, controller: 'memory' }] as const) {
     const programs = [
