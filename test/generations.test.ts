@@ -20,5 +20,5 @@ test('it says when something was forgotten', (t) => {
     [1, 2, 3, 4, 5, 6, 7].map((n) => known.set(n, n)),
     [false, false, false, true, false, false, true],
   )
-  t.deepEqual([...known.values()].toSorted(), [4, 5, 6, 7])
+  t.deepEqual([...known.values()], [7, 4, 5, 6])
 })
