@@ -46,11 +46,11 @@ export type LeftOf = (entry: ProcessKey) => readonly ProcessKey[]
 export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedger {
   const kept = keptExecs(memory)
   const byContainer = new Map<string, ContainerExecs>()
-  const endedContainers = new Set<string>()
+  // When they ended, the oldest first.
+  const endedContainers = new Map<string, number>()
   for (const [containerId, execs] of kept.all()) of(containerId).told = execs
 
   function of(containerId: string): ContainerExecs {
-    endedContainers.delete(containerId)
     const execs = byContainer.get(containerId) ?? noExecs()
     byContainer.set(containerId, execs)
     if (byContainer.size > maxContainers) byContainer.delete(byContainer.keys().next().value ?? '')
@@ -63,11 +63,13 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
     if (type !== 'container' || action !== 'exec_start') return
     const execId = attributes['execID'] ?? ''
     if (!/^[0-9a-f]{64}$/.test(execId)) return
+    const to = endOf(actorId, time)
     const execs = of(actorId)
-    if (find(execs, execId) === undefined) put(execs, 'announced', execId, { ...unasked, from: time })
+    if (find(execs, execId) === undefined) put(execs, 'announced', execId, { ...unasked, from: time, to })
   }
 
   function started({ container, execId, time, settings, healthcheck }: ExecObservation): void {
+    const to = endOf(container.id, time)
     const execs = of(container.id)
     const known = find(execs, execId)
     execs.announced.delete(execId)
@@ -75,7 +77,7 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
       ...unasked,
       from: time,
       entry: known?.entry ?? null,
-      to: known?.to ?? Infinity,
+      to: Math.min(known?.to ?? Infinity, to),
       left: known?.left ?? [],
       lookAt: known?.lookAt ?? Infinity,
       fromBefore: known?.fromBefore ?? false,
@@ -86,7 +88,7 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
     }
     const key = execId || `at ${time}`
     put(execs, healthcheck ? 'healthchecks' : 'told', key, exec)
-    if (!healthcheck) kept.keep(container.id, execs.told)
+    if (!healthcheck && to === Infinity) kept.keep(container.id, execs.told)
   }
 
   function ended({ container, execId, time }: ExecEnded): void {
@@ -119,20 +121,28 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
   }
 
   /** All that is in it ends with it; who entered just before may still have to be judged. */
-  function containerEnded({ container: { id }, time }: ContainerObservation): void {
+  function containerEnded({ container: { id }, action, time }: ContainerObservation): void {
+    if (action === 'removed' && endedContainers.has(id)) return
     const execs = byContainer.get(id)
-    if (execs === undefined || endedContainers.has(id)) return
-    for (const exec of allOf(execs)) {
-      exec.to = Math.min(exec.to, time)
-      exec.left = []
-      exec.lookAt = Infinity
+    if (execs !== undefined) {
+      for (const exec of allOf(execs)) end(exec, time)
+      kept.forget(id)
     }
-    kept.forget(id)
-    endedContainers.add(id)
-    const [oldest] = endedContainers
-    if (endedContainers.size <= maxEndedContainers || oldest === undefined) return
-    endedContainers.delete(oldest)
-    byContainer.delete(oldest)
+    endedContainers.delete(id)
+    endedContainers.set(id, time)
+    for (const [gone, at] of endedContainers) {
+      if (time - at <= keepEndedMs && endedContainers.size <= maxEndedContainers) break
+      endedContainers.delete(gone)
+      byContainer.delete(gone)
+    }
+  }
+
+  /** An engine that is asked about an exec may answer when its container is gone; what is newer than that has begun again. */
+  function endOf(containerId: string, time: number): number {
+    const at = endedContainers.get(containerId) ?? Infinity
+    if (time <= at) return at
+    endedContainers.delete(containerId)
+    return Infinity
   }
 
   function observe(observation: Observation): void {
@@ -178,8 +188,16 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
   }
 }
 
+function end(exec: KnownExec, time: number): void {
+  exec.to = Math.min(exec.to, time)
+  exec.left = []
+  exec.lookAt = Infinity
+}
+
 const ends: ReadonlySet<string> = new Set(['died', 'removed'])
 
 const maxContainers = 4_096
 const maxEndedContainers = 1_000
+// As long as the inventory knows a container that was removed.
+const keepEndedMs = 60_000
 const maxLeft = 16

@@ -211,3 +211,31 @@ test('containers of which nobody tells the end are not remembered for ever', (t)
   execLedger(memory)
   t.is(memory.keys('').length, 1_000)
 })
+
+test('an exec of which the engine tells when its container is gone ends with it, and nothing is kept of it', (t) => {
+  const memory = emptyMemory()
+  const ledger = execLedger(memory)
+  ledger.observe(announced)
+  ledger.observe(containerGoes('died', 10_100))
+  ledger.observe(containerGoes('removed', 10_200))
+  ledger.observe(asRoot)
+  t.deepEqual(memory.keys(''), [])
+  t.deepEqual(ledger.entryOf(entered(execId, 10_090)), { by: 'exec', asRoot: true, privileged: false })
+  t.is(ledger.entryOf(entered('', 30_000)).by, 'none')
+})
+
+test('containers that are gone make no room of those that run: a minute later nothing is known of them', (t) => {
+  const ledger = execLedger(emptyMemory())
+  const of = (n: number) => sampleContainer({ id: String(n).padStart(64, '0') })
+  const isKnown = (n: number) =>
+    ledger.entryOf({ ...entered(execId, 10_000), container: of(n) }).by === 'exec'
+  ledger.observe({ ...asRoot, container: of(0) })
+  for (let n = 1; n <= 5_000; n += 1) {
+    const time = 10_000 + n * 100
+    ledger.observe({ ...containerGoes('died', time), container: of(n) })
+    ledger.observe({ ...asRoot, container: of(n), time: 10_000 })
+  }
+  t.true(isKnown(0))
+  const known = Array.from({ length: 5_000 }, (_, n) => n + 1).filter(isKnown)
+  t.deepEqual([known[0], known.at(-1)], [4_400, 5_000])
+})

@@ -41,6 +41,14 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
+/**
+ * A piece of a large text that is kept for longer than the text itself: V8 makes of it a part of the whole, which then
+ * stays in memory too.
+ */
+export function detached(piece: string): string {
+  return Buffer.from(piece, 'utf16le').toString('utf16le')
+}
+
 // Enough to see what was run; a command line may be 2 MB long, and the attacker chooses it.
 const maxArguments = 64
 const maxArgument = 1_024

@@ -1,25 +1,19 @@
+import { generations } from '../generations.ts'
+
 const remembered = 4_096
 const maxRemembered = 512
 
-/**
- * A burst says the same again and again: what came last is not worked out twice. What is asked for again stays when the
- * rest is forgotten, so that texts that are ever new do not drive out those that are not.
- */
+/** A burst says the same again and again: what came last is not worked out twice. */
 export function remembering<T extends string | boolean | object>(
   work: (text: string) => T,
 ): (text: string) => T {
-  let recent = new Map<string, T>()
-  let before: ReadonlyMap<string, T> = new Map()
+  const known = generations<string, T>(remembered)
   return (text) => {
     if (text.length > maxRemembered) return work(text)
-    const known = recent.get(text)
-    if (known !== undefined) return known
-    const result = before.get(text) ?? work(text)
-    if (recent.size >= remembered) {
-      before = recent
-      recent = new Map()
-    }
-    recent.set(text, result)
+    const before = known.get(text)
+    if (before !== undefined) return before
+    const result = work(text)
+    known.set(text, result)
     return result
   }
 }

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { detached } from '../model/text.ts'
 
 /** The folders in which the engine keeps what containers and images consist of. */
 export type Layers<Owner> = {
@@ -15,12 +16,13 @@ export function layers<Owner>(): Layers<Owner> {
   const stores = new Set<string>()
   return {
     add(upper, owner) {
-      const layer = dirname(upper)
+      // It is a piece of a mountinfo.
+      const layer = detached(dirname(upper))
       const store = dirname(layer)
       // Anything can be an upper directory of a mount that somebody made by hand.
       if (!upper.startsWith('/') || store.split('/').length < minDepth) return
       owners.set(layer, owner)
-      if (stores.size < maxStores) stores.add(store)
+      if (stores.size < maxStores) stores.add(detached(store))
     },
     remove(owner) {
       for (const [layer, of] of owners) if (of === owner) owners.delete(layer)

@@ -31,8 +31,7 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
   const countHealthcheck = healthcheckRate()
 
   function onExec(exec: ExecObservation): Observable<Detection> {
-    const known = all.of(keyOf(exec))
-    known.exec = exec
+    const known = all.started(keyOf(exec), exec)
     const checks = exec.healthcheck ? countHealthcheck(exec) : null
     return timer(0).pipe(
       mergeMap(() => {
@@ -43,10 +42,10 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
   }
 
   function onCaller(told: ExecCaller): Detection[] {
-    const { execId, caller } = told
+    const { execId, caller, time } = told
     // Whoever called before this run was told then, if anybody could tell.
     if (caller.client !== 'seen' && execs.isFromBefore(told)) return []
-    const known = all.of(execId)
+    const known = all.of(execId, time)
     known.caller = caller
     const { exec, judged } = known
     if (exec === null || !judged) return []
@@ -60,9 +59,9 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
     return [...completed, describeExec(known, exec, known.told)]
   }
 
-  function onProcess({ change, origin, process }: ProcessObservation): Detection[] {
+  function onProcess({ change, origin, process, time }: ProcessObservation): Detection[] {
     if (change === 'ids-changed' || origin.via === 'init' || origin.execId === '') return []
-    const known = all.of(origin.execId)
+    const known = all.of(origin.execId, time)
     if (known.programs.length >= maxPrograms) return []
     known.programs.push(process)
     return complete(known)
@@ -71,8 +70,7 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
   function onEnd(end: ExecEnded): Detection[] {
     const known = all.get(end.execId)
     if (known === undefined) return []
-    known.end = end
-    all.ended(end.execId)
+    all.ended(end.execId, end)
     return complete(known)
   }
 

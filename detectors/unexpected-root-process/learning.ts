@@ -53,7 +53,6 @@ export function learning(memory: Memory, learnForMs: (container: Container) => n
   }
 
   function containerChanged({ action, container, time }: ContainerObservation): void {
-    if (action === 'removed') bursts.delete(container.id)
     if (action === 'died') {
       running(container, time)
       // Another of the image's containers may still run: its next sign of life begins anew.
@@ -62,7 +61,10 @@ export function learning(memory: Memory, learnForMs: (container: Container) => n
   }
 
   function lost({ container: from, time }: EventsLost): void {
-    if (from !== undefined) bursts.set(from.id, time)
+    if (from === undefined) return
+    bursts.set(from.id, time)
+    // It may be told when the container is gone.
+    for (const [id, at] of bursts) if (time - at > keepBurstsMs) bursts.delete(id)
   }
 
   function isInBurst({ container: { id }, time }: ProcessObservation): boolean {
@@ -111,5 +113,6 @@ const saveEveryMs = 60_000
 
 // Losses are told once a second, of the second before.
 const burstMs = 2_000
+const keepBurstsMs = 60_000
 
 const maxSetuidPrograms = 200

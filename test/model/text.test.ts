@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { clip, clipArgv, commandLine, printable } from '../../agent/model/text.ts'
+import { clip, clipArgv, commandLine, detached, printable } from '../../agent/model/text.ts'
 
 test('what could break a line, drive a terminal or deceive a reader is escaped', (t) => {
   const table: [string, string][] = [
@@ -36,4 +36,9 @@ test('what is clipped says so, and never gets longer', (t) => {
   )
   t.is(clipArgv(Array.from({ length: 70 }, () => 'a')).at(-1), '…[6 more arguments]')
   t.true((clipArgv(['x'.repeat(200_000)])[0] ?? '').length <= 1_024)
+})
+
+test('a piece that is kept for itself is the same text', (t) => {
+  fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => detached(text) === text))
+  t.is(detached('lone \ud800'), 'lone \ud800')
 })

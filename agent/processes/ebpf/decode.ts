@@ -1,3 +1,4 @@
+import { generations } from '../../generations.ts'
 import type { Namespaces } from '../../model/observation.ts'
 import { type Cgroup, cgroupOf } from '../cgroup.ts'
 import { deviceNumberOfKernel } from '../device.ts'
@@ -34,7 +35,7 @@ export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | '
 /** Reads the records that the programs write. */
 export function recordDecoder(listener: Listener): Decoder {
   // By cgroup id: names are decoded once, not for every program in it.
-  const cgroups = new Map<number, CountedCgroup>()
+  const cgroups = generations<number, CountedCgroup>(maxCgroups)
   // By their bytes: a host runs the same programs in the same places again and again.
   const places = new Map<string, Place>()
 
@@ -132,16 +133,17 @@ export function recordDecoder(listener: Listener): Decoder {
     const known = cgroups.get(id)
     if (known !== undefined) return known.cgroup
     const cgroup = cgroupIn(bytes, offset)
-    if (cgroups.size >= maxCgroups) cgroups.clear()
-    cgroups.set(id, { cgroup, budgetKey: bytes.readBigUInt64LE(offset + executed.budgetKey) })
+    const budgetKey = bytes.readBigUInt64LE(offset + executed.budgetKey)
+    // A place that is known does not ask for its cgroup, which would seem to be used no more.
+    if (cgroups.set(id, { cgroup, budgetKey })) places.clear()
     return cgroup
   }
 
   return { decode, cgroups: () => cgroups.values() }
 }
 
-// A host has hundreds; whoever makes them in a loop gets them decoded again.
-const maxCgroups = 4_096
+// A host has hundreds, of 1 KB each; every container that ever ran has left one.
+const maxCgroups = 512
 // The longest has 5 KB, a usual one 500 bytes.
 const maxPlaces = 1_024
 

@@ -19,6 +19,7 @@ export function lossReport(
   emit: (observation: Observation) => void,
 ): LossReport {
   let before: Losses = { executed: 0, forked: 0, exited: 0, requested: 0, overBudget: 0, missed: 0 }
+  // Of those only that the kernel counts; it forgets who has been silent for long.
   const droppedBefore = new Map<bigint, number>()
 
   function report({ unreadable, lostIds }: { unreadable: number; lostIds: number }): boolean {
@@ -47,12 +48,13 @@ export function lossReport(
       const { budgetKey } = counted
       const dropped = runtime.dropped(budgetKey)
       const count = dropped - (droppedBefore.get(budgetKey) ?? 0)
-      droppedBefore.set(budgetKey, dropped)
+      if (dropped > 0) droppedBefore.set(budgetKey, dropped)
       lose(overBudget, count, containerAt(counted))
       told += Math.max(0, count)
     }
     // Of a container that ran nothing since its cgroup was last forgotten.
     lose(overBudget, total - told)
+    for (const key of droppedBefore.keys()) if (runtime.dropped(key) === 0) droppedBefore.delete(key)
   }
 
   function containerAt({ cgroup, budgetKey }: CountedCgroup): Container {

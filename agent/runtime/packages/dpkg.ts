@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
+import { detached } from '../../model/text.ts'
 import { tryRealPath } from '../files.ts'
 import type { PackageManager } from './packages.ts'
 
@@ -118,7 +119,10 @@ async function addFolders(list: string, folders: Set<string>): Promise<void> {
   for (let at = 0; at < list.length;) {
     const end = list.indexOf('\n', at + CHUNK)
     const next = end < 0 ? list.length : end + 1
-    for (const line of list.slice(at, next).split('\n')) folders.add(folderOf(line))
+    for (const line of list.slice(at, next).split('\n')) {
+      const folder = folderOf(line)
+      if (!folders.has(folder)) folders.add(detached(folder))
+    }
     at = next
     if (at < list.length) await setImmediate()
   }

@@ -1,4 +1,5 @@
 import type { FileState, PackageFile, PackageManagerName } from '../../model/observation.ts'
+import { detached } from '../../model/text.ts'
 import { readDigests } from '../hash.ts'
 import type { AskPackages } from '../verify.ts'
 import { apk } from './apk.ts'
@@ -45,7 +46,7 @@ export function askPackages(
     for (const manager of managers) {
       const owner = await manager.ownerOf(path)
       if (owner === null) continue
-      const { name, version, digest } = owner
+      const { name, version, digest } = detachedFrom(owner)
       return { manager: manager.name, name, version, matches: await matches(path, state, digest) }
     }
     return null
@@ -67,5 +68,15 @@ export function askPackages(
     if (sha256 !== state.sha256 || hex === undefined) return null
     known.set(path, { sha256, algorithm: digest.algorithm, hex })
     return hex === digest.hex
+  }
+}
+
+/** What a database of megabytes says of one file. */
+function detachedFrom({ name, version, digest }: OwnedFile): OwnedFile {
+  const isText = digest !== null && digest !== 'unchangeable'
+  return {
+    name: detached(name),
+    version: detached(version),
+    digest: isText ? { ...digest, hex: detached(digest.hex) } : digest,
   }
 }

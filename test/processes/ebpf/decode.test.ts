@@ -83,6 +83,19 @@ test('a name is read once for a cgroup, and another cgroup is not taken for it',
   t.is([...decoder.cgroups()].length, 2)
 })
 
+test('of cgroups without end those are known that something ran in of late', (t) => {
+  const { seen, decode, decoder } = sample()
+  for (let n = 0; n < 10_000; n += 1) {
+    decode(execRecord())
+    decode(execRecord({ cgroupId: BigInt(1_000 + n), cgroup: `job-${n}\0` }))
+  }
+  const paths = [...decoder.cgroups()].map(({ cgroup }) => cgroup.path)
+  t.true(paths.length <= 1_024)
+  t.is(paths.filter((path) => path === `/docker/${id}`).length, 1)
+  t.true(paths.includes('/job-9999'))
+  t.is(seen.executed[0]?.cgroup, seen.executed.at(-2)?.cgroup)
+})
+
 test('forks and exits are read', (t) => {
   const { seen, decode } = sample()
   const fork = begin(recordTypes.forked, forked.length)

@@ -42,6 +42,22 @@ test('a container over its budget is named, and what nobody can be named for is 
   ])
 })
 
+test('what the kernel has counted anew is told from nothing', (t) => {
+  const { report, told, set, drop } = sample()
+  let total = 0
+  for (const dropped of [10, 0, 12]) {
+    total += Math.max(1, dropped)
+    set({ ...none, overBudget: total })
+    drop(dropped)
+    report(ours)
+  }
+  t.deepEqual(told(), [
+    ['over-budget', 10, 'web-1'],
+    ['over-budget', 1, undefined],
+    ['over-budget', 12, 'web-1'],
+  ])
+})
+
 function sample() {
   const container = sampleContainer({ id })
   const containers = { get: () => container, all: () => [container], running: () => [container] }
