@@ -215,7 +215,7 @@ test('containers of which nobody tells the end are not remembered for ever', (t)
 test('an exec of which the engine tells when its container is gone ends with it, and nothing is kept of it', (t) => {
   const memory = emptyMemory()
   const ledger = execLedger(memory)
-  ledger.observe(announced)
+  ledger.observe(announcedBy('exec_start'))
   ledger.observe(containerGoes('died', 10_100))
   ledger.observe(containerGoes('removed', 10_200))
   ledger.observe(asRoot)
