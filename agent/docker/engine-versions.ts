@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { catchError, debounceTime, defer, EMPTY, exhaustMap, merge, type Observable, timer } from 'rxjs'
 import type { ComponentVersion, EngineComponent, EngineVersions } from '../model/observation.ts'
 import type { DockerClient } from './client.ts'
+import { detached } from '../model/text.ts'
 import { type JsonObject, listOf, objectOf, textOf } from './json.ts'
 
 export type EngineVersionsOptions = {
@@ -44,7 +45,13 @@ export function componentsOf(raw: JsonObject, installed: string): ComponentVersi
       const version = clean(textOf(part['Version']))
       if (component === undefined || version === '') return []
       const commit = clean(textOf(objectOf(part['Details'])['GitCommit']))
-      return [{ component, version, packageVersion: packageVersionOf(component, version, commit, installed) }]
+      return [
+        {
+          component,
+          version,
+          packageVersion: detached(packageVersionOf(component, version, commit, installed)),
+        },
+      ]
     })
 }
 
