@@ -26,8 +26,9 @@ import type { ApiRequest, ExecCaller, ExecObservation } from '../model/observati
 import type { ApiWatch } from '../processes/api-requests.ts'
 import { containerFor } from '../processes/describe.ts'
 import type { ProcessTable } from '../processes/table.ts'
+import type { Who } from '../processes/who.ts'
 import { callerOf } from './caller-verdict.ts'
-import { type CallingProcess, describeCaller } from './calling-process.ts'
+import { describeCaller } from './calling-process.ts'
 import { type Client, clientKey, rememberMs, requestsSeen } from './requests-seen.ts'
 import { commandHints } from './command-hints.ts'
 import type { TcpClients } from './tcp-clients.ts'
@@ -55,7 +56,7 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
   const { execs$, requests$, apiWatch, tcp, local, table, containers, procRoot, now } = options
   return defer(() => {
     const users = hostUsers(options.passwdPath)
-    const describe = (calling: CallingProcess) => describeCaller(calling, { table, procRoot, users })
+    const describe = (calling: Who) => describeCaller(calling, { table, procRoot, users })
     const requests = requestsSeen<ApiRequest>({
       keyOf: clientKey,
       groupOf: clientKey,

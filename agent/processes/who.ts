@@ -1,19 +1,28 @@
 import type { CallerProcess, FileWriter } from '../model/observation.ts'
-import type { KnownProcess, SeenProcess } from './known-process.ts'
+import type { KnownProcess, ProcessKey, SeenProcess } from './known-process.ts'
 import { loginUserOf, type Naming } from './login-user.ts'
 import { readProcess } from './proc.ts'
+import type { ProcessTable } from './table.ts'
 
-/** Who a process is, as people ask for it. `ancestors` are those that are told, the nearest first. */
+/** A process with the user that it had at the time in question. */
+export type Who = ProcessKey & { uid: number }
+
+/**
+ * Who a process is, as people ask for it. `process` is what is known of it, null where that is nothing; `ancestors` are
+ * those that are told, the nearest first.
+ */
 export function describeWho(
-  process: SeenProcess,
+  who: Who,
+  process: Pick<KnownProcess, 'program'> | null,
   ancestors: readonly KnownProcess[],
   naming: Naming,
 ): CallerProcess {
+  const { pid, uid } = who
   return {
-    pid: process.pid,
-    uid: process.euid,
-    user: naming.users.nameOf(process.euid),
-    loginUser: loginUserOf(process, naming),
+    pid,
+    uid,
+    user: naming.users.nameOf(uid),
+    loginUser: loginUserOf(who, naming),
     ...programOf(process),
     ancestors: ancestors.map((ancestor) => ({ pid: ancestor.pid, ...programOf(ancestor) })),
   }
@@ -22,6 +31,17 @@ export function describeWho(
 /** Of whom no more is known than the pid: it ended before anybody could look at it. */
 export function unknownWho(pid: number): FileWriter {
   return { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [] }
+}
+
+// A shell in a terminal in a session of sshd has 8.
+const maxAncestors = 12
+
+/** Who made a process, the nearest first; as many as tell something. */
+export function ancestorsOf(process: SeenProcess, table: ProcessTable): KnownProcess[] {
+  const known = table.find(process)
+  const parent = known === undefined ? table.get(process.parentPid) : table.makerOf(known)
+  const line = parent === undefined ? [] : [parent, ...table.ancestors(parent)]
+  return line.slice(0, maxAncestors)
 }
 
 /** What /proc tells of a process; null also where we have no right to look, as at another user's. */
@@ -33,7 +53,7 @@ export function readLiving(procRoot: string, pid: number): SeenProcess | null {
   }
 }
 
-function programOf({ program }: Pick<KnownProcess, 'program'>) {
-  const { exe, argv } = program()
+function programOf(process: Pick<KnownProcess, 'program'> | null) {
+  const { exe = '', argv = [] } = process?.program() ?? {}
   return { exe, argv }
 }

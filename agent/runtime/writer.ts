@@ -1,11 +1,10 @@
 import { statSync } from 'node:fs'
-import { ancestorsOf } from '../docker/calling-process.ts'
 import type { HostUsers } from '../host-users.ts'
 import type { Container } from '../model/container.ts'
 import type { Writer } from '../model/observation.ts'
 import type { KnownProcess, Program, SeenProcess } from '../processes/known-process.ts'
 import type { ProcessTable } from '../processes/table.ts'
-import { describeWho, readLiving, unknownWho } from '../processes/who.ts'
+import { ancestorsOf, describeWho, readLiving, unknownWho } from '../processes/who.ts'
 import { packageManagerName } from './package-manager.ts'
 import type { Identify } from './touches.ts'
 
@@ -38,7 +37,10 @@ export function identifyWriter(options: WriterOptions): Identify {
       return { writer: unknownWriter(pid, tellsAll), container, pending }
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
-      ...describeWho(process, ancestors, { procRoot, users }),
+      ...describeWho({ pid, startTicks: process.startTicks, uid: process.euid }, process, ancestors, {
+        procRoot,
+        users,
+      }),
       packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
     }
     return { writer, container, pending }
