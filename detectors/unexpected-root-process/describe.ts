@@ -4,7 +4,7 @@ import type { Gain, ProcessObservation, ProgramFile } from '../../agent/model/ob
 import { processEvidence } from '../../agent/model/process-evidence.ts'
 import { baseName, clip, commandLine } from '../../agent/model/text.ts'
 import { capabilityNames } from './capabilities.ts'
-import { isByCapabilities } from './judge.ts'
+import { givesOnlyCapabilities } from './judge.ts'
 import { programNames } from './program.ts'
 
 /** The finding that the first of these rules makes; `beyond` are capabilities that the configuration withholds. */
@@ -68,16 +68,13 @@ function how({ gain }: ProcessObservation, beyond: bigint): string {
 }
 
 function kindOf(file: ProgramFile | undefined): string {
-  return hasOnlyCapabilities(file) ? 'program with file capabilities' : 'setuid program'
+  return file !== undefined && givesOnlyCapabilities(file)
+    ? 'program with file capabilities'
+    : 'setuid program'
 }
 
 function fileKindOf(file: ProgramFile): string {
-  return hasOnlyCapabilities(file) ? 'file with capabilities' : 'setuid file'
-}
-
-function hasOnlyCapabilities(file: ProgramFile | undefined): boolean {
-  const status = file?.status ?? null
-  return status !== null && isByCapabilities(status)
+  return givesOnlyCapabilities(file) ? 'file with capabilities' : 'setuid file'
 }
 
 function subjectOf(seen: ProcessObservation, rule: string): string[] {

@@ -45,18 +45,14 @@ const notTheImages: readonly FileOrigin[] = ['container', 'volume', 'tmpfs', 'me
 function isExplainedByGain(gain: Gain | undefined): boolean {
   if (gain === undefined) return false
   // A file that gave capabilities gave no root: that was taken later, as by seteuid(2).
-  if (!gain.isNew && givesOnlyCapabilities(gain)) return false
+  if (!gain.isNew && gain.way === 'file' && givesOnlyCapabilities(gain.file)) return false
   return !gain.isNew || (gain.way === 'file' && gain.file.origin === 'image')
 }
 
-function givesOnlyCapabilities({ way, file: { status } }: Pick<Gain, 'way' | 'file'>): boolean {
-  return way === 'file' && status !== null && isByCapabilities(status)
-}
-
-/** Whether a file gives capabilities to who runs it, and not its owner's id. */
-export function isByCapabilities({ mode, hasCapabilities }: NonNullable<ProgramFile['status']>): boolean {
+/** Whether a file gives capabilities to who runs it, and not its owner's id; false where that is not known. */
+export function givesOnlyCapabilities({ status }: ProgramFile): boolean {
   // S_ISUID of inode(7).
-  return hasCapabilities && (mode & 0o4000) === 0
+  return status !== null && status.hasCapabilities && (status.mode & 0o4000) === 0
 }
 
 function isBySetuidProgram(gain: Gain | undefined): boolean {
