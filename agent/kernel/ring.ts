@@ -33,7 +33,9 @@ export function openRing(size: number): Ring {
     if (!isOpen) return false
     isDraining = true
     try {
-      return reader.drain((...record) => isOpen && onRecord(...record), maxMs) && isOpen
+      return (
+        reader.drain((bytes, offset, length) => isOpen && onRecord(bytes, offset, length), maxMs) && isOpen
+      )
     } finally {
       isDraining = false
       if (!isOpen) unmap()
