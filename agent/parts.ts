@@ -14,6 +14,7 @@ import { dockerOptions } from './docker/options.ts'
 import { execLedger } from './exec-ledger.ts'
 import { createFindings } from './findings.ts'
 import { createLog, defaultFormat } from './log.ts'
+import type { Container } from './model/container.ts'
 import { sourceNames } from './model/observation.ts'
 import { createPolicy } from './policy/policy.ts'
 import { createThrottle, maxFolds } from './policy/throttle.ts'
@@ -42,6 +43,8 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
   const host = config.host_name ?? hostname()
   const current = currentConfig(config)
   const configOf = (detector: string) => detectorConfig(current.now(), detector)
+  const configFor = (detector: string, container: Container | null) =>
+    detectorConfigFor(current.now(), detector, container)
   const receivers = current.derived(receiversOf)
   const receiverNames = () => receivers().map(({ name }) => name)
   const directory = stateDirectory(config.state_directory, process.env)
@@ -84,7 +87,7 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
     host,
     now,
     newId: monotonicFactory(),
-    configOf: (detector, container) => detectorConfigFor(current.now(), detector, container),
+    configOf: configFor,
     allowedBy: policy.allowedBy,
     redact: policy.redact,
     firing: store.firing(),
@@ -118,7 +121,7 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
   metrics.configurationLoaded(true, now())
 
   return {
-    ...{ host, directory, current, receivers, receiverNames, policy, log, store, execs },
+    ...{ host, directory, current, configFor, receivers, receiverNames, policy, log, store, execs },
     ...{ sources, containers, health, findings, metrics, publisher },
     /** Closes the store, and leaves the state directory to others. */
     close(): void {

@@ -4,7 +4,7 @@ import { detectors, meaningOf } from '../detectors/index.ts'
 import { serveWeb } from '../exporters/web/server.ts'
 import { renderStatusPage } from '../exporters/web/status-page.ts'
 import { watchWebConfig } from '../exporters/web/watched-web-config.ts'
-import { type Config, detectorConfigFor } from './config/schema.ts'
+import type { Config } from './config/schema.ts'
 import { deliveries } from './deliveries.ts'
 import { onHangup } from './hangup.ts'
 import { flushLog } from './log.ts'
@@ -81,9 +81,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     observed: {
       ...observedOf(observations$),
       execs,
-      entriesToldAfter: entriesToldAfter((name, container) =>
-        detectorConfigFor(current.now(), name, container),
-      ),
+      entriesToldAfter: entriesToldAfter(parts.configFor),
     },
     config: current,
     memoryOf: (detector) => memoryOf(store, detector),
