@@ -1,5 +1,5 @@
 import type { ExecEntry } from '../model/execs.ts'
-import type { ProcessOrigin } from '../model/observation.ts'
+import type { EnteredOrigin } from '../model/observation.ts'
 import type { ProcessKey } from '../processes/known-process.ts'
 
 /** An exec as the ledger knows it. Times are epoch milliseconds; one that goes on ends at Infinity. */
@@ -51,12 +51,10 @@ export function isEntryOf(exec: KnownExec, { pid, startTicks, startedAt }: Entry
  * Whether an entry only bears the name of this exec, which has come in already: whoever may enter can write anything on
  * his command line. The runtime's own last step is believed, for the first process may have been lost.
  */
-export function isNamesake(exec: KnownExec, { entry, by }: Pick<Entered, 'entry' | 'by'>): boolean {
+export function isNamesake(exec: KnownExec, { entry, by }: Pick<EnteredOrigin, 'entry' | 'by'>): boolean {
   if (exec.entry === null || isEntryOf(exec, entry)) return false
   return by[0] !== undefined && by[0].argv[1] !== 'init'
 }
-
-type Entered = Extract<ProcessOrigin, { via: 'entered' }>
 
 /** An id that is used again when its exec has ended is not the engine's doing. */
 export function wasGoingOn({ to }: KnownExec, time: number): boolean {

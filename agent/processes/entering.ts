@@ -1,10 +1,10 @@
-import type { EnteringProcess, ProcessOrigin } from '../model/observation.ts'
+import type { EnteringProcess, EnteredOrigin } from '../model/observation.ts'
 import type { KnownProcess } from './known-process.ts'
 import { loginUserOf, type Naming } from './login-user.ts'
 import type { ProcessTable } from './table.ts'
 
 /** What is known of who brought a process into a container. */
-export type Brought = Omit<Extract<ProcessOrigin, { via: 'entered' }>, 'via' | 'entry'>
+export type Brought = Omit<EnteredOrigin, 'via' | 'entry'>
 
 /** Up to a login or a service there are seldom more programs than this. */
 const maxBy = 8

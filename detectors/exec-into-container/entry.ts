@@ -1,9 +1,9 @@
-import type { EnteringProcess, ProcessObservation, ProcessOrigin } from '../../agent/model/observation.ts'
+import type { EnteringProcess, ProcessObservation, EnteredOrigin } from '../../agent/model/observation.ts'
 import { appletOf } from '../../agent/model/multi-call.ts'
 import { baseName } from '../../agent/model/text.ts'
 
 /** A process that came into its container from outside. */
-export type Entered = ProcessObservation & { origin: Extract<ProcessOrigin, { via: 'entered' }> }
+export type Entered = ProcessObservation & { origin: EnteredOrigin }
 
 /**
  * Whether a process is the first of its line in a container, and somebody is known who brought it there. Nobody is

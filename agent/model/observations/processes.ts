@@ -148,6 +148,9 @@ export type ProcessOrigin =
       by: readonly EnteringProcess[]
     }
 
+/** Of a process that came from outside. */
+export type EnteredOrigin = Extract<ProcessOrigin, { via: 'entered' }>
+
 export type EnteringProcess = Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'> & {
   /** The name that the host has for its uid; the number as text where it has none. */
   user: string
