@@ -6,12 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
 import { openSysctlWatch } from '../../agent/breakout-files/sysctl-watch.ts'
 import { sysctls } from '../../agent/breakout-files/sysctls.ts'
-import { attachCgroupSysctl, loadProgram, programTypes } from '../../agent/kernel/bpf.ts'
-import { assembler, r0 } from '../../agent/processes/ebpf/assembler.ts'
+import { attachCgroupSysctl, programTypes } from '../../agent/kernel/bpf.ts'
 import { findHierarchy } from '../../agent/processes/ebpf/hierarchy.ts'
 import { parseCgroupMounts } from '../../agent/resources/cgroup-mounts.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { docker } from '../support/processes.ts'
+import { loadEmptyProgram } from './empty-program.ts'
 
 // What watching costs: each access to a sysctl, by anybody on the host; and the daemon while nothing happens and while
 // containers come and go. As root. READS=10000 ROUNDS=200 CONTAINERS=30 by default.
@@ -135,10 +135,7 @@ function nanosecondsOfRead(path: string): number {
 
 /** What the kernel itself does for any such program. */
 function emptyProgram(): () => void {
-  const code = assembler()
-  code.move(r0, 1)
-  code.exit()
-  const program = loadProgram(programTypes.cgroupSysctl, 'bench_empty', code.assemble())
+  const program = loadEmptyProgram(programTypes.cgroupSysctl, 1)
   const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)
   const link = attachCgroupSysctl(root, program)
   return () => [link, program, root].forEach((fd) => closeSync(fd))

@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { closeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { renderTable } from '../../agent/commands/table.ts'
-import { attachRawTracepoint, loadProgram, programTypes } from '../../agent/kernel/bpf.ts'
+import { attachRawTracepoint, programTypes } from '../../agent/kernel/bpf.ts'
 import { kernelBtf } from '../../agent/kernel/kernel-btf.ts'
-import { assembler, r0 } from '../../agent/processes/ebpf/assembler.ts'
 import { findHierarchy } from '../../agent/processes/ebpf/hierarchy.ts'
 import { startRuntime } from '../../agent/processes/ebpf/runtime.ts'
 import { receivedProgram, sentProgram } from '../../agent/processes/ebpf/transfer.ts'
+import { loadEmptyProgram } from './empty-program.ts'
 
 // What it costs each transfer of the host by TCP that clients of an engine which listens there are watched: 64 bytes sent
 // over loopback and read at the other end, by a program that does nothing else. As root, on Linux 6.3 or later.
@@ -100,11 +100,8 @@ function watching(watched: number): () => void {
 
 /** What the kernel itself does for any such programs. */
 function emptyPrograms(): () => void {
-  const code = assembler()
-  code.move(r0, 0)
-  code.exit()
   const fds = ['sock_recv_length', 'sock_send_length'].flatMap((tracepoint) => {
-    const program = loadProgram(programTypes.rawTracepoint, 'bench_empty', code.assemble())
+    const program = loadEmptyProgram(programTypes.rawTracepoint, 0)
     return [attachRawTracepoint(tracepoint, program), program]
   })
   return () => fds.forEach((fd) => closeSync(fd))

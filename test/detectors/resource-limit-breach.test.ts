@@ -218,30 +218,22 @@ test('a container whose processes wait for memory over 20 % of the time for 30 s
 const died = (exitCode = 1) => befalls('died', { exitCode })
 const loop = { l: 'restart-loop firing', r: 'restart-loop resolved' }
 
+const restarting = {
+  a: died(),
+  b: befalls('started'),
+  c: died(),
+  d: befalls('started'),
+  e: died(),
+  f: befalls('started'),
+}
+const restarts = 'a 99ms b 899ms c 199ms d 799ms e 399ms f'
+
 test('three restarts within 5 minutes are a loop, over when there was none for as long', (t) => {
-  const moments = {
-    a: died(),
-    b: befalls('started'),
-    c: died(),
-    d: befalls('started'),
-    e: died(),
-    f: befalls('started'),
-  }
-  plays(t, moments, 'a 99ms b 899ms c 199ms d 799ms e 399ms f', '2400ms l 299999ms r', loop)
+  plays(t, restarting, restarts, '2400ms l 299999ms r', loop)
 })
 
 test('a container that dies for good ends its loop too, and a removed one at once', (t) => {
-  const moments = {
-    a: died(),
-    b: befalls('started'),
-    c: died(),
-    d: befalls('started'),
-    e: died(),
-    f: befalls('started'),
-    g: died(),
-    x: befalls('removed'),
-  }
-  const restarts = 'a 99ms b 899ms c 199ms d 799ms e 399ms f'
+  const moments = { ...restarting, g: died(), x: befalls('removed') }
   plays(t, moments, `${restarts} 599ms g`, '2400ms l 299999ms r', loop)
   plays(t, moments, `${restarts} 599ms g 999ms x`, '2400ms l 1599ms r', loop)
 })
