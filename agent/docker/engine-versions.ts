@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { catchError, debounceTime, defer, EMPTY, exhaustMap, merge, type Observable, timer } from 'rxjs'
 import type { ComponentVersion, EngineComponent, EngineVersions } from '../model/observation.ts'
-import type { DockerClient } from './client.ts'
 import { detached } from '../model/text.ts'
+import type { DockerClient } from './client.ts'
 import { type JsonObject, listOf, objectOf, textOf } from './json.ts'
 
 export type EngineVersionsOptions = {
