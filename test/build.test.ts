@@ -2,16 +2,15 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { version } from '../agent/version.ts'
-import { temporaryDirectory } from './support/daemon.ts'
+import { buildBundle } from './support/bundle.ts'
 import { run, start } from './support/processes.ts'
+import { temporaryDirectory } from './support/temporary-directory.ts'
 import { until } from './support/until.ts'
 
 test('the bundle runs alone, from anywhere, and watches the engine', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
-  const dist = join(directory, 'dist')
-  await run(process.execPath, join(import.meta.dirname, '../systemd/build.ts'), dist)
-  const bundle = join(dist, 'tidewatch.js')
+  const bundle = await buildBundle(join(directory, 'dist'))
   t.is(await run(process.execPath, bundle, 'version'), `tidewatch ${version}\n`)
   const daemon = start(process.execPath, [
     ...[bundle, 'run', `--state.directory=${directory}/state`, '--web.listen-address=127.0.0.1:0'],

@@ -1,61 +1,110 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, openSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fail, installMissing, say } from './support/debian.ts'
+import { ava } from './runner/ava.ts'
+import { containerFailure, startEngineIfNone } from './runner/engine.ts'
+import { byNeeds, testFiles } from './runner/files.ts'
+import { canShareProcess, removeGroups, writeGroups } from './runner/groups.ts'
+import type { Report } from './runner/report.ts'
+import { type Outcome, settle } from './runner/retry.ts'
+import { stages } from './runner/stages.ts'
+import { fail, installMissing } from './support/debian.ts'
 
-// Runs ava with what the end-to-end tests need: a Docker Engine, Prometheus and Alertmanager of this
-// machine, or, as root on Debian, installed and started here and stopped again.
+// Runs all tests, or with --quick lint, types and the tests that need no engine, or with the arguments of ava
+// what they name. What end-to-end tests need is used where this machine has it, or, as root on Debian, installed
+// and started here and stopped again. The last line counts each test once.
 
-installMissing({
-  dockerd: 'docker.io',
-  '/bin/busybox': 'busybox-static',
-  prometheus: 'prometheus',
-  'prometheus-alertmanager': 'prometheus-alertmanager',
-  ip: 'iproute2',
-  script: 'bsdutils',
-  openssl: 'openssl',
-  python3: 'python3-minimal',
-  gcc: 'gcc',
-  '/usr/include/stdio.h': 'libc6-dev',
-  setcap: 'libcap2-bin',
-  '/usr/lib/chromium/chromium-headless-shell': 'chromium-headless-shell',
-  '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
-  'systemd-analyze': 'systemd',
-  'dpkg-deb': 'dpkg',
-})
-const engine = await startEngineIfNone()
-const ava = spawn(process.execPath, [join(import.meta.dirname, 'ava.ts'), ...process.argv.slice(2)], {
-  stdio: 'inherit',
-})
-const status = await new Promise<number>((resolve) => ava.once('exit', (code) => resolve(code ?? 1)))
-if (engine !== undefined) {
-  engine.kill('SIGTERM')
-  await new Promise((resolve) => engine.once('exit', resolve))
-}
-process.exitCode = status
+const root = join(import.meta.dirname, '..')
+const args = process.argv.slice(2)
+const isQuick = args.includes('--quick')
+const stage = stages()
 
-async function startEngineIfNone() {
-  if (answers()) return undefined
-  if (process.getuid?.() !== 0) {
-    return fail(
-      'no Docker Engine answers, and only root can start one: run the tests as root, or start docker.service',
-    )
-  }
-  say('starting a Docker Engine')
-  const log = join(mkdtempSync(join(tmpdir(), 'tidewatch-test-engine-')), 'dockerd.log')
-  const output = openSync(log, 'a')
-  const dockerd = spawn('dockerd', [], { stdio: ['ignore', output, output], detached: true })
-  for (let tries = 0; tries < 60; tries += 1) {
-    await sleep(500)
-    if (answers()) return dockerd
-    if (dockerd.exitCode !== null) break
-  }
-  dockerd.kill('SIGTERM')
-  return fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
+const result = await (isQuick ? quick() : args.length > 0 ? some() : all())
+process.stderr.write(`${stage.table()}\n`)
+process.stdout.write(`${result.passed} passed, ${result.failed} failed\n`)
+process.exitCode = result.failed === 0 ? 0 : 1
+
+async function all(): Promise<Outcome> {
+  await check()
+  await stage.run('programs that the tests need', async () => installPrograms())
+  const stopEngine = await stage.run('engine', startEngine)
+  const files = testFiles(root)
+  const { unit, daemon, containers } = byNeeds(root, files)
+  // Two lanes on two processors: one file with containers at a time, and beside it what disturbs no other.
+  const reports = await Promise.all([
+    stage.run('tests in containers', () => ava(['--concurrency=1', ...containers])),
+    stage.run('unit tests, then daemons without containers', async () => {
+      const first = await units(unit, 1)
+      return [first, await ava(['--concurrency=1', ...daemon])]
+    }),
+  ])
+  const outcome = await stage.run('second tries', () => settle(reports.flat(), files))
+  await stopEngine()
+  return outcome
 }
 
-function answers(): boolean {
-  return spawnSync('docker', ['version'], { stdio: 'ignore' }).status === 0
+async function quick(): Promise<Outcome> {
+  await check()
+  const { unit } = byNeeds(root, testFiles(root))
+  const report = await stage.run('unit tests', () => units(unit, 2))
+  return await settle([report], unit)
+}
+
+async function some(): Promise<Outcome> {
+  installPrograms()
+  const stopEngine = await startEngine()
+  const report = await stage.run('tests', () => ava(args))
+  const options = args.filter((arg) => arg.startsWith('-') && arg !== '--serial')
+  const outcome = await settle([report], testFiles(root), options)
+  await stopEngine()
+  return outcome
+}
+
+/** Unit tests, as many as possible to a process. */
+async function units(files: readonly string[], concurrency: number): Promise<Report> {
+  const shared = files.filter((file) => canShareProcess(root, file))
+  const alone = files.filter((file) => !shared.includes(file))
+  const groups = writeGroups(root, shared, 4)
+  try {
+    return await ava([`--concurrency=${concurrency}`, ...groups, ...alone])
+  } finally {
+    removeGroups(root)
+  }
+}
+
+async function check(): Promise<void> {
+  const results = await stage.run('lint and types', () => Promise.all([npm('lint'), npm('types')]))
+  if (results.some((status) => status !== 0)) fail('lint or types: see above')
+}
+
+function npm(script: string): Promise<number> {
+  const child = spawn('npm', ['run', script], { stdio: 'inherit', cwd: root })
+  return new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)))
+}
+
+async function startEngine(): Promise<() => Promise<void>> {
+  const stopEngine = await startEngineIfNone()
+  const failure = await containerFailure()
+  if (failure === undefined) return stopEngine
+  await stopEngine()
+  return fail(failure)
+}
+
+function installPrograms(): void {
+  installMissing({
+    dockerd: 'docker.io',
+    '/bin/busybox': 'busybox-static',
+    prometheus: 'prometheus',
+    'prometheus-alertmanager': 'prometheus-alertmanager',
+    ip: 'iproute2',
+    script: 'bsdutils',
+    openssl: 'openssl',
+    python3: 'python3-minimal',
+    gcc: 'gcc',
+    '/usr/include/stdio.h': 'libc6-dev',
+    setcap: 'libcap2-bin',
+    '/usr/lib/chromium/chromium-headless-shell': 'chromium-headless-shell',
+    '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
+    'systemd-analyze': 'systemd',
+    'dpkg-deb': 'dpkg',
+  })
 }

@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
 import { docker, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { receivePosts } from './posts.ts'
 
 // Kills the daemon at random moments while commands are run in a container and a runtime file is written to, and

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { renderTable } from '../../agent/commands/table.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { removeState, startDaemon } from '../support/daemon.ts'
 import { docker, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { receivePosts } from './posts.ts'
 
 // From an act on a real engine to the POST that arrives at an Alertmanager: of a `docker exec` from the engine's own

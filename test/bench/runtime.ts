@@ -6,8 +6,9 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { renderTable } from '../../agent/commands/table.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { removeState, startDaemon } from '../support/daemon.ts'
 import { docker, run } from '../support/processes.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // How soon a write to the runtime becomes a finding, and whether it names the writer; what watching costs while
 // containers start; how long the loop stands still while everything is hashed. The writes are a container's, each by

@@ -6,8 +6,8 @@ import { hierarchyWatch } from '../../agent/breakout-files/hierarchy-watch.ts'
 import { bootClock } from '../../agent/kernel/clock.ts'
 import type { KnownProcess } from '../../agent/processes/known-process.ts'
 import { processTable } from '../../agent/processes/table.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const ownMounts = readFileSync('/proc/self/mountinfo', 'utf8')
 const holder = 77

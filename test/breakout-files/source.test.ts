@@ -15,10 +15,10 @@ import type {
 import { cgroupDirectory } from '../processes/cgroup-directory.ts'
 import { watchProcesses } from '../processes/watch.ts'
 import { corePattern, withCorePattern } from '../support/core-pattern.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // The real kernel and real containers; as root. One after the other: there is one core_pattern.
 const serial = test.serial

@@ -15,8 +15,8 @@ import { findHierarchyMount } from '../../agent/breakout-files/hierarchies.ts'
 import { openTouchWatch, type Touch } from '../../agent/breakout-files/touch-watch.ts'
 import { openBinfmt } from '../../agent/breakout-files/looks.ts'
 import { mountDetached } from '../../agent/kernel/detached-mount.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const serial = test.serial
 

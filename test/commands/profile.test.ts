@@ -6,8 +6,9 @@ import { memoryOf } from '../../agent/store/memory.ts'
 import { storeFile } from '../../agent/store/store.ts'
 import { prepareTables } from '../../agent/store/tables.ts'
 import { addProgram, profileOf } from '../../detectors/unexpected-root-process/profile.ts'
-import { temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { tidewatch } from '../support/daemon.ts'
 import { sampleContainer } from '../support/samples.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 /** A state directory in which an image was learned, and the command that looks at it. */
 async function learnedState(t: ExecutionContext) {

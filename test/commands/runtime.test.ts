@@ -6,8 +6,9 @@ import { memoryOf } from '../../agent/store/memory.ts'
 import { storeFile } from '../../agent/store/store.ts'
 import { prepareTables } from '../../agent/store/tables.ts'
 import { readBinary, writeBinary } from '../../detectors/runtime-path-write/known-binaries.ts'
-import { removeState, startDaemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { removeState, startDaemon, tidewatch } from '../support/daemon.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 /** A state directory that knows one program, and the command that looks at it. */
 async function state(t: ExecutionContext) {

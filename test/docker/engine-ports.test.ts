@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import { enginePorts } from '../../agent/docker/engine-ports.ts'
 import { knownProcess, running } from '../processes/samples.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0947 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 101 1 0000000000000000 100 0 0 10 0

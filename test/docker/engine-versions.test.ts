@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { firstValueFrom, NEVER, Subject, take, toArray } from 'rxjs'
 import { componentsOf, engineVersions, installedVersion } from '../../agent/docker/engine-versions.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const part = (name: string, version: unknown, commit: unknown = '') => ({
   Name: name,

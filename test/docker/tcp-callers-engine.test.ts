@@ -3,10 +3,10 @@ import { rm } from 'node:fs/promises'
 import test, { type ExecutionContext } from 'ava'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
 import { scaled, until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { watchCallers } from './callers-watch.ts'
 
 const script = fileURLToPath(new URL('api-client.ts', import.meta.url))

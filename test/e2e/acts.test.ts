@@ -6,11 +6,12 @@ import { sourceNames } from '../../agent/model/observation.ts'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
 import { alertOf, type Alertmanager, amtoolAlerts } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { type Daemon, tidewatch } from '../support/daemon.ts'
 import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, until } from '../support/until.ts'
 import { type Prometheus, startPrometheus } from '../support/prometheus.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // Real acts in real containers, seen as a user sees them: in the store, the metrics, Alertmanager and Prometheus.
 

@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import test, { type ExecutionContext } from 'ava'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { startDaemonFor, temporaryDirectory, tidewatch } from '../support/daemon.ts'
+import { startDaemonFor, tidewatch } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, run, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const prefix = `tidewatch-test-weather-${process.pid}`
 const main = join(import.meta.dirname, '../../agent/main.ts')

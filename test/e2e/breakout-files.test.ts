@@ -6,10 +6,11 @@ import type { Finding } from '../../agent/model/finding.ts'
 import { alertOf, type Alertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { corePattern, withCorePattern } from '../support/core-pattern.ts'
-import { type Daemon, temporaryDirectory } from '../support/daemon.ts'
+import { type Daemon } from '../support/daemon.ts'
 import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // Real writes to what the kernel runs as root, seen as a user sees them: in the store, the metrics and Alertmanager.
 

@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { removeState, startDaemon } from '../support/daemon.ts'
 import { docker, freePort } from '../support/processes.ts'
 import { startHttpReceiver } from '../support/receiver.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 type Notification = { alerts: { status: string; labels: Record<string, string>; startsAt: string }[] }
 

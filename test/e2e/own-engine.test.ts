@@ -3,17 +3,12 @@ import { rm } from 'node:fs/promises'
 import anyTest, { type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import {
-  type Daemon,
-  removeState,
-  startDaemon,
-  startDaemonFor,
-  temporaryDirectory,
-} from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon, startDaemonFor } from '../support/daemon.ts'
 import { hookedRuntime } from '../support/hooked-runtime.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
 import { scaled, until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // What needs an engine with options of its own.
 

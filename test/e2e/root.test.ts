@@ -2,18 +2,12 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
-import {
-  type Daemon,
-  removeState,
-  startDaemon,
-  startDaemonFor,
-  temporaryDirectory,
-  tidewatch,
-} from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon, startDaemonFor, tidewatch } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, run, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
 import { patience, scaled, until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // Ways to root in real containers, as a daemon of its own tells them.
 

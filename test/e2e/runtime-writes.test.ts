@@ -5,9 +5,10 @@ import type { Finding } from '../../agent/model/finding.ts'
 import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
 import { buildAttack, type Way, ways } from '../support/attack.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory } from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // Every way of writing to a runtime's file, from a container and from the host, again and again by programs that are
 // gone at once: each is found once, with the process and the container that did it.

@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { gatherMounts, readMounts } from '../../agent/masks/mounts.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 test('the last mount at a place counts, whatever optional fields and escapes stand in its line', (t) => {
   const { add, seen } = gatherMounts(new Set(['/proc/a b', '/x']))

@@ -5,9 +5,9 @@ import { NEVER } from 'rxjs'
 import { containerMasks } from '../../agent/masks/source.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { MaskObservation, Observation, SourceStatus } from '../../agent/model/observation.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { defaultMasks, fixture } from './samples.ts'
 
 const startedAt = Date.UTC(2026, 10, 23)

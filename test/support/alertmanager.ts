@@ -1,8 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Finding } from '../../agent/model/finding.ts'
-import { temporaryDirectory } from './daemon.ts'
 import { freePort, run, type Running, start, whenReady } from './processes.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 import { until } from './until.ts'
 
 export type PostedAlert = {

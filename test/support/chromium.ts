@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
-import { temporaryDirectory } from './daemon.ts'
 import { start, whenReady } from './processes.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 type Message = {
   id?: number

@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { type FindingsQuery, readFindings } from '../../agent/store/read.ts'
 import { asDeclared } from './evidence.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 // A loaded machine takes its time to start Node, and to prove that processes are seen.
 const startMs = 60_000
@@ -88,11 +89,6 @@ export async function startDaemonFor(
     await removeState(daemon)
   })
   return daemon
-}
-
-/** A new directory for a test's files, on a real file system: /tmp may be a tmpfs without setuid. The test removes it. */
-export async function temporaryDirectory(): Promise<string> {
-  return await mkdtemp('/var/tmp/tidewatch-test-')
 }
 
 /** Removes what a daemon left. */

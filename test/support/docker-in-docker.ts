@@ -1,9 +1,9 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { busyboxImage } from './busybox-image.ts'
-import { temporaryDirectory } from './daemon.ts'
 import { docker, run } from './processes.ts'
 import { programFiles } from './program-files.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 import { until } from './until.ts'
 
 /** An engine in a container of this host's engine. */

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { temporaryDirectory } from './daemon.ts'
 import { start, whenReady } from './processes.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 // Node has no datagram sockets for paths; what stands in for systemd must not use the code that is tested.
 const receiver = `

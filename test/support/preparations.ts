@@ -1,7 +1,8 @@
 import { chmod, rm } from 'node:fs/promises'
 import { type Alertmanager, startAlertmanager } from './alertmanager.ts'
-import { type Daemon, type DaemonOptions, removeState, startDaemon, temporaryDirectory } from './daemon.ts'
+import { type Daemon, type DaemonOptions, removeState, startDaemon } from './daemon.ts'
 import { removeContainers } from './docker.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 /** What the tests of a file need before the first of them, and undo after the last. */
 export type Preparations = {

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { temporaryDirectory } from './daemon.ts'
 import { busyboxImage } from './busybox-image.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 /** A Docker Engine of the test's own, which it may stop and start; the host's engine and its network stay as they are. */
 export type PrivateEngine = {

@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { temporaryDirectory } from './daemon.ts'
 import { freePort, type Running, start, whenReady } from './processes.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 /** A real Prometheus (Debian's) that scrapes one daemon every second. */
 export type Prometheus = Running & {

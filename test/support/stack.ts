@@ -2,8 +2,9 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { type Alertmanager, startAlertmanager } from './alertmanager.ts'
-import { type Daemon, removeState, startDaemon, temporaryDirectory } from './daemon.ts'
+import { type Daemon, removeState, startDaemon } from './daemon.ts'
 import { hostOf, type Prometheus, startPrometheusIn } from './prometheus.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 
 const root = join(import.meta.dirname, '../..')
 const text = (path: string) => readFileSync(join(root, path), 'utf8')

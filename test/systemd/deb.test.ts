@@ -4,8 +4,8 @@ import anyTest, { type TestFn } from 'ava'
 import { parseConfig } from '../../agent/config/load.ts'
 import { version } from '../../agent/version.ts'
 import { debianArchitecture } from '../../systemd/deb/control.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { run } from '../support/processes.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // The package as it comes out of the build, unpacked; that it installs, runs and goes away is the booted host's to tell.
 

@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 import { allCommands, commandTree } from '../../systemd/command-tree.ts'
 import { completions } from '../../systemd/completions.ts'
 import { manualPage } from '../../systemd/manual.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const execute = promisify(execFile)
 const tree = commandTree()

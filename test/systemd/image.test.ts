@@ -5,10 +5,10 @@ import { promisify } from 'node:util'
 import anyTest, { type TestFn } from 'ava'
 import { parseConfig } from '../../agent/config/load.ts'
 import { version } from '../../agent/version.ts'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, freePort, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // The Dockerfile as it is, from images that need no registry: the libraries and the Node.js of this machine.
 

@@ -1,9 +1,10 @@
 import { chmod, chown, cp, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
-import { temporaryDirectory } from '../support/daemon.ts'
+import { buildBundle } from '../support/bundle.ts'
 import { run, start, whenReady } from '../support/processes.ts'
 import { buildFilter, unitRights } from '../support/unit-rights.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // The rights of the unit without systemd, which needs a booted host (test/host/service.test.ts): its user is not root and
 // has the unit's capabilities, system calls and a file system that is read-only but for the state directory.
@@ -19,7 +20,7 @@ test('with the rights of the unit and no others every source is up in its best m
   await mkdir(state)
   await chown(state, nobody, nobody)
   // What the checkout lies in may be for its owner alone.
-  await run(process.execPath, join(root, 'systemd/build.ts'), join(directory, 'dist'))
+  const bundle = await buildBundle(join(directory, 'dist'))
   await cp(process.execPath, join(directory, 'node'), { dereference: true })
   const rights = await unitRights(join(root, 'systemd/files/tidewatch.service'))
   await buildFilter(join(directory, 'filtered'), rights)
@@ -36,7 +37,7 @@ test('with the rights of the unit and no others every source is up in its best m
     done
     exec setpriv --reuid=${nobody} --regid=${gid} --clear-groups --no-new-privs --inh-caps=${capabilities} \\
       --ambient-caps=${capabilities} --bounding-set=${capabilities} ${directory}/filtered ${directory}/node \\
-      ${directory}/dist/tidewatch.js run --log.format=json --state.directory=${state} --web.listen-address=127.0.0.1:0`,
+      ${bundle} run --log.format=json --state.directory=${state} --web.listen-address=127.0.0.1:0`,
   )
   const daemon = start('unshare', ['--mount', 'sh', script])
   t.teardown(() => daemon.stop('SIGKILL'))

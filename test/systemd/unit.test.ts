@@ -1,8 +1,8 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { temporaryDirectory } from '../support/daemon.ts'
 import { run } from '../support/processes.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const files = join(import.meta.dirname, '../../systemd/files')
 

@@ -1,0 +1,51 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { busyboxImage } from '../support/busybox-image.ts'
+import { fail, say } from '../support/debian.ts'
+
+/** Uses the Docker Engine of this machine, or starts one; resolves to what stops it again. */
+export async function startEngineIfNone(): Promise<() => Promise<void>> {
+  if (answers()) return async () => undefined
+  if (process.getuid?.() !== 0) {
+    return fail(
+      'no Docker Engine answers, and only root can start one: run the tests as root, or start docker.service',
+    )
+  }
+  say('starting a Docker Engine')
+  const log = join(mkdtempSync(join(tmpdir(), 'tidewatch-test-engine-')), 'dockerd.log')
+  const output = openSync(log, 'a')
+  const dockerd = spawn('dockerd', [], { stdio: ['ignore', output, output], detached: true })
+  for (let tries = 0; tries < 60; tries += 1) {
+    await sleep(500)
+    if (answers()) return () => stop(dockerd)
+    if (dockerd.exitCode !== null) break
+  }
+  dockerd.kill('SIGTERM')
+  return fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
+}
+
+/**
+ * Why the engine cannot run a container on its default network, as one sentence with the remedy; undefined when it can.
+ * A second engine beside it may have deleted the bridge docker0, and most end-to-end tests would fail for that.
+ */
+export async function containerFailure(host: readonly string[] = []): Promise<string | undefined> {
+  const image = await busyboxImage()
+  const { status, stderr } = spawnSync('docker', [...host, 'run', '--rm', image, 'true'], {
+    encoding: 'utf8',
+  })
+  if (status === 0) return undefined
+  const reason = stderr.trim().split('\n').at(-1) ?? ''
+  return `the Docker Engine cannot start a container on its default network (${reason}); restart the engine, which creates docker0 again`
+}
+
+function answers(): boolean {
+  return spawnSync('docker', ['version'], { stdio: 'ignore' }).status === 0
+}
+
+async function stop(dockerd: ChildProcess): Promise<void> {
+  dockerd.kill('SIGTERM')
+  await new Promise((resolve) => dockerd.once('exit', resolve))
+}
