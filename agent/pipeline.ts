@@ -28,6 +28,7 @@ export function observedOf(
     execCallers$: kind('exec-caller'),
     processes$: kind('process'),
     processKills$: kind('process-killed'),
+    oomVictims$: kind('oom-victim'),
     resources$: kind('resources'),
     runtimeFiles$: kind('runtime-file'),
     runtimeFileOpens$: kind('runtime-file-opened'),

@@ -11,7 +11,7 @@ import { judgeForks, noForks } from './resource-limit-breach/forks.ts'
 import { isEnd, isRunning, walk } from './resource-limit-breach/moment.ts'
 import { memoryNearLimit, pidsNearLimit } from './resource-limit-breach/near-limit.ts'
 import { noLimits } from './resource-limit-breach/no-limits.ts'
-import { afterDeath, isFirstProcess, oomKills } from './resource-limit-breach/oom.ts'
+import { afterDeath, oomKills, sigkillRequestOf } from './resource-limit-breach/oom.ts'
 import { type Followed, perContainer } from './resource-limit-breach/per-container.ts'
 import { memoryPressure } from './resource-limit-breach/pressure.ts'
 import { askedOf, restartLoop, restartsAreOver } from './resource-limit-breach/restart-loop.ts'
@@ -172,7 +172,11 @@ export const resourceLimitBreach = defineDetector({
           merge(
             resources$,
             containers$.pipe(filter(concernsOom)),
-            observed.processKills$.pipe(filter(isFirstProcess)),
+            observed.oomVictims$,
+            observed.dockerEvents$.pipe(
+              map(sigkillRequestOf),
+              filter((request) => request !== null),
+            ),
           ),
           afterDeath,
           oomKills,

@@ -5,7 +5,12 @@ export type Btf = {
   has(path: string): boolean
   sizeOf(struct: string): number
   enumValue(name: string, constant: string): number
+  /** The parameters of a function, by the typedef that names a pointer to it; null where there is no such typedef. */
+  parameters(typedef: string): readonly Parameter[] | null
 }
+
+/** A parameter's type; `to` names the struct that a pointer is to, or is empty. */
+export type Parameter = { kind: 'pointer'; to: string } | { kind: 'int'; bytes: number } | { kind: 'other' }
 
 /** Type information that is not as linux/btf.h has it, or does not have what was asked for. */
 export class BtfError extends Error {
@@ -82,7 +87,9 @@ export function readBtf(bytes: Buffer): Btf {
     return value
   }
 
-  return { offsetOf, has, sizeOf, enumValue }
+  const parameters = (typedef: string) => checked(() => types.parameters(typedef))
+
+  return { offsetOf, has, sizeOf, enumValue, parameters }
 }
 
 type Member = { type: number; bits: number }
@@ -105,6 +112,8 @@ function checked<T>(read: () => T): T {
 }
 
 const KIND = {
+  int: 1,
+  pointer: 2,
   array: 3,
   struct: 4,
   union: 5,
@@ -113,6 +122,7 @@ const KIND = {
   volatile: 9,
   const: 10,
   restrict: 11,
+  function: 13,
   typeTag: 18,
 } as const
 const modifiers: ReadonlySet<number> = new Set([
@@ -240,7 +250,34 @@ function indexTypes(bytes: Buffer) {
     return undefined
   }
 
+  /** Asked once, of some of 10,000 typedefs: searched, not indexed. */
+  function parametersOf(typedef: string): Parameter[] | null {
+    const position = positions.find(
+      (one, type) => type > 0 && infoAt(one).kind === KIND.typedef && nameAt(one) === typedef,
+    )
+    if (position === undefined) return null
+    const target = (at: number) => {
+      const type = resolve(bytes.readUInt32LE(at))
+      return type === 0 ? 0 : positionOf(type)
+    }
+    const pointer = target(position + 8)
+    const prototype = pointer !== 0 && infoAt(pointer).kind === KIND.pointer ? target(pointer + 8) : 0
+    if (prototype === 0 || infoAt(prototype).kind !== KIND.function) return null
+    return Array.from({ length: infoAt(prototype).count }, (_, index) =>
+      parameterAt(target(prototype + 12 + index * 8 + 4), target),
+    )
+  }
+
+  function parameterAt(position: number, target: (at: number) => number): Parameter {
+    if (position === 0) return { kind: 'other' }
+    const { kind } = infoAt(position)
+    if (kind === KIND.int) return { kind: 'int', bytes: bytes.readUInt32LE(position + 8) }
+    if (kind !== KIND.pointer) return { kind: 'other' }
+    const to = target(position + 8)
+    return { kind: 'pointer', to: to !== 0 && infoAt(to).kind === KIND.struct ? nameAt(to) : '' }
+  }
+
   const size = (type: number) => bytes.readUInt32LE(positionOf(type) + 8)
 
-  return { structs, resolve, members, enumValue, size }
+  return { structs, resolve, members, enumValue, size, parameters: parametersOf }
 }

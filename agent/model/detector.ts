@@ -14,6 +14,7 @@ import type {
   ExecEnded,
   ExecObservation,
   MaskObservation,
+  OomVictim,
   ProcessKilled,
   ProcessObservation,
   ResourceSample,
@@ -32,6 +33,7 @@ export type Observed = {
   execCallers$: Observable<ExecCaller>
   processes$: Observable<ProcessObservation>
   processKills$: Observable<ProcessKilled>
+  oomVictims$: Observable<OomVictim>
   resources$: Observable<ResourceSample>
   runtimeFiles$: Observable<RuntimeFileObservation>
   runtimeFileOpens$: Observable<RuntimeFileOpened>

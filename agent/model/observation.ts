@@ -7,7 +7,7 @@ import type {
   ExecEnded,
   ExecObservation,
 } from './observations/docker.ts'
-import type { ApiRequest, ProcessKilled, ProcessObservation } from './observations/processes.ts'
+import type { ApiRequest, OomVictim, ProcessKilled, ProcessObservation } from './observations/processes.ts'
 import type {
   EngineVersions,
   MaskObservation,
@@ -46,6 +46,7 @@ export type Observation =
   | ApiRequest
   | ProcessObservation
   | ProcessKilled
+  | OomVictim
   | ResourceSample
   | RuntimeFileObservation
   | HostHardening

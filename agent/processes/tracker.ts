@@ -4,6 +4,7 @@ import type { ContainerView } from '../model/container.ts'
 import type {
   EventsLost,
   Namespaces,
+  OomVictim,
   ProcessChange,
   ProcessKilled,
   ProcessObservation,
@@ -24,6 +25,7 @@ import {
 } from './known-process.ts'
 import type { ExecOfSession } from './left-behind.ts'
 import { memberships } from './membership.ts'
+import { oomVictims, type SeenVictim } from './oom-victim.ts'
 import { earlierOf } from './rights.ts'
 import type { WritableProcessTable } from './table.ts'
 import { type Before, processTeller } from './teller.ts'
@@ -39,6 +41,8 @@ export type ProcessTracker = {
   forked(child: Forked, sinceBoot: number): void
   idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void
   exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void
+  /** The kernel has chosen a process to be OOM-killed. */
+  oomVictim(seen: SeenVictim, sinceBoot: number): void
   /** Stops its timers. */
   close(): void
 }
@@ -56,7 +60,7 @@ export type TrackerOptions = {
   clock: BootClock
   /** Epoch milliseconds. */
   bootTime: number
-  emit: (observation: ProcessObservation | ProcessKilled | UsermodeHelper | EventsLost) => void
+  emit: (observation: ProcessObservation | ProcessKilled | OomVictim | UsermodeHelper | EventsLost) => void
   users?: HostUsers
   execOfSession?: ExecOfSession | undefined
   /** To be told, by its id, of a container whose processes become more. */
@@ -72,6 +76,7 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   const helpers = helperWatch({ table, containers, roots: belonging.roots })
   const killed = killedProcesses({ describe: teller.killed, emit })
   const growth = growthWatch(onGrowth)
+  const victims = oomVictims(options)
   let overflow = 0
   const timer = setInterval(everySecond, 1_000)
 
@@ -144,6 +149,11 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     killed.ended(process, sinceBoot)
   }
 
+  function oomVictim(seen: SeenVictim, sinceBoot: number): void {
+    const victim = victims.describe(seen, teller.timeOf(sinceBoot))
+    if (victim !== null) emit(victim)
+  }
+
   /** A stranger that ends is in /proc for a moment still, and must not be found there as if it lived. */
   function bury(pid: number, startTicks: number): KnownProcess | undefined {
     const former = table.get(pid)
@@ -199,5 +209,5 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     growth.close()
   }
 
-  return { found, executed, forked, idsChanged, exited, close }
+  return { found, executed, forked, idsChanged, exited, oomVictim, close }
 }

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import type { Container, ContainerDetails } from '../model/container.ts'
+import type { FirstProcess } from '../model/observation.ts'
 import { parseCgroupMounts } from './cgroup-mounts.ts'
 import { type CgroupMode, hostMounts, locateCgroup, modeOf, type Places } from './cgroup-places.ts'
 import { type EventFiles, eventFilesOf, watchEventFiles } from './event-files.ts'
+import { readFirstProcess } from './first-process.ts'
 import { descriptorBudget, isVanished } from './kept-files.ts'
 import { type OpenCgroup, openCgroup } from './open-cgroup.ts'
 import { parentLimits } from './parent-limits.ts'
@@ -16,7 +18,13 @@ export type CgroupReading =
    * `missing` names the controllers that this kernel lacks; their part of the usage is empty. `slow` is why the
    * container costs more or is told of later than it should; empty when all is well.
    */
-  | { outcome: 'read'; usage: Usage; missing: readonly string[]; slow: string }
+  | {
+      outcome: 'read'
+      usage: Usage
+      firstProcess: FirstProcess | null
+      missing: readonly string[]
+      slow: string
+    }
   | { outcome: 'vanished' }
   /** No such process, or one in no cgroup of this container: the engine may be on another host. */
   | { outcome: 'not-here' }
@@ -136,7 +144,9 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
         entry.details = details
         entry.waits = false
         isLocal = true
-        return { outcome: 'read', ...reading, slow: keep(id, entry) }
+        const hasKills = (reading.usage.memory.oomKills ?? 0) > 0
+        const firstProcess = hasKills ? readFirstProcess(procRoot, pid, id) : null
+        return { outcome: 'read', ...reading, firstProcess, slow: keep(id, entry) }
       } catch (error) {
         release(id)
         if (isVanished(error)) return absent()

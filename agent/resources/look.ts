@@ -1,6 +1,7 @@
 import { catchError, defer, map, type Observable, of, timeout } from 'rxjs'
 import { messageOf } from '../errors.ts'
 import type { Container } from '../model/container.ts'
+import type { FirstProcess } from '../model/observation.ts'
 import type { CgroupReader, CgroupReading } from './cgroup-reader.ts'
 import { usageOfStats } from './docker-stats.ts'
 import type { Usage } from './usage.ts'
@@ -11,7 +12,14 @@ export type StatsOnce = (id: string) => Promise<unknown>
 /** What came of one look at one container. */
 export type Look =
   /** From its files; `missing` names the controllers that the kernel lacks, `slow` is why it is not as fast as it could be. */
-  | { via: 'files'; container: Container; usage: Usage; missing: readonly string[]; slow: string }
+  | {
+      via: 'files'
+      container: Container
+      usage: Usage
+      firstProcess: FirstProcess | null
+      missing: readonly string[]
+      slow: string
+    }
   /** From the engine, because of `why`; `local` when the files are on this host and yet not readable. */
   | { via: 'stats'; container: Container; usage: Usage; why: string; local: boolean }
   | { via: 'nothing'; container: Container; why: string }
@@ -26,8 +34,8 @@ export function lookAt(
 ): Observable<Look> {
   const reading = cgroups.read(container)
   if (reading.outcome === 'read') {
-    const { usage, missing, slow } = reading
-    return of({ via: 'files', container, usage, missing, slow })
+    const { usage, firstProcess, missing, slow } = reading
+    return of({ via: 'files', container, usage, firstProcess, missing, slow })
   }
   if (reading.outcome === 'vanished') return of({ via: 'end', container })
   const why = whyNot(reading)

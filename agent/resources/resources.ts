@@ -156,8 +156,11 @@ function inSlices(running: readonly Container[]): Observable<Container> {
   )
 }
 
-function sampleOf({ container, usage }: Look & { via: 'files' | 'stats' }, time: number): ResourceSample {
-  return { kind: 'resources', time, container, ...usage }
+function sampleOf(look: Look & { via: 'files' | 'stats' }, time: number): ResourceSample {
+  const { container, usage } = look
+  const firstProcess =
+    look.via === 'files' && look.firstProcess !== null ? { firstProcess: look.firstProcess } : {}
+  return { kind: 'resources', time, container, ...usage, ...firstProcess }
 }
 
 function statusOf(health: Health, time: number): SourceStatus {

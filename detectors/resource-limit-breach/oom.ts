@@ -1,40 +1,77 @@
-import { filter, map, merge, mergeMap, NEVER, of, switchMap, timer, type Observable } from 'rxjs'
-import type { Detection } from '../../agent/model/finding.ts'
-import type { ProcessKilled } from '../../agent/model/observation.ts'
-import { isEnd, type Life, type Moment, walk } from './moment.ts'
-import { emptyTally, type Kill, tallyKills } from './oom-tally.ts'
-import { emptyVerdict, joinWindowMs, judgeKills, type Lapse, lapsesOf } from './oom-verdict.ts'
+import {
+  concatMap,
+  defer,
+  distinctUntilChanged,
+  EMPTY,
+  endWith,
+  ignoreElements,
+  map,
+  merge,
+  NEVER,
+  type Observable,
+  scan,
+  share,
+  Subject,
+  switchMap,
+  takeUntil,
+  tap,
+  timer,
+} from 'rxjs'
+import type { DockerEvent } from '../../agent/model/observation.ts'
+import { isRunning } from './moment.ts'
+import {
+  emptyLedger,
+  lastResortMs,
+  type Ledger,
+  type OomFact,
+  recordFact,
+  type SigkillRequest,
+} from './oom-ledger.ts'
+import type { OomReport } from './oom-report.ts'
 
-/**
- * One finding for each kill for want of memory in one container: it lived on, or it died of it. Of processes that
- * were killed, it is to be told of the first ones only.
- */
-export function oomKills(signs$: Observable<Moment | ProcessKilled>): Observable<Detection> {
-  const kills$ = momentsOf(signs$).pipe(walk(emptyTally, tallyKills), mergeMap(withLapses))
-  // Kills come first: an end that follows at once must find the kill it belongs to.
-  return merge(kills$, signs$).pipe(walk(emptyVerdict, judgeKills))
+/** Reports each OOM kill of one container once: the container survived it, or died of it. */
+export function oomKills(facts$: Observable<OomFact>): Observable<OomReport> {
+  return defer(() => {
+    const deadlines$ = new Subject<'deadline'>()
+    const over$ = facts$.pipe(ignoreElements(), endWith('over'))
+    const seed: readonly [Ledger, readonly OomReport[]] = [emptyLedger, []]
+    const steps$ = merge(facts$, deadlines$.pipe(takeUntil(over$))).pipe(
+      scan(([ledger]: readonly [Ledger, readonly OomReport[]], fact) => recordFact(ledger, fact), seed),
+      share(),
+    )
+    const waits$ = steps$.pipe(
+      map(([{ waitingSince }]) => waitingSince),
+      distinctUntilChanged(),
+      switchMap((since) => (since === null ? EMPTY : timer(lastResortMs))),
+      tap(() => deadlines$.next('deadline')),
+      ignoreElements(),
+      takeUntil(over$),
+    )
+    return merge(waits$, steps$.pipe(concatMap(([, reports]) => reports)))
+  })
 }
 
-/** Whether it was the first process of its container. */
-export function isFirstProcess({ process, container }: ProcessKilled): boolean {
-  return process.pid === container.details?.pid
-}
-
-/** Emits once the container has ended for so long that nothing can be said of its death any more. */
-export function afterDeath(signs$: Observable<Moment | ProcessKilled>): Observable<unknown> {
-  return momentsOf(signs$).pipe(
-    filter((moment) => isEnd(moment) || (moment.kind === 'container' && moment.action === 'started')),
-    switchMap((moment) => (isEnd(moment) ? timer(joinWindowMs) : NEVER)),
+/** Emits when no fact about the container's kills can arrive any more: some time after its death. */
+export function afterDeath(facts$: Observable<OomFact>): Observable<unknown> {
+  return facts$.pipe(
+    scan((lives: boolean, fact) => {
+      if (fact.kind === 'resources') return true
+      return fact.kind === 'container' ? fact.action === 'started' || isRunning(fact) : lives
+    }, false),
+    distinctUntilChanged((before, now) => before && now),
+    switchMap((lives) => (lives ? NEVER : timer(lastResortMs + 1_000))),
   )
 }
 
-function momentsOf(signs$: Observable<Moment | ProcessKilled>): Life {
-  return signs$.pipe(filter((sign) => sign.kind !== 'process-killed'))
-}
-
-function withLapses(kill: Kill): Observable<Kill | Lapse> {
-  const lapses = lapsesOf(kill).map((after) =>
-    timer(after).pipe(map(() => ({ kind: 'lapse', kill, after }) as const)),
-  )
-  return merge(of(kill), ...lapses)
+/** A client asked the engine to end the container by SIGKILL; null for any other event. */
+export function sigkillRequestOf({
+  type,
+  action,
+  attributes,
+  actorId,
+  time,
+}: DockerEvent): SigkillRequest | null {
+  const isSigkill = ['9', 'KILL', 'SIGKILL'].includes(attributes['signal'] ?? '')
+  if (type !== 'container' || action !== 'kill' || !isSigkill) return null
+  return { kind: 'sigkill-request', time, container: { id: actorId } }
 }

@@ -1,23 +1,24 @@
 import { defer, ignoreElements, map, merge, type Observable, tap } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
-import type { Detection } from '../../agent/model/finding.ts'
+import type { Detection, Json } from '../../agent/model/finding.ts'
 import type {
   EventsLost,
   ExecEnded,
   ExecObservation,
+  OomVictim,
   ProcessKilled,
   ProcessObservation,
 } from '../../agent/model/observation.ts'
 import { clip, commandLine } from '../../agent/model/text.ts'
+import type { OomReport } from './oom-report.ts'
 
 /**
- * Adds to kills for want of memory what is known of whom they hit. The kernel tells the victim to its log alone,
- * so this is what follows from the rest: a container died as its first process did, and a process that ended by
- * SIGKILL in the same moment, or an exec of which the engine says so, was what was killed. Where several might have
- * been it, or an end may have been missed, none is named.
+ * Names the victims of OOM kills. Where the kernel names them there is nothing to guess. Elsewhere a container that died
+ * lost its first process, and the victims of other kills are among the processes and execs that ended by SIGKILL since
+ * all kills were last accounted for: they are named if they are as many as the kills and no exit was missed.
  */
 export function withVictims(
-  detections$: Observable<Detection>,
+  reports$: Observable<OomReport>,
   observed: Pick<Observed, 'processes$' | 'processKills$' | 'execs$' | 'execEnds$' | 'eventsLost$'>,
 ): Observable<Detection> {
   return defer(() => {
@@ -29,7 +30,7 @@ export function withVictims(
       observed.execEnds$.pipe(tap(sawExecEnd)),
       observed.eventsLost$.pipe(tap(sawLoss)),
     )
-    return merge(learnt$.pipe(ignoreElements()), detections$.pipe(map(name)))
+    return merge(learnt$.pipe(ignoreElements()), reports$.pipe(map(name)))
   })
 }
 
@@ -41,23 +42,23 @@ export function victims() {
   const killedProcesses = new Map<string, Victim>()
   let lostAt = -Infinity
 
-  function name(detection: Detection): Detection {
+  function name({ detection, victims: known }: OomReport): Detection {
     const { container, evidence } = detection
     if (container === null) return detection
-    if (detection.rule === 'container-oom-killed') {
-      return { ...detection, evidence: { ...evidence, first_process: firstProcesses.get(container.id) } }
-    }
-    if (detection.rule !== 'oom-kill') return detection
-    const killed = {
-      killed_processes: hasLost(detection) ? undefined : allOf(detection, killedProcesses),
-      killed_execs: allOf(detection, killedExecs),
-    }
-    return { ...detection, evidence: { ...evidence, ...killed } }
+    const isDeath = detection.rule === 'container-oom-killed'
+    if (isDeath) return withEvidence(detection, { first_process: firstProcesses.get(container.id) })
+    if (!('since' in known)) return withEvidence(detection, namedByKernel(known))
+    const wanted = { containerId: container.id, kills: Number(evidence['kills']), since: known.since }
+    return withEvidence(detection, {
+      killed_processes: lostAt >= known.since ? undefined : allOf(wanted, killedProcesses),
+      killed_execs: allOf(wanted, killedExecs),
+    })
   }
 
-  /** What was missed is told within a second. */
-  function hasLost({ time }: Detection): boolean {
-    return Math.abs(lostAt - time) <= 3_000
+  function namedByKernel(known: readonly OomVictim[]): Evidence {
+    const processes = known.map(({ process }) => commandOf(process)).filter((command) => command !== '')
+    const commands = known.map(({ execId }) => execs.get(execId)).filter((command) => command !== undefined)
+    return { killed_processes: someOf(processes), killed_execs: someOf(commands) }
   }
 
   return {
@@ -67,9 +68,7 @@ export function victims() {
     },
     sawKill({ container, process, time }: ProcessKilled): void {
       const key = `${process.pid} ${process.startTicks}`
-      const { argv, exe } = process
-      const command = argv.length > 0 ? inShort(argv) : clip(exe, maxCommand)
-      remember(killedProcesses, key, { containerId: container.id, time, command })
+      remember(killedProcesses, key, { containerId: container.id, time, command: commandOf(process) })
     },
     sawLoss({ source, time }: EventsLost): void {
       if (source === 'processes') lostAt = time
@@ -88,30 +87,38 @@ export function victims() {
 }
 
 type Victim = { containerId: string; time: number; command: string }
+type Evidence = { readonly [key: string]: Json }
 
-/** The commands of those that ended so in the moment of some kills; undefined unless they are as many. */
+function withEvidence(detection: Detection, more: Evidence): Detection {
+  return { ...detection, evidence: { ...detection.evidence, ...more } }
+}
+
+/** The commands of those that ended since a moment; undefined unless they are as many as the kills. */
 function allOf(
-  { container, time, evidence }: Detection,
+  { containerId, kills, since }: { containerId: string; kills: number; since: number },
   ended: ReadonlyMap<string, Victim>,
 ): string[] | undefined {
-  const kills = Number(evidence['kills'])
   const suspects = [...ended.values()].filter(
-    (victim) => victim.containerId === container?.id && isSameMoment(victim.time, time),
+    (victim) => victim.containerId === containerId && victim.time >= since,
   )
   const isKnown = suspects.every(({ command }) => command !== '')
   const isSure = isKnown && suspects.length > 0 && suspects.length === kills && kills <= maxNamed
   return isSure ? suspects.map(({ command }) => command) : undefined
 }
 
-// Fewer than are told of in a second: of more, nobody knows whether they are all.
+function someOf(commands: readonly string[]): string[] | undefined {
+  return commands.length === 0 ? undefined : commands.slice(0, maxNamed)
+}
+
+// Fewer than are reported in a second: of more, it is unknown whether they are all.
 const maxNamed = 10
 const maxRemembered = 4_096
 const maxCommand = 200
 // 128 + SIGKILL.
 const killedExitCode = 137
 
-function isSameMoment(one: number, other: number): boolean {
-  return Math.abs(one - other) <= 1_000
+function commandOf({ argv, exe }: ProcessKilled['process']): string {
+  return argv.length > 0 ? inShort(argv) : clip(exe, maxCommand)
 }
 
 function inShort(argv: readonly string[]): string {

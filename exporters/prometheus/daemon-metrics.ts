@@ -173,6 +173,7 @@ const sourceOfKind = {
   'exec-ended': 'containers',
   'exec-caller': 'containers',
   'api-request': 'processes',
+  'oom-victim': 'processes',
   process: 'processes',
   'process-killed': 'processes',
   resources: 'resources',

@@ -1,17 +1,18 @@
 import test, { type ExecutionContext } from 'ava'
 import { asyncScheduler, filter, map, share } from 'rxjs'
 import type { Detection } from '../../agent/model/finding.ts'
-import type { ContainerAction, ExecEnded, ProcessKilled } from '../../agent/model/observation.ts'
+import type { ContainerAction, ExecEnded, FirstProcess, OomVictim } from '../../agent/model/observation.ts'
 import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
 import type { Moment } from '../../detectors/resource-limit-breach/moment.ts'
-import { type Befallen, befell, container, type Given, sample } from '../resources/samples.ts'
+import { type Befallen, befell, container, type Given, oomVictim, sample } from '../resources/samples.ts'
+import { dockerEvent } from '../support/docker-event.ts'
 import { marbles } from '../support/marbles.ts'
 import { silent } from '../support/observed.ts'
 import { sampleExec } from '../support/samples.ts'
 
 const settings = resourceLimitBreach.settings.parse({})
 
-type Seen = Moment | ProcessKilled
+type Seen = Moment | OomVictim
 
 /** Something that is seen at the time of its marble. */
 type Timed = (time: number) => Seen
@@ -36,7 +37,7 @@ function plays(
       ...silent,
       resources$: moments$.pipe(filter((moment) => moment.kind === 'resources')),
       containers$: moments$.pipe(filter((moment) => moment.kind === 'container')),
-      processKills$: moments$.pipe(filter((moment) => moment.kind === 'process-killed')),
+      oomVictims$: moments$.pipe(filter((moment) => moment.kind === 'oom-victim')),
     }
     const detected$ = resourceLimitBreach.detect(observed, settings)
     const words$ = detected$.pipe(map(inWords))
@@ -251,23 +252,20 @@ test('restarts that are further apart are no loop, and neither is a first start'
   plays(t, moments, 'a 999ms b 99ms c 297899ms d 99ms e 1899ms f 100ms g', '')
 })
 
-test('an exec that ended killed in the moment of a kill for memory is named', (t) => {
+test('an exec that ended killed while a kill waited for its verdict is named', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const exec = sampleExec({ container: container(), argv: ['tail', '/dev/zero'] })
     const { execId } = exec
+    const running = { memory: { oomKills: 1 }, firstProcess: 'running' } as const
+    const resources$ = hot('a---bc', { a: sample(0), b: sample(6_000, running), c: sample(7_000, running) })
     const execs$ = hot('x', { x: exec })
     const containers$ = hot('-o', { o: befell(1_000, 'oom') })
-    const end: ExecEnded = {
-      kind: 'exec-ended',
-      time: 1_050,
-      container: container(),
-      execId,
-      exitCode: 137,
-    }
+    const end: ExecEnded = { kind: 'exec-ended', time: 5_000, container: container(), execId, exitCode: 137 }
     const execEnds$ = hot('--e', { e: end })
-    const detected$ = resourceLimitBreach.detect({ ...silent, containers$, execs$, execEnds$ }, settings)
+    const observed = { ...silent, resources$, containers$, execs$, execEnds$ }
+    const detected$ = resourceLimitBreach.detect(observed, settings)
     const named$ = detected$.pipe(map(({ rule, evidence }) => [rule, evidence['killed_execs']]))
-    expectObservable(named$).toBe('- 1s k', { k: ['oom-kill', ['tail /dev/zero']] })
+    expectObservable(named$).toBe('-----k', { k: ['oom-kill', ['tail /dev/zero']] })
   })
 })
 
@@ -285,122 +283,66 @@ test('a container without limits that ended does not lack them any more', (t) =>
   plays(t, moments, 'a 999ms b', 'f 999ms r', { f: 'no-limits firing', r: 'no-limits resolved' })
 })
 
-const counting = (oomKills: number | null) => using({ memory: { oomKills } })
+const counting = (oomKills: number | null, firstProcess?: FirstProcess) =>
+  using({ memory: { oomKills }, ...(firstProcess && { firstProcess }) })
 const kill = { k: 'oom-kill' }
 const death = { k: 'container-oom-killed' }
 
-test('an oom event that no death follows within a second is the kill of a process', (t) => {
-  plays(t, { a: befalls('oom') }, 'a', '1s k', kill)
+const named =
+  (given: Partial<OomVictim> = {}): Timed =>
+  (time) =>
+    oomVictim(time, given)
+
+test('a victim that is not the first process is reported at once', (t) => {
+  plays(t, { a: befalls('started'), v: named(), e: befalls('oom') }, 'a 999ms v 60s e', '1s k', kill)
 })
 
-const killed =
-  (pid: number) =>
-  (time: number): ProcessKilled => ({
-    kind: 'process-killed',
-    time,
-    container: container(),
-    process: { pid, startTicks: 1, exe: '/bin/eat', argv: ['eat'] },
-  })
-
-test('an oom event whose kill was the first process’s waits for the death, for seconds on a busy host', (t) => {
+test('the first process as a victim is reported with its death, a minute later too', (t) => {
   const moments = {
-    a: befalls('oom'),
-    k: killed(4242),
-    c: using(),
+    a: befalls('started'),
+    v: named({ isInit: true }),
+    d: befalls('died', { exitCode: 137 }),
+    e: befalls('oom'),
+  }
+  plays(t, moments, 'a 999ms v 59999ms d 29999ms e', '61s k', death)
+})
+
+test('an event is a kill that was survived once two samples show the kill and the first process running', (t) => {
+  const moments = { a: counting(0), e: befalls('oom'), b: counting(1, 'running'), c: counting(1, 'running') }
+  plays(t, moments, 'a 999ms e 3999ms b 4999ms c', '10s k', kill)
+})
+
+test('a first process that takes a minute to end does not pass for alive', (t) => {
+  const moments = {
+    a: counting(0),
+    e: befalls('oom'),
+    b: counting(1, 'ending'),
     d: befalls('died', { exitCode: 137 }),
   }
-  plays(t, moments, 'a 4ms k 4494ms c 499ms d', '5000ms k', death)
-  plays(t, { ...moments, k: killed(4300) }, 'a 4ms k 4494ms c 499ms d', '1s k', kill)
-  plays(t, moments, 'a 4ms k', '10s k', kill)
+  plays(t, moments, 'a 999ms e 3999ms b 4999ms b 54999ms d', '65s k', death)
 })
 
-test('an oom event and the death that follows are one kill of the container', (t) => {
-  const moments = { a: befalls('oom'), b: befalls('died', { exitCode: 137 }) }
-  plays(t, moments, 'a 199ms b', '200ms k', death)
+test('where nothing decides a kill, it is reported after two minutes', (t) => {
+  plays(t, { a: befalls('oom') }, 'a', '120s k', kill)
+  plays(t, { a: befalls('oom'), b: counting(null) }, 'a 4999ms b 4999ms b', '120s k', kill)
 })
 
-test('a death that comes before its oom event is the same one kill', (t) => {
+test('an event that comes two minutes after the end is still matched with its death', (t) => {
   const moments = { a: befalls('died', { exitCode: 137 }), b: befalls('oom') }
-  plays(t, moments, 'a 9ms b', '10ms k', death)
+  plays(t, moments, 'a 119999ms b', '120s k', death)
 })
 
-test('a death that the engine itself calls one for memory needs no event, and an event adds nothing', (t) => {
-  const moments = { a: befalls('died', { exitCode: 137, oomKilled: true }), b: befalls('oom') }
-  plays(t, moments, 'a 9ms b', 'k', death)
-})
-
-test('a kill that the counter and the event tell of is one, whichever comes first', (t) => {
-  const moments = { a: counting(0), b: befalls('oom'), c: counting(1) }
-  plays(t, moments, 'a 3999ms b 999ms c', '5s k', kill)
-  const late = { a: counting(0), b: counting(1), c: befalls('oom') }
-  plays(t, late, 'a 4999ms b 49ms c', '15s k', kill)
-})
-
-test('a kill that the counter alone tells of is said', (t) => {
-  plays(t, { a: counting(3), b: counting(4) }, 'a 4999ms b', '15s k', kill)
-})
-
-test('what the counter told before the daemon came is no new kill', (t) => {
-  plays(t, { a: counting(3), b: counting(3) }, 'a 4999ms b', '')
-})
-
-test('a kill that the counter tells of waits for the engine to tell of the death, for seconds on a busy host', (t) => {
-  const moments = { a: counting(0), b: counting(1), c: befalls('died', { exitCode: 137 }) }
-  plays(t, moments, 'a 4999ms b 3999ms c', '9s d', { d: 'container-oom-killed' })
-})
-
-test('a container that has processes three seconds after a kill has survived it', (t) => {
-  const moments = { a: counting(0), b: counting(1), c: counting(1), d: counting(1) }
-  plays(t, moments, 'a 4999ms b 2899ms c 99ms d', '8s k', kill)
-})
-
-test('the first sample of a container that was seen to start tells of its kills', (t) => {
-  plays(t, { a: befalls('started'), b: counting(1) }, 'a 4999ms b', '15s k', kill)
-})
-
-test('the counter of a new cgroup counts from 0 again', (t) => {
-  const moments = {
-    a: counting(2),
-    b: befalls('died', { exitCode: 0 }),
-    c: befalls('started'),
-    d: counting(0),
-    e: counting(1),
-  }
-  plays(t, moments, 'a 999ms b 999ms c 999ms d 4999ms e', '18s k', kill)
-})
-
-test('a child killed long before a container is killed by hand is not what it died of', (t) => {
-  const moments = {
-    a: befalls('oom'),
-    b: befalls('died', { exitCode: 137, oomKilled: true }),
-  }
-  plays(t, moments, 'a 58999ms b', '1s k', kill)
-})
-
-test('a flag that was there when the daemon came is not what the container died of later', (t) => {
-  const moments = {
-    a: befalls('seen', { oomKilled: true }),
-    b: befalls('died', { exitCode: 137, oomKilled: true }),
-  }
-  plays(t, moments, 'a 59999ms b', '')
-})
-
-test('docker kill is no kill for memory', (t) => {
-  plays(t, { a: counting(0), b: befalls('died', { exitCode: 137 }) }, 'a 999ms b', '')
-})
-
-test('a job that ends well while a child of it was killed lived', (t) => {
-  const moments = { a: befalls('oom'), b: befalls('died', { exitCode: 0, oomKilled: true }) }
-  plays(t, moments, 'a 99ms b', '100ms k', kill)
-})
-
-test('of two kills at the end, the later is the death', (t) => {
-  const moments = {
-    a: befalls('oom'),
-    b: befalls('oom'),
-    c: befalls('died', { exitCode: 137 }),
-  }
-  plays(t, moments, 'a 499ms b 99ms c', '600ms (kd)', { k: 'oom-kill', d: 'container-oom-killed' })
+test('docker kill is no OOM kill, whatever was killed before', (t) => {
+  const asks = dockerEvent('kill', { actorId: container().id, time: 1_000, attributes: { signal: '9' } })
+  marbles(t, ({ hot, expectObservable }) => {
+    const dockerEvents$ = hot('-a', { a: asks })
+    const containers$ = hot('o-d', {
+      o: befell(500, 'oom'),
+      d: befell(1_100, 'died', { exitCode: 137, oomKilled: true }),
+    })
+    const detected$ = resourceLimitBreach.detect({ ...silent, containers$, dockerEvents$ }, settings)
+    expectObservable(detected$.pipe(map(inWords))).toBe('--k', kill)
+  })
 })
 
 test('a container that is killed and restarted at once is killed once each time', (t) => {
@@ -412,31 +354,6 @@ test('a container that is killed and restarted at once is killed once each time'
     e: befalls('died', { exitCode: 137 }),
   }
   plays(t, moments, 'a 9ms b 189ms c 299ms d 9ms e', '10ms k 499ms k', death)
-})
-
-test('a kill in the first second after a restart is not lost with the old life', (t) => {
-  const moments = {
-    a: befalls('died', { exitCode: 0 }),
-    b: befalls('started'),
-    c: befalls('oom'),
-  }
-  plays(t, moments, 'a 199ms b 699ms c', '1900ms k', kill)
-})
-
-test('a replay of an old start and end does not make old kills new', (t) => {
-  const moments = {
-    a: befell(10_000, 'seen'),
-    b: counting(3)(10_000),
-    c: befell(4_000, 'died', { exitCode: 0 }),
-    d: befell(5_000, 'started'),
-    e: counting(3)(15_000),
-  }
-  plays(t, moments, 'abcde', '-----')
-})
-
-test('a replay that brings a death long after a kill, all at once, does not join them', (t) => {
-  const moments = { a: befell(1_000, 'oom'), b: befell(60_000, 'died', { exitCode: 137 }) }
-  plays(t, moments, '(ab)', 'k', kill)
 })
 
 test('whoever stops listening leaves nothing behind, whether containers run or have just ended', (t) => {
@@ -460,6 +377,6 @@ test('settings are refused when a condition would resolve above where it fires',
 
 test('a container without details is judged all the same', (t) => {
   const bare = container({ details: null })
-  const moments = { a: befalls('oom', { container: bare }), b: usingMemory(95, { container: bare }) }
-  plays(t, moments, 'ab', '1s k', kill)
+  const moments = { a: named({ container: bare }), b: usingMemory(95, { container: bare }) }
+  plays(t, moments, 'ab', 'k', kill)
 })

@@ -2,6 +2,7 @@ import type { BootClock } from '../../agent/kernel/clock.ts'
 import type { Container, ContainerView } from '../../agent/model/container.ts'
 import type {
   EventsLost,
+  OomVictim,
   ProcessKilled,
   ProcessObservation,
   UsermodeHelper,
@@ -89,7 +90,7 @@ export function watched(
     running: () => [...byId.values()],
   }
   const table = processTable({ clock })
-  const seen: (ProcessObservation | ProcessKilled | UsermodeHelper | EventsLost)[] = []
+  const seen: (ProcessObservation | ProcessKilled | OomVictim | UsermodeHelper | EventsLost)[] = []
   const grown: string[] = []
   const bootTime = clock.epochOffset()
   const tracker = processTracker({
@@ -113,6 +114,7 @@ export function watched(
     know: (container: Container) => void byId.set(container.id, container),
     grown,
     killed: () => seen.filter((one) => one.kind === 'process-killed'),
+    victims: () => seen.filter((one) => one.kind === 'oom-victim'),
     observed: () => seen.filter((one): one is ProcessObservation => one.kind === 'process'),
     helpers: () => seen.filter((one): one is UsermodeHelper => one.kind === 'usermode-helper'),
   }

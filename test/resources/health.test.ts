@@ -4,7 +4,7 @@ import type { Look } from '../../agent/resources/look.ts'
 import { container, fixtureUsage as usage } from './samples.ts'
 
 const web = container({ name: 'web-1' })
-const files: Look = { via: 'files', container: web, usage, missing: [], slow: '' }
+const files: Look = { via: 'files', container: web, usage, firstProcess: null, missing: [], slow: '' }
 const lacking: Look = { ...files, missing: ['memory'] }
 const slow: Look = { ...files, slow: 'no watches left' }
 const stats: Look = { via: 'stats', container: web, usage, why: 'not here', local: false }

@@ -1,5 +1,11 @@
 import type { Container, ContainerDetails, ContainerView } from '../../agent/model/container.ts'
-import type { ContainerAction, ContainerObservation, ResourceSample } from '../../agent/model/observation.ts'
+import type {
+  ContainerAction,
+  ContainerObservation,
+  FirstProcess,
+  OomVictim,
+  ResourceSample,
+} from '../../agent/model/observation.ts'
 import { sampleContainer, sampleDetails } from '../support/samples.ts'
 import type { Usage } from '../../agent/resources/usage.ts'
 
@@ -33,6 +39,7 @@ export type Given = {
   cpu?: Partial<Usage['cpu']>
   pids?: Partial<Usage['pids']>
   pressure?: Partial<Usage['pressure']>
+  firstProcess?: FirstProcess
 }
 
 /** A sample with limits set and nothing near them, but for what is given. */
@@ -53,6 +60,7 @@ export function sample(time: number, given: Given = {}): ResourceSample {
     pids: { current: 1, limit: 100, refusedForks: 0, ...given.pids },
     pressure: { cpu: null, memory: null, io: null, ...given.pressure },
     blockIo: null,
+    ...(given.firstProcess && { firstProcess: given.firstProcess }),
   }
 }
 
@@ -66,6 +74,22 @@ export function befell(
 ): ContainerObservation {
   const told = { ...given, details: given.details && { ...given.details, oomKilled } }
   return { kind: 'container', time, action, container: told, exitCode: exitCode ?? null, previousName: null }
+}
+
+/** A victim that the kernel named: the container's first process, or another. */
+export function oomVictim(time: number, given: Partial<OomVictim> = {}): OomVictim {
+  const isInit = given.isInit ?? false
+  const process = { pid: isInit ? 4242 : 4300, startTicks: 77, exe: '/bin/eat', argv: ['eat'] }
+  return {
+    kind: 'oom-victim',
+    time,
+    container: container(),
+    process,
+    isInit,
+    isGroup: false,
+    execId: '',
+    ...given,
+  }
 }
 
 /** A view that holds these containers and takes what is put into the array later. */

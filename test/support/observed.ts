@@ -11,6 +11,7 @@ export const silent: Observed = {
   execCallers$: NEVER,
   processes$: NEVER,
   processKills$: NEVER,
+  oomVictims$: NEVER,
   resources$: NEVER,
   runtimeFiles$: NEVER,
   runtimeFileOpens$: NEVER,

@@ -87,6 +87,23 @@ export type ProcessKilled = {
   process: Pick<Process, 'pid' | 'startTicks' | 'exe' | 'argv'>
 }
 
+/**
+ * The kernel chose a process of a container as the victim of an out-of-memory kill (tracepoint `oom:mark_victim`). Rarely
+ * it names one that was dying already: then its counter of kills does not move.
+ */
+export type OomVictim = {
+  kind: 'oom-victim'
+  time: number
+  container: Container
+  process: Pick<Process, 'pid' | 'startTicks' | 'exe' | 'argv'>
+  /** It is the container's first process, so that the container dies of it. */
+  isInit: boolean
+  /** It is killed with its whole cgroup (`memory.oom.group`). */
+  isGroup: boolean
+  /** The exec of the Docker API whose own program it is; empty for none. */
+  execId: string
+}
+
 /** By what: the host's mount namespace is its own, or the host's root directory is its own. */
 export type HostFiles = 'mount-namespace' | 'root'
 

@@ -12,7 +12,7 @@ export type ResourceSample = {
     limitBytes: number | null
     /** In use; null where the kernel does not count it. */
     swapBytes: number | null
-    /** Processes killed for want of memory; null where the kernel does not tell. */
+    /** Processes that were OOM-killed; null where the kernel does not count them. */
     oomKills: number | null
   }
   cpu: {
@@ -32,7 +32,14 @@ export type ResourceSample = {
   pressure: { cpu: Stall | null; memory: Stall | null; io: Stall | null }
   /** Over all devices; null where the kernel does not count it. */
   blockIo: { readBytes: number; writtenBytes: number } | null
+  /**
+   * Whether the container's first process still runs or was killed and has yet to end, read after the counters. Absent
+   * where no kill was counted, so that nothing depends on it, and where it could not be read.
+   */
+  firstProcess?: FirstProcess
 }
+
+export type FirstProcess = 'running' | 'ending'
 
 /**
  * For how long processes had to wait for a resource: `some` while at least one waited, `full` while all did

@@ -5,6 +5,7 @@ import { execProgram } from './exec.ts'
 import { exitProgram } from './exit.ts'
 import { forkProgram } from './fork.ts'
 import { findHierarchy } from './hierarchy.ts'
+import { oomVictimProgram, victimArgument } from './oom-victim.ts'
 import { canSeeRequests, requestProgram } from './request.ts'
 import { type Runtime, startRuntime, type TracepointProgram } from './runtime.ts'
 
@@ -15,7 +16,9 @@ type Attachment = { runtime: Runtime; seesRequests: boolean; refused: string }
 export function attach({ procRoot, budget, ringBytes, apiSockets }: Surroundings): Attachment {
   const btf = kernelBtf()
   const hierarchy = findHierarchy(procRoot)
-  const programs = [exitProgram, forkProgram, execProgram]
+  const argument = victimArgument(btf)
+  const victims = argument === null ? [] : [oomVictimProgram(argument)]
+  const programs = [exitProgram, forkProgram, execProgram, ...victims]
   const start = (all: readonly TracepointProgram[]) =>
     startRuntime({ btf, programs: all, hierarchy, budget, ringBytes })
   if (apiSockets.length === 0 || !canSeeRequests(btf))

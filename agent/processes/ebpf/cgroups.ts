@@ -50,8 +50,12 @@ const maxLevels = 24
 
 function pathToCgroup({ btf }: Program, hierarchy: Hierarchy): Member[] {
   if (hierarchy.version === 2) return ['task_struct.cgroups', 'css_set.dfl_cgrp']
-  const index = btf.enumValue('cgroup_subsys_id', `${hierarchy.controller}_cgrp_id`)
+  return [...pathToSubsystem({ btf }, hierarchy.controller), 'cgroup_subsys_state.cgroup']
+}
+
+/** From a task to its state in a controller: the `cgroup_subsys_state` of its cgroup. */
+export function pathToSubsystem({ btf }: Pick<Program, 'btf'>, controller: string): Member[] {
+  const index = btf.enumValue('cgroup_subsys_id', `${controller}_cgrp_id`)
   const pointerBytes = 8
-  const state = btf.offsetOf('css_set.subsys') + index * pointerBytes
-  return ['task_struct.cgroups', state, 'cgroup_subsys_state.cgroup']
+  return ['task_struct.cgroups', btf.offsetOf('css_set.subsys') + index * pointerBytes]
 }

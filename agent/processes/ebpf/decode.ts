@@ -6,7 +6,9 @@ import type { ExitCode, Program, SeenProcess } from '../known-process.ts'
 import { splitArgv } from '../proc.ts'
 import type { ProcessTracker } from '../tracker.ts'
 import type { SeenRequest } from '../api-requests.ts'
+import type { SeenVictim } from '../oom-victim.ts'
 import { common, executed, exited, flags, forked, limits, recordTypes, requested } from './layout.ts'
+import { victimRecord } from './oom-victim.ts'
 
 export type Decoder = {
   /** Tells the listener what a record says; false when it makes no sense. */
@@ -28,7 +30,7 @@ type Place = {
 }
 
 /** Whom it tells; times in milliseconds since boot. */
-export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | 'idsChanged'> & {
+export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | 'idsChanged' | 'oomVictim'> & {
   requested(request: SeenRequest, sinceBoot: number): void
 }
 
@@ -50,6 +52,8 @@ export function recordDecoder(listener: Listener): Decoder {
         return length >= exited.length && decodeExited(bytes, offset)
       case recordTypes.requested:
         return isWholeRequest(bytes, offset, length) && decodeRequested(bytes, offset)
+      case recordTypes.oomVictim:
+        return isWholeVictim(bytes, offset, length) && decodeVictim(bytes, offset)
       default:
         return false
     }
@@ -115,6 +119,20 @@ export function recordDecoder(listener: Listener): Decoder {
       text: bytes.toString('latin1', start, start + bytes.readUInt32LE(offset + requested.textBytes)),
     }
     listener.requested(request, recordTime(bytes, offset))
+    return true
+  }
+
+  function decodeVictim(bytes: Buffer, offset: number): boolean {
+    const u32 = (field: number) => bytes.readUInt32LE(offset + field)
+    const threadId = u32(victimRecord.threadId)
+    const victim = (): SeenVictim => ({
+      pid: u32(common.pid),
+      startTicks: startTicks(bytes, offset),
+      cgroup: cgroupAt(bytes, offset),
+      isGroup: u32(victimRecord.isGroup) !== 0,
+      isNamespaceInit: u32(victimRecord.namespaceLevel) === 1 && u32(victimRecord.namespacePid) === 1,
+    })
+    listener.oomVictim(threadId === 0 ? victim() : { threadId }, recordTime(bytes, offset))
     return true
   }
 
@@ -199,6 +217,10 @@ function isWholeRequest(bytes: Buffer, offset: number, length: number): boolean 
   if (length < requested.length) return false
   const hasRoom = bytes.readUInt32LE(offset + executed.cgroupEnd) <= limits.cgroupEnd
   return hasRoom && bytes.readUInt32LE(offset + requested.textBytes) <= requested.maxText
+}
+
+function isWholeVictim(bytes: Buffer, offset: number, length: number): boolean {
+  return length >= victimRecord.length && bytes.readUInt32LE(offset + executed.cgroupEnd) <= limits.cgroupEnd
 }
 
 /** Names of a part of the tail, each with a NUL behind it and the last first, in the order of a path. */

@@ -13,7 +13,15 @@ export const common = {
 } as const
 
 /** What a record is about. */
-export const recordTypes = { executed: 1, forked: 2, exited: 3, requested: 4, received: 5, sent: 6 } as const
+export const recordTypes = {
+  executed: 1,
+  forked: 2,
+  exited: 3,
+  requested: 4,
+  received: 5,
+  sent: 6,
+  oomVictim: 7,
+} as const
 
 export const forked = { makerPid: 36, length: 40 } as const
 
@@ -105,6 +113,7 @@ export const counters = {
   lostExited: 16,
   overBudget: 24,
   lostRequested: 32,
+  lostVictims: 40,
 } as const
 
 /** What the kernel keeps of a container's events; u64 each. */

@@ -18,14 +18,23 @@ export function lossReport(
   { containers, now }: Pick<Surroundings, 'containers' | 'now'>,
   emit: (observation: Observation) => void,
 ): LossReport {
-  let before: Losses = { executed: 0, forked: 0, exited: 0, requested: 0, overBudget: 0, missed: 0 }
+  let before: Losses = {
+    executed: 0,
+    forked: 0,
+    exited: 0,
+    requested: 0,
+    victims: 0,
+    overBudget: 0,
+    missed: 0,
+  }
   // Of those only that the kernel counts; it forgets who has been silent for long.
   const droppedBefore = new Map<bigint, number>()
 
   function report({ unreadable, lostIds }: { unreadable: number; lostIds: number }): boolean {
     const losses = runtime.losses()
     const grown = (count: keyof Losses) => losses[count] - before[count]
-    const noRoom = grown('executed') + grown('forked') + grown('exited') + grown('requested')
+    const noRoom =
+      grown('executed') + grown('forked') + grown('exited') + grown('requested') + grown('victims')
     const missed = grown('missed')
     if (grown('overBudget') > 0) reportBudgets(grown('overBudget'))
     before = losses

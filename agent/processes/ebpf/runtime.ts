@@ -54,6 +54,7 @@ export type Losses = {
   forked: number
   exited: number
   requested: number
+  victims: number
   overBudget: number
   missed: number
 }
@@ -97,6 +98,7 @@ export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: Ru
         forked: count(counterLayout.lostForked),
         exited: count(counterLayout.lostExited),
         requested: count(counterLayout.lostRequested),
+        victims: count(counterLayout.lostVictims),
         overBudget: count(counterLayout.overBudget),
         missed: countable.reduce((sum, fd) => sum + missedRuns(fd), 0),
       }),

@@ -1,151 +1,277 @@
 import test from 'ava'
-import type { Moment } from '../../../detectors/resource-limit-breach/moment.ts'
-import { emptyTally, type Kill, tallyKills } from '../../../detectors/resource-limit-breach/oom-tally.ts'
-import { emptyVerdict, judgeKills } from '../../../detectors/resource-limit-breach/oom-verdict.ts'
-import { befell, container, details, fixtureId, sample } from '../../resources/samples.ts'
+import {
+  emptyLedger,
+  lastResortMs,
+  type OomFact,
+  recordFact,
+} from '../../../detectors/resource-limit-breach/oom-ledger.ts'
+import { died, survived } from '../../../detectors/resource-limit-breach/oom-report.ts'
+import { befell, container, details, fixtureId, oomVictim, sample } from '../../resources/samples.ts'
 
 const mib = 2 ** 20
 
-const counting = (time: number, oomKills: number | null) => sample(time, { memory: { oomKills } })
-const oom = (time: number) => befell(time, 'oom')
+// Facts about one container. Times are milliseconds; what is judged is their order.
 
-/** Every kill that these moments tell of, as `event` or `counter`, with how many where there are several. */
-function kills(...moments: Moment[]): string[] {
-  let tally = emptyTally
-  return moments.flatMap((moment) => {
-    const [next, told] = tallyKills(tally, moment)
-    tally = next
-    return told.map(({ toldBy, count }) => (count === 1 ? toldBy : `${toldBy} ${count}`))
+const count = (time: number, oomKills: number | null) => sample(time, { memory: { oomKills } })
+const alive = (time: number, oomKills: number) =>
+  sample(time, { memory: { oomKills }, firstProcess: 'running' })
+const dying = (time: number, oomKills: number) =>
+  sample(time, { memory: { oomKills }, firstProcess: 'ending' })
+const started = (time = 0) => befell(time, 'started')
+const event = (time: number) => befell(time, 'oom')
+const killed = (time: number) => befell(time, 'died', { exitCode: 137 })
+const flagged = (time: number) => befell(time, 'died', { exitCode: 137, oomKilled: true })
+const exited = (time: number, exitCode = 0) => befell(time, 'died', { exitCode })
+const init = (time: number) => oomVictim(time, { isInit: true })
+const child = (time: number, pid = 4300) =>
+  oomVictim(time, { process: { pid, startTicks: 77, exe: '/bin/eat', argv: ['eat'] } })
+const asked = (time: number): OomFact => ({ kind: 'sigkill-request', time, container: { id: fixtureId } })
+const deadline = 'deadline'
+
+type Fact = OomFact | typeof deadline
+
+/** Every report that these facts lead to: the rule, and the number of kills where there are several. */
+function reportsOf(facts: readonly Fact[]): string[] {
+  let ledger = emptyLedger
+  return facts.flatMap((fact) => {
+    const [next, reports] = recordFact(ledger, fact)
+    ledger = next
+    return reports.map(({ detection: { rule, evidence } }) =>
+      Number(evidence['kills'] ?? 1) > 1 ? `${rule} ${Number(evidence['kills'])}` : rule,
+    )
   })
 }
 
-const tallies: [title: string, moments: Moment[], kills: string[]][] = [
-  ['events alone', [oom(1), oom(2)], ['event', 'event']],
-  ['several that only the counter tells of', [counting(0, 0), counting(5_000, 3)], ['counter 3']],
-  ['one event of three kills', [counting(0, 0), oom(1_000), counting(5_000, 3)], ['event', 'counter 2']],
-  ['more events than kills', [counting(0, 0), oom(1), oom(2), counting(5_000, 1)], ['event', 'event']],
+const kill = 'oom-kill'
+const death = 'container-oom-killed'
+
+/** All orders of some facts. */
+function ordersOf<T>(items: readonly T[]): T[][] {
+  if (items.length === 0) return [[]]
+  return items.flatMap((item, index) => ordersOf(items.toSpliced(index, 1)).map((rest) => [item, ...rest]))
+}
+
+const late = 60_000
+
+test('the first process is killed: one finding, in whichever order the facts arrive, however late', (t) => {
+  for (const delay of [1, late]) {
+    for (const facts of ordersOf([init(1_000), killed(1_000 + delay), event(1_000 + delay)])) {
+      t.deepEqual(reportsOf([started(), ...facts]), [death])
+    }
+    for (const facts of ordersOf([event(1_000 + delay), killed(1_000 + delay)])) {
+      t.deepEqual(reportsOf([started(), ...facts]), [death])
+      t.deepEqual(reportsOf([started(), count(0, 0), dying(1_000, 1), ...facts]), [death])
+      t.deepEqual(reportsOf([count(0, 3), dying(1_000, 4), dying(6_000, 4), ...facts]), [death])
+    }
+    for (const facts of ordersOf([init(1_000), dying(1_001, 1), event(1_000 + delay)])) {
+      t.deepEqual(reportsOf([started(), ...facts, killed(1_002 + delay)]), [death])
+    }
+    t.deepEqual(reportsOf([started(), flagged(1_000 + delay), event(1_000 + delay)]), [death])
+    t.deepEqual(reportsOf([started(), init(1_000), flagged(1_000 + delay), event(late)]), [death])
+  }
+})
+
+test('another process is killed: one finding, in whichever order the facts arrive, however late', (t) => {
+  for (const delay of [1, late]) {
+    const after = 2_000 + delay
+    for (const facts of ordersOf([child(1_000), event(1_000 + delay), alive(after, 1)])) {
+      t.deepEqual(
+        reportsOf([
+          started(),
+          ...facts,
+          alive(after + 5_000, 1),
+          asked(after + 5_001),
+          flagged(after + 5_002),
+        ]),
+        [kill],
+      )
+    }
+    for (const facts of ordersOf([event(1_000 + delay), alive(after, 1), alive(after + 5_000, 1)])) {
+      t.deepEqual(reportsOf([count(0, 0), ...facts, alive(after + 9_000, 1), exited(late * 2)]), [kill])
+    }
+    t.deepEqual(reportsOf([started(), exited(500), event(500 + delay)]), [kill])
+    t.deepEqual(reportsOf([started(), event(400), exited(500 + delay, 1)]), [kill])
+  }
+})
+
+const table: [title: string, facts: Fact[], reports: string[]][] = [
+  // The counter.
+  ['several kills between two samples', [count(0, 0), alive(1, 3), alive(2, 3)], [`${kill} 3`]],
+  ['several kills and one event', [count(0, 0), event(1), alive(2, 3), alive(3, 3)], [`${kill} 3`]],
+  ['a kill while another waits', [count(0, 0), alive(1, 1), alive(2, 2), alive(3, 2)], [kill, kill]],
+  ['kills from before the daemon', [count(0, 3), alive(1, 3), alive(2, 3)], []],
+  ['a kill whose event came before the first sample', [event(0), alive(1, 1), alive(2, 1)], [kill]],
+  ['the first sample after a start', [started(), alive(1, 1), alive(2, 1)], [kill]],
+  ['a counter that went back', [count(0, 5), alive(1, 2), alive(2, 2)], [`${kill} 2`]],
+  ['a counter that is absent for once', [count(0, 1), count(1, null), alive(2, 2), alive(3, 2)], [kill]],
+  ['an end that no start follows', [count(0, 0), exited(1), count(2, 4), count(3, 4)], []],
   [
-    'surplus events do not hide a later kill',
-    [counting(0, 0), oom(1), counting(5_000, 0), counting(9_000, 1)],
-    ['event', 'counter'],
+    'a new run counts from 0',
+    [count(0, 2), exited(1), started(2), count(3, 0), alive(4, 1), alive(5, 1)],
+    [kill],
   ],
-  ['a late event of a counted kill', [counting(0, 0), counting(5_000, 1), oom(14_900)], ['counter']],
+  ['a replay of an old run', [befell(10, 'seen'), count(10, 3), exited(4), started(5), alive(15, 3)], []],
+  // What proves that the container survived.
+  ['a sample in which the first process ends', [count(0, 0), dying(1, 1), dying(9_000, 1)], []],
+  ['the sample that shows a kill first', [count(0, 0), alive(1, 1)], []],
+  ['an ending first process that dies', [count(0, 0), dying(1, 1), dying(9_000, 1), killed(late)], [death]],
+  // Events of no kill.
+  ['an event that the counter denies', [count(0, 0), event(1), alive(2, 0), alive(3, 0), killed(4)], []],
+  ['surplus events', [count(0, 0), event(1), event(2), alive(3, 1), alive(4, 1), killed(5)], [kill]],
   [
-    'an event too late to be that of a counted kill',
-    [counting(0, 0), counting(5_000, 1), oom(15_001)],
-    ['counter', 'event'],
+    'surplus events hide no later kill',
+    [count(0, 0), event(1), alive(2, 0), alive(3, 1), alive(4, 1)],
+    [kill],
+  ],
+  // Which death.
+  ['docker kill', [started(), asked(1), killed(2)], []],
+  [
+    'docker kill after a kill that was survived',
+    [started(), child(1), event(2), asked(3), flagged(4)],
+    [kill],
+  ],
+  ['docker kill while a kill waits', [started(), count(0, 0), dying(1, 1), asked(2), killed(3)], [kill]],
+  ['a SIGKILL of unknown origin', [started(), killed(1)], []],
+  [
+    'a SIGKILL of unknown origin after a child was killed',
+    [count(0, 0), alive(1, 1), alive(2, 1), killed(3), event(late)],
+    [kill],
+  ],
+  ['a flag from before the daemon', [befell(0, 'seen', { oomKilled: true }), flagged(late)], []],
+  [
+    'a flag and an exit code that is no SIGKILL',
+    [started(), event(1), befell(2, 'died', { exitCode: 1, oomKilled: true })],
+    [kill],
+  ],
+  ['two kills at the end', [started(), event(1), event(2), killed(3)], [kill, death]],
+  [
+    'two kills at the end that the kernel names',
+    [started(), child(1), init(2), killed(3), event(4), event(late)],
+    [kill, death],
   ],
   [
-    'a second event after a counted kill',
-    [counting(0, 0), counting(5_000, 1), oom(5_100), oom(5_200)],
-    ['counter', 'event'],
+    'a victim that is no first process, and a SIGKILL by hand',
+    [started(), child(1), killed(2), event(3)],
+    [kill],
+  ],
+  // Restarts.
+  [
+    'killed, restarted, killed',
+    [started(), event(1), killed(2), started(3), event(4), killed(5)],
+    [death, death],
+  ],
+  ['both events late', [started(), killed(2), started(3), killed(5), event(6), event(late)], [death, death]],
+  ['an event in the next run', [started(), killed(2), started(3), event(4), count(5, 0)], [death]],
+  [
+    'an event of the next run',
+    [started(), killed(2), started(3), event(4), alive(5, 1), alive(6, 1)],
+    [kill],
   ],
   [
-    'a kill whose event is taken for that of an earlier one',
-    [counting(0, 0), counting(5_000, 1), oom(9_000), counting(10_000, 2)],
-    ['counter', 'counter'],
+    'a next victim before the last death',
+    [started(), init(1), init(7), killed(5), started(6), killed(8), event(9), event(10)],
+    [death, death],
   ],
-  ['an engine that tells no counter', [counting(0, null), oom(1), counting(5_000, null)], ['event']],
+  ['a kill soon after a start', [exited(0), started(1), event(2), alive(3, 1), alive(4, 1)], [kill]],
   [
-    'a counter that is not told for once',
-    [counting(0, 1), counting(5_000, null), counting(10_000, 2)],
-    ['counter'],
+    'an event later than any engine’s',
+    [started(), killed(1), started(2), event(lastResortMs + 2), count(lastResortMs + 3, 0)],
+    [],
   ],
-  ['a counter that went back', [counting(0, 5), counting(5_000, 2)], ['counter 2']],
-  ['an end that was not followed by a start', [counting(0, 0), befell(1, 'died'), counting(5_000, 4)], []],
+  // The kernel's names.
+  ['each of several victims', [started(), child(1, 7), child(1, 8), alive(2, 2), alive(3, 2)], [kill, kill]],
+  ['a victim that was counted before', [count(0, 0), alive(1, 1), child(2), alive(3, 1), event(4)], [kill]],
+  ['one of two that the kernel names', [count(0, 0), alive(1, 2), child(1), alive(2, 2)], [kill, kill]],
+  [
+    'a victim that is not counted, and a kill after it',
+    [count(0, 0), child(1), alive(2, 0), alive(3, 1), alive(4, 1)],
+    [kill, kill],
+  ],
+  ['a group with the first process', [started(), ...group(7, 8), init(1), killed(2), event(3)], [death]],
+  ['a group without the first process', [started(), ...group(7, 8), exited(2)], [`${kill} 2`]],
+  [
+    'a first process whose death is never reported',
+    [started(), init(1), deadline, event(2), killed(3)],
+    [death],
+  ],
+  // The last resort.
+  ['an event and nothing else', [event(1), deadline], [kill]],
+  ['a counted kill and nothing else', [count(0, 0), count(1, 1), deadline, alive(2, 1), killed(3)], [kill]],
+  ['nothing waits', [count(0, 0), deadline], []],
 ]
 
-for (const [title, moments, told] of tallies) {
-  test(`${title}: ${told.join(', ') || 'none'}`, (t) => {
-    t.deepEqual(kills(...moments), told)
+function group(...pids: number[]): OomFact[] {
+  return pids.map((pid) => ({ ...child(1, pid), isGroup: true }))
+}
+
+for (const [title, facts, reports] of table) {
+  test(`${title}: ${reports.join(', ') || 'nothing'}`, (t) => {
+    t.deepEqual(reportsOf(facts), reports)
   })
 }
 
-test('a kill has a name of its own for ever', (t) => {
-  const [, [byEvent]] = tallyKills(emptyTally, oom(1_234.5))
-  t.is(byEvent?.act, `oom:${fixtureId}:1234.5`)
-  const [, [byCounter]] = tallyKills({ ...emptyTally, counter: 1 }, counting(5_000, 2))
-  t.is(byCounter?.act, `oom:${fixtureId}:1000:2`)
+test('facts without end take no memory without end', (t) => {
+  let ledger = emptyLedger
+  for (let time = 0; time < 1_000; time++) {
+    for (const fact of [event(time), killed(time), started(time), init(time)])
+      [ledger] = recordFact(ledger, fact)
+  }
+  t.true(ledger.events.length <= 64 && ledger.unexplained.length <= 64 && ledger.initVictims.length <= 64)
 })
 
 const memory = { workingSetBytes: 500 * mib, limitBytes: 512 * mib, swapBytes: 0, oomKills: 0 }
-const kill: Kill = {
-  kind: 'kill',
+const kills = {
   time: 1_000,
   container: container(),
   count: 1,
-  toldBy: 'event',
+  toldBy: 'counter' as const,
   act: 'oom:x',
   memory,
+  victims: [],
 }
 
-test('a kill that the container survived says so', (t) => {
-  const [, said] = judgeKills({ ...emptyVerdict, pending: [kill] }, { kind: 'lapse', kill, after: 10_000 })
-  t.deepEqual(said, [
-    {
-      rule: 'oom-kill',
-      time: 1_000,
-      container: container(),
-      summary: 'a process of web-1 was killed for want of memory (its limit is 512 MiB)',
-      subject: [],
-      act: 'oom:x',
-      evidence: {
-        kills: 1,
-        told_by: 'event',
-        limit_bytes: 512 * mib,
-        last_working_set_bytes: 500 * mib,
-      },
+test('a kill that the container survived is reported with the limit and what was used before', (t) => {
+  t.deepEqual(survived(kills).detection, {
+    rule: 'oom-kill',
+    time: 1_000,
+    container: container(),
+    summary: 'web-1: out of memory, 1 process killed (limit 512 MiB)',
+    subject: [],
+    act: 'oom:x',
+    evidence: {
+      kills: 1,
+      told_by: 'counter',
+      limit_bytes: 512 * mib,
+      last_working_set_bytes: 500 * mib,
     },
-  ])
+  })
+  const three = survived({ ...kills, count: 3 }).detection
+  t.is(three.summary, 'web-1: out of memory, 3 processes killed (limit 512 MiB)')
 })
 
-test('several kills at once are said as one', (t) => {
-  const three = { ...kill, count: 3 }
-  const [, [said]] = judgeKills(
-    { ...emptyVerdict, pending: [three] },
-    { kind: 'lapse', kill: three, after: 10_000 },
-  )
-  t.is(said?.summary, '3 processes of web-1 were killed for want of memory (its limit is 512 MiB)')
-})
-
-test('a death is told with the time and name of its kill, and with the configured limit where no sample was taken', (t) => {
+test('a death is reported with the configured limit where no sample was taken', (t) => {
   const limits = { memoryBytes: 64 * mib, cpus: null, pids: null }
-  const early = { ...kill, memory: null, container: container({ details: details({ limits }) }) }
-  const died = befell(1_100, 'died', { exitCode: 137 })
-  const [, said] = judgeKills({ ...emptyVerdict, pending: [early] }, died)
-  t.like(said[0], {
+  const limited = { ...kills, memory: null, container: container({ details: details({ limits }) }) }
+  t.like(died(limited, { time: 1_100, exitCode: 137 }).detection, {
     rule: 'container-oom-killed',
     time: 1_000,
-    act: 'oom:x',
-    summary: 'web-1 was killed for want of memory (its limit is 64 MiB)',
-    evidence: { exit_code: 137, told_by: 'event', limit_bytes: 64 * mib },
+    act: `oom:${fixtureId}:1100`,
+    summary: 'web-1 was OOM-killed (limit 64 MiB)',
+    evidence: { exit_code: 137, limit_bytes: 64 * mib },
   })
-  t.is(said.length, 1)
 })
 
-const deaths: [title: string, exitCode: number, oomKilled: boolean, rule: string][] = [
-  ['by SIGKILL', 137, false, 'container-oom-killed'],
-  ['with an error while the engine says so', 1, true, 'container-oom-killed'],
-  ['with an error of its own', 1, false, 'oom-kill'],
-  ['well, whatever the engine says', 0, true, 'oom-kill'],
-]
-
-for (const [title, exitCode, oomKilled, rule] of deaths) {
-  test(`a container that ends ${title} right after a kill is a case of ${rule}`, (t) => {
-    const died = befell(1_500, 'died', { exitCode, oomKilled })
-    const [after, said] = judgeKills({ ...emptyVerdict, pending: [kill] }, died)
-    t.deepEqual(
-      said.map((one) => one.rule),
-      [rule],
-    )
-    t.deepEqual(after.pending, [])
-  })
-}
-
-test('a kill more than a second away from a death is apart from it', (t) => {
-  const [, said] = judgeKills({ ...emptyVerdict, pending: [kill] }, befell(2_001, 'died', { exitCode: 137 }))
-  t.deepEqual(
-    said.map(({ rule }) => rule),
-    ['oom-kill'],
-  )
+test('a kill has the same identity after a restart of the daemon, whichever fact reports it', (t) => {
+  const actsOf = (facts: readonly OomFact[]) => {
+    let ledger = emptyLedger
+    return facts.flatMap((fact) => {
+      const [next, reports] = recordFact(ledger, fact)
+      ledger = next
+      return reports.map(({ detection }) => detection.act)
+    })
+  }
+  const act = `oom:${fixtureId}:1000:1`
+  t.deepEqual(actsOf([count(0, 0), alive(1, 1), alive(2, 1)]), [act])
+  t.deepEqual(actsOf([count(0, 0), child(1)]), [act])
+  t.deepEqual(actsOf([event(1), alive(2, 1), alive(3, 1)]), [act])
 })

@@ -1,11 +1,20 @@
 import test from 'ava'
-import type { Detection } from '../../../agent/model/finding.ts'
+import type { OomVictim } from '../../../agent/model/observation.ts'
+import type { OomReport } from '../../../detectors/resource-limit-breach/oom-report.ts'
 import { victims } from '../../../detectors/resource-limit-breach/victims.ts'
 import { sampleContainer, sampleDetection, sampleExec, sampleProcess } from '../../support/samples.ts'
 
 const web = sampleContainer()
 const kill = sampleDetection({ rule: 'oom-kill', time: 5_000, container: web, evidence: { kills: 1 } })
-const death = sampleDetection({ rule: 'container-oom-killed', container: web, evidence: {} })
+const death: OomReport = {
+  detection: sampleDetection({ rule: 'container-oom-killed', container: web, evidence: {} }),
+  victims: [],
+}
+
+/** A number of kills, of which nothing was known before 4 s. */
+function killed(kills: number): OomReport {
+  return { detection: { ...kill, evidence: { kills } }, victims: { since: 4_000 } }
+}
 
 /** Two execs of which it is known how they ended. */
 function ended(...ends: { exitCode: number | null; time: number; container?: typeof web }[]) {
@@ -44,13 +53,13 @@ const table: [
     1,
     undefined,
   ],
-  ['no exec that ended at another time', ended({ exitCode: 137, time: 3_000 }), 1, undefined],
+  ['no exec that ended before', ended({ exitCode: 137, time: 3_000 }), 1, undefined],
   ['no exec of another container', ended({ exitCode: 137, time: 5_000, container: other }), 1, undefined],
-  ['nobody where no exec ended', victims(), 1, undefined],
+  ['none where no exec ended', victims(), 1, undefined],
 ]
 
 /** Processes that ended by SIGKILL. */
-function killed(...ends: { time: number; container?: typeof web; argv?: string[]; exe?: string }[]) {
+function sigkilled(...ends: { time: number; container?: typeof web; argv?: string[]; exe?: string }[]) {
   const known = victims()
   ends.forEach(({ time, container = web, exe = '/bin/eat', argv }, index) => {
     const process = { pid: 100 + index, startTicks: 7, exe, argv: argv ?? ['eat', String(index)] }
@@ -71,40 +80,49 @@ const ofProcesses: [
   kills: number,
   named: string[] | undefined,
 ][] = [
-  ['the one process that was killed', killed({ time: 5_020 }), 1, ['eat 0']],
-  ['the program of one without arguments', killed({ time: 5_020, argv: [] }), 1, ['/bin/eat']],
-  ['all of a group that is killed as one', killed({ time: 5_000 }, { time: 5_001 }), 2, ['eat 0', 'eat 1']],
-  ['none of two where one was killed', killed({ time: 5_000 }, { time: 5_001 }), 1, undefined],
-  ['no process that was killed at another time', killed({ time: 3_900 }), 1, undefined],
-  ['no process of another container', killed({ time: 5_000, container: other }), 1, undefined],
+  ['the one process that was killed', sigkilled({ time: 5_020 }), 1, ['eat 0']],
+  ['the program of one without arguments', sigkilled({ time: 5_020, argv: [] }), 1, ['/bin/eat']],
+  [
+    'all of a group that is killed as one',
+    sigkilled({ time: 5_000 }, { time: 5_001 }),
+    2,
+    ['eat 0', 'eat 1'],
+  ],
+  ['none of two where one was killed', sigkilled({ time: 5_000 }, { time: 5_001 }), 1, undefined],
+  ['no process that was killed before', sigkilled({ time: 3_900 }), 1, undefined],
+  ['a process whose exit came a minute later', sigkilled({ time: 65_000 }), 1, ['eat 0']],
+  ['no process of another container', sigkilled({ time: 5_000, container: other }), 1, undefined],
   [
     'nobody where an end may have been missed',
-    afterLoss(killed({ time: 5_000 }), 6_000, 'processes'),
+    afterLoss(sigkilled({ time: 5_000 }), 6_000, 'processes'),
     1,
     undefined,
   ],
-  ['a process whatever others missed', afterLoss(killed({ time: 5_000 }), 6_000, 'containers'), 1, ['eat 0']],
   [
-    'a process after what was missed long ago',
-    afterLoss(killed({ time: 5_000 }), 1_000, 'processes'),
+    'a process whatever others missed',
+    afterLoss(sigkilled({ time: 5_000 }), 6_000, 'containers'),
     1,
     ['eat 0'],
   ],
-  ['nobody of so many that not all were told', killed(...many), 11, undefined],
-  ['nobody where the program is not known', killed({ time: 5_000, argv: [], exe: '' }), 1, undefined],
+  [
+    'a process after what was missed long ago',
+    afterLoss(sigkilled({ time: 5_000 }), 1_000, 'processes'),
+    1,
+    ['eat 0'],
+  ],
+  ['nobody of so many that not all were told', sigkilled(...many), 11, undefined],
+  ['nobody where the program is not known', sigkilled({ time: 5_000, argv: [], exe: '' }), 1, undefined],
 ]
 
 for (const [title, known, kills, named] of ofProcesses) {
   test(`of a kill for memory, ${title} is named by the kernel’s word of its end`, (t) => {
-    const detection: Detection = { ...kill, evidence: { kills } }
-    t.deepEqual(known.name(detection).evidence['killed_processes'], named)
+    t.deepEqual(known.name(killed(kills)).evidence['killed_processes'], named)
   })
 }
 
 for (const [title, known, kills, named] of table) {
   test(`of a kill for memory, ${title} is named`, (t) => {
-    const detection: Detection = { ...kill, evidence: { kills } }
-    t.deepEqual(known.name(detection).evidence['killed_execs'], named)
+    t.deepEqual(known.name(killed(kills)).evidence['killed_execs'], named)
   })
 }
 
@@ -127,7 +145,31 @@ test('a command is kept in short, and those of thousands of containers not for e
     known.sawProcess(sampleProcess({ container: containerOf(index), process }))
   }
   const commandOf = (index: number) =>
-    known.name({ ...death, container: containerOf(index) }).evidence['first_process']
+    known.name({ ...death, detection: { ...death.detection, container: containerOf(index) } }).evidence[
+      'first_process'
+    ]
   t.is(commandOf(0), undefined)
   t.is((commandOf(4_096) as string).length, 200)
 })
+
+test('victims that the kernel names need no guess, and an exec among them is named too', (t) => {
+  const known = victims()
+  const execId = 'e'.repeat(64)
+  known.sawExec(sampleExec({ container: web, execId, argv: ['eat', 'all'] }))
+  known.sawKill({
+    kind: 'process-killed',
+    time: 5_000,
+    container: web,
+    process: { pid: 7, startTicks: 1, exe: '/bin/other', argv: ['other'] },
+  })
+  const named = known.name({ detection: kill, victims: [victim('eat', execId), victim('gone', '')] })
+  t.deepEqual(named.evidence['killed_processes'], ['eat', 'gone'])
+  t.deepEqual(named.evidence['killed_execs'], ['eat all'])
+  const unknown = known.name({ detection: kill, victims: [victim('', '')] })
+  t.is(unknown.evidence['killed_processes'], undefined)
+})
+
+function victim(command: string, execId: string): OomVictim {
+  const process = { pid: 300, startTicks: 9, exe: '', argv: command === '' ? [] : [command] }
+  return { kind: 'oom-victim', time: 5_000, container: web, process, isInit: false, isGroup: false, execId }
+}

@@ -178,6 +178,7 @@ function sample() {
     forked: (one) => void seen.forked.push(one),
     exited: (_pid, _startTicks, _time, code) => void seen.exits.push(code),
     idsChanged: () => undefined,
+    oomVictim: () => undefined,
     requested: (request) => void seen.requests.push(request),
   })
   return { seen, decoder, decode: (bytes: Buffer) => decoder.decode(bytes, 0, bytes.length) }

@@ -5,7 +5,7 @@ import { lossReport } from '../../../agent/processes/ebpf/losses.ts'
 import type { Losses } from '../../../agent/processes/ebpf/runtime.ts'
 import { sampleContainer } from '../../support/samples.ts'
 
-const none: Losses = { executed: 0, forked: 0, exited: 0, requested: 0, overBudget: 0, missed: 0 }
+const none: Losses = { executed: 0, forked: 0, exited: 0, requested: 0, victims: 0, overBudget: 0, missed: 0 }
 const ours = { unreadable: 0, lostIds: 0 }
 const id = 'a'.repeat(64)
 

@@ -70,6 +70,7 @@ async function watchSocket(t: ExecutionContext, paths = [socketPath()]) {
     forked: ignore,
     exited: ignore,
     idsChanged: ignore,
+    oomVictim: ignore,
     requested: (request) => void requests.push(request),
   })
   function told(): SeenRequest[] {
