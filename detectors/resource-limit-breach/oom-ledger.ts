@@ -114,7 +114,7 @@ function factInto(before: Ledger, fact: OomFact | 'deadline'): Result {
       return takeVictim(before, fact)
     case 'sigkill-request':
       return [{ ...before, askedAt: fact.time }, []]
-    case 'container':
+    default:
       return takeObservation(before, fact)
   }
 }

@@ -4,7 +4,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
-import { until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 
 // What processes and resources tell together, seen by the whole daemon at its ordinary pace.
 
@@ -28,6 +28,9 @@ test.after.always(async () => {
   await removeState(daemon)
 })
 
+// 16 MiB, and no swap to escape to.
+const tight = ['--memory=16m', '--memory-swap=16m']
+
 async function runContainer(suffix: string, ...options: string[]): Promise<string> {
   const name = `${prefix}-${suffix}`
   await docker('run', '-d', '--name', name, ...options, await busyboxImage(), 'sleep', '600')
@@ -38,15 +41,47 @@ function found(container: string, rule: string): Promise<Finding> {
   return until(() => daemon.findings({ container }).find((finding) => finding.rule === rule))
 }
 
-test('a child that is killed for want of memory is named', async (t) => {
-  const container = await runContainer('oom', '--memory=32m', '--memory-swap=32m')
-  // The exec's own program lives on, and says nothing of its child.
+test('a child that is OOM-killed is named', async (t) => {
+  const container = await runContainer('oom', ...tight)
+  // The exec's own program survives, and does not report its child.
   const script = 'sleep 100 & tail /dev/zero; true'
   await docker('exec', container, 'sh', '-c', script)
   const finding = await found(container, 'oom-kill')
   t.deepEqual(finding.evidence['killed_processes'], isExact ? ['tail /dev/zero'] : undefined)
   t.is(finding.evidence['killed_execs'], undefined)
 })
+
+test('each of many containers that are OOM-killed at once is one finding, by whether its first process was killed', async (t) => {
+  const image = await busyboxImage()
+  const suffixes = (kind: string, count: number) =>
+    Array.from({ length: count }, (_, index) => `${kind}-${index}`)
+  const whole = suffixes('whole', scaled(40))
+  const parts = suffixes('part', scaled(8))
+  await Promise.all(parts.map((suffix) => runContainer(suffix, ...tight)))
+  const kill = (suffix: string) => docker('exec', `${prefix}-${suffix}`, 'sh', '-c', 'tail /dev/zero; true')
+  const die = (suffix: string) =>
+    docker('run', '-d', '--name', `${prefix}-${suffix}`, ...tight, image, 'tail', '/dev/zero')
+  await Promise.all([...whole.map(die), ...parts.map(kill)])
+
+  const rulesOf = (suffix: string) =>
+    daemon
+      .findings({ container: `${prefix}-${suffix}` })
+      .flatMap(({ rule, count }) =>
+        rule.endsWith('oom-kill') || rule === 'container-oom-killed' ? Array<string>(count).fill(rule) : [],
+      )
+  const all = [...whole, ...parts]
+  await until(() => all.every((suffix) => rulesOf(suffix).length > 0), 180_000)
+  // The engine's events may come long after the deaths, and must add nothing.
+  await until(() => oomEvents(all.length), 180_000)
+  for (const suffix of whole) t.deepEqual(rulesOf(suffix), ['container-oom-killed'], suffix)
+  for (const suffix of parts) t.deepEqual(rulesOf(suffix), ['oom-kill'], suffix)
+})
+
+/** Whether the daemon has seen as many OOM events of the engine. */
+async function oomEvents(count: number): Promise<boolean> {
+  const seen = await daemon.metric('tidewatch_docker_events_total{type="container",action="oom"}')
+  return (seen ?? 0) >= count
+}
 
 test('a fork bomb is found by how its processes multiply, without its limit being hit', async (t) => {
   const container = await runContainer('bomb', '--pids-limit=2000')

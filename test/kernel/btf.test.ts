@@ -44,6 +44,36 @@ test('members are found where a small file has them', (t) => {
   t.throws(() => btf.offsetOf('outer.bits'), { instanceOf: BtfError, message: /bit field/ })
 })
 
+test('the parameters of a tracepoint are found by the typedef of its function', (t) => {
+  const names = '\0int\0task_struct\0of_task\0of_pid\0plain\0pid_t\0'
+  const name = (text: string) => names.indexOf(`\0${text}\0`) + 1
+  const btf = readBtf(
+    file(
+      [
+        [name('int'), INT, 4, 32],
+        [name('task_struct'), STRUCT, 8],
+        [0, POINTER, 2],
+        [0, POINTER, 0],
+        [name('pid_t'), TYPEDEF, 1],
+        [0, FUNCTION | 3, 0, 0, 4, 0, 3, 0, 5],
+        [0, POINTER, 6],
+        [name('of_task'), TYPEDEF, 7],
+        [0, FUNCTION | 2, 0, 0, 4, 0, 1],
+        [0, POINTER, 9],
+        [name('of_pid'), TYPEDEF, 10],
+        [name('plain'), TYPEDEF, 1],
+      ],
+      names,
+    ),
+  )
+  const context = { kind: 'pointer', to: '' }
+  const int = { kind: 'int', bytes: 4 }
+  t.deepEqual(btf.parameters('of_task'), [context, { kind: 'pointer', to: 'task_struct' }, int])
+  t.deepEqual(btf.parameters('of_pid'), [context, int])
+  t.is(btf.parameters('plain'), null)
+  t.is(btf.parameters('none'), null)
+})
+
 test('types that refer to each other without an end are an error', (t) => {
   // 1: typedef of itself; 2: struct with anonymous members of its own type.
   const members = Array.from({ length: 10 }, () => [0, 2, 0])
@@ -73,6 +103,7 @@ test('whatever the bytes are, the answer is a number or an error', (t) => {
           const btf = readBtf(candidate)
           for (const path of ['outer.first', 'outer.inner.second', 'outer.hidden']) btf.offsetOf(path)
           btf.enumValue('colour', 'red')
+          btf.parameters('inner_t')
         } catch (error) {
           if (!(error instanceof BtfError)) throw error
         }
@@ -84,10 +115,12 @@ test('whatever the bytes are, the answer is a number or an error', (t) => {
 })
 
 const INT = 1 << 24
+const POINTER = 2 << 24
 const STRUCT = 4 << 24
 const UNION = 5 << 24
 const ENUM = 6 << 24
 const TYPEDEF = 8 << 24
+const FUNCTION = 13 << 24
 const BIT_FIELDS = 2 ** 31
 
 /** struct outer { int first; inner_t inner; union { int hidden; }; int bits : 3; }; enum colour { red = 7 }; */

@@ -15,6 +15,8 @@ export type FakeProcess = {
   euid?: number
   cgroup?: string
   mountNamespace?: number
+  /** The pid of its process, where it is another thread. */
+  threadOf?: number
 }
 
 /** A directory that looks like /proc, with the processes that a test puts there. */
@@ -25,14 +27,22 @@ export async function fakeProc(t: ExecutionContext) {
   await writeFile(exe, '')
 
   async function add(process: FakeProcess): Promise<void> {
-    const { pid, argv = ['app'], uid = 0, euid = uid, cgroup = '/', mountNamespace = 1 } = process
+    const {
+      pid,
+      argv = ['app'],
+      uid = 0,
+      euid = uid,
+      cgroup = '/',
+      mountNamespace = 1,
+      threadOf = pid,
+    } = process
     const directory = join(root, String(pid))
     await rm(directory, { recursive: true, force: true })
     await mkdir(join(directory, 'ns'), { recursive: true })
     await writeFile(join(directory, 'stat'), procStat(process))
     await writeFile(
       join(directory, 'status'),
-      `Name:\tapp\nUid:\t${uid}\t${euid}\t${euid}\t${euid}\nGid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\n`,
+      `Name:\tapp\nTgid:\t${threadOf}\nUid:\t${uid}\t${euid}\t${euid}\t${euid}\nGid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\n`,
     )
     await writeFile(join(directory, 'cgroup'), `0::${cgroup}\n`)
     await writeFile(join(directory, 'cmdline'), argv.map((argument) => `${argument}\0`).join(''))

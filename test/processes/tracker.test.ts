@@ -253,8 +253,8 @@ test('a step of a build has the build’s name', (t) => {
   t.like(observed()[0]?.container, { id: 'fkdqncjzranphcvswb72bmp1v', name: 'build', details: null })
 })
 
-function sample(t: ExecutionContext, known = [web]) {
-  const all = watched(known)
+function sample(t: ExecutionContext, known = [web], procRoot?: string) {
+  const all = watched(known, procRoot)
   t.teardown(() => all.tracker.close())
   return all
 }
@@ -307,4 +307,81 @@ test('a container whose processes become more is named, and the host is not', as
   }
   await until(() => grown.length > 0)
   t.deepEqual(grown, [id])
+})
+
+const group = { isGroup: false, isNamespaceInit: false }
+const child = seenProcess({
+  pid: 201,
+  startTicks: 700,
+  parentPid: 200,
+  ...inContainer(id),
+  program: running('eat'),
+})
+
+test('a victim of an OOM kill is named with its program, and by whether it is the first process', (t) => {
+  const { tracker, victims } = sample(t)
+  tracker.executed(shim, 1_000)
+  tracker.executed(init, 6_000)
+  tracker.executed(child, 7_000)
+  const { cgroup } = inContainer(id)
+  tracker.oomVictim({ pid: 201, startTicks: 700, cgroup, ...group }, 8_000)
+  tracker.oomVictim({ pid: 200, startTicks: 600, cgroup, ...group, isGroup: true }, 8_001)
+  tracker.oomVictim({ pid: 50, startTicks: 100, cgroup: rootCgroup, ...group }, 8_002)
+  t.deepEqual(
+    victims().map(({ process, isInit, isGroup }) => [process.argv, isInit, isGroup]),
+    [
+      [['eat'], false, false],
+      [['app'], true, true],
+    ],
+  )
+  t.is(victims()[0]?.container, web)
+})
+
+test('a victim that only has a thread id is found by its process, and one that is gone is not named', async (t) => {
+  const proc = await fakeProc(t)
+  await proc.add({ pid: 777, threadOf: 201 })
+  const { tracker, victims } = sample(t, [web], proc.root)
+  tracker.executed(init, 6_000)
+  tracker.executed(child, 7_000)
+  for (const threadId of [201, 777, 778]) tracker.oomVictim({ threadId }, 8_000)
+  t.deepEqual(
+    victims().map(({ process }) => process.pid),
+    [201, 201],
+  )
+})
+
+test('a first process is known as a victim before the engine has described its container, and after a restart', (t) => {
+  const { tracker, victims, know } = sample(t, [])
+  tracker.executed(shim, 1_000)
+  tracker.executed(init, 6_000)
+  tracker.executed(child, 7_000)
+  tracker.oomVictim({ threadId: 200 }, 8_000)
+  tracker.oomVictim({ threadId: 201 }, 8_000)
+  tracker.exited(200, 600, 8_100, { status: 0, signal: 9 })
+  // The engine still reports the pid of the run before.
+  know(web)
+  const next = seenProcess({ pid: 250, startTicks: 900, parentPid: 50, ...inContainer(id, 2) })
+  tracker.executed(next, 9_000)
+  tracker.oomVictim({ threadId: 250 }, 9_500)
+  t.deepEqual(
+    victims().map(({ isInit }) => isInit),
+    [true, false, true],
+  )
+})
+
+test('a victim that the table missed is named by its cgroup alone', (t) => {
+  const { tracker, victims } = sample(t)
+  const { cgroup } = inContainer(id)
+  tracker.oomVictim({ pid: 200, startTicks: 600, cgroup, ...group }, 8_000)
+  tracker.oomVictim({ pid: 300, startTicks: 600, cgroup, ...group, isNamespaceInit: true }, 8_000)
+  const unknown = inContainer(other).cgroup
+  tracker.oomVictim({ pid: 400, startTicks: 600, cgroup: unknown, ...group, isNamespaceInit: true }, 8_000)
+  t.deepEqual(
+    victims().map(({ container, isInit }) => [container.id, isInit]),
+    [
+      [id, true],
+      [id, false],
+      [other, true],
+    ],
+  )
 })

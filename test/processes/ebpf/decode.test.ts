@@ -13,6 +13,8 @@ import {
   recordTypes,
   requested,
 } from '../../../agent/processes/ebpf/layout.ts'
+import type { SeenVictim } from '../../../agent/processes/oom-victim.ts'
+import { victimRecord } from '../../../agent/processes/ebpf/oom-victim.ts'
 import type { ExitCode, SeenProcess } from '../../../agent/processes/known-process.ts'
 import type { Forked } from '../../../agent/processes/tracker.ts'
 
@@ -117,6 +119,35 @@ test('forks and exits are read', (t) => {
   }
 })
 
+test('a victim of an OOM kill is read, by its task or only by its thread id', (t) => {
+  const { seen, decode } = sample()
+  const cgroup = `${id}\0docker\0`
+  const record = begin(recordTypes.oomVictim, victimRecord.length)
+  record.writeUInt32LE(1, victimRecord.isGroup)
+  record.writeUInt32LE(1, victimRecord.namespaceLevel)
+  record.writeUInt32LE(1, victimRecord.namespacePid)
+  record.writeUInt32LE(9, executed.cgroupId)
+  record.writeUInt32LE(cgroup.length, executed.cgroupEnd)
+  record.write(cgroup, executed.tail)
+  t.true(decode(record))
+  const whose = { path: `/docker/${id}`, ids: [id], build: '' }
+  const victim = { pid: 42, startTicks: 12_345, cgroup: whose, isGroup: true, isNamespaceInit: true }
+  t.deepEqual(seen.victims, [victim])
+  record.writeUInt32LE(2, victimRecord.namespaceLevel)
+  t.true(decode(record))
+  t.like(seen.victims[1], { isNamespaceInit: false })
+
+  const old = Buffer.alloc(victimRecord.length)
+  old.writeUInt32LE(recordTypes.oomVictim, common.type)
+  old.writeUInt32LE(77, victimRecord.threadId)
+  t.true(decode(old))
+  t.deepEqual(seen.victims[2], { threadId: 77 })
+
+  t.false(decode(record.subarray(0, victimRecord.length - 1)))
+  record.writeUInt32LE(limits.cgroupEnd + 1, executed.cgroupEnd)
+  t.false(decode(record))
+})
+
 test('a request is read with its writer, its connection and no more than was written', (t) => {
   const { seen, decode } = sample()
   t.true(decode(requestRecord('POST /x\0\xff', `${id}\0docker\0`)))
@@ -172,13 +203,14 @@ function sample() {
     forked: [] as Forked[],
     exits: [] as (ExitCode | null)[],
     requests: [] as SeenRequest[],
+    victims: [] as SeenVictim[],
   }
   const decoder = recordDecoder({
     executed: (one) => void seen.executed.push(one),
     forked: (one) => void seen.forked.push(one),
     exited: (_pid, _startTicks, _time, code) => void seen.exits.push(code),
     idsChanged: () => undefined,
-    oomVictim: () => undefined,
+    oomVictim: (victim) => void seen.victims.push(victim),
     requested: (request) => void seen.requests.push(request),
   })
   return { seen, decoder, decode: (bytes: Buffer) => decoder.decode(bytes, 0, bytes.length) }
