@@ -11,7 +11,7 @@ export type KilledOptions = {
 const maxPerSecond = 32
 const maxContainers = 1_024
 
-/** Tells which processes of containers ended by SIGKILL: what the kernel does for want of memory, and tells nobody. */
+/** Reports which processes of containers ended by SIGKILL: among them are the victims of OOM kills. */
 export function killedProcesses({ describe, emit }: KilledOptions) {
   const told = new Map<string, number>()
   return {

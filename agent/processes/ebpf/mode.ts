@@ -3,7 +3,7 @@
  *
  * To be read in this order: `../../kernel/btf.ts` (how this kernel lays out its structures), `assembler.ts` and
  * `program.ts` (machine code), `layout.ts` (what a record looks like), `blocks.ts`, `cgroups.ts`, `paths.ts` and
- * `budget.ts` (what programs are made of), `exec.ts`, `fork.ts` and `exit.ts` (the programs), `request.ts` with
+ * `budget.ts` (what programs are made of), `exec.ts`, `fork.ts`, `exit.ts` and `oom-victim.ts` (the programs), `request.ts` with
  * `socket-text.ts` and `written.ts` (the one that is told of sockets),
  * `runtime.ts` (which loads any such program and owns what it needs), `attach.ts` (which of them this kernel gets),
  * `../../kernel/ring.ts` and `coalesced.ts` (how records come out), `decode.ts`. `transfer.ts` is for
