@@ -42,7 +42,7 @@ export function confirmedByFile(
 ): GainWay | null {
   if (status === null) return 'file'
   const isSetuidRoot = (status.mode & setuidBit) !== 0 && isRoot(status.owner)
-  if (status.hasCapabilities || isSetuidRoot) return 'file'
+  if (status.hasCapabilities === true || isSetuidRoot) return 'file'
   // Without root these are ambient capabilities, which their holder may hand on (capabilities(7)).
   if (!hasRoot(after, isRoot) || !isExact) return null
   return maySetUid(before) ? 'setuid-call' : 'overwrite'

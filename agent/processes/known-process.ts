@@ -1,6 +1,7 @@
 import type { Gain, Namespaces, Process, ProcessChange } from '../model/observation.ts'
 import { type Cgroup, rootCgroup } from './cgroup.ts'
 import type { Brought } from './entering.ts'
+import type { AtExec } from './exec-file.ts'
 import type { Earlier } from './rights.ts'
 
 /** A process as the table holds it; cheap to make, because a busy host makes thousands in a second. */
@@ -26,6 +27,8 @@ export type KnownProcess = {
   exeDevice: number
   /** Superblock of its root directory as it ran its program; 0 where unknown. */
   rootDevice: number
+  /** The kernel's own account of the file it runs; null where only /proc was read. */
+  atExec: AtExec | null
   membership: Membership | null
   /** It was root at a time since it ran its program, or may have been: it may have kept the right to be it again. */
   heldRoot: boolean
@@ -110,12 +113,13 @@ export const unknownProcess: Omit<SeenProcess, keyof ProcessKey> = {
   program: () => noProgram,
   exeDevice: 0,
   rootDevice: 0,
+  atExec: null,
 }
 
 /** A process as it enters the table. */
 export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): KnownProcess {
   const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
-  const { namespaces, cgroup, program, exeDevice, rootDevice } = seen
+  const { namespaces, cgroup, program, exeDevice, rootDevice, atExec } = seen
   return {
     pid,
     startTicks,
@@ -131,6 +135,7 @@ export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): 
     program,
     exeDevice,
     rootDevice,
+    atExec,
     membership: null,
     heldRoot: false,
     beforeRoot: null,
@@ -145,19 +150,27 @@ export function inheritor(
   { pid, startTicks, parentPid, uid, euid }: Omit<SeenProcess, Inherited>,
   maker: KnownProcess,
 ): KnownProcess {
-  const { gid, capabilities, namespaces, cgroup, program, exeDevice, rootDevice } = maker
+  const { gid, capabilities, namespaces, cgroup, program, exeDevice, rootDevice, atExec } = maker
   const ids = { pid, startTicks, parentPid, uid, euid, gid, capabilities }
-  const process = knownProcess({ ...ids, namespaces, cgroup, program, exeDevice, rootDevice }, maker)
+  const process = knownProcess({ ...ids, namespaces, cgroup, program, exeDevice, rootDevice, atExec }, maker)
   process.membership = maker.membership
   process.heldRoot = maker.heldRoot
   process.gain = maker.gain
   return process
 }
 
-type Inherited = 'gid' | 'capabilities' | 'namespaces' | 'cgroup' | 'program' | 'exeDevice' | 'rootDevice'
+type Inherited =
+  'gid' | 'capabilities' | 'namespaces' | 'cgroup' | 'program' | 'exeDevice' | 'rootDevice' | 'atExec'
 
 /** Takes over how a process was seen now. */
 export function update(process: KnownProcess, seen: SeenProcess): void {
+  // /proc does not know what the kernel recorded about the same program.
+  const isKnownBetter = seen.atExec === null && process.atExec !== null && runsSameFile(process, seen)
+  if (!isKnownBetter) {
+    process.atExec = seen.atExec
+    process.exeDevice = seen.exeDevice
+    process.rootDevice = seen.rootDevice
+  }
   process.parentPid = seen.parentPid
   process.uid = seen.uid
   process.euid = seen.euid
@@ -166,8 +179,11 @@ export function update(process: KnownProcess, seen: SeenProcess): void {
   process.namespaces = seen.namespaces
   process.cgroup = seen.cgroup
   process.program = seen.program
-  process.exeDevice = seen.exeDevice
-  process.rootDevice = seen.rootDevice
+}
+
+function runsSameFile(known: SeenProcess, seen: SeenProcess): boolean {
+  const [before, after] = [known.program().exeFile, seen.program().exeFile]
+  return before !== null && before.device === after?.device && before.inode === after.inode
 }
 
 /** What has become of a process since it was last seen; null for nothing that is told. */

@@ -20,6 +20,8 @@ export type Memberships = {
   /** What the engine knows of the container; corrects the membership when it knows an inner one only. */
   container(membership: Membership, process: KnownProcess): Container | undefined
   roots: ContainerRoots
+  /** Superblock of the root of a member's container; 0 where unknown. */
+  rootDevice(membership: Membership): number
 }
 
 /** Whether the process was found in /proc or seen to run its program, and what it ran before, if that is known. */
@@ -49,6 +51,7 @@ export function memberships({
 }: MembershipsOptions): Memberships {
   // The first process of each container, by container id.
   const inits = new Map<string, KnownProcess>()
+  const rootDevices = new Map<string, number>()
   const byNamespace = new Map<number, Membership>()
   const byRootDevice = new Map<number, Membership>()
   const byLayer = layers<Membership>()
@@ -126,6 +129,8 @@ export function memberships({
   function remember(init: KnownProcess, membership: Membership): void {
     const root = readRoot(procRoot, init.pid)
     inits.set(membership.id, init)
+    // As it was at its exec: it may have changed its root since.
+    rootDevices.set(membership.id, init.rootDevice || (root.device ?? 0))
     if (root.device !== null) byRootDevice.set(root.device, membership)
     byLayer.add(root.upperDirectory, membership)
     own(init.namespaces.mount, hostNamespaces.mount, membership)
@@ -144,7 +149,11 @@ export function memberships({
 
   function ended(process: KnownProcess): void {
     if (process.membership?.entry.pid !== process.pid) return
-    for (const [id, init] of inits) if (init === process) inits.delete(id)
+    for (const [id, init] of inits) {
+      if (init !== process) continue
+      inits.delete(id)
+      rootDevices.delete(id)
+    }
     byLayer.remove(process.membership)
     for (const owners of [byNamespace, byRootDevice]) {
       for (const [number, { entry }] of owners) {
@@ -161,7 +170,8 @@ export function memberships({
   }
 
   const roots = { byDevice: (device: number) => byRootDevice.get(device), byLayer: byLayer.of }
-  return { of, ended, container, roots }
+  const rootDevice = ({ id }: Membership) => rootDevices.get(id) ?? 0
+  return { of, ended, container, roots, rootDevice }
 }
 
 type Named = Pick<Membership, 'id' | 'build'>

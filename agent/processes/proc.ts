@@ -18,7 +18,7 @@ export function readProcess(procRoot: string, pid: number): SeenProcess | null {
     if (readStat(procRoot, pid)?.startTicks !== stat.startTicks) return null
     const { startTicks, parentPid } = stat
     const exeDevice = program.exeFile?.device ?? 0
-    const files = { program: () => program, exeDevice, rootDevice: 0 }
+    const files = { program: () => program, exeDevice, rootDevice: 0, atExec: null }
     return { pid, startTicks, parentPid, ...ids, namespaces, cgroup, ...files }
   } catch (error) {
     if (isGone(error)) return null

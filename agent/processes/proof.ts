@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Process } from '../model/observation.ts'
 import { describeProcess } from './describe.ts'
@@ -44,6 +44,7 @@ export async function prove(
       describeProcess(seen, bootTime, uidMaps),
       { cgroups: readCgroups(procRoot, pid), devices: readDevices(procRoot) },
     )
+    if (!isFileAsRecorded(`${procRoot}/${pid}/exe`, seen)) wrong.push('exeFile')
     if (wrong.length > 0) throw new Error(`a program run as proof was seen with another ${wrong.join(', ')}`)
     probe.stdin?.end()
     if (!exits) return
@@ -68,6 +69,13 @@ export function differences(expected: Process, seen: Process, { cgroups, devices
     if (field === 'exeFile' && !devices.has(expected.exeFile?.device ?? 0)) return seen.exeFile === null
     return serialize(expected[field]) !== serialize(seen[field])
   })
+}
+
+/** Whether a record of the program's file, where there is one, agrees with stat(2). */
+function isFileAsRecorded(path: string, { atExec }: KnownProcess): boolean {
+  if (atExec === null) return true
+  const { uid, mode } = statSync(path)
+  return atExec.owner === uid && atExec.mode === (mode & 0o7777)
 }
 
 function serialize(value: Process[keyof Process]): string {

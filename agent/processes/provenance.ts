@@ -2,6 +2,7 @@ import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { hasFileCapabilities } from '../kernel/xattr.ts'
 import type { ExecutableFile, FileOrigin, Process, ProgramFile } from '../model/observation.ts'
 import { deviceNumber } from './device.ts'
+import { memoryFile } from './exec-file.ts'
 
 /** Looks at the file that a process runs, and where it comes from. `others` have the same files and may live longer. */
 export type Provenance = (process: Running, others: readonly number[]) => ProgramFile
@@ -46,9 +47,6 @@ function look(
   const mounts = firstOf(pids, (pid) => readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8')) ?? ''
   return { origin: originOf(placeOf(mounts, exe, exeFile.device), exeFile), status }
 }
-
-// As the kernel names what memfd_create(2) made.
-const memoryFile = '/memfd:'
 
 function originOf(place: Place, { inode }: ExecutableFile): FileOrigin {
   if (place.kind !== 'overlay') return place.kind

@@ -1,5 +1,13 @@
 import type { ContainerView } from '../model/container.ts'
-import type { Gain, Namespaces, Process, ProcessChange, ProcessObservation } from '../model/observation.ts'
+import type {
+  Gain,
+  Namespaces,
+  Process,
+  ProcessChange,
+  ProcessObservation,
+  ProgramFile,
+} from '../model/observation.ts'
+import { fileAtExec } from './exec-file.ts'
 import { confirmedByFile, hasRoot, mayBeExec, raisedCapabilities, type Rights, wayOfGain } from './gain.ts'
 import type { KnownProcess, Membership } from './known-process.ts'
 import type { Provenance } from './provenance.ts'
@@ -28,13 +36,15 @@ export type RightsOptions = {
   hostNamespaces: Namespaces
   containers: ContainerView
   provenance: Provenance
+  /** Superblock of the root of a member's container; 0 where unknown. */
+  rootDevice: (membership: Membership) => number
 }
 
 /** How a change was seen: what the process was before, if that is known, and whether it was seen as it happened. */
 export type ChangeSeen = { change: ProcessChange; earlier: Earlier | null; isExact: boolean }
 
 /** Says of each change in a container what rights came with it, and remembers that with the process. */
-export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance }: RightsOptions) {
+export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance, rootDevice }: RightsOptions) {
   return function look(
     process: KnownProcess,
     membership: Membership,
@@ -63,8 +73,7 @@ export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance }:
     const way = wayOfGain(transition)
     const isRootNow = hasRoot(after, isRoot)
     const isLookedAt = way !== null || (isRootNow && change !== 'ids-changed')
-    const init = containers.get(membership.id)?.details?.pid ?? 0
-    const file = isLookedAt ? provenance(described, [membership.entry.pid, init]) : undefined
+    const file = isLookedAt ? fileOf() : undefined
     const cause = way === 'file' && file !== undefined ? confirmedByFile(transition, file) : way
 
     // What was only found, or looked at late, may have been root before.
@@ -86,6 +95,19 @@ export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance }:
     }
     process.gain = { ...gain, isNew: false }
     return { gain, ...seen }
+
+    function fileOf(): ProgramFile {
+      const init = containers.get(membership.id)?.details?.pid ?? 0
+      const lookedAt = () => provenance(described, [membership.entry.pid, init])
+      const { exeDevice, atExec } = process
+      if (atExec === null) return lookedAt()
+      const recorded = fileAtExec({
+        ...{ exe: described.exe, exeDevice, rootDevice: process.rootDevice, atExec },
+        ...{ isRoot: isRootNow, capabilities: after.capabilities },
+        containerRoot: rootDevice(membership),
+      })
+      return { ...recorded, origin: recorded.origin ?? lookedAt().origin }
+    }
   }
 }
 

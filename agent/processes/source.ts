@@ -4,7 +4,9 @@
  * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
  * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `left-behind.ts`, `entering.ts`, `host-files.ts` and `second-look.ts`
  * (who brought it in, and whether it got out), `describe.ts` (how it got in, and what it is for others), `tracker.ts`
- * (from what a mode tells to the table), `teller.ts` with `held.ts` and `killed.ts` (to observations), `oom-victim.ts` (whom the kernel OOM-kills), `growth.ts`
+ * (from what a mode tells to the table), `rights.ts` with `gain.ts`, `exec-file.ts` and `provenance.ts` (root and
+ * capabilities, and the file that gave them), `teller.ts` with `held.ts` and `killed.ts` (to observations),
+ * `oom-victim.ts` (which processes the kernel OOM-kills), `growth.ts`
  * (where they multiply). Then the modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
  * `ids-without-exec.ts` (be told of a pid, then look), `ebpf/mode.ts` (be told all of it). `proof.ts` makes each
  * mode prove itself, and `choice.ts` takes the best that does.

@@ -70,7 +70,10 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     tell(subject, membership, 'found', clock.sinceBoot(), { earlier: earlierOf(subject), isExact: false })
   })
   const files = provenance({ procRoot, now: () => clock.sinceBoot() })
-  const rightsOf = rightsWatch({ uidMaps, hostNamespaces, containers, provenance: files })
+  const rightsOf = rightsWatch({
+    ...{ uidMaps, hostNamespaces, containers, provenance: files },
+    rootDevice: belonging.rootDevice,
+  })
   const waiting = held<Pending>({
     // Not only its name: detectors judge by how the container is configured.
     isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),

@@ -97,7 +97,7 @@ function fileEvidence(file: ProgramFile | undefined): Record<string, Json> {
     file_origin: origin,
     file_owner: status.owner,
     file_mode: status.mode.toString(8).padStart(4, '0'),
-    file_has_capabilities: status.hasCapabilities,
+    ...(status.hasCapabilities !== null && { file_has_capabilities: status.hasCapabilities }),
   }
 }
 

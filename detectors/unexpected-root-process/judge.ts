@@ -52,7 +52,7 @@ function isExplainedByGain(gain: Gain | undefined): boolean {
 /** Whether a file gives capabilities to who runs it, and not its owner's id; false where that is not known. */
 export function givesOnlyCapabilities({ status }: ProgramFile): boolean {
   // S_ISUID of inode(7).
-  return status !== null && status.hasCapabilities && (status.mode & 0o4000) === 0
+  return status?.hasCapabilities === true && (status.mode & 0o4000) === 0
 }
 
 function isBySetuidProgram(gain: Gain | undefined): boolean {

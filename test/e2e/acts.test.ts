@@ -145,6 +145,15 @@ test('a setuid file that is not the image’s and makes root in a container of u
   t.deepEqual(rulesOf(t, container, 'unexpected-root-process'), ['privilege-escalation'])
 })
 
+test('a setuid program from a volume is found although it and its container end at once', async (t) => {
+  const { directory } = t.context
+  const options = ['--user', '1000', '-v', `${directory}:/opt/tools:ro`]
+  const container = await runContainer(t, ...options, '--', '/opt/tools/setuid-busybox', 'true')
+  const finding = await seen(t, { rule: 'privilege-escalation', container })
+  t.like(finding.evidence, { file_origin: 'volume', file_mode: '4755', file_owner: 0 })
+  t.deepEqual(rulesOf(t, container, 'unexpected-root-process'), ['privilege-escalation'])
+})
+
 test('a container that writes to a runtime binary through its mount is found', async (t) => {
   const { decoy } = t.context
   const container = await runContainer(t, '-v', `${decoy}:/mnt/runc`)

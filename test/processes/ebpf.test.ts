@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, rmdir, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -10,7 +10,9 @@ import { promisify } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { busyboxImage } from '../support/busybox-image.ts'
+import { temporaryDirectory } from '../support/daemon.ts'
 import { docker, runContainer } from '../support/docker.ts'
+import { rightsImage } from '../support/rights-image.ts'
 import { until } from '../support/until.ts'
 import { cgroupDirectory, cgroupRootOf } from './cgroup-directory.ts'
 import { watchProcesses } from './watch.ts'
@@ -58,6 +60,48 @@ serial('bursts of short programs from an exec are seen whole', async (t) => {
   const entries = burst().map(({ origin }) => (origin.via === 'entered' ? origin.entry.pid : 0))
   t.is(new Set(entries).size, 1)
   t.deepEqual(losses(), [])
+})
+
+serial('a setuid program that ends at once, with its container, has its origin and its status', async (t) => {
+  const { of } = await watchProcesses(t, { mode: 'ebpf' })
+  const image = `${nameOf(t)}:1`
+  const { remove } = await rightsImage(image)
+  t.teardown(remove)
+  const directory = await temporaryDirectory()
+  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  await chmod(directory, 0o755)
+  await copyFile('/bin/busybox', join(directory, 'busybox'))
+  await chmod(join(directory, 'busybox'), 0o4755)
+  const asUser = '/bin/setuid; /tmp/added; /run/added; /opt/tools/busybox true; /proc/self/fd/3'
+  const script = [
+    'for file in /tmp/added /run/added /tmp/deleted; do cp /bin/plain $file; chmod 4755 $file; done',
+    'exec 3</tmp/deleted; rm /tmp/deleted',
+    `/bin/plain drop-root /bin/sh -c "${asUser}"`,
+  ].join('; ')
+  const names = Array.from({ length: 6 }, () => nameOf(t))
+  const options = ['--network=none', '--tmpfs=/run:exec,suid', `--volume=${directory}:/opt/tools:ro`]
+  await Promise.all(
+    names.map((name) =>
+      docker('run', '--rm', '--name', name, ...options, image, 'sh', '-c', `${script}; true`),
+    ),
+  )
+  const gains = (name: string) =>
+    of(name).flatMap(({ change, gain, process: { exe } }) =>
+      change === 'executed' && gain?.isNew === true
+        ? [[exe, gain.way, gain.file.origin, gain.file.status]]
+        : [],
+    )
+  await until(() => names.every((name) => gains(name).length >= 5))
+  const status = { owner: 0, mode: 0o4755, hasCapabilities: null }
+  for (const name of names) {
+    t.deepEqual(gains(name), [
+      ['/bin/setuid', 'file', 'image', status],
+      ['/tmp/added', 'file', 'container', status],
+      ['/run/added', 'file', 'tmpfs', status],
+      ['/opt/tools/busybox', 'file', 'volume', status],
+      ['/tmp/deleted (deleted)', 'file', 'container', status],
+    ])
+  }
 })
 
 serial('a process that changes its uid without an exec is seen', async (t) => {

@@ -1,5 +1,8 @@
 import test, { type ExecutionContext } from 'ava'
 import { sampleContainer } from '../support/samples.ts'
+import type { FileOrigin } from '../../agent/model/observation.ts'
+import type { AtExec } from '../../agent/processes/exec-file.ts'
+import { noProgram } from '../../agent/processes/known-process.ts'
 import { hostNamespaces, inContainer, seenProcess, watched } from './samples.ts'
 
 const id = 'a'.repeat(64)
@@ -59,6 +62,50 @@ test('ids that change to root and back are told as a gain only where root was no
   tracker.idsChanged(201, { uid: 1_000, euid: 1_000, capabilities: 0 }, 7_002)
   tracker.idsChanged(201, { uid: 0, euid: 0, capabilities: 0xff }, 7_003)
   t.like(last().gain, { isNew: false })
+})
+
+test('the exec record alone decides where a setuid file comes from: the program may have ended', (t) => {
+  const overlay = 0x794c7630
+  const ext4 = 0xef53
+  const atExec = { magic: overlay, inUpper: false, owner: 0, mode: 0o4755, hasAmbientCapabilities: false }
+  const table: [FileOrigin, Partial<AtExec>, number][] = [
+    ['image', {}, 57],
+    ['container', { inUpper: true }, 57],
+    ['volume', { magic: ext4 }, 8],
+    ['volume', { inUpper: true }, 58],
+    ['tmpfs', { magic: 0x01021994 }, 59],
+  ]
+  for (const [origin, facts, exeDevice] of table) {
+    const all = watched([web])
+    t.teardown(() => all.tracker.close())
+    all.tracker.executed({ ...init, exeDevice: 57, rootDevice: 57, atExec }, 6_000)
+    all.tracker.forked(child, 7_000)
+    const executed = { ...ofChild, ...setuid, exeDevice, rootDevice: 57, atExec: { ...atExec, ...facts } }
+    all.tracker.executed(executed, 7_001)
+    const status = { owner: 0, mode: 0o4755, hasCapabilities: null }
+    t.deepEqual(all.observed().at(-1)?.gain?.file, { origin, status })
+  }
+})
+
+test('capabilities without root are the file’s unless they are ambient', (t) => {
+  for (const hasAmbientCapabilities of [false, true]) {
+    const { tracker, last } = sample(t)
+    const atExec = { magic: 0xef53, inUpper: false, owner: 0, mode: 0o755, hasAmbientCapabilities }
+    tracker.executed({ ...ofChild, capabilities: 0x80, atExec }, 7_001)
+    t.is(last().file?.status?.hasCapabilities, !hasAmbientCapabilities)
+    t.is(last().gain?.way, hasAmbientCapabilities ? undefined : 'file')
+  }
+})
+
+test('a look into /proc does not replace what the exec record says about the same file', (t) => {
+  const { tracker, table } = sample(t)
+  const atExec = { magic: 0xef53, inUpper: false, owner: 0, mode: 0o755, hasAmbientCapabilities: false }
+  const program = (inode: number) => () => ({ ...noProgram, exeFile: { device: 8, inode } })
+  tracker.executed({ ...ofChild, program: program(5), exeDevice: 8, rootDevice: 57, atExec }, 7_001)
+  tracker.found({ ...ofChild, program: program(5), exeDevice: 8 }, 7_002)
+  t.like(table.get(201), { atExec, rootDevice: 57 })
+  tracker.found({ ...ofChild, program: program(6), exeDevice: 8 }, 7_003)
+  t.like(table.get(201), { atExec: null, rootDevice: 0 })
 })
 
 test('capabilities in a user namespace of its own are none of the container’s', (t) => {

@@ -45,6 +45,7 @@ export function seenProcess(process: Partial<SeenProcess> = {}): SeenProcess {
     program: () => ({ ...noProgram, comm: 'sh', exe: '/bin/sh', argv: ['sh'] }),
     exeDevice: 0,
     rootDevice: 0,
+    atExec: null,
     ...process,
   }
 }

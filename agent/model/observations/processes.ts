@@ -74,8 +74,8 @@ export type ProgramFile = {
     owner: number
     /** Permission bits with setuid and its kin. */
     mode: number
-    /** Gives capabilities to who runs it. */
-    hasCapabilities: boolean
+    /** The file gives capabilities to its process; null where root ran it, which has them anyway. */
+    hasCapabilities: boolean | null
   } | null
 }
 

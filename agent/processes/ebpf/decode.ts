@@ -2,6 +2,7 @@ import { generations } from '../../generations.ts'
 import type { Namespaces } from '../../model/observation.ts'
 import { type Cgroup, cgroupOf } from '../cgroup.ts'
 import { deviceNumberOfKernel } from '../device.ts'
+import type { AtExec } from '../exec-file.ts'
 import type { ExitCode, Program, SeenProcess } from '../known-process.ts'
 import { splitArgv } from '../proc.ts'
 import type { ProcessTracker } from '../tracker.ts'
@@ -25,6 +26,7 @@ type Place = {
   namespaces: Namespaces
   exeDevice: number
   rootDevice: number
+  atExec: AtExec
   program: Omit<Program, 'argv' | 'argvTruncated'>
   argvUnread: boolean
 }
@@ -77,6 +79,7 @@ export function recordDecoder(listener: Listener): Decoder {
       cgroup: place.cgroup,
       exeDevice: place.exeDevice,
       rootDevice: place.rootDevice,
+      atExec: place.atExec,
       // Arguments are kept as a string of bytes, which is small and quickly made, until somebody asks.
       program: () => ({ ...place.program, argv: splitArgv(textOf(argv)), argvTruncated }),
     }
@@ -189,6 +192,14 @@ function decodePlace(bytes: Buffer, offset: number, cgroup: Cgroup): Place {
     },
     exeDevice: device,
     rootDevice: deviceNumberOfKernel(u32(executed.rootDevice)),
+    atExec: {
+      magic: u32(executed.magic),
+      inUpper: has(flags.exeInUpper),
+      owner: u32(executed.owner),
+      // Without the type of the file.
+      mode: bytes.readUInt16LE(offset + executed.mode) & 0o7777,
+      hasAmbientCapabilities: has(flags.ambientCapabilities),
+    },
     program: {
       comm: readText(bytes, offset + executed.comm, 16),
       exe: path(u32(executed.cgroupEnd), exeEnd, flags.exeTruncated, flags.exeDeleted),

@@ -5,6 +5,7 @@ import { readCgroups } from './cgroups.ts'
 import { counters, executed, flags, limits, recordTypes, tailMask } from './layout.ts'
 import { addFlag, readPath } from './paths.ts'
 import { helpers, type Program, slots } from './program.ts'
+import { OVERLAYFS_SUPER_MAGIC } from '../exec-file.ts'
 import type { TracepointProgram } from './runtime.ts'
 
 /** Tells of every program that is run, with all that names it, before it has had a chance to change any of it. */
@@ -38,6 +39,11 @@ function writeRights(p: Program): void {
   p.follow(r8, r6, 'task_struct.real_cred')
   p.copy(r7, executed.gid, 4, r8, 'cred.gid')
   p.copy(r7, executed.capabilities, 8, r8, 'cred.cap_effective')
+  const hasNoAmbient = p.newLabel()
+  p.read(8, r1, r8, 'cred.cap_ambient')
+  p.jumpIf(r1, '==', 0, hasNoAmbient)
+  addFlag(p, flags.ambientCapabilities)
+  p.label(hasNoAmbient)
   p.follow(r8, r8, 'cred.user_ns')
   p.copy(r7, executed.userNamespace, 4, r8, 'user_namespace.ns.inum')
 }
@@ -57,12 +63,29 @@ function writeNamespaces(p: Program): void {
 function writeExecutable(p: Program): void {
   p.follow(r8, r6, 'task_struct.mm', 'mm_struct.exe_file', 'file.f_inode')
   p.copy(r7, executed.inode, 8, r8, 'inode.i_ino')
+  p.copy(r7, executed.owner, 4, r8, 'inode.i_uid')
+  p.copy(r7, executed.mode, 2, r8, 'inode.i_mode')
+  // On overlay, `ovl_inode.__upperdentry` follows the inode (fs/overlayfs/ovl_entry.h, whose types vmlinux may lack).
+  p.read(8, r1, r8, p.btf.sizeOf('inode'))
+  p.store(8, frame, slots.pointer, r1)
   p.follow(r8, r8, 'inode.i_sb')
   p.copy(r7, executed.device, 4, r8, 'super_block.s_dev')
+  p.copy(r7, executed.magic, 4, r8, 'super_block.s_magic')
+  markUpperFile(p)
   p.follow(r8, r6, 'task_struct.mm', 'mm_struct.exe_file')
   p.addressOf(r8, r8, 'file.f_path')
   readPath(p, { limit: limits.exeEnd, truncated: flags.exeTruncated, deleted: flags.exeDeleted })
   p.store(4, r7, executed.exeEnd, r9)
+}
+
+function markUpperFile(p: Program): void {
+  const isOther = p.newLabel()
+  p.load(4, r1, r7, executed.magic)
+  p.jumpIf(r1, '!=', OVERLAYFS_SUPER_MAGIC, isOther)
+  p.load(8, r1, frame, slots.pointer)
+  p.jumpIf(r1, '==', 0, isOther)
+  addFlag(p, flags.exeInUpper)
+  p.label(isOther)
 }
 
 function writeWorkingDirectory(p: Program): void {

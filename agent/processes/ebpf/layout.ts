@@ -48,14 +48,17 @@ export const executed = {
   comm: 96, // 16 bytes
   rootDevice: 112, // u32, of the root directory, in the kernel's own encoding
   flags: 116, // u32
-  cgroupEnd: 120, // u32
-  exeEnd: 124, // u32
-  cwdEnd: 128, // u32
+  magic: 120, // u32, of the program's file system
+  owner: 124, // u32, of the program's file
+  mode: 128, // u16, of the program's file; two bytes stay free
+  cgroupEnd: 132, // u32
+  exeEnd: 136, // u32
+  cwdEnd: 140, // u32
   /** Cgroup names, the program's path and the working directory, both the last part first; then the arguments. */
-  tail: 132,
+  tail: 144,
 } as const
 
-/** What of an exec was not had whole. */
+/** What of an exec could not be read in full, and what is either so or not. */
 export const flags = {
   cgroupTruncated: 1,
   exeTruncated: 2,
@@ -64,6 +67,8 @@ export const flags = {
   cwdDeleted: 16,
   argvUnread: 32,
   cwdOutside: 64,
+  exeInUpper: 128,
+  ambientCapabilities: 256,
 } as const
 
 /** How far each part of the tail may reach; a path is cut at whole names. */

@@ -35,6 +35,7 @@ test('an exec’s record is read with paths, arguments and names in their order'
     namespaces: { mount: 11, pid: 12, user: 13 },
     exeDevice: deviceNumber(8, 1),
     rootDevice: deviceNumber(0, 57),
+    atExec: { magic: 0x794c7630, inUpper: false, owner: 33, mode: 0o4755, hasAmbientCapabilities: false },
     cgroup: { path: `/docker/${id}`, ids: [id], build: '' },
   })
   t.deepEqual(program(), {
@@ -64,6 +65,9 @@ test('what was cut, deleted or not read is marked', (t) => {
     argvTruncated: true,
   })
   t.is(cut.cgroup.path, `…/docker/${id}`)
+  const marked = sample()
+  marked.decode(execRecord({ flags: flags.exeInUpper | flags.ambientCapabilities }))
+  t.like(marked.seen.executed[0]?.atExec, { inUpper: true, hasAmbientCapabilities: true })
   const unread = sample()
   unread.decode(execRecord({ flags: flags.argvUnread, argv: '' }))
   t.like(unread.seen.executed[0]?.program(), { argv: [], argvTruncated: true })
@@ -253,6 +257,10 @@ function execRecord(parts: ExecParts = {}): Buffer {
   bytes.writeUInt32LE((8 << 20) | 1, executed.device)
   bytes.writeBigUInt64LE(99n, executed.inode)
   bytes.writeUInt32LE(57, executed.rootDevice)
+  bytes.writeUInt32LE(0x794c7630, executed.magic)
+  bytes.writeUInt32LE(33, executed.owner)
+  // S_IFREG of inode(7) is part of what the kernel keeps.
+  bytes.writeUInt16LE(0o104755, executed.mode)
   bytes.writeBigUInt64LE(cgroupId, executed.cgroupId)
   bytes.write('ls\0', executed.comm, 'latin1')
   bytes.writeUInt32LE(parts.argvBytes ?? argv.length, executed.argvBytes)
