@@ -21,13 +21,25 @@ export async function scanProcesses(options: ScanOptions): Promise<void> {
   const listedAt = clock.sinceBoot()
   const pids = new Set(readPids(procRoot))
   let sliceEnds = 0
-  for (const [pid, stat] of parentsFirst(procRoot, pids)) {
-    if (clock.sinceBoot() >= sliceEnds) {
-      await nextTurn()
-      if (signal.aborted) return
-      beforeSlice?.()
-      sliceEnds = clock.sinceBoot() + sliceMs
-    }
+
+  async function pause(): Promise<void> {
+    await nextTurn()
+    if (signal.aborted) return
+    beforeSlice?.()
+    sliceEnds = clock.sinceBoot() + sliceMs
+  }
+
+  // A process that entered a container's namespaces is younger than the container's first process, which has to be
+  // known by then. The list has another order: pids wrap, and Node sorts names as text. Among equals, parents stay first.
+  const listed: [number, ProcStat][] = []
+  for (const found of parentsFirst(procRoot, pids)) {
+    if (clock.sinceBoot() >= sliceEnds) await pause()
+    if (signal.aborted) return
+    listed.push(found)
+  }
+  for (const [pid, stat] of listed.toSorted(([, a], [, b]) => a.startTicks - b.startTicks)) {
+    if (clock.sinceBoot() >= sliceEnds) await pause()
+    if (signal.aborted) return
     look(pid, stat, options)
   }
   for (const process of table.living()) {

@@ -26,6 +26,21 @@ test('children get their container from their parents, though pids of parents ma
   )
 })
 
+test('a process that entered by namespaces is found although its pid is below that of the first process', async (t) => {
+  const byHand = { pid: 150, startTicks: 70, argv: ['nsenter'], mountNamespace: inWeb.mountNamespace }
+  const itsChild = { ...byHand, pid: 140, parentPid: 150, startTicks: 70, argv: ['sleep'] }
+  const { observed, scan } = await sample(t, [shim, init, byHand, itsChild])
+  await scan()
+  t.deepEqual(
+    observed().map(({ process, origin }) => [process.pid, origin.via]),
+    [
+      [200, 'init'],
+      [150, 'entered'],
+      [140, 'entered'],
+    ],
+  )
+})
+
 test('a second look tells only what is new or changed', async (t) => {
   const { observed, scan, proc } = await sample(t, [shim, init])
   await scan()
