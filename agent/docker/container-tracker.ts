@@ -1,4 +1,4 @@
-import type { Container, ContainerView } from '../model/container.ts'
+import type { Container, ContainerLookup } from '../model/container.ts'
 import type { ContainerAction, ContainerObservation, DockerEvent } from '../model/observation.ts'
 import type { CallQueue } from './call-queue.ts'
 import type { DockerClient } from './client.ts'
@@ -30,10 +30,12 @@ export type ContainerTrackerOptions = {
 
 /** Knows every container, asks for what events do not tell, and says what happens to each in the order it happened. */
 export type ContainerTracker = {
-  view: ContainerView
+  view: ContainerLookup
   onEvent(event: DockerEvent): void
   /** Compares with what the engine lists; `done` is called when each container was looked at. */
   reconcile(listed: readonly Container[], done: () => void): void
+  /** The engine did not answer with a list: a container that is not known is not expected to become known. */
+  listingFailed(): void
   /** To be called every few seconds: forgets what is long gone, and asks again what was not answered. */
   tidy(): void
 }
@@ -41,6 +43,7 @@ export type ContainerTracker = {
 export function createContainerTracker(options: ContainerTrackerOptions): ContainerTracker {
   const { client, calls, emit, lose, onReconciled, now } = options
   const tracks = new Map<string, Track>()
+  let isListed = false
 
   function trackOf(container: Container): Track {
     const earlier = tracks.get(container.id)
@@ -153,6 +156,11 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
         known()
           .map(({ container }) => container)
           .filter(isUp),
+      isPending(id) {
+        const track = tracks.get(id)
+        if (track === undefined) return !isListed
+        return track.container.details === null && (track.asking || track.waiting.length > 0)
+      },
     },
     onEvent(event) {
       const action = event.type === 'container' ? lifecycleActions.get(event.action) : undefined
@@ -161,6 +169,7 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
     },
     reconcile(listed, done) {
       const listedTracks = listed.map(trackOf)
+      isListed = true
       const looked = new Set(
         [...listedTracks, ...tracks.values()].filter((track) => track.removedAt === null),
       )
@@ -172,6 +181,7 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       for (const track of looked) enqueue(track, { event: null, done: oneDone })
       oneDone()
     },
+    listingFailed: () => void (isListed = true),
     tidy() {
       const longGone = now() - keepRemovedMs
       for (const [id, track] of tracks) {

@@ -12,7 +12,7 @@ import {
   tap,
 } from 'rxjs'
 import { messageOf } from '../errors.ts'
-import type { ContainerView } from '../model/container.ts'
+import type { ContainerLookup } from '../model/container.ts'
 import type { DockerEvent, Observation, SourceStatus } from '../model/observation.ts'
 import type { Pulse, Source } from '../model/source.ts'
 import { supervise } from '../streams.ts'
@@ -40,7 +40,7 @@ export function containerInventory({
   reconcile$,
   now,
   pulse = () => undefined,
-}: InventoryOptions): Source & { view: ContainerView } {
+}: InventoryOptions): Source & { view: ContainerLookup } {
   const said$ = new Subject<Observation>()
   const losses = createLosses('containers')
   // Apart, so that a flood of execs does not hold up what is known of containers.
@@ -91,11 +91,16 @@ export function containerInventory({
     return status(now(), '')
   }
 
+  function listingFailed(error: unknown): Observation {
+    containers.listingFailed()
+    return status(now(), messageOf(error))
+  }
+
   // Events that were missed come first with a new stream, and say more than a comparison can.
   const reconciled$ = reconcile$.pipe(
     startWith(undefined),
     auditTime(settleMs),
-    switchMap(() => supervise(defer(reconcile), (error) => status(now(), messageOf(error)))),
+    switchMap(() => supervise(defer(reconcile), listingFailed)),
   )
 
   return {

@@ -90,6 +90,12 @@ export type ContainerView = {
   running(): readonly Container[]
 }
 
+/** The same, for those who can wait for the engine's answer. */
+export type ContainerLookup = ContainerView & {
+  /** Whether the engine was asked about this container, or for its list of containers, and has not answered yet. */
+  isPending(id: string): boolean
+}
+
 /** A container of which no more is known than what names it. */
 export function unknownContainer(id: string, name: string, image = ''): Container {
   return {

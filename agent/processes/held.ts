@@ -10,10 +10,14 @@ export type Held<Item> = {
 export type HeldOptions<Item> = {
   isKnown: (container: string, item: Item) => boolean
   release: (item: Item) => void
+  /** Whether the engine was asked and has not answered yet. */
+  isPending: (container: string) => boolean
   /** Milliseconds that only ever go forward. */
   now: () => number
-  /** Counted from the first sight of a container: afterwards nothing of it waits. */
+  /** How long after the first sight of a container its items wait for the engine to report it. */
   waitMs?: number
+  /** The same while the engine is being asked: on a busy host its answer takes seconds. Afterwards nothing waits. */
+  maxWaitMs?: number
   maxItems?: number
 }
 
@@ -21,17 +25,20 @@ export type HeldOptions<Item> = {
 export function held<Item>({
   isKnown,
   release: letGo,
+  isPending,
   now,
   waitMs = 1_000,
+  maxWaitMs = 30_000,
   maxItems = 10_000,
 }: HeldOptions<Item>): Held<Item> {
-  const waiting = new Map<string, { until: number; items: Item[] }>()
+  const waiting = new Map<string, { since: number; items: Item[] }>()
   let size = 0
 
   function hold(container: string, item: Item): boolean {
     const queue = waiting.get(container)
     const isEmpty = queue === undefined || queue.items.length === 0
-    if (isEmpty && (isKnown(container, item) || now() >= (queue?.until ?? Infinity))) return false
+    if (isEmpty && (isKnown(container, item) || (queue !== undefined && isOver(container, queue))))
+      return false
     if (size >= maxItems) releaseAll()
     const { items } = queue ?? remember(container)
     items.push(item)
@@ -40,16 +47,22 @@ export function held<Item>({
   }
 
   function remember(container: string): { items: Item[] } {
-    const queue = { until: now() + waitMs, items: [] }
+    const queue = { since: now(), items: [] }
     waiting.set(container, queue)
     return queue
   }
 
+  function isOver(container: string, { since }: { since: number }): boolean {
+    const waitedMs = now() - since
+    return waitedMs >= waitMs && (waitedMs >= maxWaitMs || !isPending(container))
+  }
+
   function release(): void {
-    for (const [container, { until, items }] of waiting) {
+    for (const [container, queue] of waiting) {
+      const { since, items } = queue
       const first = items[0]
-      if (first !== undefined && (now() >= until || isKnown(container, first))) empty(items)
-      if (items.length === 0 && now() >= until + forgetMs) waiting.delete(container)
+      if (first !== undefined && (isKnown(container, first) || isOver(container, queue))) empty(items)
+      if (items.length === 0 && now() - since >= waitMs + forgetMs) waiting.delete(container)
     }
   }
 

@@ -1,6 +1,6 @@
 import { Observable } from 'rxjs'
 import type { BootClock } from '../kernel/clock.ts'
-import type { ContainerView } from '../model/container.ts'
+import type { ContainerLookup } from '../model/container.ts'
 import type { Namespaces, Observation } from '../model/observation.ts'
 import type { Pulse } from '../model/source.ts'
 import type { ApiWatch } from './api-requests.ts'
@@ -21,7 +21,7 @@ export type Mode = (surroundings: Surroundings) => Observable<Observation | Atta
 /** What every mode works with. */
 export type Surroundings = {
   procRoot: string
-  containers: ContainerView
+  containers: ContainerLookup
   table: WritableProcessTable
   uidMaps: UidMaps
   hostNamespaces: Namespaces

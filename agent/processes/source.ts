@@ -13,7 +13,7 @@
  */
 import { defer } from 'rxjs'
 import { bootClock, type BootClock } from '../kernel/clock.ts'
-import type { ContainerView } from '../model/container.ts'
+import type { ContainerLookup } from '../model/container.ts'
 import type { Namespaces } from '../model/observation.ts'
 import type { Pulse, Source } from '../model/source.ts'
 import type { ApiWatch } from './api-requests.ts'
@@ -29,7 +29,7 @@ import { uidMaps } from './uid-map.ts'
 
 export type ProcessesOptions = {
   mode: 'auto' | ModeName
-  containers: ContainerView
+  containers: ContainerLookup
   /** Epoch milliseconds. */
   now: () => number
   procRoot?: string

@@ -1,6 +1,6 @@
 import type { HostUsers } from '../host-users.ts'
 import type { BootClock } from '../kernel/clock.ts'
-import type { Container, ContainerView } from '../model/container.ts'
+import type { Container, ContainerLookup } from '../model/container.ts'
 import type {
   Namespaces,
   ProcessChange,
@@ -48,7 +48,7 @@ export type TellerOptions = {
   procRoot: string
   table: ProcessTable
   belonging: Memberships
-  containers: ContainerView
+  containers: ContainerLookup
   hostNamespaces: Namespaces
   uidMaps: UidMaps
   clock: BootClock
@@ -78,6 +78,7 @@ export function processTeller(options: TellerOptions): ProcessTeller {
     // Not only its name: detectors judge by how the container is configured.
     isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
     release: publish,
+    isPending: (id) => containers.isPending(id),
     now: () => clock.sinceBoot(),
   })
   // Asked once in a second, not for every event: the wall clock is seldom set.

@@ -1,6 +1,6 @@
 import { type HostUsers, hostUsers } from '../host-users.ts'
 import type { BootClock } from '../kernel/clock.ts'
-import type { ContainerView } from '../model/container.ts'
+import type { ContainerLookup } from '../model/container.ts'
 import type {
   EventsLost,
   Namespaces,
@@ -54,7 +54,7 @@ export type Forked = Pick<KnownProcess, 'pid' | 'startTicks' | 'parentPid' | 'ui
 export type TrackerOptions = {
   procRoot: string
   table: WritableProcessTable
-  containers: ContainerView
+  containers: ContainerLookup
   hostNamespaces: Namespaces
   uidMaps: UidMaps
   clock: BootClock

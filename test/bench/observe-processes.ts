@@ -17,6 +17,7 @@ const source = processes({
     get: (wanted) => (wanted === id ? container : undefined),
     all: () => [container],
     running: () => [container],
+    isPending: () => false,
   },
   now: Date.now,
 })

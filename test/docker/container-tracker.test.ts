@@ -98,6 +98,29 @@ test('a start is told once its inspect is known, so that its details are there',
   )
 })
 
+test('a container is pending until the engine has answered with its list, and about this container', async (t) => {
+  const { tracker, inspects, hold, release } = tracking()
+  inspects.set('abc', running())
+  hold()
+  t.true(tracker.view.isPending('abc'))
+  tracker.reconcile([listed()], () => undefined)
+  await settled()
+  t.true(tracker.view.isPending('abc'))
+  t.false(tracker.view.isPending('of another engine'))
+  tracker.onEvent(dockerEvent('start', { actorId: 'fresh' }))
+  t.true(tracker.view.isPending('fresh'))
+  release()
+  await settled()
+  t.false(tracker.view.isPending('abc'))
+  t.false(tracker.view.isPending('fresh'))
+})
+
+test('nothing is pending once the engine could not be asked for its list', (t) => {
+  const { tracker } = tracking()
+  tracker.listingFailed()
+  t.false(tracker.view.isPending('abc'))
+})
+
 test('a container that is gone before it is asked after is named from its events', async (t) => {
   const { tracker, seen, words, asked } = tracking()
   for (const action of ['create', 'start', 'die', 'destroy'])

@@ -17,7 +17,7 @@ test('what is known passes, what is not waits in its order', (t) => {
   t.is(waiting.size, 0)
 })
 
-test('nothing of a container waits for longer than its first second', (t) => {
+test('nothing of a container waits for longer than its first second if the engine is not being asked', (t) => {
   const { waiting, released, forward } = sample()
   waiting.hold('db', 'db-1')
   forward(900)
@@ -31,6 +31,34 @@ test('nothing of a container waits for longer than its first second', (t) => {
   t.true(waiting.hold('db', 'db-4'))
 })
 
+test('what the engine was asked about waits for the answer, and for half a minute at most', (t) => {
+  const { waiting, known, pending, released, forward } = sample()
+  pending.add('db').add('cache')
+  waiting.hold('db', 'db-1')
+  waiting.hold('cache', 'cache-1')
+  forward(5_000)
+  waiting.release()
+  t.deepEqual(released, [])
+  t.true(waiting.hold('db', 'db-2'))
+  known.add('db')
+  waiting.release()
+  t.deepEqual(released, ['db-1', 'db-2'])
+  forward(25_000)
+  waiting.release()
+  t.deepEqual(released, ['db-1', 'db-2', 'cache-1'])
+  t.false(waiting.hold('cache', 'cache-2'))
+})
+
+test('what the engine does not know after all waits no longer', (t) => {
+  const { waiting, pending, released, forward } = sample()
+  pending.add('db')
+  waiting.hold('db', 'db-1')
+  forward(5_000)
+  pending.delete('db')
+  waiting.release()
+  t.deepEqual(released, ['db-1'])
+})
+
 test('more than may wait is let go rather than lost', (t) => {
   const { waiting, released } = sample({ maxItems: 3 })
   for (const item of ['a-1', 'b-1', 'a-2', 'a-3']) t.true(waiting.hold(item.slice(0, 1), item))
@@ -40,13 +68,15 @@ test('more than may wait is let go rather than lost', (t) => {
 
 function sample(options: Partial<HeldOptions<string>> = {}) {
   const known = new Set<string>()
+  const pending = new Set<string>()
   const released: string[] = []
   let now = 0
   const waiting = held<string>({
     isKnown: (container) => known.has(container),
+    isPending: (container) => pending.has(container),
     release: (item) => void released.push(item),
     now: () => now,
     ...options,
   })
-  return { waiting, known, released, forward: (ms: number) => void (now += ms) }
+  return { waiting, known, pending, released, forward: (ms: number) => void (now += ms) }
 }

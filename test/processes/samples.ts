@@ -1,5 +1,5 @@
 import type { BootClock } from '../../agent/kernel/clock.ts'
-import type { Container, ContainerView } from '../../agent/model/container.ts'
+import type { Container, ContainerLookup } from '../../agent/model/container.ts'
 import type {
   EventsLost,
   OomVictim,
@@ -84,11 +84,13 @@ export function watched(
   execOfSession?: ExecOfSession,
 ) {
   const clock = fakeClock()
+  const pending = new Set<string>()
   const byId = new Map(known.map((container) => [container.id, container]))
-  const containers: ContainerView = {
+  const containers: ContainerLookup = {
     get: (id) => byId.get(id),
     all: () => [...byId.values()],
     running: () => [...byId.values()],
+    isPending: (id) => pending.has(id),
   }
   const table = processTable({ clock })
   const seen: (ProcessObservation | ProcessKilled | OomVictim | UsermodeHelper | EventsLost)[] = []
@@ -113,6 +115,7 @@ export function watched(
     tracker,
     bootTime,
     know: (container: Container) => void byId.set(container.id, container),
+    pending,
     grown,
     killed: () => seen.filter((one) => one.kind === 'process-killed'),
     victims: () => seen.filter((one) => one.kind === 'oom-victim'),

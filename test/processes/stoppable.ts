@@ -1,5 +1,5 @@
 /** The process source in a process of its own, which a test can stop for a while; speaks with it by messages. */
-import type { ContainerView } from '../../agent/model/container.ts'
+import type { ContainerLookup } from '../../agent/model/container.ts'
 import type { Observation } from '../../agent/model/observation.ts'
 import type { ModeName } from '../../agent/processes/mode.ts'
 import { processes } from '../../agent/processes/source.ts'
@@ -9,10 +9,11 @@ export type Answer = { observation: Observation } | { living: [pid: number, star
 
 const [mode, containerId = '', ringBytes] = process.argv.slice(2)
 const container = sampleContainer({ id: containerId, name: 'stopped' })
-const containers: ContainerView = {
+const containers: ContainerLookup = {
   get: (id) => (id === containerId ? container : undefined),
   all: () => [container],
   running: () => [container],
+  isPending: () => false,
 }
 const source = processes({
   mode: mode as 'auto' | ModeName,

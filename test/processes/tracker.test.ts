@@ -128,6 +128,18 @@ test('a container that the engine never names is reported by its id after a seco
   t.is(observed().length, 2)
 })
 
+test('a container that the engine is slow to report is not given up', async (t) => {
+  const { tracker, observed, clock, pending, know } = sample(t, [])
+  pending.add(id)
+  tracker.executed(init, 6_000)
+  clock.forward(5_000)
+  await sleep(50)
+  t.deepEqual(observed(), [])
+  know(sampleContainer({ id, name: 'web' }))
+  await until(() => observed().length === 1)
+  t.is(observed()[0]?.container.name, 'web')
+})
+
 test('an inner container’s engine names it, though the outer one stands first in its path', async (t) => {
   const inner = sampleContainer({ id: other, name: 'inner' })
   const { tracker, observed } = sample(t, [inner])

@@ -60,7 +60,12 @@ test('what the kernel has counted anew is told from nothing', (t) => {
 
 function sample() {
   const container = sampleContainer({ id })
-  const containers = { get: () => container, all: () => [container], running: () => [container] }
+  const containers = {
+    get: () => container,
+    all: () => [container],
+    running: () => [container],
+    isPending: () => false,
+  }
   const counted = { cgroup: cgroupOf(['docker', id]), budgetKey: 5n }
   const nested = { cgroup: cgroupOf(['docker', id, 'nested']), budgetKey: 5n }
   const host = { cgroup: cgroupOf(['system.slice']), budgetKey: 0n }
