@@ -153,9 +153,11 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       get: (id) => tracks.get(id)?.container,
       all: () => known().map(({ container }) => container),
       running: () =>
+        // The answer to a question about an earlier event may be ahead of the start that is still to be reported: who
+        // samples a container then would take what it counted since as its baseline.
         known()
-          .map(({ container }) => container)
-          .filter(isUp),
+          .filter(({ container, toldUp }) => toldUp && isUp(container))
+          .map(({ container }) => container),
       isPending(id) {
         const track = tracks.get(id)
         if (track === undefined) return !isListed

@@ -121,6 +121,23 @@ test('nothing is pending once the engine could not be asked for its list', (t) =
   t.false(tracker.view.isPending('abc'))
 })
 
+test('a container is not among the running before its start is reported, whatever the engine answers', async (t) => {
+  const { tracker, inspects, hold, release, words } = tracking()
+  inspects.set('abc', running())
+  tracker.onEvent(dockerEvent('create'))
+  await settled()
+  // The engine was slow: it answers the question about the creation when the container has started.
+  t.deepEqual(words(), ['created web running'])
+  hold()
+  tracker.onEvent(dockerEvent('start'))
+  await settled()
+  t.deepEqual(tracker.view.running(), [])
+  release()
+  await settled()
+  t.deepEqual(words(), ['created web running', 'started web running'])
+  t.is(tracker.view.running().length, 1)
+})
+
 test('a container that is gone before it is asked after is named from its events', async (t) => {
   const { tracker, seen, words, asked } = tracking()
   for (const action of ['create', 'start', 'die', 'destroy'])
