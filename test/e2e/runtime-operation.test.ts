@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
@@ -6,13 +7,13 @@ import { removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
 
-// What happens to the runtime on a host where nobody does anything wrong: containers start, images are built, the
-// distribution's packages are upgraded. CONTAINERS=300 by default.
+// What happens to the runtime in ordinary operation: containers start, images are built, the distribution's packages
+// are upgraded. CONTAINERS=300 in the environment runs as many in place of 100.
 
 type Context = { daemon: Daemon; image: string }
 const test = anyTest as TestFn<Context>
 const prefix = `tidewatch-test-operation-${process.pid}`
-const count = scaled(Number(process.env['CONTAINERS'] ?? 300))
+const count = scaled(Number(process.env['CONTAINERS'] ?? 100))
 const parallel = 4
 
 let stop: () => Promise<void> = async () => {}
@@ -64,19 +65,13 @@ const found = ({ context: { daemon } }: ExecutionContext<Context>): Finding[] =>
     .filter(({ rule }) => rule !== 'runtime-vulnerable' && !rule.startsWith('breakout-file'))
     .filter(({ container }) => container === null || container.name.startsWith(prefix))
 
-test.serial(
-  `${count} containers started, entered, stopped and removed, and images built, are no finding`,
-  async (t) => {
-    t.timeout(1_200_000 * patience)
-    await operate(t, count)
-    t.deepEqual(found(t), [])
-  },
-)
+/** When the upgrade was reported; until a minute later it may still be contradicted. */
+let upgradedAt = 0
 
 // The emulated host has no network to fetch packages from.
 const onRealHost = process.env['TIDEWATCH_TEST_HOST'] === 'emulated' ? test.serial.skip : test.serial
 
-onRealHost('a package installed anew while containers start is one upgrade, and nothing else', async (t) => {
+onRealHost('a package that is reinstalled while containers start is one upgrade', async (t) => {
   t.timeout(600_000 * patience)
   const apt = ['-y', '-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
   const operating = operate(t, 20)
@@ -103,8 +98,26 @@ onRealHost('a package installed anew while containers start is one upgrade, and 
   t.like(upgraded.evidence['writer'], { exe: '/usr/bin/dpkg', package_manager: 'dpkg' })
   t.is(upgraded.severity, 'info')
   t.is(upgraded.container, null)
-  // What spoke against an upgrade would be told within a minute.
-  await new Promise((resolve) => setTimeout(resolve, 65_000))
+  upgradedAt = performance.now()
+})
+
+test.serial(
+  `${count} containers started, entered, stopped and removed, and images built, are no finding`,
+  async (t) => {
+    t.timeout(1_200_000 * patience)
+    const before = found(t).map(({ rule }) => rule)
+    await operate(t, count)
+    t.deepEqual(
+      found(t).map(({ rule }) => rule),
+      before,
+    )
+  },
+)
+
+onRealHost('nothing that contradicts the upgrade is found within a minute after it', async (t) => {
+  t.timeout(120_000)
+  // Digest and writer are compared for the last time after 60 s.
+  await sleep(Math.max(0, upgradedAt + 65_000 - performance.now()))
   t.deepEqual(
     found(t).map(({ rule }) => rule),
     ['runtime-upgraded'],
