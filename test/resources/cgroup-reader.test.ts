@@ -12,7 +12,7 @@ import { until } from '../support/until.ts'
 import { container, details, fixtureId, fixtureUsage } from './samples.ts'
 import { type FixtureName, type Tree, treeOf } from './tree.ts'
 
-const read = { outcome: 'read', missing: [], slow: '' }
+const read = { outcome: 'read', firstProcess: null, missing: [], slow: '' }
 const noPressure = { cpu: null, memory: null, io: null }
 
 const hosts: [name: FixtureName, mode: CgroupReader['mode'], limitBytes: number, hasPressure: boolean][] = [
@@ -131,6 +131,7 @@ test('a controller that the kernel lacks is named, and the others are read', (t)
       memory: { workingSetBytes: 0, limitBytes: null, swapBytes: null, oomKills: null },
       blockIo: null,
     },
+    firstProcess: null,
     missing: ['memory'],
     slow: '',
   })
