@@ -19,8 +19,8 @@ export async function settle(
   const titles = new Titles(files)
   const passed = new Set(reports.flatMap((report) => [...report.passed].map((title) => titles.whole(title))))
   const failed = new Map(
-    reports.flatMap(({ failed }) =>
-      [...failed].map(([title, cause]) => [titles.whole(title), cause] as const),
+    reports.flatMap((report) =>
+      [...report.failed].map(([title, cause]) => [titles.whole(title), cause] as const),
     ),
   )
   const broken = new Map(reports.flatMap(({ brokenFiles }) => [...brokenFiles]))
