@@ -44,8 +44,9 @@ function found(container: string, by = daemon): Finding[] {
   return by.findings({ container, detector: 'unexpected-root-process' })
 }
 
-/** What was found of a container when all that may be found has had its time. */
-async function settled(container: string, by = daemon): Promise<Finding[]> {
+/** Waits for so many findings of a container, and then for others that must not come. */
+async function settled(container: string, expected = 0, by = daemon): Promise<Finding[]> {
+  await until(() => found(container, by).length >= expected)
   await sleep(3_000)
   return found(container, by)
 }
@@ -56,7 +57,7 @@ test.serial(
   'a setuid program of the image is told once for the image, and explains root and its children',
   async (t) => {
     const first = await runContainer(['--user', '1000'], ['/bin/setuid', 'as-root', '/bin/sleep', '600'])
-    const [finding, ...others] = await settled(first)
+    const [finding, ...others] = await settled(first, 1)
     t.deepEqual(others, [])
     t.like(finding, { rule: 'setuid-program', severity: 'warning' })
     t.like(finding?.evidence, {
@@ -85,7 +86,7 @@ test.serial(
       const container = await runContainer(['--user', '1000', ...options])
       await docker('exec', '--user', '0', container, 'sh', '-c', 'cp /bin/plain /tmp/p; chmod 4755 /tmp/p')
       await docker('exec', '--detach', container, 'sh', '-c', '/tmp/p as-root /bin/sleep 60; true')
-      const findings = await settled(container)
+      const findings = await settled(container, expected.length)
       t.deepEqual(rulesOf(findings), expected)
       if (findings[0] === undefined) continue
       t.like(findings[0], { severity: 'critical' })
@@ -110,7 +111,8 @@ test.serial('files on a tmpfs and files changed in the container are not the ima
   const setgid = await runContainer(['--user', '1000'])
   await docker('exec', '--user', '0', setgid, 'sh', '-c', 'cp /bin/busybox /tmp/g; chmod 2755 /tmp/g')
   await docker('exec', '--detach', setgid, '/tmp/g', 'sleep', '60')
-  const [[tmpfs], [container]] = [await settled(onTmpfs), found(changed)]
+  const [tmpfs] = await settled(onTmpfs, 1)
+  const [container] = await settled(changed, 1)
   t.like(tmpfs, { rule: 'privilege-escalation', evidence: { file_origin: 'tmpfs' } })
   t.like(container, { rule: 'privilege-escalation', evidence: { file_origin: 'container' } })
   t.deepEqual(found(setgid), [])
@@ -118,7 +120,7 @@ test.serial('files on a tmpfs and files changed in the container are not the ima
 
 test.serial('setuid(0) without an exec in a container of another user is an escalation', async (t) => {
   const container = await runContainer(['--user', '1000'], ['/bin/capable', 'become-root'])
-  const findings = await settled(container)
+  const findings = await settled(container, 2)
   t.deepEqual(rulesOf(findings).toSorted(), ['privilege-escalation', 'setuid-program'])
   t.like(findings.find(({ rule }) => rule === 'setuid-program')?.evidence, {
     file_has_capabilities: true,
@@ -138,8 +140,10 @@ test.serial(
   async (t) => {
     const container = await runContainer(['--user', '1000'])
     await docker('exec', '--detach', container, '/bin/capable', 'as-root', '/bin/sleep', '60')
+    const isCritical = ({ severity }: Finding) => severity === 'critical'
+    await until(() => found(container).some(isCritical))
     const findings = await settled(container)
-    const [first, ...others] = findings.filter(({ severity }) => severity === 'critical')
+    const [first, ...others] = findings.filter(isCritical)
     t.like(first, { rule: 'root-in-nonroot-container', evidence: { program: '/bin/capable' } })
     t.true(others.every(({ rule }) => rule === 'root-in-nonroot-container'))
   },
@@ -171,6 +175,9 @@ test.serial('who comes in as root without the engine is one finding, with all th
   await run('chroot', `/proc/${pid}/root`, ...script)
   const isJoined = ({ evidence }: Finding) => 'also' in evidence
   await until(() => daemon.findings({ container }).filter(isJoined).length === 2)
+  const ways = () => new Set(rulesOf(found(container, isOff)))
+  await until(() => ways().has('root-in-nonroot-container'))
+  await until(() => found(container, allows).length > 0)
   await settled(container)
   const [first, second, ...others] = daemon.findings({ container, severity: 'critical' })
   t.deepEqual(others, [])
@@ -178,7 +185,7 @@ test.serial('who comes in as root without the engine is one finding, with all th
     t.like(finding, { rule: 'untracked-exec', evidence: { user: 'root', configured_user: '1000' } })
     t.deepEqual(finding?.evidence['also'], ['root-in-nonroot-container'])
   }
-  t.deepEqual(new Set(rulesOf(found(container, isOff))), new Set(['root-in-nonroot-container']))
+  t.deepEqual(ways(), new Set(['root-in-nonroot-container']))
   const told = allows.findings({ container, severity: 'critical', suppressed: false })
   t.deepEqual(rulesOf(told), ['root-in-nonroot-container'])
 })
@@ -225,7 +232,7 @@ test.serial('what an exec left behind is explained by it after a restart of the 
   await first.stop()
   const second = await startOne()
   await sleep(2_000)
-  t.deepEqual(await settled(container, second), [])
+  t.deepEqual(await settled(container, 0, second), [])
   // Who is left by nobody is found.
   const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
   await second.stop()
@@ -285,7 +292,7 @@ test.serial(
   'a profile is learned, survives a restart, passes on to the next digest, and tells what is new',
   async (t) => {
     const stateDirectory = await temporaryDirectory()
-    // Long enough to be seen learning.
+    // Long enough for the programs of the loop to run.
     const learnFor = `${4 * Math.min(patience, 8)}s`
     const config = { detectors: { 'unexpected-root-process': { learn_for: learnFor } } }
     const own = `${prefix}-profile:1`
@@ -305,7 +312,6 @@ test.serial(
     const container = await runContainer([], loop, own)
     const state = (daemonNow: Daemon, name: string, word: string) =>
       daemonNow.metric(`tidewatch_profile_state{image="${name}",state="${word}"}`)
-    await until(async () => (await state(first, own, 'learning')) === 1)
     await until(async () => (await state(first, own, 'learned')) === 1, 30_000)
     t.deepEqual(found(container, first), [])
     const programs = await tidewatch('profile', 'show', own, '--state.directory', stateDirectory)
@@ -320,7 +326,7 @@ test.serial(
       return all.length > 0 && all
     })
     t.like(finding, { rule: 'new-root-program', evidence: { argv: ['/bin/id'], file_origin: 'image' } })
-    t.is((await settled(container, second)).length, 1)
+    t.is((await settled(container, 1, second)).length, 1)
 
     const deployed = await runContainer(
       [],
