@@ -1,96 +1,139 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
-import { installMissing } from '../support/debian.ts'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { installMissing, say } from '../support/debian.ts'
+import { buildDaemon, buildPackage, copyProject } from './payload.ts'
+import { type Host, HostError, startHost } from './vm.ts'
 
-// Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs there
-// the tests that depend on engine and kernel, with a tenth of the counts. HOST_VM_SUITE chooses another Debian.
-// By name it runs others too: test/e2e/acts.test.ts takes a quarter of an hour.
+// Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs the tests there that depend on
+// them, with a tenth of the repetitions.
+//
+//   npm run test:host                              the tests that depend on kernel, cgroup v2, AppArmor or systemd
+//   npm run test:host -- --all                     further tests with a real engine, which take twice as long
+//   npm run test:host -- test/e2e/acts.test.ts     chosen files
+//   npm run test:host -- --match='*a title*' FILE  chosen tests
+//
+//   HOST_VM_SUITE     trixie: kernel 6.12, Docker 26.1 (default) · bookworm: 6.1, 20.10 · bullseye: 5.10, 20.10 · sid: 7.2, 28.5
+//   HOST_VM_CACHE     where the base and the snapshot are cached (default /var/cache/host-vm)
+//   HOST_VM_TIMEOUT   seconds until the tests are given up       (default 1800, with --all 5400)
+//   HOST_VM_PACKAGES  further Debian packages in the base, separated by commas
 
-const root = join(import.meta.dirname, '../..')
-
-// Needs the package, which is built for it. It restarts the engine and removes everything again: it comes last.
+// Needs the Debian package, which is built for it. It restarts Docker and removes everything again: it comes last.
 const serviceTest = 'test/host/service.test.ts'
 
-// What depends on the kernel, its cgroups or the engine; the rest is the same everywhere.
-const suites = process.argv.slice(2)
-const tests =
-  suites.length > 0
-    ? suites
-    : [
-        'test/processes/ebpf.test.ts',
-        'test/resources/engine*.test.ts',
-        'test/docker/*engine.test.ts',
-        'test/runtime/source.test.ts',
-        'test/e2e/execs.test.ts',
-        'test/e2e/limits.test.ts',
-        'test/e2e/root.test.ts',
-        'test/e2e/runtime-operation.test.ts',
-        serviceTest,
-      ]
+const hostTests = [
+  'test/processes/ebpf.test.ts',
+  'test/resources/engine*.test.ts',
+  'test/docker/*engine.test.ts',
+  'test/runtime/source.test.ts',
+  'test/e2e/execs.test.ts',
+  'test/e2e/limits.test.ts',
+  'test/e2e/root.test.ts',
+  'test/e2e/runtime-operation.test.ts',
+  serviceTest,
+]
 
-// A build needs what a host without network has not; a burst is no burst where a program takes 30 ms to start.
-const exceptions = ['a step of an image build*', 'a container that makes too much noise*']
-const matches = exceptions.map((title) => `--match='!${title}'`).join(' ')
+const timeMark = 'seconds-of-test-file '
 
-// Only lint, types, bundling and dashboards need these, and they are half of what would have to be copied.
-const heavy = /^(?:@grafana|typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild)$/
+// A build needs the network; a burst is no burst where a program takes 30 ms to start.
+const impossible = ['a step of an image build*', 'a container that makes too much noise*']
 
-installMissing({ debootstrap: 'debootstrap', 'qemu-system-x86_64': 'qemu-system-x86', mke2fs: 'e2fsprogs' })
+const packages = [
+  ...['systemd', 'systemd-sysv', 'dbus', 'docker.io', 'iptables', 'apparmor', 'linux-image-cloud-amd64'],
+  ...['iproute2', 'kmod', 'ca-certificates', 'busybox-static', 'procps', 'util-linux', 'login', 'passwd'],
+  ...['prometheus', 'prometheus-alertmanager', 'python3-minimal', 'gcc', 'libc6-dev', 'libcap2-bin'],
+  ...(process.env['HOST_VM_PACKAGES']?.split(',') ?? []),
+]
+
+const { values, positionals } = parseArgs({
+  options: { all: { type: 'boolean' }, match: { type: 'string', multiple: true } },
+  allowPositionals: true,
+})
+const tests = positionals.length > 0 ? positionals : hostTests
+
+installMissing({
+  debootstrap: 'debootstrap',
+  'qemu-system-x86_64': 'qemu-system-x86',
+  'qemu-img': 'qemu-utils',
+  mke2fs: 'e2fsprogs',
+  flock: 'util-linux',
+})
+const begin = performance.now()
 const payload = mkdtempSync(join(tmpdir(), 'tidewatch-test-host-'))
+let host: Host | undefined
+let sum = ''
+let rest = ''
 try {
-  copyProject()
-  // As it is installed; it starts in a fraction of the time, too.
-  execFileSync(process.execPath, [join(root, 'systemd/build.ts'), join(payload, 'dist')])
+  const nodeOptions = copyProject(payload, '/payload')
+  buildDaemon(payload)
+  const deb = tests.includes(serviceTest) ? buildPackage(payload) : undefined
+  reportStage('payload', (performance.now() - begin) / 1_000)
+  host = await startHost({
+    suite: process.env['HOST_VM_SUITE'] ?? 'trixie',
+    packages,
+    cache: process.env['HOST_VM_CACHE'] ?? '/var/cache/host-vm',
+    timeoutSeconds: Number(process.env['HOST_VM_TIMEOUT'] ?? (values.all === true ? 5_400 : 1_800)),
+    onStage: reportStage,
+    say,
+  })
+  const started = performance.now()
+  process.exitCode = await host.run(payload, commandFor(nodeOptions, deb), print)
+  reportStage('tests', (performance.now() - started) / 1_000, host.cpuSeconds())
+} catch (error) {
+  if (!(error instanceof HostError)) throw error
+  say(error.message)
+  process.exitCode = 1
+} finally {
+  await host?.stop()
+  rmSync(payload, { recursive: true, force: true })
+}
+reportStage('total', (performance.now() - begin) / 1_000)
+if (sum !== '') process.stdout.write(`${sum}\n`)
+
+function commandFor(nodeOptions: string, deb: string | undefined): string {
   const environment = [
-    // With /bin as shells of root have it, systemd's own has not: what is run in a container by its name may be there only.
+    // With /bin as shells of root have it, which systemd's own path lacks: some programs of containers are only found there.
     'PATH=/payload/node_modules/.bin:$PATH:/sbin:/bin',
     'TIDEWATCH_TEST_HOST=emulated',
     'TIDEWATCH_TEST_DAEMON=/payload/dist/tidewatch.js',
-    ...(tests.includes(serviceTest) ? [`TIDEWATCH_TEST_DEB=${buildPackage()}`] : []),
-  ].join(' ')
-  // What compiles TypeScript is WebAssembly, whose optimised code Node 24 loses count of where it is slow
-  // (https://github.com/nodejs/node/issues/64500).
-  const nodeArguments = '--node-arguments="--no-wasm-tier-up --no-wasm-code-gc"'
-  const command = `uname -r; docker version --format 'Docker {{.Server.Version}}'; ${environment} node test/ava.ts --serial --timeout=20m ${nodeArguments} ${matches} ${tests.join(' ')}`
-  const { status } = spawnSync(join(import.meta.dirname, 'host-vm.sh'), [payload, command], {
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      HOST_VM_TIMEOUT: '5400',
-      HOST_VM_PACKAGES: 'python3-minimal,gcc,libc6-dev,libcap2-bin',
-    },
-  })
-  process.exitCode = status ?? 1
-} finally {
-  rmSync(payload, { recursive: true, force: true })
+    `NODE_OPTIONS=${nodeOptions}`,
+    ...(deb === undefined ? [] : [`TIDEWATCH_TEST_DEB=/payload/${deb}`]),
+  ]
+  const matches = [...(values.match ?? []), ...impossible.map((title) => `!${title}`)]
+  const ava = [
+    ...['node', 'test/ava.ts', '--serial', '--timeout=10m'],
+    // fetch() parses HTTP with WebAssembly, and Node 24 loses count of optimised code where it is slow
+    // (https://github.com/nodejs/node/issues/64500).
+    '--node-arguments="--no-wasm-tier-up --no-wasm-code-gc"',
+    ...matches.map((title) => `--match='${title}'`),
+    ...tests,
+  ]
+  return [
+    'uname -r',
+    "docker version --format 'Docker {{.Server.Version}}'",
+    `export ${environment.join(' ')}`,
+    ava.join(' '),
+    'status=$?',
+    `sed 's/^/${timeMark}/' .times`,
+    'exit $status',
+  ].join('\n')
 }
 
-/** Makes the package out here, where esbuild is; gives its path in there. */
-function buildPackage(): string {
-  // Unpacking it takes the emulated host longer than reading it.
-  const build = [join(root, 'systemd/deb/build.ts'), '--directory', payload, '--compression', 'none']
-  const file = execFileSync(process.execPath, build, { encoding: 'utf8' }).trim()
-  return `/payload/${basename(file)}`
+/** Prints what the tests print, as it comes; what was measured for each file is reported, and the sum is kept for the end. */
+function print(text: string): void {
+  const lines = (rest + text).split('\n')
+  rest = lines.pop() ?? ''
+  for (const line of lines) {
+    if (/^\d+ passed, \d+ failed$/.test(line)) sum = line
+    else if (line.startsWith(timeMark)) {
+      const [file = '', seconds] = line.slice(timeMark.length).split(' ')
+      reportStage(file, Number(seconds))
+    } else process.stdout.write(`${line}\n`)
+  }
 }
 
-function copyProject(): void {
-  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
-    .trim()
-    .split('\n')
-  for (const file of files) {
-    mkdirSync(join(payload, dirname(file)), { recursive: true })
-    cpSync(join(root, file), join(payload, file))
-  }
-  for (const name of readdirSync(join(root, 'node_modules'))) {
-    if (heavy.test(name)) continue
-    cpSync(join(root, 'node_modules', name), join(payload, 'node_modules', name), {
-      recursive: true,
-      verbatimSymlinks: true,
-    })
-  }
+function reportStage(stage: string, seconds: number, cpuSeconds?: number): void {
+  const cpu = cpuSeconds === undefined ? '' : ` (QEMU has used ${cpuSeconds.toFixed(0)} s of processor time)`
+  say(`${seconds.toFixed(1).padStart(7)} s  ${stage}${cpu}`)
 }
