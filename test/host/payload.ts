@@ -1,61 +1,158 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { stripTypeScriptTypes } from 'node:module'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
+import { build, type Plugin } from 'esbuild'
 
-// What the tests on the emulated host need of the project: its files, its modules and the built daemon.
+// Everything that the tests on the emulated host need: the project, its modules, the daemon as it is installed, and its package.
+//
+// Loading a module takes the emulated host some 30 ms, and the sources of the daemon with their dependencies are 1,200 of them. So each
+// test file is bundled; what they share is in common chunks. Files that a test runs as a program of its own are not bundled, but their
+// types are removed: Node would do it with WebAssembly, which is slow there, too.
 
 const root = join(import.meta.dirname, '../..')
+
+/** Where the host mounts the payload. */
+export const mountPoint = '/payload'
+
+/** Where the files are, below the payload, that Node loads instead of the sources of the same name. */
+const compiled = '.compiled'
 
 // Only lint, types, bundling and dashboards need these, and they are half of what would have to be copied.
 const heavy = /^(?:@grafana|typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild|@types)$/
 
-// The package `node` brings its program twice.
+// The package `node` contains its program twice.
 const duplicate = join(root, 'node_modules/node/node_modules')
 
-/** Makes Node load the files whose types were removed: Node would do it with WebAssembly, which is slow on the emulated host. */
-const loader = 'stripped-loader'
+// What dockerode brings for ssh hosts and BuildKit sessions, and never calls here: systemd/build.ts leaves it out, too.
+const unneeded = /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|cpu-features)(?:\/|$)/
 
-/** Copies the project. Returns the Node options that the tests need, where the payload is mounted at a directory. */
-export function copyProject(payload: string, mountPoint: string): string {
+const loader = 'compiled-loader'
+
+/** Copies the project to the payload. */
+export function copyProject(payload: string): void {
   const listed = ['ls-files', '--cached', '--others', '--exclude-standard']
   const files = execFileSync('git', listed, { cwd: root, encoding: 'utf8' }).trim().split('\n')
-  for (const file of files) {
-    copy(file)
-    // The sources stay, so that ava can show the line that failed. Lines and columns are the same in both.
-    if (file.endsWith('.ts')) write(join('.stripped', file), strip(file))
-  }
-  write(`${loader}.mjs`, strip(`test/host/${loader}.ts`))
-  for (const name of readdirSync(join(root, 'node_modules')))
-    if (!heavy.test(name)) copy(join('node_modules', name))
-  return `--import=${mountPoint}/${loader}.mjs`
-
-  function copy(file: string): void {
+  const modules = readdirSync(join(root, 'node_modules')).filter((name) => !heavy.test(name))
+  for (const file of [...files, ...modules.map((name) => join('node_modules', name))]) {
     mkdirSync(join(payload, dirname(file)), { recursive: true })
     cpSync(join(root, file), join(payload, file), {
       recursive: true,
       verbatimSymlinks: true,
       filter: (source) => source !== duplicate,
     })
+    // The sources stay, so that ava can show the line that failed.
+    if (file.endsWith('.ts')) write(payload, join(compiled, file), strip(file))
   }
-  function write(file: string, text: string): void {
-    mkdirSync(join(payload, dirname(file)), { recursive: true })
-    writeFileSync(join(payload, file), text)
+  write(payload, `${loader}.mjs`, strip(`test/host/${loader}.ts`))
+}
+
+/** The Node option that makes Node load the compiled files. */
+export const nodeOption = `--import=${mountPoint}/${loader}.mjs`
+
+/** Bundles the test files of these patterns. */
+export async function bundleTests(payload: string, patterns: readonly string[]): Promise<void> {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    write: false,
+    entryPoints: globSync(patterns, { cwd: root }),
+    outdir: join(payload, compiled),
+    outbase: root,
+    outExtension: { '.js': '.ts' },
+    chunkNames: 'chunks/[hash]',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    sourcemap: true,
+    sourcesContent: false,
+    external: ['ava', 'koffi', 'esbuild'],
+    plugins: [sourcePlaces, withoutMaps, leaveOut],
+    // CommonJS modules inside an ES module need a `require` of their own.
+    banner: {
+      js: `import { createRequire as hostCreateRequire } from 'node:module'; const require = hostCreateRequire(import.meta.url)`,
+    },
+    logLevel: 'warning',
+  })
+  for (const { path, text } of outputFiles) {
+    const file = relative(payload, path)
+    if (path.endsWith('.map')) write(payload, file, JSON.stringify(relocated(path, text)))
+    else write(payload, file, text.replace(/(?<=^\/\/# sourceMappingURL=).*/m, mapFor(file)))
   }
 }
 
-function strip(file: string): string {
-  return stripTypeScriptTypes(readFileSync(join(root, file), 'utf8'))
+/** A test file is loaded under the name of its source; its map, which Node only finds by a relative path, is next to the bundle. */
+function mapFor(file: string): string {
+  const loadedAs = file.endsWith('.test.ts') ? relative(compiled, file) : file
+  return relative(dirname(loadedAs), `${file}.map`)
 }
 
-/** Bundles the daemon as it is installed: it starts faster than from its sources. */
+/** The map of a bundle, whose sources are where the host has them: a failure is shown in the lines that were written. */
+function relocated(path: string, text: string): object {
+  const map = JSON.parse(text) as { sources: string[] }
+  const sources = map.sources.map((source) => {
+    const place = relative(root, join(dirname(path), source))
+    return `file://${mountPoint}/${place}`
+  })
+  return { ...map, sources }
+}
+
+/** Node reads the map of a bundle when it loads it: the lines of dependencies are not worth that. */
+const withoutMaps: Plugin = {
+  name: 'without-maps',
+  setup({ onLoad }) {
+    const empty = Buffer.from(JSON.stringify({ version: 3, sources: [''], mappings: 'A' })).toString('base64')
+    onLoad({ filter: /\/node_modules\/.*\.[cm]?js$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, 'utf8')}\n//# sourceMappingURL=data:application/json;base64,${empty}`,
+      loader: 'js',
+    }))
+  },
+}
+
+/** A module in a bundle finds its files where its source is. */
+const sourcePlaces: Plugin = {
+  name: 'source-places',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      if (path.includes('/node_modules/')) return undefined
+      const place = join(mountPoint, relative(root, path))
+      const text = (await readFile(path, 'utf8'))
+        .replaceAll('import.meta.dirname', JSON.stringify(dirname(place)))
+        .replaceAll('import.meta.filename', JSON.stringify(place))
+        .replaceAll('import.meta.url', JSON.stringify(`file://${place}`))
+      return { contents: text, loader: 'ts' }
+    })
+  },
+}
+
+const leaveOut: Plugin = {
+  name: 'leave-out',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: unneeded }, ({ path }) => ({ path, namespace: 'left-out' }))
+    onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {}' }))
+  },
+}
+
+/** Bundles the daemon as it is installed. */
 export function buildDaemon(payload: string): void {
   execFileSync(process.execPath, [join(root, 'systemd/build.ts'), join(payload, 'dist')])
 }
 
-/** Builds the Debian package; returns its file name. */
+/** Builds the Debian package; returns its path on the host. */
 export function buildPackage(payload: string): string {
   // Unpacking it takes the emulated host longer than reading it.
-  const build = [join(root, 'systemd/deb/build.ts'), '--directory', payload, '--compression', 'none']
-  return basename(execFileSync(process.execPath, build, { encoding: 'utf8' }).trim())
+  const args = [join(root, 'systemd/deb/build.ts'), '--directory', payload, '--compression', 'none']
+  return join(mountPoint, basename(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim()))
+}
+
+/** Removes the types as Node does; lines and columns stay the same. */
+function strip(file: string): string {
+  return stripTypeScriptTypes(readFileSync(join(root, file), 'utf8'))
+}
+
+function write(payload: string, file: string, text: string): void {
+  mkdirSync(join(payload, dirname(file)), { recursive: true })
+  writeFileSync(join(payload, file), text)
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { installMissing, say } from '../support/debian.ts'
-import { buildDaemon, buildPackage, copyProject } from './payload.ts'
+import { buildDaemon, buildPackage, bundleTests, copyProject, nodeOption } from './payload.ts'
 import { type Host, HostError, startHost } from './vm.ts'
 
 // Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs the tests there that depend on
@@ -61,11 +61,14 @@ installMissing({
 })
 const begin = performance.now()
 const payload = mkdtempSync(join(tmpdir(), 'tidewatch-test-host-'))
+process.once('exit', () => rmSync(payload, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
 let host: Host | undefined
 let sum = ''
 let rest = ''
 try {
-  const nodeOptions = copyProject(payload, '/payload')
+  copyProject(payload)
+  await bundleTests(payload, tests)
   buildDaemon(payload)
   const deb = tests.includes(serviceTest) ? buildPackage(payload) : undefined
   reportStage('payload', (performance.now() - begin) / 1_000)
@@ -78,7 +81,7 @@ try {
     say,
   })
   const started = performance.now()
-  process.exitCode = await host.run(payload, commandFor(nodeOptions, deb), print)
+  process.exitCode = await host.run(payload, commandFor(deb), print)
   reportStage('tests', (performance.now() - started) / 1_000, host.cpuSeconds())
 } catch (error) {
   if (!(error instanceof HostError)) throw error
@@ -86,19 +89,18 @@ try {
   process.exitCode = 1
 } finally {
   await host?.stop()
-  rmSync(payload, { recursive: true, force: true })
 }
 reportStage('total', (performance.now() - begin) / 1_000)
 if (sum !== '') process.stdout.write(`${sum}\n`)
 
-function commandFor(nodeOptions: string, deb: string | undefined): string {
+function commandFor(deb: string | undefined): string {
   const environment = [
     // With /bin as shells of root have it, which systemd's own path lacks: some programs of containers are only found there.
     'PATH=/payload/node_modules/.bin:$PATH:/sbin:/bin',
     'TIDEWATCH_TEST_HOST=emulated',
     'TIDEWATCH_TEST_DAEMON=/payload/dist/tidewatch.js',
-    `NODE_OPTIONS=${nodeOptions}`,
-    ...(deb === undefined ? [] : [`TIDEWATCH_TEST_DEB=/payload/${deb}`]),
+    `NODE_OPTIONS=${nodeOption}`,
+    ...(deb === undefined ? [] : [`TIDEWATCH_TEST_DEB=${deb}`]),
   ]
   const matches = [...(values.match ?? []), ...impossible.map((title) => `!${title}`)]
   const ava = [

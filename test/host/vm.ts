@@ -210,6 +210,13 @@ class VirtualMachine implements Host {
     }
     if (!this.#hasExited) this.#kill()
     await this.#exited
+    process.off('exit', this.#cleanUp)
+    this.#cleanUp()
+  }
+
+  /** What also happens where this process is interrupted. */
+  readonly #cleanUp = (): void => {
+    if (!this.#hasExited) this.#kill()
     rmSync(this.#work, { recursive: true, force: true })
   }
 
@@ -241,6 +248,7 @@ class VirtualMachine implements Host {
     )
     this.#pid = qemu.pid ?? 0
     this.#kill = () => void qemu.kill('SIGKILL')
+    process.once('exit', this.#cleanUp)
     qemu.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text))
     const exited = new Promise<void>((resolve) => {
       qemu.once('error', (error) => {
