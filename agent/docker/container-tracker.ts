@@ -160,8 +160,8 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
           .map(({ container }) => container),
       isPending(id) {
         const track = tracks.get(id)
-        if (track === undefined) return !isListed
-        return track.container.details === null && (track.asking || track.waiting.length > 0)
+        if (track?.container.details) return false
+        return !isListed || track?.asking === true || (track?.waiting.length ?? 0) > 0
       },
     },
     onEvent(event) {

@@ -103,6 +103,9 @@ test('a container is pending until the engine has answered with its list, and ab
   inspects.set('abc', running())
   hold()
   t.true(tracker.view.isPending('abc'))
+  // It is named by an event that needs no answer.
+  tracker.onEvent(dockerEvent('pause'))
+  t.true(tracker.view.isPending('abc'))
   tracker.reconcile([listed()], () => undefined)
   await settled()
   t.true(tracker.view.isPending('abc'))
