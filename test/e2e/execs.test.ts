@@ -270,9 +270,9 @@ serial('a daemon that starts beside running containers and their execs finds not
   const { name } = await runContainer(t)
   const { name: hostPid } = await runContainer(t, '--pid=host')
   for (const one of [name, hostPid]) {
-    await docker('exec', '--detach', one, 'sleep', '60')
+    await docker('exec', '--detach', one, 'sleep', '600')
     await docker('exec', '--detach', one, 'sh', '-c', 'while :; do sleep 0.5; done')
-    await docker('exec', one, 'sh', '-c', 'sleep 60 & exit')
+    await docker('exec', one, 'sh', '-c', 'sleep 600 & exit')
   }
   const daemon = await startDaemonFor(t)
   await docker('exec', name, 'true', 'last')

@@ -236,8 +236,13 @@ test.serial('what an exec left behind is explained by it after a restart of the 
   // Who is left by nobody is found.
   const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
   await second.stop()
-  const byHand = start('nsenter', ['-t', pid, '-m', '-p', '-S', '0', '/bin/sleep', '60'])
-  t.teardown(() => byHand.stop())
+  // It has to outlive the start of a daemon, which takes more than a minute on a busy host.
+  const byHand = start('nsenter', ['-t', pid, '-m', '-p', '-S', '0', '/bin/sleep', '600'])
+  t.teardown(async () => {
+    // What nsenter started holds its output open, and ends with the container.
+    await docker('rm', '--force', container)
+    await byHand.exited
+  })
   const third = await startOne()
   const byHandFound = () => third.findings({ container, severity: 'critical' })
   await until(() => byHandFound().some(({ evidence }) => 'also' in evidence))
