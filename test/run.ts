@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { ava } from './runner/ava.ts'
+import { ava, avaOf, type Task } from './runner/ava.ts'
 import { containerFailure, startEngineIfNone } from './runner/engine.ts'
 import { byNeeds, testFiles } from './runner/files.ts'
 import { canShareProcess, removeGroups, writeGroups } from './runner/groups.ts'
+import { inLanes } from './runner/lanes.ts'
 import type { Report } from './runner/report.ts'
 import { type Outcome, settle } from './runner/retry.ts'
 import { stages } from './runner/stages.ts'
@@ -31,15 +32,10 @@ async function all(): Promise<Outcome> {
   const files = testFiles(root)
   const { unit, daemon, containers } = byNeeds(root, files)
   await stage.run('bundle', useBundle)
-  // Two lanes on two processors: one file with containers at a time, and beside it what disturbs no other.
-  const reports = await Promise.all([
-    stage.run('tests in containers', () => ava(['--concurrency=1', ...containers])),
-    stage.run('unit tests, then daemons without containers', async () => {
-      const first = await units(unit, 1)
-      return [first, await ava(['--concurrency=1', ...daemon])]
-    }),
-  ])
-  const outcome = await stage.run('second tries', () => settle(reports.flat(), files))
+  // Unit tests are short and fill the lanes at the end.
+  const tasks = [...containers, ...daemon].map((file) => ({ name: file, files: [file] }))
+  const reports = await stage.run('tests', () => runTasks([...tasks, ...unitTasks(unit)]))
+  const outcome = await stage.run('second tries', () => settle(reports, files))
   await stopEngine()
   return outcome
 }
@@ -47,8 +43,8 @@ async function all(): Promise<Outcome> {
 async function quick(): Promise<Outcome> {
   await check()
   const { unit } = byNeeds(root, testFiles(root))
-  const report = await stage.run('unit tests', () => units(unit, 2))
-  return await settle([report], unit)
+  const reports = await stage.run('unit tests', () => runTasks(unitTasks(unit)))
+  return await settle(reports, unit)
 }
 
 async function some(): Promise<Outcome> {
@@ -62,16 +58,20 @@ async function some(): Promise<Outcome> {
   return outcome
 }
 
-/** Unit tests, as many as possible to a process. */
-async function units(files: readonly string[], concurrency: number): Promise<Report> {
-  const shared = files.filter((file) => canShareProcess(root, file))
-  const alone = files.filter((file) => !shared.includes(file))
-  const groups = writeGroups(root, shared, 4)
+/** Two at a time, as on two processors: a file with containers waits for the engine as much as it computes. */
+async function runTasks(tasks: readonly Task[]): Promise<Report[]> {
   try {
-    return await ava([`--concurrency=${concurrency}`, ...groups, ...alone])
+    return await inLanes(2, tasks, avaOf)
   } finally {
     removeGroups(root)
   }
+}
+
+/** Unit tests, as many as possible to a process. */
+function unitTasks(files: readonly string[]): Task[] {
+  const shared = files.filter((file) => canShareProcess(root, file))
+  const alone = files.filter((file) => !shared.includes(file))
+  return [...writeGroups(root, shared, 4), { name: 'unit tests with processes of their own', files: alone }]
 }
 
 async function check(): Promise<void> {

@@ -1,12 +1,40 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { type Report, reportReader } from './report.ts'
+import { minutes } from './stages.ts'
+import { Titles } from './titles.ts'
 
 // What is compiled once is read from here by each later test process and daemon; half of their start is compiling.
 const compileCache = join(import.meta.dirname, '../../node_modules/.cache/tidewatch/compile')
 
 /** Runs ava with these arguments, passes on what it prints, and reports how its tests ended. */
-export async function ava(args: readonly string[]): Promise<Report> {
+export function ava(args: readonly string[]): Promise<Report> {
+  return runAva(args, (text) => process.stdout.write(text))
+}
+
+/** Test files that ava runs one after another. */
+export type Task = {
+  name: string
+  files: readonly string[]
+  /** The files that declare the tests, where those of `files` only import them. */
+  members?: readonly string[]
+}
+
+/** Runs a task and prints what ava printed when it has ended; titles in the report have their whole prefix. */
+export async function avaOf({ name, files, members = files }: Task): Promise<Report> {
+  const start = performance.now()
+  let printed = ''
+  const report = await runAva(['--concurrency=1', ...files], (text) => (printed += text))
+  process.stdout.write(`── ${name} ${minutes(performance.now() - start)}\n${printed.trimEnd()}\n`)
+  const titles = new Titles(members)
+  return {
+    ...report,
+    passed: new Set([...report.passed].map((title) => titles.whole(title))),
+    failed: new Map([...report.failed].map(([title, cause]) => [titles.whole(title), cause])),
+  }
+}
+
+async function runAva(args: readonly string[], print: (text: string) => void): Promise<Report> {
   const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}
   const child = spawn('ava', args, {
     stdio: ['inherit', 'pipe', 'inherit'],
@@ -15,14 +43,12 @@ export async function ava(args: readonly string[]): Promise<Report> {
   const reader = reportReader()
   let rest = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    // Whole lines only: two runs at the same time share the terminal.
-    const end = text.lastIndexOf('\n') + 1
-    const whole = end === 0 ? '' : rest + text.slice(0, end)
-    rest = end === 0 ? rest + text : text.slice(end)
-    if (whole !== '') process.stdout.write(whole)
-    for (const line of whole.split('\n')) reader.read(line)
+    print(text)
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) reader.read(line)
   })
   const status = await new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)))
-  process.stdout.write(rest)
+  reader.read(rest)
   return reader.end(status)
 }

@@ -1,11 +1,9 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Task } from './ava.ts'
 
 /** Where the files are written that import several test files each; git ignores it. */
 export const groupFolder = 'test/.groups'
-
-/** The prefix of a group in a title. */
-export const groupName = /^(?:.* › )?unit-\d+ › /
 
 /** Hooks and a context belong to a whole process; `serial` marks tests that watch what the machine does around them. */
 const ownProcess = /\btest\.(?:serial|before|after|beforeEach|afterEach|macro|meta)\b|\bTestFn\b/
@@ -15,20 +13,20 @@ export function canShareProcess(root: string, file: string): boolean {
   return !ownProcess.test(readFileSync(join(root, file), 'utf8'))
 }
 
-/** Writes `count` files that together declare the tests of `files`; returns their paths. */
-export function writeGroups(root: string, files: readonly string[], count: number): string[] {
+/** Writes `count` files that together declare the tests of `files`. */
+export function writeGroups(root: string, files: readonly string[], count: number): Task[] {
   removeGroups(root)
   mkdirSync(join(root, groupFolder), { recursive: true })
-  return Array.from({ length: count }, (_unused, group) => {
-    const path = join(groupFolder, `unit-${group + 1}.test.ts`)
-    const members = files.filter((_file, index) => index % count === group)
+  return Array.from({ length: count }, (_unused, index) => {
+    const path = join(groupFolder, `unit-${index + 1}.test.ts`)
+    const members = files.filter((_file, position) => position % count === index)
     const source = [
       "import { declareTogether } from '../runner/grouped.ts'",
       `await declareTogether(${JSON.stringify(root)}, ${JSON.stringify(members)})`,
       '',
     ].join('\n')
     writeFileSync(join(root, path), source)
-    return path
+    return { name: `unit tests, group ${index + 1}`, files: [path], members }
   })
 }
 

@@ -23,7 +23,7 @@ export function stages(): {
 }
 
 /** As 1:05. */
-function minutes(ms: number): string {
+export function minutes(ms: number): string {
   const seconds = Math.round(ms / 1000)
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }

@@ -18,8 +18,3 @@ test('a title that several files could have is of none', (t) => {
 test('a title of a run of one file has no prefix', (t) => {
   t.is(new Titles(['test/e2e/acts.test.ts']).whole('a claim'), 'e2e › acts › a claim')
 })
-
-test('a title of a group of files is that of its own file', (t) => {
-  t.is(new Titles(files).whole('.groups › unit-3 › e2e › acts › a claim'), 'e2e › acts › a claim')
-  t.is(new Titles(files).whole('unit-12 › e2e › acts › a claim'), 'e2e › acts › a claim')
-})

@@ -1,5 +1,3 @@
-import { groupName } from './groups.ts'
-
 const separator = ' › '
 
 /** The title prefix that ava derives from a file's path: `policy › allow`. */
@@ -20,12 +18,13 @@ export class Titles {
 
   /** The title with the whole prefix of its file: of a run over few files ava leaves out the folders they share. */
   whole(title: string): string {
-    const bare = title.replace(groupName, '')
-    const file = this.fileOf(bare)
-    if (file === undefined) return bare
+    const file = this.fileOf(title)
+    if (file === undefined) return title
     const prefix = titlePrefix(file)
-    const shown = longestShown(prefix, bare)
-    return [prefix, shown === undefined ? bare : bare.slice(shown.length + separator.length)].join(separator)
+    const shown = longestShown(prefix, title)
+    return [prefix, shown === undefined ? title : title.slice(shown.length + separator.length)].join(
+      separator,
+    )
   }
 
   /** The file of a test; undefined when several could be it. */
