@@ -3,8 +3,8 @@
 #
 #   base.sh SUITE PACKAGES DIRECTORY
 #
-# PACKAGES are separated by commas. Creates disk.raw, vmlinuz and initrd in DIRECTORY, which must exist. Needs root, and Debian's
-# debootstrap and e2fsprogs. test/host/vm.ts calls this and boots the result.
+# PACKAGES are separated by commas. Creates disk.raw, vmlinuz and initrd in DIRECTORY, which must exist.
+# Needs root, and Debian's debootstrap and e2fsprogs. test/host/vm.ts calls this and boots the result.
 set -euo pipefail
 [ $# -eq 3 ] || { sed -n '2,7p' "$0" >&2; exit 64; }
 suite=$1 packages=$2 directory=$3
@@ -36,7 +36,8 @@ fi
 
 # The tests start these themselves.
 chroot "$root" systemctl disable -q prometheus prometheus-alertmanager 2>/dev/null || true
-# Periodic jobs would compete with the tests: a restored snapshot jumps to the current time, and all of them are due.
+# Periodic jobs would compete with the tests: when the clock of a restored snapshot is set, all of them
+# are due.
 for timer in "$root"/lib/systemd/system/*.timer; do
   ln -sf /dev/null "$root/etc/systemd/system/$(basename "$timer")"
 done
@@ -48,8 +49,9 @@ for unit in getty@tty1 serial-getty@ttyS0 serial-getty@ttyS1; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit.service"
 done
 
-# The control port is the second serial port. Lines that start with the byte 1 are messages to vm.ts; everything else is the output
-# of the command. `ready` is the point where the snapshot is taken: the answer may come in another run, days later.
+# The control port is the second serial port. Lines that start with the byte 1 are messages to vm.ts;
+# everything else is the output of the command. The snapshot is taken at `ready`: the answer may come in
+# another run, days later.
 cat >"$root/usr/local/sbin/host-vm" <<'SCRIPT'
 #!/bin/sh
 exec </dev/ttyS1 >/dev/ttyS1 2>&1
@@ -81,7 +83,7 @@ TasksMax=infinity
 [Install]
 WantedBy=multi-user.target
 UNIT
-chroot "$root" systemctl enable -q host-vm.service
+chroot "$root" systemctl enable -q host-vm.service 2>/dev/null
 
 cp "$root"/boot/vmlinuz-* "$directory/vmlinuz"
 cp "$root"/boot/initrd.img-* "$directory/initrd"

@@ -13,7 +13,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { rightsImage } from '../support/rights-image.ts'
-import { until } from '../support/until.ts'
+import { scaled, until } from '../support/until.ts'
 import { cgroupDirectory, cgroupRootOf } from './cgroup-directory.ts'
 import { watchProcesses } from './watch.ts'
 
@@ -25,7 +25,7 @@ const serial = test.serial
 serial('every exec of short-lived containers is attributed, with all that names it', async (t) => {
   const { of, losses } = await watchProcesses(t, { mode: 'ebpf' })
   const image = await busyboxImage()
-  const names = Array.from({ length: 20 }, () => nameOf(t))
+  const names = Array.from({ length: scaled(20) }, () => nameOf(t))
   for (const name of names) {
     await docker('run', '--rm', '--network=none', '--name', name, '--user', '1000:100', image, 'true', name)
   }
