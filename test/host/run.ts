@@ -19,7 +19,7 @@ import { type Host, HostError, startHost } from './vm.ts'
 //   HOST_VM_TIMEOUT   seconds until the tests are given up       (default 1800, with --all 5400)
 //   HOST_VM_PACKAGES  further Debian packages in the base, separated by commas
 
-// Needs the Debian package, which is built for it. It restarts Docker and removes everything again: it runs last and alone.
+// Needs the Debian package, which is built for it. It restarts Docker and removes everything again: it comes last.
 const serviceTest = 'test/host/service.test.ts'
 
 // What depends on the kernel, cgroup v2, AppArmor or systemd.
@@ -120,25 +120,21 @@ function commandFor(deb: string | undefined): string {
     ...(deb === undefined ? [] : [`TIDEWATCH_TEST_DEB=${deb}`]),
   ]
   const matches = [...(values.match ?? []), ...excluded.map((title) => `!${title}`)]
-  const ava = (files: readonly string[], ...options: readonly string[]) => [
-    ...['node', 'test/ava.ts', '--timeout=10m', ...options],
+  const ava = (files: readonly string[]) => [
+    // Two tests at a time starve each other: they fail, and take longer.
+    ...['node', 'test/ava.ts', '--serial', '--timeout=10m'],
     // fetch() parses HTTP with WebAssembly, and Node 24 loses count of optimised code where it is slow
     // (https://github.com/nodejs/node/issues/64500).
     '--node-arguments="--no-wasm-tier-up --no-wasm-code-gc"',
     ...matches.map((title) => `--match='${title}'`),
     ...files,
   ]
-  const together = tests.filter((file) => file !== serviceTest)
-  const runs = [
-    ...(together.length > 0 ? [ava(together, '--concurrency=2')] : []),
-    ...(tests.includes(serviceTest) ? [ava([serviceTest], '--serial')] : []),
-  ]
   return [
     'uname -r',
     "docker version --format 'Docker {{.Server.Version}}'",
     `export ${environment.join(' ')}`,
-    'status=0',
-    ...runs.map((run) => `${run.join(' ')} || status=$?`),
+    ava(tests).join(' '),
+    'status=$?',
     `sed 's/^/${timeMark}/' .times`,
     'exit $status',
   ].join('\n')
@@ -154,15 +150,15 @@ function checkTitles(): void {
   }
 }
 
-/** Prints what the tests print, as it comes; what was measured for each file is reported, and the sums are added up for the end. */
+/** Prints what the tests print, as it comes; what was measured for each file is reported, and the sum is kept for the end. */
 function print(text: string): void {
   const lines = (rest + text).split('\n')
   rest = lines.pop() ?? ''
   for (const line of lines) {
     const counts = /^(\d+) passed, (\d+) failed$/.exec(line)
     if (counts !== null) {
-      passed += Number(counts[1])
-      failed += Number(counts[2])
+      passed = Number(counts[1])
+      failed = Number(counts[2])
       hasSum = true
     } else if (line.startsWith(timeMark)) {
       const [file = '', seconds] = line.slice(timeMark.length).split(' ')
