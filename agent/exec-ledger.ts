@@ -176,6 +176,8 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
   return {
     observe,
     entryOf,
+    isPending: ({ container, origin }) =>
+      origin.via === 'entered' && byContainer.get(container.id)?.announced.has(origin.execId) === true,
     isFromBefore: ({ container, execId }) =>
       byContainer.get(container.id)?.told.get(execId)?.fromBefore === true,
     execOfSession({ containerId, runsSince, process }) {

@@ -3,6 +3,7 @@ import {
   delay,
   delayWhen,
   filter,
+  first,
   ignoreElements,
   map,
   merge,
@@ -86,6 +87,7 @@ export const unexpectedRootProcess = defineDetector({
           of(seen).pipe(
             delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
             delayWhen(() => (isUnexplainedEntry(seen, execs) ? timer(secondLookMs) : of(true))),
+            delayWhen(() => (execs.isPending(seen) ? inspected(seen, execs) : of(true))),
             // Who came in as root is told as that, if he is: what he runs as root is no other act.
             delayWhen(() =>
               isUnexplainedEntry(seen, execs) && known.actOf(seen) !== null
@@ -153,6 +155,16 @@ function waitFor(seen: ProcessObservation, settle: number, profiles: Learning): 
 function isUnexplainedEntry(seen: ProcessObservation, execs: ExecView): boolean {
   return seen.origin.via === 'entered' && execs.entryOf(seen).by === 'none'
 }
+
+/** Emits when the user of the exec that brought a process is known, or the engine has had its time to say. */
+function inspected(seen: ProcessObservation, execs: ExecView): Observable<unknown> {
+  return timer(0, secondLookMs).pipe(
+    first((looks) => !execs.isPending(seen) || looks * secondLookMs >= longestInspectMs),
+  )
+}
+
+// An exec is reported without its settings 5 s after its event at the latest; the queue of calls may be as long again.
+const longestInspectMs = 10_000
 
 // runc's own init is root in the container for the moment before it becomes the container's program
 // (libcontainer/nsenter/nsexec.c); on a busy host with a slow disk that moment can be seconds.

@@ -3,6 +3,8 @@ import type { ExecObservation, ProcessObservation } from './observation.ts'
 /** What the execs of the Docker API explain of a process; asked when the engine has had its time to tell of one. */
 export type ExecView = {
   entryOf(seen: ProcessObservation): ExecEntry
+  /** Whether the exec that brought it was announced, and the engine has yet to say as which user it runs. */
+  isPending(seen: ProcessObservation): boolean
   /** Whether the exec was known before this run of the daemon, which may have told more of it than is known now. */
   isFromBefore(exec: Pick<ExecObservation, 'container' | 'execId'>): boolean
 }

@@ -3,12 +3,14 @@ import { filter, ignoreElements, map, merge, tap } from 'rxjs'
 import { execLedger } from '../../agent/exec-ledger.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type {
+  DockerEvent,
   ExecEnded,
   ExecObservation,
   FileOrigin,
   ProcessObservation,
 } from '../../agent/model/observation.ts'
 import { isRuntimeInit, unexpectedRootProcess } from '../../detectors/unexpected-root-process.ts'
+import { dockerEvent } from '../support/docker-event.ts'
 import { marbles } from '../support/marbles.ts'
 import { emptyMemory, silent } from '../support/observed.ts'
 import { sampleBringer, sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
@@ -66,7 +68,7 @@ function gain({ origin }: { origin: FileOrigin }): Pick<ProcessObservation, 'gai
   return { file, gain: { way: 'file', isNew: true, by, file, before } }
 }
 
-type Seen = ProcessObservation | ExecObservation | ExecEnded
+type Seen = ProcessObservation | ExecObservation | ExecEnded | DockerEvent
 
 /** Runs what is seen through the detector, which lets things settle for 5 frames; `F` is a finding. */
 function detects(t: ExecutionContext, diagram: string, values: Record<string, Seen>, expected: string): void {
@@ -124,6 +126,23 @@ test('an exec that is known by its id explains its own processes and no others',
   detects(t, 'ep', { e: rootExec, p: byExec(execId) }, '')
   detects(t, 'exp', { e: rootExec, x: ended(20_000), p: byExec(execId) }, '')
   detects(t, 'ep', { e: rootExec, p: byExec('another') }, '506ms F')
+})
+
+test('an exec that was only announced is judged when its user is known, within 10 s', (t) => {
+  const { execId } = execOf1000
+  const announced = dockerEvent('exec_start', {
+    actorId: container.id,
+    attributes: { execID: execId },
+    time: 10_000,
+  })
+  const entered = seen({
+    process: root,
+    origin: { via: 'entered', entry: { pid: 77, startTicks: 1, startedAt: 10_500 }, execId, by: [] },
+  })
+  detects(t, 'ap 1s e', { a: announced, p: entered, e: execOf1000 }, '1006ms F')
+  detects(t, 'ap 1s e', { a: announced, p: entered, e: rootExec }, '')
+  // As root for all that is known.
+  detects(t, 'ap', { a: announced, p: entered }, '')
 })
 
 test('root of who came in as root is part of his entry, and waits for that to be told', (t) => {

@@ -21,7 +21,7 @@ export const silent: Observed = {
   breakoutFiles$: NEVER,
   sourceStatuses$: NEVER,
   eventsLost$: NEVER,
-  execs: { entryOf: () => noEntry, isFromBefore: () => false },
+  execs: { entryOf: () => noEntry, isPending: () => false, isFromBefore: () => false },
   entriesToldAfter: () => 0,
   memory: emptyMemory(),
 }
