@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { ava, avaOf, type Task } from './runner/ava.ts'
-import { containerFailure, startEngineIfNone } from './runner/engine.ts'
+import { runFirstContainer, startEngineIfNone } from './runner/engine.ts'
 import { byNeeds, testFiles } from './runner/files.ts'
 import { canShareProcess, removeGroups, writeGroups } from './runner/groups.ts'
 import { inLanes } from './runner/lanes.ts'
@@ -91,7 +91,7 @@ async function useBundle(): Promise<void> {
 
 async function startEngine(): Promise<() => Promise<void>> {
   const stopEngine = await startEngineIfNone()
-  const failure = await containerFailure()
+  const failure = await runFirstContainer()
   if (failure === undefined) return stopEngine
   await stopEngine()
   return fail(failure)

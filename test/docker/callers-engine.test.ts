@@ -9,7 +9,7 @@ import type { Caller, ExecCaller } from '../../agent/model/observation.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { programVolumes } from '../support/program-files.ts'
 import { scaled, until } from '../support/until.ts'
-import { watchCallers } from './callers-watch.ts'
+import { endWatches, watchCallers } from './callers-watch.ts'
 
 const socket = '/var/run/docker.sock'
 const script = fileURLToPath(new URL('api-client.ts', import.meta.url))
@@ -17,8 +17,10 @@ const script = fileURLToPath(new URL('api-client.ts', import.meta.url))
 // One after the other: they load the same two processors.
 const serial = test.serial
 
+test.after.always(endWatches)
+
 serial('the docker command is known by its request: attached, interactive or detached', async (t) => {
-  const { callersOf } = await watchCallers(t)
+  const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const started = [
     start('docker', 'exec', name, 'true', 'plain'),
@@ -45,7 +47,7 @@ serial('the docker command is known by its request: attached, interactive or det
 })
 
 serial('who logged in is told, whatever became of the user since', async (t) => {
-  const { callersOf } = await watchCallers(t)
+  const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const login = 'echo 1 > /proc/self/loginuid && exec docker exec "$0" true'
   await ended(start('sh', '-c', login, name))
@@ -54,7 +56,7 @@ serial('who logged in is told, whatever became of the user since', async (t) => 
 })
 
 serial('any other client of the socket is known as well, under its own user', async (t) => {
-  const { callersOf } = await watchCallers(t)
+  const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const node = apiClient('exec', name, 'true', 'by-node')
   await ended(node)
@@ -71,7 +73,7 @@ serial('any other client of the socket is known as well, under its own user', as
 })
 
 serial('a client in a container with the socket mounted is named with that container', async (t) => {
-  const { callersOf } = await watchCallers(t)
+  const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   // The socket has another path there, and is bound to the same name.
   const client = await runContainer(t, [
@@ -91,7 +93,7 @@ serial('a client in a container with the socket mounted is named with that conta
 const many = scaled(40)
 
 serial('of clients in parallel none is taken for another', async (t) => {
-  const { seen, callersOf, losses } = await watchCallers(t)
+  const { seen, callersOf, losses } = await watchCallers()
   const { name, id } = await runContainer(t)
   const pids = new Map<string, number>()
   async function client(number: number): Promise<void> {
@@ -106,13 +108,13 @@ serial('of clients in parallel none is taken for another', async (t) => {
   await Promise.all([0, 1, 2, 3].map(client))
   const callers = await until(() => atLeast(many, callersOf(id)))
   const wordOf = new Map(
-    seen.flatMap(({ observation: one }) => (one.kind === 'exec' ? [[one.execId, one.argv[1] ?? '']] : [])),
+    seen().flatMap(({ observation: one }) => (one.kind === 'exec' ? [[one.execId, one.argv[1] ?? '']] : [])),
   )
   for (const { execId, caller } of callers) {
     if (caller.process !== null) t.is(caller.process.pid, pids.get(wordOf.get(execId) ?? '') ?? 0)
   }
   const exact = callers.filter(({ caller }) => caller.confidence === 'exact')
-  const latencies = seen
+  const latencies = seen()
     .flatMap(({ observation: one, at }) => (one.kind === 'exec-caller' ? [at - one.time] : []))
     .toSorted((a, b) => a - b)
   t.log(
@@ -123,7 +125,7 @@ serial('of clients in parallel none is taken for another', async (t) => {
 })
 
 serial('two clients that name one exec are ambiguous', async (t) => {
-  const { callersOf } = await watchCallers(t)
+  const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const execId = await ended(apiClient('create', name, 'true'))
   // A start that the engine refuses names the exec all the same.
@@ -134,7 +136,7 @@ serial('two clients that name one exec are ambiguous', async (t) => {
 })
 
 serial('a request in two pieces is no match, and does not pass for the engine’s own doing', async (t) => {
-  const { callersOf } = await watchCallers(t)
+  const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   await ended(apiClient('split', await ended(apiClient('create', name, 'true'))))
   const [told] = await until(() => atLeast(1, callersOf(id)))
@@ -142,7 +144,7 @@ serial('a request in two pieces is no match, and does not pass for the engine’
 })
 
 serial('health checks have no client, and an exec of the same words beside them has', async (t) => {
-  const { callersOf, execsOf } = await watchCallers(t)
+  const { callersOf, execsOf } = await watchCallers()
   const { name, id } = await runContainer(t, ['--health-cmd=true', '--health-interval=300ms'])
   await until(() => atLeast(4, callersOf(id)))
   const lookalike = start('docker', 'exec', name, '/bin/sh', '-c', 'true')
@@ -156,7 +158,7 @@ serial('health checks have no client, and an exec of the same words beside them 
 })
 
 serial('where requests are not seen the docker command is known by its words, others are not', async (t) => {
-  const { callersOf } = await watchCallers(t, 'connector')
+  const { callersOf } = await watchCallers('connector')
   const { name, id } = await runContainer(t)
   const called = start('docker', 'exec', '--interactive', name, 'sleep', '0.3')
   await ended(called)

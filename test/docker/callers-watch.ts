@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'ava'
+import type { Subscription } from 'rxjs'
 import { createDockerClient } from '../../agent/docker/client.ts'
 import { endpointOf } from '../../agent/docker/endpoint.ts'
 import type { ExecCaller, ExecObservation, Observation } from '../../agent/model/observation.ts'
@@ -7,31 +8,60 @@ import { configSchema } from '../../agent/config/schema.ts'
 import { createSources } from '../../agent/sources.ts'
 import { until } from '../support/until.ts'
 
-/** Watches the callers of the execs of this host's engine or another, by sources connected as the daemon connects them. */
-export async function watchCallers(t: ExecutionContext, mode: 'ebpf' | 'connector' = 'ebpf', host?: string) {
+type Seen = { observation: Observation; at: number }
+
+// Sources hash the runtime and read package lists when they start: tests of a file that watch the same engine share them.
+const started = new Map<string, { all: Seen[]; subscription: Subscription }>()
+
+/**
+ * Watches the callers of the execs of this host's engine, by sources connected as the daemon connects them. They are
+ * shared until the test file ends; a test sees what comes after its call.
+ */
+export async function watchCallers(mode: 'ebpf' | 'connector' = 'ebpf') {
+  const watch = started.get(mode) ?? startWatch(mode)
+  started.set(mode, watch)
+  return await viewOf(watch.all, watch.all.length)
+}
+
+/** Ends what the tests of the file share. */
+export function endWatches(): void {
+  for (const { subscription } of started.values()) subscription.unsubscribe()
+}
+
+/** The same for another engine, by sources of the test's own. */
+export async function watchCallersOf(t: ExecutionContext, host: string) {
+  const { all, subscription } = startWatch('ebpf', host)
+  t.teardown(() => subscription.unsubscribe())
+  return await viewOf(all, 0)
+}
+
+function startWatch(mode: 'ebpf' | 'connector', host?: string) {
+  const all: Seen[] = []
   const { observe } = createSources({
     config: currentConfig(configSchema.parse({ sources: { processes: { mode } } })),
     client: createDockerClient(endpointOf({ host, env: process.env })),
     cursor: { load: () => null, save: () => {} },
     now: Date.now,
   })
-  const seen: { observation: Observation; at: number }[] = []
-  const subscription = observe().subscribe((observation) => seen.push({ observation, at: Date.now() }))
-  t.teardown(() => subscription.unsubscribe())
+  const subscription = observe().subscribe((observation) => all.push({ observation, at: Date.now() }))
+  return { all, subscription }
+}
+
+/** What was seen from the `from`th observation on, once processes are watched. */
+async function viewOf(all: readonly Seen[], from: number) {
   await until(() =>
-    seen.some(
-      ({ observation }) => observation.kind === 'source-status' && observation.source === 'processes',
-    ),
+    all.some(({ observation }) => observation.kind === 'source-status' && observation.source === 'processes'),
   )
-  const all = <K extends Observation['kind']>(kind: K) =>
-    seen
+  const ofKind = <K extends Observation['kind']>(kind: K) =>
+    all
+      .slice(from)
       .map(({ observation }) => observation)
       .filter((one): one is Extract<Observation, { kind: K }> => one.kind === kind)
   return {
-    seen,
-    execsOf: (id: string): ExecObservation[] => all('exec').filter(({ container }) => container.id === id),
+    seen: () => all.slice(from),
+    execsOf: (id: string): ExecObservation[] => ofKind('exec').filter(({ container }) => container.id === id),
     callersOf: (id: string): ExecCaller[] =>
-      all('exec-caller').filter(({ container }) => container.id === id),
-    losses: () => all('events-lost').filter(({ source }) => source === 'processes'),
+      ofKind('exec-caller').filter(({ container }) => container.id === id),
+    losses: () => ofKind('events-lost').filter(({ source }) => source === 'processes'),
   }
 }

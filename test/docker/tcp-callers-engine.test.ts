@@ -7,7 +7,7 @@ import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
 import { scaled, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
-import { watchCallers } from './callers-watch.ts'
+import { watchCallersOf } from './callers-watch.ts'
 
 const script = fileURLToPath(new URL('api-client.ts', import.meta.url))
 const port = '2375'
@@ -132,9 +132,9 @@ async function engineWithContainer(t: ExecutionContext, options: readonly string
     'sleep',
     '600',
   )
-  const { callersOf, execsOf, seen } = await watchCallers(t, 'ebpf', engine.host)
+  const { callersOf, execsOf, seen } = await watchCallersOf(t, engine.host)
   t.teardown(() => {
-    if (!t.passed) t.log(JSON.stringify(seen.filter(({ observation: { kind } }) => kind === 'exec-caller')))
+    if (!t.passed) t.log(JSON.stringify(seen().filter(({ observation: { kind } }) => kind === 'exec-caller')))
   })
   return { engine, id: id.trim(), callersOf, execsOf }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { fail, say } from '../support/debian.ts'
+import { containerFailure } from './preflight.ts'
 
 /** Uses the Docker Engine of this machine, or starts one; resolves to what stops it again. */
 export async function startEngineIfNone(): Promise<() => Promise<void>> {
@@ -27,18 +28,10 @@ export async function startEngineIfNone(): Promise<() => Promise<void>> {
   return fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
 }
 
-/**
- * Why the engine cannot run a container on its default network, as one sentence with the remedy; undefined when it can.
- * A second engine beside it may have deleted the bridge docker0, and most end-to-end tests would fail for that.
- */
-export async function containerFailure(host: readonly string[] = []): Promise<string | undefined> {
+/** Runs a container to its end; resolves to a sentence where the engine cannot. */
+export async function runFirstContainer(): Promise<string | undefined> {
   const image = await busyboxImage()
-  const { status, stderr } = spawnSync('docker', [...host, 'run', '--rm', image, 'true'], {
-    encoding: 'utf8',
-  })
-  if (status === 0) return undefined
-  const reason = stderr.trim().split('\n').at(-1) ?? ''
-  return `the Docker Engine cannot start a container on its default network (${reason}); restart the engine, which creates docker0 again`
+  return containerFailure(spawnSync('docker', ['run', '--rm', image, 'true'], { encoding: 'utf8' }))
 }
 
 function answers(): boolean {
