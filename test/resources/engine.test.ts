@@ -123,8 +123,11 @@ test('page cache that fills a container is nothing near its limit', async (t) =>
 })
 
 test('a first process that is OOM-killed is one finding, whatever reports it first', async (t) => {
-  const web = await runContainer(t, 'killed', limits, 'sh', '-c', 'sleep 2; exec tail /dev/zero')
+  // It waits until it is watched, which takes an emulated host more than a few seconds.
+  const script = 'until [ -e /go ]; do sleep 0.1; done; exec tail /dev/zero'
+  const web = await runContainer(t, 'killed', limits, 'sh', '-c', script)
   const watched = await watch(t, web)
+  await docker('exec', web.id, 'touch', '/go')
   await until(() => watched.actions.includes('died') && watched.actions.includes('oom'), 60_000)
   await until(() => eventsOf(watched).length > 0)
   t.deepEqual(
