@@ -74,7 +74,8 @@ installMissing({
 const begin = performance.now()
 const payload = mkdtempSync(join(tmpdir(), 'tidewatch-test-host-'))
 process.once('exit', () => rmSync(payload, { recursive: true, force: true }))
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.once(signal, () => fail(`the run was interrupted by ${signal}`))
 let host: Host | undefined
 let passed = 0
 let failed = 0
