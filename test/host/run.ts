@@ -10,7 +10,7 @@ import { type Host, HostError, startHost } from './vm.ts'
 // them, with a tenth of the repetitions.
 //
 //   npm run test:host                              the tests that depend on kernel, cgroup v2, AppArmor or systemd
-//   npm run test:host -- --all                     further tests with a real engine, which take twice as long
+//   npm run test:host -- --all                     further tests with a real engine, too
 //   npm run test:host -- test/e2e/acts.test.ts     chosen files
 //   npm run test:host -- --match='*a title*' FILE  chosen tests
 //
@@ -18,6 +18,8 @@ import { type Host, HostError, startHost } from './vm.ts'
 //   HOST_VM_CACHE     where the base and the snapshot are cached (default /var/cache/host-vm)
 //   HOST_VM_TIMEOUT   seconds until the tests are given up       (default 1800, with --all 5400)
 //   HOST_VM_PACKAGES  further Debian packages in the base, separated by commas
+//   HOST_VM_QEMU      further arguments of QEMU, to measure them; they get a snapshot of their own
+//   HOST_VM_APPEND    further arguments of the kernel, likewise
 
 // Needs the Debian package, which is built for it. It restarts Docker and removes everything again: it comes last.
 const serviceTest = 'test/host/service.test.ts'
