@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { ava, avaOf, type Task } from './runner/ava.ts'
+import { avaOf, type Task } from './runner/ava.ts'
+import { runChosen } from './runner/chosen.ts'
 import { runFirstContainer, startEngineIfNone } from './runner/engine.ts'
 import { byNeeds, testFiles } from './runner/files.ts'
 import { canShareProcess, removeGroups, writeGroups } from './runner/groups.ts'
@@ -51,9 +52,7 @@ async function some(): Promise<Outcome> {
   installPrograms()
   const stopEngine = await startEngine()
   await useBundle()
-  const report = await stage.run('tests', () => ava(args))
-  const options = args.filter((arg) => arg.startsWith('-') && arg !== '--serial')
-  const outcome = await settle([report], testFiles(root), options)
+  const outcome = await stage.run('tests', () => runChosen(args))
   await stopEngine()
   return outcome
 }
