@@ -7,7 +7,9 @@ import { died, type Kills, type OomReport, survived } from './oom-report.ts'
  * Joins what several sources report about the OOM kills of one container. One kill shows up as
  * - a victim that the kernel names (`oom-victim`; eBPF only),
  * - one more in the kernel's counter (a sample; `oom_kill`),
- * - an `oom` event of the engine, which on a busy host follows by seconds or comes after the death,
+ * - an `oom` event of the engine, which on a busy host follows by seconds or comes after the death; with version 1 of
+ *   cgroups there may be several for one kill (`mem_cgroup_oom_notify()` of mm/memcontrol-v1.c says that memory ran out,
+ *   and does so again while the victim is dying),
  * - a death with exit code 137, perhaps with the engine's flag `OOMKilled`.
  * They arrive in any order and with any delay, so they are joined by counting, not by time: each kind of fact is matched
  * with one of another kind, and what is left over is a kill of its own.
@@ -37,6 +39,8 @@ export type Ledger = {
   events: readonly ContainerObservation[]
   /** Known kills whose event has yet to arrive. */
   awaitedEvents: number
+  /** A kill is known that later samples have yet to settle: further events may be about it. */
+  isKillKnown: boolean
   /** The named victims that were first processes: their container's death follows. */
   initVictims: readonly OomVictim[]
   /** Victims of the kill of a whole cgroup: one act, decided by whether the first process was among them. */
@@ -73,6 +77,7 @@ export const emptyLedger: Ledger = {
   counted: null,
   events: [],
   awaitedEvents: 0,
+  isKillKnown: false,
   initVictims: [],
   groupVictims: [],
   unexplained: [],
@@ -97,7 +102,8 @@ const sigkillExitCode = 137
 
 /** Takes one fact into the ledger, and reports the kills that it decides. */
 export const recordFact: Step<Ledger, OomFact | 'deadline', OomReport> = (before, fact) => {
-  const [after, reports] = factInto(before, fact)
+  const [next, reports] = factInto(before, fact)
+  const after = reports.length > 0 ? { ...next, isKillKnown: true } : next
   const isWaiting = undecided(after) > 0 || after.initVictims.length > 0 || after.groupVictims.length > 0
   if (!isWaiting) return [{ ...after, waitingSince: null }, reports]
   if (before.waitingSince !== null && reports.length === 0) return [after, reports]
@@ -130,26 +136,47 @@ function takeObservation(before: Ledger, observation: ContainerObservation): Res
   // A replayed end of an earlier run. That of this run may be older than a sample: the engine reports it late.
   if (action === 'died')
     return isBeforeSample && time < before.startedAt ? [before, []] : takeDeath(before, observation)
+  // Its cgroup is yet to be made, and counts from 0.
+  if (action === 'created') return [before.up === null ? { ...before, ...nextRun } : before, []]
   // A replayed start says nothing about the cgroup that was sampled.
   if (action !== 'started' || (isBeforeSample && before.up !== false)) return [before, []]
-  const started: Ledger = {
-    ...before,
-    ...newRun,
-    up: true,
-    startedAt: startOf(container),
-    counter: 0,
-    decided: 0,
-    initVictims: before.initVictims.filter((victim) => victim.time >= time),
-    askedAt: before.askedAt >= time ? before.askedAt : -Infinity,
-    quietAt: time,
-  }
-  return [started, []]
+  return takeStart(before, observation)
 }
 
-/** What belongs to one run of the container. */
-const newRun = {
-  counter: null,
-  decided: null,
+/**
+ * A process can be killed before the engine reports the start, so what happened after the last death belongs to this
+ * run. Where the end of the run before was missed, what waited for it is reported now.
+ */
+function takeStart(before: Ledger, { time, container }: ContainerObservation): Result {
+  const startedAt = startOf(container)
+  if (before.up === true && before.startedAt === startedAt) return [before, []]
+  const isEndMissed = before.up === true
+  const [ended, reports] = isEndMissed ? endMissed(before, time) : [before, []]
+  const { counter, decided } = ended
+  const started: Ledger = {
+    ...ended,
+    up: true,
+    startedAt,
+    counter: counter ?? 0,
+    decided: decided ?? 0,
+    isKillKnown: ended.initVictims.length > 0,
+  }
+  return [started, reports]
+}
+
+function endMissed(before: Ledger, time: number): Result {
+  const isOld = (victim: OomVictim) => victim.time < time
+  const dead = before.initVictims.filter(isOld).map((victim) => diedUnreported(before, victim))
+  const group = before.groupVictims.length > 0 ? [survived(killsOf(before, before.groupVictims))] : []
+  const initVictims = before.initVictims.filter((victim) => !isOld(victim))
+  const askedAt = before.askedAt >= time ? before.askedAt : -Infinity
+  return [{ ...before, ...nextRun, initVictims, askedAt, quietAt: time }, [...dead, ...group]]
+}
+
+/** What belongs to one run of the container, before the next one has begun. */
+const nextRun = {
+  counter: 0,
+  decided: 0,
   counted: null,
   groupVictims: [],
   isFlagExplained: false,
@@ -176,17 +203,18 @@ function takeSample(before: Ledger, sample: ResourceSample): Result {
       ? decideCounted(settled, shownBefore)
       : [settled, []]
   const [counted, second] = countMore(survivedOnes, more, { time, container, memory: before.memory })
-  const quietAt = undecided(counted) === 0 && counted.groupVictims.length === 0 ? time : counted.quietAt
-  return [{ ...counted, quietAt }, [...first, ...second]]
+  const isQuiet = undecided(counted) === 0 && counted.groupVictims.length === 0
+  const quiet = isQuiet ? { quietAt: time, isKillKnown: false } : {}
+  return [{ ...counted, ...quiet }, [...first, ...second]]
 }
 
 /**
  * How many kills the counter had counted when those not decided yet began. Before the first sample it is unknown which
- * kills are new: those that events have reported. A counter that went back belongs to a new cgroup, and a victim that
- * was dying already is named without being counted.
+ * kills are new: one, if there was an event. A counter that went back belongs to a new cgroup, and a victim that was
+ * dying already is named without being counted.
  */
 function decidedAt({ decided, counter, events }: Ledger, now: number): number {
-  if (decided === null) return Math.max(0, now - events.length)
+  if (decided === null) return Math.max(0, now - Math.min(1, events.length))
   return counter !== null && now < counter ? 0 : Math.min(decided, now)
 }
 
@@ -223,6 +251,7 @@ function takeEvent(before: Ledger, event: ContainerObservation): Result {
   if (awaitedEvents > 0) return [{ ...before, awaitedEvents: awaitedEvents - 1 }, []]
   if (up !== false) return [{ ...before, events: [...events, event].slice(-maxWaiting) }, []]
   if (before.unexplained.length > 0) return explainDeaths(before, [event])
+  if (before.isKillKnown) return [before, []]
   // It died of something else, and so survived this kill.
   const { time, container } = event
   const kills = { time, container, count: 1, memory: before.memory, toldBy: 'event' as const }
@@ -235,7 +264,7 @@ function takeVictim(before: Ledger, victim: OomVictim): Result {
   const isCounted = undecidedByCounter(before) > 0
   const [event] = before.events
   const decided = before.decided === null ? null : before.decided + 1
-  const after: Ledger = { ...before, decided }
+  const after: Ledger = { ...before, decided, isKillKnown: true }
   if (!isCounted) {
     after.events = before.events.slice(1)
     if (event === undefined) after.awaitedEvents += 1
@@ -272,7 +301,7 @@ function takeDeath(before: Ledger, death: ContainerObservation): Result {
   // A kill comes before its death: a later victim is the first process of the next run.
   const victim = before.initVictims.find((one) => one.time <= time)
   const askedAt = before.askedAt > time ? before.askedAt : -Infinity
-  const down: Ledger = { ...before, ...newRun, up: false, diedAt: time, events: [], askedAt, quietAt: time }
+  const down: Ledger = { ...before, ...nextRun, up: false, diedAt: time, events: [], askedAt, quietAt: time }
   const after: Ledger = { ...down, initVictims: before.initVictims.filter((one) => one !== victim) }
   if (victim !== undefined) {
     const left = undecidedByCounter(before)
@@ -289,7 +318,7 @@ function takeDeath(before: Ledger, death: ContainerObservation): Result {
   if (!isKilled) {
     return [after, known > 0 ? [...group, survived(countedKills(before, known, container))] : group]
   }
-  if (known > 0) {
+  if (known > 0 || before.events.length > 0) {
     const others = known > 1 ? [survived(countedKills(before, known - 1, container))] : []
     return [after, [...group, ...others, diedBy(before, death, before.counted?.toldBy ?? 'event')]]
   }
@@ -300,6 +329,11 @@ function takeDeath(before: Ledger, death: ContainerObservation): Result {
   return [{ ...after, unexplained: [...after.unexplained, death].slice(-maxWaiting) }, group]
 }
 
+/** The kernel killed the first process, and the engine never reported the death. */
+function diedUnreported({ memory }: Ledger, victim: OomVictim): OomReport {
+  return died({ ...victim, toldBy: 'kernel', memory }, { time: victim.time, exitCode: null })
+}
+
 function diedBy(ledger: Ledger, death: ContainerObservation, toldBy: Kills['toldBy']): OomReport {
   const { counted, memory, events } = ledger
   const time = toldBy === 'counter' ? counted?.time : (events.at(-1) ?? counted)?.time
@@ -308,9 +342,10 @@ function diedBy(ledger: Ledger, death: ContainerObservation, toldBy: Kills['told
   return died({ ...kill, toldBy, memory: counted?.memory ?? memory }, death)
 }
 
-/** Kills of this run that nothing decides yet. */
+/** Kills of this run that nothing decides yet: those that were counted, or else one if there were events of any. */
 function undecided(ledger: Ledger): number {
-  return undecidedByCounter(ledger) + ledger.events.length
+  const byCounter = undecidedByCounter(ledger)
+  return byCounter > 0 || ledger.isKillKnown ? byCounter : Math.min(1, ledger.events.length)
 }
 
 function undecidedByCounter({ counter, decided }: Ledger): number {
@@ -341,16 +376,13 @@ function countedKills(ledger: Ledger, count: number, container: Container): Kill
 /** No fact decides what waits: the first process is taken for alive, unless the kernel named it. */
 function passDeadline(before: Ledger): Result {
   const after: Ledger = { ...before, events: [], counted: null, initVictims: [], groupVictims: [] }
-  const byCounter = undecidedByCounter(before)
-  if (after.decided !== null) after.decided += byCounter
-  const dead = before.initVictims.map((victim) =>
-    died({ ...victim, toldBy: 'kernel', memory: before.memory }, { time: victim.time, exitCode: null }),
-  )
+  if (after.decided !== null) after.decided += undecidedByCounter(before)
+  const dead = before.initVictims.map((victim) => diedUnreported(before, victim))
   const group = before.groupVictims.length > 0 ? [survived(killsOf(before, before.groupVictims))] : []
   const [explained, deaths] = explainDeaths(after, before.events)
-  const left = byCounter + before.events.length - deaths.length
+  const left = undecided(before) - deaths.length
   const container = before.counted?.container ?? before.events[0]?.container
-  if (left === 0 || container === undefined) return [explained, [...dead, ...group, ...deaths]]
+  if (left <= 0 || container === undefined) return [explained, [...dead, ...group, ...deaths]]
   const kills = survived(countedKills(before, left, container))
   return [{ ...explained, isFlagExplained: true }, [...dead, ...group, ...deaths, kills]]
 }

@@ -18,6 +18,9 @@ const alive = (time: number, oomKills: number) =>
 const dying = (time: number, oomKills: number) =>
   sample(time, { memory: { oomKills }, firstProcess: 'ending' })
 const started = (time = 0) => befell(time, 'started')
+/** A run of its own: the engine names when it started. */
+const begun = (time: number) =>
+  befell(time, 'started', { container: container({ details: details({ startedAt: time }) }) })
 const event = (time: number) => befell(time, 'oom')
 const killed = (time: number) => befell(time, 'died', { exitCode: 137 })
 const flagged = (time: number) => befell(time, 'died', { exitCode: 137, oomKilled: true })
@@ -143,7 +146,32 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
     [started(), event(1), befell(2, 'died', { exitCode: 1, oomKilled: true })],
     [kill],
   ],
-  ['two kills at the end', [started(), event(1), event(2), killed(3)], [kill, death]],
+  ['two events of the last kill', [started(), event(1), event(2), killed(3)], [death]],
+  [
+    'two events of a counted death',
+    [started(), count(0, 0), dying(1, 1), event(2), event(3), killed(4)],
+    [death],
+  ],
+  ['two events of a death, the second late', [started(), event(1), killed(2), event(3)], [death]],
+  [
+    'three events of a death that the kernel names',
+    [started(), init(1), event(2), killed(3), event(4), event(5)],
+    [death],
+  ],
+  [
+    'two events of a child’s kill, and docker kill',
+    [started(), child(1), event(2), event(3), asked(4), killed(5)],
+    [kill],
+  ],
+  ['two events of a kill, and an exit', [started(), event(1), event(2), exited(3, 1)], [kill]],
+  ['two events before the first sample', [event(0), event(1), alive(2, 3), alive(3, 3)], [kill]],
+  [
+    'a death of a container whose child was killed long ago',
+    [started(), count(0, 0), event(1), alive(2, 1), alive(3, 1), alive(4, 1), event(5), killed(6)],
+    [kill, death],
+  ],
+  ['two events and nothing else', [event(1), event(2), deadline], [kill]],
+
   [
     'two kills at the end that the kernel names',
     [started(), child(1), init(2), killed(3), event(4), event(late)],
@@ -172,6 +200,19 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
     [started(), init(1), init(7), killed(5), started(6), killed(8), event(9), event(10)],
     [death, death],
   ],
+  ['killed before the engine reports its start', [init(1), started(2), killed(3), event(4)], [death]],
+  [
+    'killed before the engine reports its next start',
+    [started(), killed(1), init(2), started(3), killed(4)],
+    [death],
+  ],
+  [
+    'a child killed before the engine reports the start',
+    [befell(0, 'created'), child(1), started(2), alive(3, 1), alive(4, 1), flagged(5)],
+    [kill],
+  ],
+  ['a start that follows a missed end', [begun(1), init(2), begun(3), init(4), killed(5)], [death, death]],
+  ['a start that is reported twice', [begun(1), init(2), begun(1), killed(3)], [death]],
   ['a kill soon after a start', [exited(0), started(1), event(2), alive(3, 1), alive(4, 1)], [kill]],
   [
     'an event later than any engine’s',
