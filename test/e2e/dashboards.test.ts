@@ -6,10 +6,12 @@ import { hostOf } from '../support/prometheus.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { until } from '../support/until.ts'
 
-// What compose.yaml starts, with Debian's Prometheus and Alertmanager, looking at a container that had a bad day.
+// What compose.yaml starts, with Debian's Prometheus and Alertmanager, looking at a container that had a bad day and one without
+// limits.
 
 const test = anyTest as TestFn<Stack & { container: string }>
 const container = `tidewatch-test-dashboards-${process.pid}`
+const unlimited = `${container}-unlimited`
 
 // What is to be undone, the last first; also when a later step of the preparation fails.
 const undo: (() => Promise<unknown>)[] = []
@@ -17,9 +19,10 @@ const undo: (() => Promise<unknown>)[] = []
 test.before(async (t) => {
   const image = await busyboxImage()
   const stack = await startStack(undo)
-  undo.push(() => docker('rm', '-f', container))
+  undo.push(() => docker('rm', '-f', container, unlimited))
   const limits = ['--memory', '64m', '--cpus', '0.1', '--pids-limit', '20']
   await docker('run', '-d', '--network=none', '--name', container, ...limits, image, 'sleep', '600')
+  await docker('run', '-d', '--network=none', '--name', unlimited, image, 'sleep', '600')
   await run('script', '-qec', `docker exec -it ${container} sh -c 'echo hello'`, '/dev/null')
   // Reads nothing, but what it writes gets to the disk, and both have series then.
   await docker('exec', container, 'sh', '-c', 'dd if=/dev/zero of=/file bs=1M count=4 conv=fsync 2>/dev/null')

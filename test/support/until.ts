@@ -10,6 +10,10 @@ export function scaled(count: number): number {
   return Math.ceil(count / (isEmulated ? 10 : 1) / 4) * 4
 }
 
+// Looking costs time that what is waited for needs: the longer it takes, the more seldom it is looked for.
+const shortestPauseMs = 20
+const longestPauseMs = 250
+
 /** Waits until a look finds something, and resolves to that; fails by saying what was looked for. */
 export async function until<T>(
   look: () => Promise<T | undefined | false> | T | undefined | false,
@@ -17,7 +21,7 @@ export async function until<T>(
 ): Promise<T> {
   const end = performance.now() + timeoutMs * patience
   let failure: unknown
-  for (;;) {
+  for (let pauseMs = shortestPauseMs; ; pauseMs = Math.min(pauseMs * 1.25, longestPauseMs)) {
     try {
       const found = await look()
       if (found !== undefined && found !== false) return found
@@ -27,6 +31,6 @@ export async function until<T>(
     if (performance.now() > end) {
       throw new Error(`still not so after ${timeoutMs} ms: ${look.toString()}`, { cause: failure })
     }
-    await sleep(20)
+    await sleep(pauseMs)
   }
 }
