@@ -12,7 +12,7 @@ import type { Daemon } from '../support/daemon.ts'
 import { docker as tryDocker } from '../support/docker.ts'
 import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
-import { scaled, until } from '../support/until.ts'
+import { isFull, scaled, until } from '../support/until.ts'
 
 // Ways out of real containers, or what they leave behind, as the store, the metrics and Alertmanager have them.
 
@@ -108,7 +108,8 @@ async function seen(
   return finding
 }
 
-const many = scaled(60)
+// Each sort at least once in either way.
+const many = isFull ? 60 : scaled(30)
 
 serial(`${many} starts of containers of all sorts, with execs, give no finding of a breakout`, async (t) => {
   const { image, directory, daemon } = t.context

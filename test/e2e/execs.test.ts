@@ -8,7 +8,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, startDaemonFor } from '../support/daemon.ts'
 import { docker as tryDocker, removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
-import { scaled, until } from '../support/until.ts'
+import { ofMany, until } from '../support/until.ts'
 
 // Entries into real containers, by the engine and without it, as the store has them in the end.
 
@@ -56,7 +56,7 @@ async function settled(t: ExecutionContext<Context>): Promise<void> {
   await until(() => rulesOf(t, name).includes('untracked-exec'))
 }
 
-const many = scaled(100)
+const many = ofMany(100)
 
 serial(`${many} execs of all kinds are ${many} findings with the engine’s ids and exit codes`, async (t) => {
   const { daemon } = t.context

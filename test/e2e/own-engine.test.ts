@@ -7,7 +7,7 @@ import { type Daemon, removeState, startDaemon, startDaemonFor } from '../suppor
 import { hookedRuntime } from '../support/hooked-runtime.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
-import { scaled, until } from '../support/until.ts'
+import { ofMany, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // What needs an engine with options of its own.
@@ -26,7 +26,7 @@ test.after.always(async ({ context: { engine, directory } }) => {
   await rm(directory, { recursive: true, force: true })
 })
 
-const checks = scaled(600)
+const checks = ofMany(600)
 
 test.serial(
   `${checks} health checks, ten a second or more, are counted one by one and nothing else`,

@@ -5,15 +5,15 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
-import { patience, scaled, until } from '../support/until.ts'
+import { isFull, patience, scaled, until } from '../support/until.ts'
 
 // What happens to the runtime in ordinary operation: containers start, images are built, the distribution's packages
-// are upgraded. CONTAINERS=300 in the environment runs as many in place of 100.
+// are upgraded.
 
 type Context = { daemon: Daemon; image: string }
 const test = anyTest as TestFn<Context>
 const prefix = `tidewatch-test-operation-${process.pid}`
-const count = scaled(Number(process.env['CONTAINERS'] ?? 100))
+const count = isFull ? 300 : scaled(28)
 const parallel = 4
 
 let stop: () => Promise<void> = async () => {}

@@ -2,21 +2,26 @@ import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 
-const socketPath = '/var/run/docker.sock'
-const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+export type EngineApi = (method: string, path: string, body?: object) => Promise<string>
 
-/** Asks the host's engine without the docker command, which takes longer to start than most of what it asks for. */
-export async function engineApi(method: string, path: string, body?: object): Promise<string> {
-  const asking = request({
-    ...{ agent, socketPath, method, path },
-    headers: body === undefined ? {} : { 'content-type': 'application/json' },
-  })
-  asking.end(body === undefined ? undefined : JSON.stringify(body))
-  const [response] = (await once(asking, 'response')) as [IncomingMessage]
-  const answer = await text(response)
-  if ((response.statusCode ?? 0) >= 400) throw new Error(`${method} ${path}: ${answer}`)
-  return answer
+/** Asks an engine without the docker command, which takes longer to start than most of what it asks for. */
+export function engineApiOf(socketPath: string): EngineApi {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  return async (method, path, body) => {
+    const asking = request({
+      ...{ agent, socketPath, method, path },
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    })
+    asking.end(body === undefined ? undefined : JSON.stringify(body))
+    const [response] = (await once(asking, 'response')) as [IncomingMessage]
+    const answer = await text(response)
+    if ((response.statusCode ?? 0) >= 400) throw new Error(`${method} ${path}: ${answer}`)
+    return answer
+  }
 }
+
+/** The host's engine. */
+export const engineApi = engineApiOf('/var/run/docker.sock')
 
 /** Runs a command in a container to its end. */
 export async function execByApi(

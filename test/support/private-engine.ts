@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { busyboxImage } from './busybox-image.ts'
+import { type EngineApi, engineApiOf } from './engine-api.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
@@ -11,6 +12,7 @@ export type PrivateEngine = {
   /** Its network namespace: `nsenter --net=` this. */
   network: string
   docker: (...args: string[]) => Promise<string>
+  api: EngineApi
   start: () => Promise<void>
   /** Ends the engine and waits for it; containers end with it. */
   stop: (signal?: NodeJS.Signals) => Promise<void>
@@ -64,6 +66,7 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
     host,
     network,
     docker,
+    api: engineApiOf(`${directory}/docker.sock`),
     start: startEngine,
     stop: stopEngine,
     remove: async () => {

@@ -7,7 +7,19 @@ export const patience = isEmulated ? 20 : 1
 
 /** As many as a test does on a real machine, in fours; a tenth of it on an emulated host. */
 export function scaled(count: number): number {
-  return Math.ceil(count / (isEmulated ? 10 : 1) / 4) * 4
+  return inFours(count / (isEmulated ? 10 : 1))
+}
+
+/** `npm run test:full` repeats what is proved by many repetitions as often as it was first proved. */
+export const isFull = process.env['TIDEWATCH_TEST_FULL'] !== undefined && !isEmulated
+
+/** As many as a full run does, in fours; a quarter of it in an ordinary run, a tenth on an emulated host. */
+export function ofMany(count: number): number {
+  return isFull ? inFours(count) : inFours(count / (isEmulated ? 10 : 4))
+}
+
+function inFours(count: number): number {
+  return Math.ceil(count / 4) * 4
 }
 
 // Looking costs time that what is waited for needs: the longer it takes, the more seldom it is looked for.
