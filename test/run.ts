@@ -16,6 +16,9 @@ import { fail, installMissing } from './support/debian.ts'
 // what they name. What end-to-end tests need is used where this machine has it, or, as root on Debian, installed
 // and started here and stopped again. The last line counts each test once.
 
+// A file with containers waits a third of its time, so that three of them keep two processors busy.
+const lanes = 3
+
 const root = join(import.meta.dirname, '..')
 const args = process.argv.slice(2)
 const isQuick = args.includes('--quick')
@@ -56,9 +59,6 @@ async function some(): Promise<Outcome> {
   await stopEngine()
   return outcome
 }
-
-/** A file with containers waits a third of its time, so that three of them keep two processors busy. */
-const lanes = 3
 
 async function runTasks(tasks: readonly Task[]): Promise<Report[]> {
   try {
