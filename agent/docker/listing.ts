@@ -23,17 +23,21 @@ export async function listContainers(ask: AskForList): Promise<Container[]> {
 
 async function listInPages(ask: AskForList): Promise<Container[]> {
   const found = new Map<string, Container>()
-  let page: Page = { size: firstPageSize, before: null }
-  for (let restarts = 0; restarts <= maxRestarts;) {
-    const containers = await containersOn(page, ask)
-    if (containers === 'too-long') page = { ...page, size: Math.ceil(page.size / 4) }
+  // Where to go on from: where the last one is removed meanwhile, the one before it.
+  const passed: string[] = []
+  let size = firstPageSize
+  for (let losses = 0; losses <= maxLosses;) {
+    const containers = await containersOn({ size, before: passed.at(-1) ?? null }, ask)
+    if (containers === 'too-long') size = Math.ceil(size / 4)
     else if (containers === 'lost') {
-      page = { ...page, before: null }
-      restarts += 1
+      passed.pop()
+      losses += 1
     } else {
-      for (const container of containers) found.set(container.id, container)
-      if (containers.length < page.size) return [...found.values()]
-      page = { ...page, before: containers.at(-1)?.id ?? null }
+      for (const container of containers) {
+        found.set(container.id, container)
+        passed.push(container.id)
+      }
+      if (containers.length < size) return [...found.values()]
     }
   }
   throw new Error('containers are removed faster than they can be listed')
@@ -42,7 +46,7 @@ async function listInPages(ask: AskForList): Promise<Container[]> {
 /** The newest first; `before` is the id of the last that is known. */
 type Page = { size: number; before: string | null }
 
-/** `lost`: what the last page ended with was removed meanwhile, and only the beginning is a place to go on from. */
+/** `lost`: the container to go on from was removed meanwhile. */
 async function containersOn(
   { size, before }: Page,
   ask: AskForList,
@@ -67,4 +71,4 @@ function containersOf(answer: unknown): Container[] {
 }
 
 const firstPageSize = 64
-const maxRestarts = 5
+const maxLosses = 200

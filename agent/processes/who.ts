@@ -34,7 +34,7 @@ export function unknownWho(pid: number): FileWriter {
 }
 
 // A shell in a terminal in a session of sshd has 8.
-const maxAncestors = 12
+export const maxAncestors = 12
 
 /** Who made a process, the nearest first; as many as tell something. */
 export function ancestorsOf(process: SeenProcess, table: ProcessTable): KnownProcess[] {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { hostUsers } from '../../agent/host-users.ts'
 import type { Caller, ExecCaller } from '../../agent/model/observation.ts'
+import { maxAncestors } from '../../agent/processes/who.ts'
 import { docker, runContainer } from '../support/docker.ts'
 import { programVolumes } from '../support/program-files.ts'
 import { scaled, until } from '../support/until.ts'
@@ -43,7 +44,8 @@ serial('the docker command is known by its request: attached, interactive or det
   t.true(pty?.process?.ancestors.some(({ pid }) => pid === started[2]?.pid))
   t.true(plain?.process?.exe.endsWith('/docker'))
   t.is(plain?.process?.ancestors[0]?.pid, process.pid)
-  t.is(plain?.process?.ancestors.at(-1)?.pid, 1)
+  const ancestors = plain?.process?.ancestors ?? []
+  t.true(ancestors.at(-1)?.pid === 1 || ancestors.length === maxAncestors)
 })
 
 serial('who logged in is told, whatever became of the user since', async (t) => {

@@ -47,13 +47,25 @@ for (const [count, most] of [
   })
 }
 
-test('where the last of a page is removed before the next, the list begins again', async (t) => {
+test('where the last of a page is removed before the next, the list goes on from the one before it', async (t) => {
   const ids = names(100)
   const { ask, asked } = engineOf(ids, 64, (count) => {
     if (count === 3) ids.splice(63, 1)
   })
   t.deepEqual((await idsOf(ask)).toSorted(), names(100).toSorted())
-  t.deepEqual(asked, ['all', '64', '64 before c63', '64', '64 before c64'])
+  t.deepEqual(asked, ['all', '64', '64 before c63', '64 before c62'])
+})
+
+test('containers that are removed one after another are no reason to give up', async (t) => {
+  const ids = names(200)
+  const { ask } = engineOf(ids, 1, (count) => {
+    if (count > 4 && count % 2 === 0) ids.splice(Math.max(0, (count - 4) / 2 - 1), 1)
+  })
+  const listed = await idsOf(ask)
+  t.deepEqual(
+    ids.filter((id) => !listed.includes(id)),
+    [],
+  )
 })
 
 test('containers that are removed all the time end the listing with an error', async (t) => {
