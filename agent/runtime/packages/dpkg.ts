@@ -1,6 +1,4 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { setImmediate } from 'node:timers/promises'
-import { detached } from '../../model/text.ts'
 import { tryRealPath } from '../files.ts'
 import type { PackageManager } from './packages.ts'
 
@@ -12,8 +10,8 @@ export function dpkg(root = ''): PackageManager {
   const folder = `${root}/var/lib/dpkg`
   // Names of lists by path, as of the last time that packages came or went.
   let owners = new Map<string, string | null>()
-  // Every directory that a package has something in: what lies elsewhere need not be looked for in a thousand lists.
-  let folders: ReadonlySet<string> | null = null
+  // Directories that no package has anything in: what lies there need not be looked for in a thousand lists.
+  const foreignFolders = new Set<string>()
   let version = ''
 
   return {
@@ -23,7 +21,7 @@ export function dpkg(root = ''): PackageManager {
       if (info === null) return null
       if (info !== version) {
         owners = new Map([...owners].filter(([, owner]) => owner !== null))
-        folders = null
+        foreignFolders.clear()
         version = info
       }
       const names = packedNames(path, parseDiversions(await read(`${folder}/diversions`)), root)
@@ -45,20 +43,28 @@ export function dpkg(root = ''): PackageManager {
     const known = owners.get(path)
     if (known === null) return null
     if (known !== undefined && lists(await read(`${folder}/info/${known}.list`), known, names)) return known
-    if (folders !== null && !names.some((name) => folders?.has(folderOf(name.path)))) return null
-    const found = new Set<string>()
-    for (const file of await readdir(`${folder}/info`)) {
-      if (!file.endsWith('.list')) continue
-      const owner = file.slice(0, -'.list'.length)
-      const list = await read(`${folder}/info/${file}`)
-      await addFolders(list, found)
-      if (!lists(list, owner, names)) continue
-      owners.set(path, owner)
-      return owner
+    if (names.every((name) => foreignFolders.has(folderOf(name.path)))) return null
+    const foldersSeen = new Set<string>()
+    const folders = names.map((name) => folderOf(name.path))
+    for (const owner of await listNames()) {
+      const list = await read(`${folder}/info/${owner}.list`)
+      if (lists(list, owner, names)) {
+        owners.set(path, owner)
+        return owner
+      }
+      for (const one of folders) if (list.includes(`\n${one}/`)) foldersSeen.add(one)
     }
-    folders = found
+    for (const one of folders) if (!foldersSeen.has(one)) foreignFolders.add(one)
     owners.set(path, null)
     return null
+  }
+
+  /** Those first that own what was asked for before: of an engine's programs the most are in one package. */
+  async function listNames(): Promise<string[]> {
+    const files = await readdir(`${folder}/info`)
+    const all = files.filter((file) => file.endsWith('.list')).map((file) => file.slice(0, -'.list'.length))
+    const known = new Set([...owners.values()].filter((owner) => owner !== null))
+    return [...all.filter((name) => known.has(name)), ...all.filter((name) => !known.has(name))]
   }
 
   /** What dpkg is in the middle of stands in updates/, the later the newer. */
@@ -110,22 +116,6 @@ function spellingsOf(path: string, root: string): string[] {
   if (merged === undefined) return [path]
   const isMerged = tryRealPath(root + merged) === tryRealPath(`${root}/usr${merged}`)
   return isMerged && tryRealPath(root + merged) !== '' ? [path, path.slice('/usr'.length)] : [path]
-}
-
-// A package has up to 30,000 files; 256 KiB of their names take 2 ms.
-const CHUNK = 256 * 1024
-
-async function addFolders(list: string, folders: Set<string>): Promise<void> {
-  for (let at = 0; at < list.length;) {
-    const end = list.indexOf('\n', at + CHUNK)
-    const next = end < 0 ? list.length : end + 1
-    for (const line of list.slice(at, next).split('\n')) {
-      const folder = folderOf(line)
-      if (!folders.has(folder)) folders.add(detached(folder))
-    }
-    at = next
-    if (at < list.length) await setImmediate()
-  }
 }
 
 function folderOf(path: string): string {
