@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 
 const noBorders = Object.fromEntries(
-  // prettier-ignore
+  // oxfmt-ignore
   ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right',
    'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'].map((edge) => [edge, '']),
 )

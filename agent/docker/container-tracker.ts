@@ -211,7 +211,8 @@ type Track = {
 
 /** Something to be said of a container: an event, or (null) a comparison with the engine. */
 type Step =
-  { event: DockerEvent; action: ContainerAction; done?: undefined } | { event: null; done?: () => void }
+  | { event: DockerEvent; action: ContainerAction; done?: undefined }
+  | { event: null; done?: () => void }
 
 /** Whether a comparison with the engine has told already what this late event says. */
 function wasTold({ told, toldUp, reconciled }: Track, action: ContainerAction, time: number): boolean {

@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import { exitConfiguration, UserError } from '../errors.ts'
 
 export type Endpoint =
-  { kind: 'unix'; path: string } | { kind: 'tcp'; host: string; port: number; tls: TlsFiles | null }
+  | { kind: 'unix'; path: string }
+  | { kind: 'tcp'; host: string; port: number; tls: TlsFiles | null }
 
 export type TlsFiles = { caFile: string; certFile: string; keyFile: string }
 

@@ -24,7 +24,14 @@ export type ContainerIdentity = {
 }
 
 export type ContainerState =
-  'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead' | 'unknown'
+  | 'created'
+  | 'running'
+  | 'paused'
+  | 'restarting'
+  | 'removing'
+  | 'exited'
+  | 'dead'
+  | 'unknown'
 
 /** What `GET /containers/{id}/json` says that a detector may want to know. */
 export type ContainerDetails = {

@@ -8,7 +8,13 @@ export type Severity = (typeof severities)[number]
 export type FindingKind = 'event' | 'condition'
 
 export type Json =
-  string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json }
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | readonly Json[]
+  | { readonly [key: string]: Json }
 
 /** One row of a detector's rule table: what `tidewatch rules`, the docs and the alerts are made from. */
 export type Rule = {

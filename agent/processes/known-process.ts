@@ -160,7 +160,14 @@ export function inheritor(
 }
 
 type Inherited =
-  'gid' | 'capabilities' | 'namespaces' | 'cgroup' | 'program' | 'exeDevice' | 'rootDevice' | 'atExec'
+  | 'gid'
+  | 'capabilities'
+  | 'namespaces'
+  | 'cgroup'
+  | 'program'
+  | 'exeDevice'
+  | 'rootDevice'
+  | 'atExec'
 
 /** Takes over how a process was seen now. */
 export function update(process: KnownProcess, seen: SeenProcess): void {

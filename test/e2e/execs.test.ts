@@ -8,7 +8,7 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, startDaemonFor } from '../support/daemon.ts'
 import { docker as tryDocker, removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
-import { ofMany, until } from '../support/until.ts'
+import { eachOf, ofMany, until } from '../support/until.ts'
 
 // Entries into real containers, by the engine and without it, as the store has them in the end.
 
@@ -127,7 +127,7 @@ serial('who enters without the engine is an untracked exec, the same by docker e
     ['nsenter', (one) => [...nsenter(one), '--all', 'echo']],
     ['chroot', ({ pid }) => ['chroot', `/proc/${pid}/root`, 'echo']],
   ]
-  for (const [tool, commandFor] of ways) {
+  async function enters([tool, commandFor]: (typeof ways)[number]): Promise<void> {
     const container = await runContainer(t)
     const [program = '', ...args] = commandFor(container)
     await run(program, ...args, 'entered')
@@ -140,6 +140,7 @@ serial('who enters without the engine is an untracked exec, the same by docker e
     t.like(finding?.evidence, { tool, argv: ['echo', 'entered'], tool_user: 'root' }, args.join(' '))
     t.true(((finding?.evidence['ancestry'] ?? []) as string[]).length > 1)
   }
+  await eachOf(ways, enters)
 })
 
 serial(

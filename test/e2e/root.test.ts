@@ -6,7 +6,7 @@ import { type Daemon, removeState, startDaemon, startDaemonFor, tidewatch } from
 import { removeContainers } from '../support/docker.ts'
 import { docker, run, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
-import { isFull, patience, scaled, until } from '../support/until.ts'
+import { besideOthers, isFull, patience, scaled, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // Ways to root in real containers, as a daemon of its own tells them.
@@ -51,9 +51,11 @@ async function settled(container: string, expected = 0, by = daemon): Promise<Fi
   return found(container, by)
 }
 
+const beside = besideOthers(test)
+
 const rulesOf = (findings: readonly Finding[]) => findings.map(({ rule }) => rule)
 
-test.serial(
+beside(
   'a setuid program of the image is told once for the image, and explains root and its children',
   async (t) => {
     const first = await runContainer(['--user', '1000'], ['/bin/setuid', 'as-root', '/bin/sleep', '600'])
@@ -76,7 +78,7 @@ test.serial(
   },
 )
 
-test.serial(
+beside(
   'a setuid file that was added in the container is an escalation, and does nothing without new privileges',
   async (t) => {
     for (const [options, expected] of [
@@ -100,7 +102,7 @@ test.serial(
   },
 )
 
-test.serial('files on a tmpfs and files changed in the container are not the image’s', async (t) => {
+beside('files on a tmpfs and files changed in the container are not the image’s', async (t) => {
   const onTmpfs = await runContainer(['--user', '1000', '--tmpfs', '/run:exec,suid'])
   await docker('exec', '--user', '0', onTmpfs, 'sh', '-c', 'cp /bin/plain /run/p; chmod 4755 /run/p')
   await docker('exec', '--detach', onTmpfs, '/run/p', 'as-root', '/bin/sleep', '60')
@@ -118,7 +120,7 @@ test.serial('files on a tmpfs and files changed in the container are not the ima
   t.deepEqual(found(setgid), [])
 })
 
-test.serial('setuid(0) without an exec in a container of another user is an escalation', async (t) => {
+beside('setuid(0) without an exec in a container of another user is an escalation', async (t) => {
   const container = await runContainer(['--user', '1000'], ['/bin/capable', 'become-root'])
   const findings = await settled(container, 2)
   t.deepEqual(rulesOf(findings).toSorted(), ['privilege-escalation', 'setuid-program'])
@@ -135,7 +137,7 @@ test.serial('setuid(0) without an exec in a container of another user is an esca
   })
 })
 
-test.serial(
+beside(
   'root taken step by step is no less than root taken at once, whatever gave the right to it',
   async (t) => {
     const container = await runContainer(['--user', '1000'])
@@ -149,7 +151,7 @@ test.serial(
   },
 )
 
-test.serial('root in a user namespace of its own making is no root of the container', async (t) => {
+beside('root in a user namespace of its own making is no root of the container', async (t) => {
   const container = await runContainer(
     ['--user', '1000', '--security-opt=seccomp=unconfined', '--security-opt=apparmor=unconfined'],
     ['unshare', '-U', '-r', 'sh', '-c', 'id -u > /tmp/id; sleep 600'],
@@ -158,7 +160,7 @@ test.serial('root in a user namespace of its own making is no root of the contai
   t.deepEqual(await settled(container), [])
 })
 
-test.serial('an entry point that begins as root and becomes a user is nothing', async (t) => {
+beside('an entry point that begins as root and becomes a user is nothing', async (t) => {
   const container = await runContainer([], ['/bin/plain', 'drop-root', '/bin/sleep', '600'])
   t.deepEqual(await settled(container), [])
 })
@@ -190,7 +192,7 @@ test.serial('who comes in as root without the engine is one finding, with all th
   t.deepEqual(rulesOf(told), ['root-in-nonroot-container'])
 })
 
-test.serial('what runs for longer than its exec is explained by it', async (t) => {
+beside('what runs for longer than its exec is explained by it', async (t) => {
   const container = await runContainer(['--user', '1000'])
   await docker(
     'exec',

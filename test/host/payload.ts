@@ -20,7 +20,7 @@ export const mountPoint = '/payload'
 const compiled = '.compiled'
 
 // Only lint, types, bundling and dashboards need these, and they are half of what would have to be copied.
-const heavy = /^(?:@grafana|typescript|@typescript|oxlint.*|@oxlint.*|prettier|esbuild|@esbuild|@types)$/
+const heavy = /^(?:@grafana|typescript|@typescript|oxlint.*|@oxlint.*|oxfmt|@oxfmt|esbuild|@esbuild|@types)$/
 
 // The package `node` contains its program twice.
 const duplicate = join(root, 'node_modules/node/node_modules')

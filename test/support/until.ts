@@ -1,9 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { SerialFn, TestFn } from 'ava'
 
 const isEmulated = process.env['TIDEWATCH_TEST_HOST'] === 'emulated'
 
 /** How many times longer than on a real machine to wait: an emulated host is ten times slower, and may share its own. */
 export const patience = isEmulated ? 20 : 1
+
+/** For tests that mostly wait: beside each other on a real machine, one after another on an emulated host. */
+export function besideOthers<Context>(test: TestFn<Context>): SerialFn<Context> | TestFn<Context> {
+  return isEmulated ? test.serial : test
+}
+
+/** Does what mostly waits for all items at once on a real machine, one after another on an emulated host. */
+export async function eachOf<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  if (!isEmulated) await Promise.all(items.map(work))
+  else for (const item of items) await work(item)
+}
 
 /** As many as a test does on a real machine, in fours; a tenth of it on an emulated host. */
 export function scaled(count: number): number {

@@ -135,7 +135,7 @@ async function makeBuilder(directory: string): Promise<void> {
   await chmod(join(directory, 'bin/node'), 0o755)
   const modules = join(root, 'node_modules')
   const needless =
-    /^(?:node|typescript|@typescript|oxlint.*|@oxlint.*|prettier|ava|@ava|fast-check|\.bin|\..*)$/
+    /^(?:node|typescript|@typescript|oxlint.*|@oxlint.*|oxfmt|@oxfmt|ava|@ava|fast-check|\.bin|\..*)$/
   for (const name of await readdir(modules)) {
     if (needless.test(name)) continue
     await cp(join(modules, name), join(directory, 'src/node_modules', name), {

@@ -20,7 +20,12 @@ export type MaskObservation = {
 export type MaskState = 'intact' | 'missing' | 'unmasked' | 'sandboxed' | 'unknown'
 
 export type MaskKind =
-  'masked-path' | 'readonly-path' | 'console' | 'terminals' | 'security-label' | 'seccomp'
+  | 'masked-path'
+  | 'readonly-path'
+  | 'console'
+  | 'terminals'
+  | 'security-label'
+  | 'seccomp'
 
 /** One thing that ought to confine a container and does not. */
 export type MissingMask = {

@@ -22,7 +22,8 @@ export type Flood = {
 
 /** What a flood did; which of the daemon's findings are of it, or how many, where it has counted them itself. */
 type Done = Pick<Flood, 'name' | 'sent' | 'acts'> & { notes?: string } & (
-    { detector: string; findings?: undefined } | { detector?: undefined; findings: () => number }
+    | { detector: string; findings?: undefined }
+    | { detector?: undefined; findings: () => number }
   )
 
 /** Runs a flood and waits until the daemon has nothing left to do of it. */
