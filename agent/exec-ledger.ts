@@ -43,7 +43,11 @@ export type LeftOf = (entry: ProcessKey) => readonly ProcessKey[]
  * an exec leaves running may live as long as that. Those going on are kept in the memory too: an engine that was
  * restarted under running containers (live-restore) has forgotten them, and so has a daemon that was.
  */
-export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedger {
+export function execLedger(
+  memory: Memory,
+  leftOf: LeftOf = () => [],
+  isAskedFor: (execId: string) => boolean = () => false,
+): ExecLedger {
   const kept = keptExecs(memory)
   const byContainer = new Map<string, ContainerExecs>()
   // When they ended, the oldest first.
@@ -177,7 +181,8 @@ export function execLedger(memory: Memory, leftOf: LeftOf = () => []): ExecLedge
     observe,
     entryOf,
     isPending: ({ container, origin }) =>
-      origin.via === 'entered' && byContainer.get(container.id)?.announced.has(origin.execId) === true,
+      origin.via === 'entered' &&
+      (byContainer.get(container.id)?.announced.has(origin.execId) === true || isAskedFor(origin.execId)),
     isFromBefore: ({ container, execId }) =>
       byContainer.get(container.id)?.told.get(execId)?.fromBefore === true,
     execOfSession({ containerId, runsSince, process }) {

@@ -72,7 +72,11 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
     },
     onLost: (count) => metrics.storeLost(count),
   })
-  const execs = execLedger(memoryOf(store, 'execs'), (entry) => sources.leftOf(entry))
+  const execs = execLedger(
+    memoryOf(store, 'execs'),
+    (entry) => sources.leftOf(entry),
+    (execId) => sources.isExecAskedFor(execId),
+  )
   const sources = createSources({
     config: current,
     client: createDockerClient(endpointOf({ ...dockerOptions(config.docker), env: process.env })),

@@ -1,4 +1,4 @@
-import { filter, first, map, merge, mergeMap, type Observable, share, Subject, switchMap } from 'rxjs'
+import { filter, first, map, merge, mergeMap, type Observable, share, Subject, switchMap, tap } from 'rxjs'
 import { breakoutFiles } from './breakout-files/source.ts'
 import type { CurrentConfig } from './config/current.ts'
 import type { Config } from './config/schema.ts'
@@ -38,6 +38,8 @@ export type Sources = {
   containers: ContainerView
   /** The processes now living of those that came into a container with this one. */
   leftOf: LeftOf
+  /** Whether a process named this exec as what brought it, and it is still being found out whether there is such an exec. */
+  isExecAskedFor: (execId: string) => boolean
   observe(): Observable<Observation>
 }
 
@@ -134,17 +136,26 @@ export function createSources(options: SourcesOptions): Sources {
     ),
     keepUp(breakoutFiles({ table, isBehind, containers, now, ...kernel })),
   ]
+  /** Who brought a process in is asked for where the engine does not tell by itself. */
+  function nameExec(seen: Observation): void {
+    if (seen.kind !== 'process' || seen.origin.via !== 'entered' || seen.container.details === null) return
+    const { execId, entry } = seen.origin
+    if (execId === '' || entry.pid !== seen.process.pid) return
+    inventory.onNamed({ execId, container: seen.container, time: entry.startedAt })
+  }
   const inventory$ = keepUp(inventory).pipe(share())
   // What they see is of containers: so when those that run are known, or nobody can tell which do.
   const others$ = inventory$.pipe(
     first((seen) => seen.kind === 'source-status'),
     mergeMap(() => merge(...others)),
+    tap(nameExec),
     share(),
   )
   const joined$ = merge(...joined(surroundings, { inventory$, others$ }))
   return {
     containers,
     leftOf: (entry) => leftOf(table, entry),
+    isExecAskedFor: inventory.isAskedFor,
     // The inventory listens before the first event comes.
     observe: () => merge(others$, inventory$, events$, joined$),
   }

@@ -3,7 +3,6 @@ import {
   delay,
   delayWhen,
   filter,
-  first,
   ignoreElements,
   map,
   merge,
@@ -17,7 +16,7 @@ import {
 import { z } from 'zod'
 import { duration } from '../agent/config/units.ts'
 import { defineDetector, type Observed } from '../agent/model/detector.ts'
-import { type ExecView, secondLookMs } from '../agent/model/execs.ts'
+import { type ExecView, secondLookMs, settledExec } from '../agent/model/execs.ts'
 import type { Detection } from '../agent/model/finding.ts'
 import type { Process, ProcessObservation } from '../agent/model/observation.ts'
 import { entries, type Entries } from './unexpected-root-process/entries.ts'
@@ -87,7 +86,7 @@ export const unexpectedRootProcess = defineDetector({
           of(seen).pipe(
             delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
             delayWhen(() => (isUnexplainedEntry(seen, execs) ? timer(secondLookMs) : of(true))),
-            delayWhen(() => (execs.isPending(seen) ? inspected(seen, execs) : of(true))),
+            delayWhen(() => (execs.isPending(seen) ? settledExec(seen, execs) : of(true))),
             // Who came in as root is told as that, if he is: what he runs as root is no other act.
             delayWhen(() =>
               isUnexplainedEntry(seen, execs) && known.actOf(seen) !== null
@@ -155,16 +154,6 @@ function waitFor(seen: ProcessObservation, settle: number, profiles: Learning): 
 function isUnexplainedEntry(seen: ProcessObservation, execs: ExecView): boolean {
   return seen.origin.via === 'entered' && execs.entryOf(seen).by === 'none'
 }
-
-/** Emits when the user of the exec that brought a process is known, or the engine has had its time to say. */
-function inspected(seen: ProcessObservation, execs: ExecView): Observable<unknown> {
-  return timer(0, secondLookMs).pipe(
-    first((looks) => !execs.isPending(seen) || looks * secondLookMs >= longestInspectMs),
-  )
-}
-
-// An exec is reported without its settings 5 s after its event at the latest; the queue of calls may be as long again.
-const longestInspectMs = 10_000
 
 // runc's own init is root in the container for the moment before it becomes the container's program
 // (libcontainer/nsenter/nsexec.c); on a busy host with a slow disk that moment can be seconds.

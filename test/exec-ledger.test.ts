@@ -41,6 +41,16 @@ test('an exec explains what belongs to it by its id, and only by time what has n
   t.is(by(sampleProcess({ container })), 'none')
 })
 
+test('an exec that a process names is pending while the engine is asked for it', (t) => {
+  const ledger = execLedger(
+    emptyMemory(),
+    () => [],
+    (asked) => asked === execId,
+  )
+  t.true(ledger.isPending(entered(execId)))
+  t.false(ledger.isPending(entered('f'.repeat(64))))
+})
+
 test('an event explains before the engine was asked, but not where an image’s label may speak', (t) => {
   const ledger = execLedger(emptyMemory())
   ledger.observe(announcedBy('exec_create'))

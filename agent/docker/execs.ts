@@ -9,6 +9,7 @@ import { createHeldEvents } from './held-events.ts'
 import { containerOfEvent } from './identity.ts'
 import { textOf, textsOf } from './json.ts'
 import { integerOf, isUp } from './lifecycle.ts'
+import { createNamedExecs, type NamedExec } from './named-execs.ts'
 import { createNamelessStarts, isStartOf } from './nameless-starts.ts'
 
 export type ExecTrackerOptions = {
@@ -24,6 +25,10 @@ export type ExecTrackerOptions = {
 /** Joins what events and inspects tell of an exec, and says once that it started and once that it ended. */
 export type ExecTracker = {
   onEvent(event: DockerEvent): void
+  /** A process says that this exec brought it. */
+  onNamed(named: NamedExec): void
+  /** Whether a process named this exec, and neither an event nor the engine's answer has come yet. */
+  isAskedFor(execId: string): boolean
   /** Looks for execs of which no event told, and for those whose end none did. */
   reconcile(container: Container): void
   /** Something was told of a container: it may be known now, or have ended and its execs with it. */
@@ -45,6 +50,7 @@ export function createExecTracker({
     lose('queue-full')
   })
   const nameless = createNamelessStarts(tellNameless)
+  const named = createNamedExecs({ isKnown: isStarted, ask: askForNamed, lose, now })
   // Goes on where it was: after a flood thousands are told of at once.
   let round: Iterator<Exec> | undefined
   const heldEvents = createHeldEvents({ isKnown: (id) => !!containerOf(id)?.details, handle, now })
@@ -88,6 +94,29 @@ export function createExecTracker({
     exec.commandLine = event.detail
     exec.checkAt = now() + failedStartMs
     tellWhenReady(exec)
+  }
+
+  function isStarted(id: string): boolean {
+    return ledger.isDone(id) || (ledger.get(id)?.startedAt ?? null) !== null
+  }
+
+  /** Its process runs or ran, so it was started if the engine knows it at all. */
+  function askForNamed({ execId, container, time }: NamedExec, answered: () => void): void {
+    const known = ledger.get(execId)
+    const exec = known ?? newExec({ id: execId, container, commandLine: '', heardAt: now() })
+    inspect(exec, (answer) => {
+      answered()
+      if (!answer || isStarted(execId)) return
+      const hasRun = answer.running || answer.exitCode !== null
+      if (!hasRun) return
+      if (known === undefined) ledger.add(exec)
+      exec.inspect = answer
+      exec.startedAt = time
+      exec.heardAt = now()
+      if (answer.running) exec.checkAt = now() + failedStartMs
+      else exec.end = { time: now(), exitCode: answer.exitCode }
+      tellWhenReady(exec)
+    })
   }
 
   /** Its end has no name either, and may have come before it was found. */
@@ -199,6 +228,8 @@ export function createExecTracker({
     onEvent(event) {
       if (event.type === 'container' && event.action.startsWith('exec_')) heldEvents.take(event)
     },
+    onNamed: named.take,
+    isAskedFor: named.isAskedFor,
     onContainer(container) {
       heldEvents.release()
       if (!isUp(container)) checkAll(container.id)
@@ -212,6 +243,7 @@ export function createExecTracker({
     },
     tick() {
       heldEvents.release()
+      named.tick()
       const time = now()
       nameless.giveUp(time - listingWaitMs)
       const sliceEnds = performance.now() + sliceMs

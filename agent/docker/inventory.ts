@@ -19,7 +19,7 @@ import { supervise } from '../streams.ts'
 import { createCallQueue } from './call-queue.ts'
 import type { DockerClient } from './client.ts'
 import { createContainerTracker } from './container-tracker.ts'
-import { createExecTracker } from './execs.ts'
+import { createExecTracker, type ExecTracker } from './execs.ts'
 import { createLosses } from './losses.ts'
 
 export type InventoryOptions = {
@@ -33,6 +33,11 @@ export type InventoryOptions = {
   pulse?: Pulse
 }
 
+export type Inventory = Source &
+  Pick<ExecTracker, 'onNamed' | 'isAskedFor'> & {
+    view: ContainerLookup
+  }
+
 /** The containers of the host and the execs in them, from events and from what the engine answers about them. */
 export function containerInventory({
   client,
@@ -40,7 +45,7 @@ export function containerInventory({
   reconcile$,
   now,
   pulse = () => undefined,
-}: InventoryOptions): Source & { view: ContainerLookup } {
+}: InventoryOptions): Inventory {
   const said$ = new Subject<Observation>()
   const losses = createLosses('containers')
   // Apart, so that a flood of execs does not hold up what is known of containers.
@@ -106,6 +111,8 @@ export function containerInventory({
   return {
     name: 'containers',
     view: containers.view,
+    onNamed: execs.onNamed,
+    isAskedFor: execs.isAskedFor,
     observe: () =>
       defer(() => {
         containerCalls.open()

@@ -1,9 +1,10 @@
+import { first, type Observable, timer } from 'rxjs'
 import type { ExecObservation, ProcessObservation } from './observation.ts'
 
 /** What the execs of the Docker API explain of a process; asked when the engine has had its time to tell of one. */
 export type ExecView = {
   entryOf(seen: ProcessObservation): ExecEntry
-  /** Whether the exec that brought it was announced, and the engine has yet to say as which user it runs. */
+  /** Whether the engine has yet to say which exec brought it, or as which user that runs. */
   isPending(seen: ProcessObservation): boolean
   /** Whether the exec was known before this run of the daemon, which may have told more of it than is known now. */
   isFromBefore(exec: Pick<ExecObservation, 'container' | 'execId'>): boolean
@@ -17,6 +18,19 @@ export type ExecEntry = { by: 'exec' | 'time' | 'none'; asRoot: boolean; privile
  * be due before what has long arrived is read.
  */
 export const secondLookMs = 500
+
+/** Emits when the engine has said which exec brought a process and as which user, or has had its time to. */
+export function settledExec(
+  seen: ProcessObservation,
+  execs: Pick<ExecView, 'isPending'>,
+): Observable<unknown> {
+  return timer(0, secondLookMs).pipe(
+    first((looks) => !execs.isPending(seen) || looks * secondLookMs >= longestInspectMs),
+  )
+}
+
+// An exec is reported without its settings 5 s after its event at the latest; the queue of calls may be as long again.
+const longestInspectMs = 10_000
 
 /** No exec explains it. */
 export const noEntry: ExecEntry = { by: 'none', asRoot: false, privileged: false }

@@ -8,13 +8,14 @@ import {
   map,
   merge,
   type Observable,
+  of,
   ReplaySubject,
   share,
   startWith,
 } from 'rxjs'
 import { type Container, isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
-import { secondLookMs } from '../../agent/model/execs.ts'
+import { secondLookMs, settledExec } from '../../agent/model/execs.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
 import { type Entered, entryAct, isEntry, isMonitor, isRuntimeInit, programOf } from './entry.ts'
@@ -37,6 +38,7 @@ export function untrackedExecs(
     delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
     filter((seen) => !isExplained(seen, execs)),
     delay(secondLookMs),
+    delayWhen((seen) => (execs.isPending(seen) ? settledExec(seen, execs) : of(true))),
     filter((seen) => !isExplained(seen, execs)),
     map(describeEntry),
   )

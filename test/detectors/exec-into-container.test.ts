@@ -1,5 +1,5 @@
 import test from 'ava'
-import { defer, ignoreElements, merge, type Observable, tap } from 'rxjs'
+import { asyncScheduler, defer, ignoreElements, merge, type Observable, tap } from 'rxjs'
 import { execLedger } from '../../agent/exec-ledger.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { Observation, ProcessObservation } from '../../agent/model/observation.ts'
@@ -40,10 +40,14 @@ const entered = (by = [sampleBringer(['nsenter', '-t', '1'])], id = '', rest = {
 
 function detect(
   observations$: Observable<Observation>,
-  { memory = emptyMemory(), settings = { settle: 2_000, learn_after: 2 } } = {},
+  { memory = emptyMemory(), settings = { settle: 2_000, learn_after: 2 }, askedForMs = 0 } = {},
 ): Observable<Detection> {
   return defer(() => {
-    const execs = execLedger(memory)
+    const execs = execLedger(
+      memory,
+      () => [],
+      () => asyncScheduler.now() < askedForMs,
+    )
     return merge(
       observations$.pipe(tap(execs.observe), ignoreElements()),
       execIntoContainer.detect({ ...silent, ...observedOf(observations$), memory, execs }, settings),
@@ -278,6 +282,15 @@ test('an exec of the Docker API explains an entry, by whatever tells of it and i
   t.false(isUntracked('ab', { a: byId, b: { ...exec, execId: '' } }), 'an exec whose id is hidden')
   const before = { ...end, time: 1_990_000 }
   t.true(isUntracked('abc', { a: exec, b: before, c: byId }), 'an id used again')
+})
+
+test('an entry that names an exec for which the engine is asked is judged by its answer', (t) => {
+  const byId = entered([runc], execId)
+  const isUntracked = (timeline: string, askedForMs: number) =>
+    brief(told(t, timeline, { a: byId, b: exec }, { askedForMs })).includes('untracked-exec')
+  t.false(isUntracked('a 6s b', 8_000), 'the engine knows it')
+  t.true(isUntracked('a', 8_000), 'the engine does not know it')
+  t.true(isUntracked('a', 60_000), 'the engine does not answer')
 })
 
 test('an entry whose runtime was not seen to be told an exec is explained by one at the time', (t) => {

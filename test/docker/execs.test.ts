@@ -24,6 +24,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
   const execIds: string[] = []
   const seen: (ExecObservation | ExecEnded)[] = []
   const lost: string[] = []
+  const asked: string[] = []
   const state: { now: number; container: Container | undefined; answers: boolean } = {
     now: at,
     container,
@@ -35,6 +36,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
     client: {
       inspectContainer: async () => ({ Id: 'abc', ExecIDs: [...execIds] }),
       async inspectExec(id) {
+        asked.push(id)
         if (!state.answers) await new Promise(() => {})
         const answer = execs.get(id)
         if (answer instanceof Error) throw answer
@@ -53,6 +55,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
     execIds,
     seen,
     lost,
+    asked,
     state,
     words: () => seen.map(wordOf),
     later: async (milliseconds: number) => {
@@ -374,4 +377,67 @@ test('more execs than are remembered are told all the same, and what is forgotte
     tracker.onEvent(event('exec_start', String(number).padStart(64, '0')))
   t.is(seen.length, 10)
   t.is(lost.length, 10)
+})
+
+/** A process that came in by this exec, some time before it was seen. */
+const named = (execId: string) => ({ execId, container: web, time: at - 30 })
+
+for (const [ends, more] of [
+  ['', { Running: true, Pid: 7 }],
+  ['ended 1 3', { Running: false, ExitCode: 3 }],
+] as const) {
+  test(`an exec that a process names and no event does is told: ${ends || 'it goes on'}`, async (t) => {
+    const { tracker, execs, seen, words, later } = tracking()
+    execs.set(one, exec(one, ['id'], more))
+    tracker.onNamed(named(one))
+    t.true(tracker.isAskedFor(one))
+    await later(900)
+    t.deepEqual(words(), [])
+    await later(200)
+    t.deepEqual(words(), ['exec 1 ["id"]', ...(ends === '' ? [] : [ends])])
+    t.is(seen[0]?.time, at - 30)
+    t.false(tracker.isAskedFor(one))
+    // The event that was late adds nothing but its end.
+    tracker.onEvent(event('exec_start', one))
+    await settled()
+    tracker.onEvent(event('exec_die', one, '', { exitCode: '3' }))
+    t.deepEqual(words(), ['exec 1 ["id"]', 'ended 1 3'])
+  })
+}
+
+test('an exec that a process names is asked for as usual where its event comes in time', async (t) => {
+  const { tracker, execs, words, later, asked } = tracking()
+  execs.set(one, exec(one))
+  tracker.onNamed(named(one))
+  tracker.onEvent(event('exec_start', one))
+  await later(2_000)
+  t.deepEqual(words(), ['exec 1 ["id"]'])
+  t.false(tracker.isAskedFor(one))
+  t.deepEqual(asked, [one])
+})
+
+for (const [title, answer] of [
+  ['that the engine does not know', null],
+  ['of another container', { ContainerID: 'def', Running: true }],
+  ['that was never started', {}],
+] as const) {
+  test(`a process that names an exec ${title} is of no exec`, async (t) => {
+    const { tracker, execs, words, later } = tracking()
+    if (answer !== null) execs.set(one, exec(one, ['id'], answer))
+    tracker.onNamed(named(one))
+    await later(1_100)
+    await later(60_000)
+    t.deepEqual(words(), [])
+    t.false(tracker.isAskedFor(one))
+  })
+}
+
+test('what is no id of an exec is not asked for, and of too many those that are not are counted as lost', async (t) => {
+  const { tracker, lost, later, asked } = tracking()
+  tracker.onNamed({ ...named('../images'), execId: '../images' })
+  for (let number = 0; number < 1_001; number += 1)
+    tracker.onNamed(named(number.toString(16).padStart(64, '0')))
+  t.deepEqual(lost, ['queue-full'])
+  await later(1_100)
+  t.is(asked.length, 1_000)
 })
