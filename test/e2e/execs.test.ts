@@ -219,13 +219,13 @@ serial('what a host does all day is nothing critical', async (t) => {
   const second = await runContainer(t)
   const third = await runContainer(t, `--pid=container:${second.name}`)
   const all = [first, second, third]
-  for (const { name } of all) {
+  await eachOf(all, async ({ name }) => {
     // An orphan of each, which is adopted by whoever is the init of its pid namespace.
     await docker('exec', name, 'sh', '-c', '(sleep 2; true) & exit')
     await docker('top', name)
     await docker('stats', '--no-stream', name)
     await docker('cp', '/etc/hostname', `${name}:/tmp/copied`)
-  }
+  })
   const copy = (await docker('commit', second.name)).trim()
   await docker('rmi', copy)
   for (const { name } of [first, third, second]) await docker('restart', '--time', '0', name)
