@@ -38,10 +38,19 @@ const hostTests = [
 // What depends on Docker's version only, or repeats on an emulated host what the files above have shown there.
 const furtherTests = ['test/docker/*engine.test.ts', 'test/e2e/runtime-operation.test.ts']
 
-// Of the files above, the tests that only --all runs: many containers that do nothing special, and a profile that is learned over minutes.
+// Of the files above, the tests that only --all runs: they depend on the engine, and take minutes where a container takes
+// ten seconds to start.
 const furtherTitles = [
   '*containers that start and stop as they should give nothing*',
   'a profile is learned, survives a restart*',
+  'a container that ends and is restarted again and again loops',
+  'a container that is removed while it is sampled*',
+  'a container without limits has none*',
+  'a paused container is sampled on*',
+  'what a host does all day is nothing critical',
+  'an image that is built by commands as root*',
+  'a client in a container is named as that container',
+  'a copy in either direction is one finding',
 ]
 
 // A build needs the network; a burst is no burst where a program takes 30 ms to start.
