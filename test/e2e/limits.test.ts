@@ -62,8 +62,10 @@ test.serial(
     const parts = suffixes('part', scaled(8))
     await Promise.all(parts.map((suffix) => runContainer(suffix, ...tight)))
     const kill = (suffix: string) => docker('exec', `${prefix}-${suffix}`, 'sh', '-c', 'tail /dev/zero; true')
+    // A slow engine refuses to start what was killed before it could ("cannot start a stopped process").
+    const dying = ['sh', '-c', `sleep ${patience > 1 ? 10 : 0}; exec tail /dev/zero`]
     const die = (suffix: string) =>
-      docker('run', '-d', '--name', `${prefix}-${suffix}`, ...tight, image, 'tail', '/dev/zero')
+      docker('run', '-d', '--name', `${prefix}-${suffix}`, ...tight, image, ...dying)
     const eventsBefore = await oomEvents()
     await Promise.all([...whole.map(die), ...parts.map(kill)])
 
