@@ -86,7 +86,7 @@ export const unexpectedRootProcess = defineDetector({
           of(seen).pipe(
             delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
             delayWhen(() => (isUnexplainedEntry(seen, execs) ? timer(secondLookMs) : of(true))),
-            delayWhen(() => (execs.isPending(seen) ? settledExec(seen, execs) : of(true))),
+            delayWhen(() => settledExec(seen, execs)),
             // Who came in as root is told as that, if he is: what he runs as root is no other act.
             delayWhen(() =>
               isUnexplainedEntry(seen, execs) && known.actOf(seen) !== null

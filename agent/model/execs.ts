@@ -1,4 +1,4 @@
-import { first, type Observable, timer } from 'rxjs'
+import { first, type Observable, of, timer } from 'rxjs'
 import type { ExecObservation, ProcessObservation } from './observation.ts'
 
 /** What the execs of the Docker API explain of a process; asked when the engine has had its time to tell of one. */
@@ -24,6 +24,7 @@ export function settledExec(
   seen: ProcessObservation,
   execs: Pick<ExecView, 'isPending'>,
 ): Observable<unknown> {
+  if (!execs.isPending(seen)) return of(true)
   return timer(0, secondLookMs).pipe(
     first((looks) => !execs.isPending(seen) || looks * secondLookMs >= longestInspectMs),
   )

@@ -8,7 +8,6 @@ import {
   map,
   merge,
   type Observable,
-  of,
   ReplaySubject,
   share,
   startWith,
@@ -38,7 +37,7 @@ export function untrackedExecs(
     delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
     filter((seen) => !isExplained(seen, execs)),
     delay(secondLookMs),
-    delayWhen((seen) => (execs.isPending(seen) ? settledExec(seen, execs) : of(true))),
+    delayWhen((seen) => settledExec(seen, execs)),
     filter((seen) => !isExplained(seen, execs)),
     map(describeEntry),
   )

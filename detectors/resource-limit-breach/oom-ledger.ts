@@ -165,12 +165,12 @@ function takeStart(before: Ledger, { time, container }: ContainerObservation): R
 }
 
 function endMissed(before: Ledger, time: number): Result {
+  const { events, initVictims } = before
   const isOld = (victim: OomVictim) => victim.time < time
-  const dead = before.initVictims.filter(isOld).map((victim) => diedUnreported(before, victim))
-  const group = before.groupVictims.length > 0 ? [survived(killsOf(before, before.groupVictims))] : []
-  const initVictims = before.initVictims.filter((victim) => !isOld(victim))
+  const [closed, reports] = passDeadline({ ...before, events: [], initVictims: initVictims.filter(isOld) })
   const askedAt = before.askedAt >= time ? before.askedAt : -Infinity
-  return [{ ...before, ...nextRun, initVictims, askedAt, quietAt: time }, [...dead, ...group]]
+  const newer = initVictims.filter((victim) => !isOld(victim))
+  return [{ ...closed, ...nextRun, events, initVictims: newer, askedAt, quietAt: time }, reports]
 }
 
 /** What belongs to one run of the container, before the next one has begun. */
@@ -287,6 +287,10 @@ function takeLateVictim(before: Ledger, victim: OomVictim): Result {
   return [after, [died({ ...victim, container, toldBy: 'kernel', memory: before.memory }, death)]]
 }
 
+function survivedGroup(ledger: Ledger): OomReport[] {
+  return ledger.groupVictims.length > 0 ? [survived(killsOf(ledger, ledger.groupVictims))] : []
+}
+
 function killsOf(ledger: Ledger, victims: readonly OomVictim[]): Kills {
   const [first] = victims
   if (first === undefined) throw new Error('kills without a victim')
@@ -311,7 +315,7 @@ function takeDeath(before: Ledger, death: ContainerObservation): Result {
       [...others, died({ ...victim, container, toldBy: 'kernel', memory: before.memory }, death)],
     ]
   }
-  const group = before.groupVictims.length > 0 ? [survived(killsOf(before, before.groupVictims))] : []
+  const group = survivedGroup(before)
   const wasAsked = before.askedAt > -Infinity && before.askedAt <= time
   const isKilled = exitCode === sigkillExitCode && !wasAsked
   const known = undecided(before)
@@ -378,7 +382,7 @@ function passDeadline(before: Ledger): Result {
   const after: Ledger = { ...before, events: [], counted: null, initVictims: [], groupVictims: [] }
   if (after.decided !== null) after.decided += undecidedByCounter(before)
   const dead = before.initVictims.map((victim) => diedUnreported(before, victim))
-  const group = before.groupVictims.length > 0 ? [survived(killsOf(before, before.groupVictims))] : []
+  const group = survivedGroup(before)
   const [explained, deaths] = explainDeaths(after, before.events)
   const left = undecided(before) - deaths.length
   const container = before.counted?.container ?? before.events[0]?.container

@@ -43,9 +43,9 @@ export function dpkg(root = ''): PackageManager {
     const known = owners.get(path)
     if (known === null) return null
     if (known !== undefined && lists(await read(`${folder}/info/${known}.list`), known, names)) return known
-    if (names.every((name) => foreignFolders.has(folderOf(name.path)))) return null
-    const foldersSeen = new Set<string>()
     const folders = names.map((name) => folderOf(name.path))
+    if (folders.every((one) => foreignFolders.has(one))) return null
+    const foldersSeen = new Set<string>()
     for (const owner of await listNames()) {
       const list = await read(`${folder}/info/${owner}.list`)
       if (lists(list, owner, names)) {

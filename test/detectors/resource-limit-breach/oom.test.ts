@@ -212,6 +212,7 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
     [kill],
   ],
   ['a start that follows a missed end', [begun(1), init(2), begun(3), init(4), killed(5)], [death, death]],
+  ['a counted kill of a run whose end was missed', [begun(1), dying(2, 1), begun(3)], [kill]],
   ['a start that is reported twice', [begun(1), init(2), begun(1), killed(3)], [death]],
   ['a kill soon after a start', [exited(0), started(1), event(2), alive(3, 1), alive(4, 1)], [kill]],
   [
