@@ -34,7 +34,9 @@ export async function readFileState(
   try {
     const stats = await file.stat()
     if (!stats.isFile()) return null
+    const stamp = await lastingStampOf(file)
     const state = fileState(stats, (await digestsOf(file, ['sha256'], signal))[0])
+    if (stamp !== undefined) stamps.set(state, stamp)
     return kind === 'configuration' ? { ...state, text: await beginning(file) } : state
   } finally {
     await file.close()
@@ -73,16 +75,28 @@ export function isLarge({ sizeBytes }: Pick<FileState, 'sizeBytes'>): boolean {
   return sizeBytes > SLICE_BYTES
 }
 
-/** Digests of a file by several algorithms, of the same bytes; null when it is not there. */
-export async function readDigests(
+/**
+ * The digest of a file by another algorithm than SHA-256; null when the file is no longer in `state`. Where the kernel's
+ * time of the last change shows that it is, SHA-256 is not computed again.
+ */
+export async function readDigest(
   path: string,
-  algorithms: readonly string[],
+  state: FileState,
+  algorithm: string,
   signal?: AbortSignal,
-): Promise<string[] | null> {
+): Promise<string | null> {
   const file = await openFile(path)
   if (file === null) return null
   try {
-    return (await file.stat()).isFile() ? await digestsOf(file, algorithms, signal) : null
+    const stats = await file.stat({ bigint: true })
+    if (!stats.isFile()) return null
+    const stamp = stampOfStats(stats)
+    if (stamps.get(state) === stamp) {
+      const [digest = null] = await digestsOf(file, [algorithm], signal)
+      return stampOfStats(await file.stat({ bigint: true })) === stamp ? digest : null
+    }
+    const [sha256, digest] = await digestsOf(file, ['sha256', algorithm], signal)
+    return sha256 === state.sha256 ? (digest ?? null) : null
   } finally {
     await file.close()
   }
@@ -94,11 +108,26 @@ export async function readDigests(
  */
 export function stampOf(path: string): string {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats = statSync(path, { bigint: true })
-    return [dev, ino, size, mtimeNs, ctimeNs].join(':')
+    return stampOfStats(statSync(path, { bigint: true }))
   } catch {
     return ''
   }
+}
+
+// The stamps of files at the time when they were hashed.
+const stamps = new WeakMap<FileState, string>()
+
+// The kernel's clock for files advances in steps of up to 10 ms: two changes within one step leave the same stamp.
+const CLOCK_STEP_MS = 1_000
+
+/** Undefined when a change that follows at once could leave the same stamp. */
+async function lastingStampOf(file: FileHandle): Promise<string | undefined> {
+  const stats = await file.stat({ bigint: true })
+  return Date.now() - Number(stats.ctimeMs) > CLOCK_STEP_MS ? stampOfStats(stats) : undefined
+}
+
+function stampOfStats({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(':')
 }
 
 async function openFile(path: string): Promise<FileHandle | null> {

@@ -1,9 +1,10 @@
 import test from 'ava'
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readFileState } from '../../agent/runtime/hash.ts'
+import { setTimeout } from 'node:timers/promises'
+import { readDigest, readFileState } from '../../agent/runtime/hash.ts'
 import { temporaryFolder } from './decoy.ts'
 
 test('the state of a file has its identity, mode, owner and digest', async (t) => {
@@ -49,6 +50,29 @@ test('what is no regular file has no state, and never hangs', async (t) => {
   for (const name of ['nothing', 'directory', 'fifo', 'dangling', 'circle', 'fifo/below'])
     t.is(await readFileState(join(folder, name)), null, name)
   t.is(await readFileState('/dev/zero'), null)
+})
+
+test('another digest of a file is that of the state that was read', async (t) => {
+  const path = join(temporaryFolder(t), 'dockerd')
+  const bytes = randomBytes(700_001)
+  writeFileSync(path, bytes)
+  const md5 = createHash('md5').update(bytes).digest('hex')
+  const fresh = await readFileState(path)
+  t.truthy(fresh)
+  if (!fresh) return
+  t.is(await readDigest(path, fresh, 'md5'), md5)
+  t.is(await readDigest(path, { ...fresh, sha256: 'another' }, 'md5'), null)
+  await setTimeout(1_100)
+  const settled = await readFileState(path)
+  t.truthy(settled)
+  if (!settled) return
+  t.is(await readDigest(path, settled, 'md5'), md5)
+  // The same size and time of modification, as an attacker would leave it.
+  const { atime, mtime } = statSync(path)
+  writeFileSync(path, randomBytes(700_001))
+  utimesSync(path, atime, mtime)
+  t.is(await readDigest(path, settled, 'md5'), null)
+  t.is(await readDigest(join(path, 'below'), settled, 'md5'), null)
 })
 
 test('hashing ends when it is told to', async (t) => {

@@ -1,6 +1,6 @@
 import type { FileState, PackageFile, PackageManagerName } from '../../model/observation.ts'
 import { detached } from '../../model/text.ts'
-import { readDigests } from '../hash.ts'
+import { readDigest } from '../hash.ts'
 import type { AskPackages } from '../verify.ts'
 import { apk } from './apk.ts'
 import { dpkg } from './dpkg.ts'
@@ -32,7 +32,7 @@ export function hostPackages(root = ''): readonly PackageManager[] {
 /** Compares files with their packages, one at a time: hashing them all at once would be a burst. */
 export function askPackages(
   managers: readonly PackageManager[],
-  { signal, digests = readDigests }: { signal?: AbortSignal; digests?: typeof readDigests } = {},
+  { signal, read = readDigest }: { signal?: AbortSignal; read?: typeof readDigest } = {},
 ): AskPackages {
   let queue: Promise<unknown> = Promise.resolve()
   const known = new Map<string, { sha256: string; algorithm: string; hex: string }>()
@@ -63,10 +63,10 @@ export function askPackages(
     const before = known.get(path)
     if (before?.sha256 === state.sha256 && before.algorithm === digest.algorithm)
       return before.hex === digest.hex
-    // Both of the same bytes: it may have become another file since it was looked at, which is then asked for anew.
-    const [sha256, hex] = (await digests(path, ['sha256', digest.algorithm], signal)) ?? []
-    if (sha256 !== state.sha256 || hex === undefined) return null
-    known.set(path, { sha256, algorithm: digest.algorithm, hex })
+    // Null when it has become another file since it was hashed, whose state is compared when it is read.
+    const hex = await read(path, state, digest.algorithm, signal)
+    if (hex === null) return null
+    known.set(path, { sha256: state.sha256, algorithm: digest.algorithm, hex })
     return hex === digest.hex
   }
 }
