@@ -22,8 +22,9 @@ test('a container that waits for memory is told of by the kernel before its turn
     t.deepEqual(said(watched), [])
     return
   }
-  await until(() => samplesOf(seen, web) >= 3, 60_000)
-  t.true((lastSample(seen)?.pressure.memory?.someSeconds ?? 0) - before.someSeconds >= 0.2)
+  // Its turn comes after ten minutes: only the kernel's word brings further samples, whenever the container got to run.
+  await until(() => (lastSample(seen)?.pressure.memory?.someSeconds ?? 0) - before.someSeconds >= 0.2, 60_000)
+  t.true(samplesOf(seen, web) >= 2)
 
   await until(() => said(watched).includes('memory-pressure firing'), 60_000)
   t.true(
