@@ -1,4 +1,4 @@
-import { runCommandLine } from './commands/index.ts'
+import { runCommandLine } from './cli/index.ts'
 
 // What the daemon writes (findings quote command lines) is for its own user only.
 process.umask(0o077)

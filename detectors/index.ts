@@ -1,10 +1,10 @@
 import type { Detector } from '../agent/model/detector.ts'
 import type { RuleEvidence } from '../agent/model/evidence-type.ts'
-import { execIntoContainer } from './exec-into-container.ts'
-import { monitorIntegrity } from './monitor-integrity.ts'
-import { resourceLimitBreach } from './resource-limit-breach.ts'
-import { runtimePathWrite } from './runtime-path-write.ts'
-import { unexpectedRootProcess } from './unexpected-root-process.ts'
+import { execIntoContainer } from './exec-into-container/index.ts'
+import { monitorIntegrity } from './monitor-integrity/index.ts'
+import { resourceLimitBreach } from './resource-limit-breach/index.ts'
+import { runtimePathWrite } from './runtime-path-write/index.ts'
+import { unexpectedRootProcess } from './unexpected-root-process/index.ts'
 
 /** Every detector there is; each stands here once and nowhere else. */
 export const detectors: readonly Detector[] = [

@@ -1,6 +1,6 @@
 import { ignoreElements, merge, type Observable, repeat, take, timer } from 'rxjs'
-import { messageOf } from '../agent/errors.ts'
-import { backoffMs, fromAbortable } from '../agent/streams.ts'
+import { messageOf } from '../agent/lib/errors.ts'
+import { backoffMs, fromAbortable } from '../agent/lib/streams.ts'
 import type { Store } from '../agent/store/store.ts'
 import type { Delivery } from '../agent/store/tables.ts'
 import type { NotificationOutcome } from './prometheus/daemon-metrics.ts'

@@ -1,5 +1,5 @@
 import type { Finding, Json } from '../agent/model/finding.ts'
-import { clip, commandLine, printable } from '../agent/model/text.ts'
+import { clip, commandLine, printable } from '../agent/lib/text.ts'
 
 // More than any rule has; what a container chose may be longer than anybody reads.
 const maxEntries = 24

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { HttpClientConfig } from '../agent/config/http-client.ts'
-import { messageOf } from '../agent/errors.ts'
-import { version } from '../agent/version.ts'
+import { messageOf } from '../agent/lib/errors.ts'
+import { version } from '../agent/lib/version.ts'
 
 /** Sends one body; resolves to whether it was taken, rejects with what may be gone at the next try. */
 export type Post = (

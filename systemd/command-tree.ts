@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { createProgram } from '../agent/commands/index.ts'
+import { createProgram } from '../agent/cli/index.ts'
 
 /** One option as completions and manual page need it. */
 export type OptionNode = {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
-import { version } from '../agent/version.ts'
+import { version } from '../agent/lib/version.ts'
 import { buildBundle } from './support/bundle.ts'
 import { run, start } from './support/processes.ts'
 import { temporaryDirectory } from './support/temporary-directory.ts'

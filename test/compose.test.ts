@@ -1,8 +1,8 @@
+import { configuration } from '../agent/daemon/configuration.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { parse } from 'yaml'
-import { parseConfig } from '../agent/config/load.ts'
 import { run } from './support/processes.ts'
 import { compose } from './support/stack.ts'
 
@@ -40,7 +40,7 @@ test('nothing of the stack is reachable from other hosts', (t) => {
 })
 
 test('its configuration files are valid', async (t) => {
-  t.true('config' in parseConfig(compose.configs.tidewatch.content))
+  t.true('config' in configuration.parse(compose.configs.tidewatch.content))
   t.regex(
     await run('promtool', 'check', 'config', join(root, 'exporters/prometheus/prometheus.yml')),
     /SUCCESS/,

@@ -16,8 +16,8 @@ test('no shell is started, and one program only, to prove that it is seen', (t) 
   const starting = sources.filter((file) =>
     /node:child_process|node:cluster|process\.binding/.test(read(file)),
   )
-  t.deepEqual(starting, ['agent/processes/proof.ts'])
-  t.notRegex(read('agent/processes/proof.ts'), /exec\(|execSync\(|shell: *true|\bsh\b.*-c/)
+  t.deepEqual(starting, ['agent/sources/processes/modes/self-test.ts'])
+  t.notRegex(read('agent/sources/processes/modes/self-test.ts'), /exec\(|execSync\(|shell: *true|\bsh\b.*-c/)
 })
 
 test('nothing is evaluated that was text', (t) => {

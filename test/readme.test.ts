@@ -1,9 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { configuration } from '../agent/daemon/configuration.ts'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import test from 'ava'
-import { allRules } from '../agent/commands/rules.ts'
-import { configSchema } from '../agent/config/schema.ts'
-import { parseConfig } from '../agent/config/load.ts'
+import { allRules } from '../agent/cli/rules.ts'
 import { detectors } from '../detectors/index.ts'
 import { describeMetrics } from './support/metrics.ts'
 
@@ -45,17 +44,14 @@ test('the README lists every metric as the code has it', (t) => {
 
 test('the configuration in the README is valid', (t) => {
   const yaml = /```yaml\n(.*?)```/s.exec(readme)?.[1] ?? ''
-  t.true('config' in parseConfig(yaml), JSON.stringify(parseConfig(yaml)))
+  t.true('config' in configuration.parse(yaml), JSON.stringify(configuration.parse(yaml)))
 })
 
-test('every detector has its file, its test and its place in the table and the configuration', (t) => {
-  const files = readdirSync(join(root, 'detectors'))
-    .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
-    .map((file) => file.replace(/\.ts$/, ''))
-  t.deepEqual(files.toSorted(), detectors.map(({ name }) => name).toSorted())
-  const tests = readdirSync(join(root, 'test/detectors'))
+test('every detector has its folder, its test and its place in the table and the configuration', (t) => {
+  const folders = globSync('detectors/*/index.ts', { cwd: root }).map((file) => basename(dirname(file)))
+  t.deepEqual(folders.toSorted(), detectors.map(({ name }) => name).toSorted())
   for (const { name } of detectors) {
-    t.true(tests.includes(`${name}.test.ts`), name)
-    t.true(name in configSchema.parse({}).detectors, name)
+    t.true(existsSync(join(root, 'test/detectors', name, 'index.test.ts')), name)
+    t.true(name in configuration.schema.parse({}).detectors, name)
   }
 })

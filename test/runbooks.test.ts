@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { allRules } from '../agent/commands/rules.ts'
+import { allRules } from '../agent/cli/rules.ts'
 import { alertName } from '../exporters/alertmanager/alert.ts'
 import { healthAlerts } from '../exporters/prometheus/rules/health-alerts.ts'
-import { defaultRunbookBase, runbookUrl } from '../exporters/runbooks.ts'
+import { defaultRunbookBase } from '../agent/config/schema.ts'
+import { runbookUrl } from '../exporters/runbooks.ts'
 
 const directory = join(import.meta.dirname, '../docs/runbooks')
 const pages = readdirSync(directory).map((name) => ({

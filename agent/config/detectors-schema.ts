@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { detectors } from '../../detectors/index.ts'
 import type { Detector } from '../model/detector.ts'
 import { severities, type Severity } from '../model/finding.ts'
 import { type Override, overridesSchema } from './overrides.ts'
@@ -13,17 +12,22 @@ export type DetectorConfig = { enabled: boolean; rules: Readonly<Record<string, 
 export type DetectorSection = DetectorConfig &
   Record<string, unknown> & { overrides: Override<DetectorSection>[] }
 
-/** The section of each detector, by its name. */
-export const sectionSchemas: Readonly<Record<string, z.ZodObject>> = Object.fromEntries(
-  detectors.map((detector) => [detector.name, detectorSchema(detector)]),
-)
+/** The schema of each detector's section, by the detector's name. */
+export type SectionSchemas = Readonly<Record<string, z.ZodObject>>
+
+/** Makes the schemas of the detectors' sections. */
+export function sectionSchemasOf(detectors: readonly Detector[]): SectionSchemas {
+  return Object.fromEntries(detectors.map((detector) => [detector.name, detectorSchema(detector)]))
+}
 
 /** What is looked for, and how bad it is: the section `detectors`. */
-export const detectorsSchema = z
-  .strictObject(
-    Object.fromEntries(Object.entries(sectionSchemas).map(([name, section]) => [name, section.prefault({})])),
-  )
-  .prefault({})
+export function detectorsSchemaOf(sections: SectionSchemas) {
+  return z
+    .strictObject(
+      Object.fromEntries(Object.entries(sections).map(([name, section]) => [name, section.prefault({})])),
+    )
+    .prefault({})
+}
 
 /** A detector's section: on or off, each rule's switch and severity, and the detector's own settings. */
 function detectorSchema(detector: Detector) {

@@ -1,19 +1,22 @@
-import { detectors } from '../../detectors/index.ts'
 import type { Container } from '../model/container.ts'
-import { allowLabel } from '../policy/allow.ts'
-import { clip, printable } from '../model/text.ts'
+import { clip, printable } from '../lib/text.ts'
 import type { LoadedConfig } from './load.ts'
 import { isMatch } from './match.ts'
 import type { Path } from './places.ts'
-import { configJsonSchema, type Schema } from './reference.ts'
+import type { Schema } from './reference.ts'
 import { detectorConfig } from './schema.ts'
 
 /** One thing that applies to a container: what, its value as it is written in YAML, and where that comes from. */
 export type Applies = { key: string; value: string; from: string }
 
 /** Everything of a configuration that applies to a container, and from which line of the file it does. */
-export function explain(loaded: LoadedConfig, file: string, container: Container): Applies[] {
-  const { detectors: ofDetectors } = (configJsonSchema() as Schema).properties ?? {}
+export function explain(
+  loaded: LoadedConfig,
+  file: string,
+  container: Container,
+  { schema: whole, allowLabel }: { schema: Schema; allowLabel: string },
+): Applies[] {
+  const { detectors: ofDetectors } = whole.properties ?? {}
   const { config, written } = loaded
   const placeOf = (path: Path) => {
     const found = written(path)
@@ -48,13 +51,17 @@ export function explain(loaded: LoadedConfig, file: string, container: Container
     })
   }
 
-  return [...detectors.flatMap(({ name }) => ofDetector(name)), ...ofPolicy(loaded, file, container)]
+  return [
+    ...Object.keys(ofDetectors?.properties ?? {}).flatMap(ofDetector),
+    ...ofPolicy(loaded, file, container, { schema: whole, allowLabel }),
+  ]
 }
 
 function ofPolicy(
   { config: { policy }, written }: LoadedConfig,
   file: string,
   { labels }: Container,
+  { schema: whole, allowLabel }: { schema: Schema; allowLabel: string },
 ): Applies[] {
   const from = (path: Path) => {
     const found = written(['policy', ...path])
@@ -73,13 +80,13 @@ function ofPolicy(
       value: printable(clip(reason, 200)),
       from: policy.trust_labels ? 'container' : 'container, not trusted',
     })),
-    ...Object.entries(
-      (configJsonSchema() as Schema).properties?.['policy']?.properties?.['throttle']?.properties ?? {},
-    ).map(([key, schema]) => ({
-      key: `policy: throttle.${key}`,
-      value: inYaml(written(['policy', 'throttle', key])?.value ?? schema.default),
-      from: from(['throttle', key]),
-    })),
+    ...Object.entries(whole.properties?.['policy']?.properties?.['throttle']?.properties ?? {}).map(
+      ([key, schema]) => ({
+        key: `policy: throttle.${key}`,
+        value: inYaml(written(['policy', 'throttle', key])?.value ?? schema.default),
+        from: from(['throttle', key]),
+      }),
+    ),
   ]
 }
 

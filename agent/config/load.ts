@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
-import { errorCode, exitConfiguration, messageOf, UserError } from '../errors.ts'
-import { parseValue } from './parse.ts'
+import { errorCode, exitConfiguration, messageOf, UserError } from '../lib/errors.ts'
+import type { ParsedValue } from './parse.ts'
 import { offsetInText, offsetOf, type Path, valueAt } from './places.ts'
 import type { Config } from './schema.ts'
 
@@ -17,21 +17,11 @@ export type LoadedConfig = {
 
 export type ParsedConfig = LoadedConfig | { problems: readonly ConfigProblem[] }
 
-/** The configuration that a daemon without a file has. */
-export function defaultConfig(): Config {
-  const parsed = parseValue({})
-  if ('config' in parsed) return parsed.config
-  throw new Error('the defaults are not valid')
-}
+export type ParseValue = (value: unknown) => ParsedValue
 
 /** Reads a configuration file; throws one `UserError` that lists everything wrong with it. */
-export function loadConfig(file: string): Config {
-  return loadWithPlaces(file).config
-}
-
-/** The same with the places of its keys. */
-export function loadWithPlaces(file: string): LoadedConfig {
-  const parsed = parseConfig(readConfigFile(file))
+export function loadConfig(file: string, parseValue: ParseValue): LoadedConfig {
+  const parsed = parseConfig(readConfigFile(file), parseValue)
   if ('config' in parsed) return parsed
   const lines = parsed.problems.map((problem) => formatProblem(file, problem))
   throw new UserError(lines.join('\n'), exitConfiguration)
@@ -43,7 +33,7 @@ export function formatProblem(file: string, { line, column, path, message }: Con
 }
 
 /** Parses and validates the configuration; never throws, whatever the text is. */
-export function parseConfig(text: string): ParsedConfig {
+export function parseConfig(text: string, parseValue: ParseValue): ParsedConfig {
   const parsed = parseText(text, (value) => {
     const result = parseValue(value)
     return 'config' in result ? { data: result.config } : result

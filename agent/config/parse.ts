@@ -1,16 +1,21 @@
 import type { z } from 'zod'
-import { detectors } from '../../detectors/index.ts'
-import { type DetectorSection, sectionSchemas } from './detectors-schema.ts'
+import type { DetectorSection, SectionSchemas } from './detectors-schema.ts'
 import { isMapping, overlay } from './overrides.ts'
 import { valueAt } from './places.ts'
-import { type Config, configSchema, detectorConfig } from './schema.ts'
+import { type Config, type ConfigSchema, detectorConfig } from './schema.ts'
 
 export type ParsedValue = { config: Config } | { issues: readonly z.core.$ZodIssue[] }
 
 /** Validates the value of a configuration file, and works out what its overrides come to. */
-export function parseValue(value: unknown): ParsedValue {
-  const result = configSchema.safeParse(value, { reportInput: true })
-  const sections = detectors.map(({ name }) => ({ name, ...resolvedSection(name, value) }))
+export function parseValue(
+  value: unknown,
+  { schema, sections: schemas }: { schema: ConfigSchema; sections: SectionSchemas },
+): ParsedValue {
+  const result = schema.safeParse(value, { reportInput: true })
+  const sections = Object.entries(schemas).map(([name, section]) => ({
+    name,
+    ...resolvedSection(name, section, value),
+  }))
   const issues = [...(result.error?.issues ?? []), ...sections.flatMap((section) => section.issues)]
   if (!result.success || issues.length > 0) return { issues }
   const { data: config } = result
@@ -21,20 +26,19 @@ export function parseValue(value: unknown): ParsedValue {
 type Resolved = { overrides: DetectorSection['overrides']; issues: z.core.$ZodIssue[] }
 
 /** Each override becomes the whole section it makes, so that what holds in it together is checked too. */
-function resolvedSection(name: string, value: unknown): Resolved {
+function resolvedSection(name: string, schema: z.ZodObject, value: unknown): Resolved {
   const { overrides: given = [], ...own } = rawSection(value, name)
-  const schema = sectionSchemas[name]
   const issues: z.core.$ZodIssue[] = []
   // What is wrong with the section itself is told of the whole.
-  const section = schema?.safeParse({ ...own, overrides: given })
-  if (section?.success !== true) return { overrides: [], issues }
+  const section = schema.safeParse({ ...own, overrides: given })
+  if (!section.success) return { overrides: [], issues }
   const { overrides: matched } = section.data as DetectorSection
   const overrides = given.flatMap(({ match: _match, ...over }, index) => {
-    const result = schema?.safeParse(overlay(own, over), { reportInput: true })
+    const result = schema.safeParse(overlay(own, over), { reportInput: true })
     const match = matched[index]?.match ?? {}
-    if (result?.success === true) return [{ match, section: result.data as DetectorSection }]
+    if (result.success) return [{ match, section: result.data as DetectorSection }]
     const path = ['detectors', name, 'overrides', index]
-    for (const issue of result?.error.issues ?? []) issues.push({ ...issue, path: [...path, ...issue.path] })
+    for (const issue of result.error.issues) issues.push({ ...issue, path: [...path, ...issue.path] })
     return []
   })
   return { overrides, issues }

@@ -1,7 +1,5 @@
 import { z } from 'zod'
-import { ruleEvidence } from '../../detectors/index.ts'
-import { compilePattern, createLanguage } from '../policy/cel.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../lib/errors.ts'
 import { duration } from './units.ts'
 
 /** A day in UTC counts as a whole: what is allowed until the 31st is allowed on the 31st. */
@@ -18,91 +16,98 @@ const until = z
     return z.NEVER
   })
 
-// A language costs as much as some hundred expressions; it keeps their patterns, and so is replaced now and then.
-const checksOfOne = 1_000
-let language: ReturnType<typeof createLanguage> | undefined
-let checks = 0
-
-function check(text: string) {
-  if (language === undefined || checks % checksOfOne === 0) language = createLanguage(ruleEvidence())
-  checks += 1
-  return language.compile(text)
+/** What the policy's own language checks, which is not the configuration's business. */
+export type PolicyLanguage = {
+  /** What is wrong with an expression, and where in it; null for nothing. */
+  problemOf: (expression: string) => { offset: number; message: string } | null
+  /** Compiles a pattern, or throws what is wrong with it. */
+  compilePattern: (pattern: string) => { test(text: string): boolean }
 }
 
-const when = z.string().superRefine((text, context) => {
-  const compiled = check(text)
-  if ('matches' in compiled) return
-  context.addIssue({ code: 'custom', message: compiled.message, params: { offset: compiled.offset } })
-})
-
-const pattern = z
-  .string()
-  .min(1)
-  .superRefine((text, context) => {
-    try {
-      if (!compilePattern(text).test('')) return
-      context.addIssue({ code: 'custom', message: 'the pattern matches an empty text, and so everywhere' })
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: messageOf(error) })
-    }
+function whenOf({ problemOf }: PolicyLanguage) {
+  return z.string().superRefine((text, context) => {
+    const problem = problemOf(text)
+    if (problem === null) return
+    context.addIssue({ code: 'custom', message: problem.message, params: { offset: problem.offset } })
   })
+}
+
+function patternOf({ compilePattern }: PolicyLanguage) {
+  return z
+    .string()
+    .min(1)
+    .superRefine((text, context) => {
+      try {
+        if (!compilePattern(text).test('')) return
+        context.addIssue({ code: 'custom', message: 'the pattern matches an empty text, and so everywhere' })
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: messageOf(error) })
+      }
+    })
+}
 
 /** What is allowed, hidden and held back between a detector and everybody who is told: the section `policy`. */
-export const policySchema = z
-  .strictObject({
-    allow: z
-      .array(
-        z.strictObject({
-          reason: z
-            .string()
-            .trim()
-            .min(1)
-            .max(200)
-            .describe('Why it is allowed; kept with every finding that is.'),
-          when: when.describe('CEL expression over the finding; what it is true for is not sent.'),
-          until: until
-            .optional()
-            .describe('Last day (UTC) or moment on which it is in force; always in force by default.'),
-        }),
-      )
-      .max(1_000)
-      .default([])
-      .describe('What is known and wanted: it is counted and stored as suppressed, and not sent.'),
-    trust_labels: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Whether a container’s label tidewatch.allow/<rule> allows that rule in it; whoever makes an image can set labels.',
-      ),
-    redact: z
-      .array(pattern)
-      .max(100)
-      .default([])
-      .describe('Further patterns (RE2) of what is secret: their first group, or all of them, becomes ***.'),
-    redact_secrets: z
-      .boolean()
-      .default(true)
-      .describe('Whether passwords, tokens and keys that are known by their form or name become ***.'),
-    throttle: z
-      .strictObject({
-        fold: duration('5m', { min: '0s', max: '1d' }).describe(
-          'How long repetitions of a finding are folded into it, from the first on; 0s tells each.',
+export function policySchemaOf(language: PolicyLanguage) {
+  return z
+    .strictObject({
+      allow: z
+        .array(
+          z.strictObject({
+            reason: z
+              .string()
+              .trim()
+              .min(1)
+              .max(200)
+              .describe('Why it is allowed; kept with every finding that is.'),
+            when: whenOf(language).describe(
+              'CEL expression over the finding; what it is true for is not sent.',
+            ),
+            until: until
+              .optional()
+              .describe('Last day (UTC) or moment on which it is in force; always in force by default.'),
+          }),
+        )
+        .max(1_000)
+        .default([])
+        .describe('What is known and wanted: it is counted and stored as suppressed, and not sent.'),
+      trust_labels: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether a container’s label tidewatch.allow/<rule> allows that rule in it; whoever makes an image can set labels.',
         ),
-        per_container: z
-          .int()
-          .min(1)
-          .max(1_000_000)
-          .default(60)
-          .describe('Findings a minute of one severity in one container that are told.'),
-        per_rule: z
-          .int()
-          .min(1)
-          .max(1_000_000)
-          .default(600)
-          .describe('Findings a minute of one rule that are told.'),
-      })
-      .prefault({}),
-  })
-  .prefault({})
+      redact: z
+        .array(patternOf(language))
+        .max(100)
+        .default([])
+        .describe(
+          'Further patterns (RE2) of what is secret: their first group, or all of them, becomes ***.',
+        ),
+      redact_secrets: z
+        .boolean()
+        .default(true)
+        .describe('Whether passwords, tokens and keys that are known by their form or name become ***.'),
+      throttle: z
+        .strictObject({
+          fold: duration('5m', { min: '0s', max: '1d' }).describe(
+            'How long repetitions of a finding are folded into it, from the first on; 0s tells each.',
+          ),
+          per_container: z
+            .int()
+            .min(1)
+            .max(1_000_000)
+            .default(60)
+            .describe('Findings a minute of one severity in one container that are told.'),
+          per_rule: z
+            .int()
+            .min(1)
+            .max(1_000_000)
+            .default(600)
+            .describe('Findings a minute of one rule that are told.'),
+        })
+        .prefault({}),
+    })
+    .prefault({})
+}
 
-export type PolicyConfig = z.output<typeof policySchema>
+export type PolicyConfig = z.output<ReturnType<typeof policySchemaOf>>

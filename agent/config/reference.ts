@@ -1,6 +1,6 @@
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { configSchema } from './schema.ts'
+import type { ConfigSchema } from './schema.ts'
 
 /** The part of JSON Schema (2020-12) that the configuration needs. */
 export type Schema = {
@@ -19,18 +19,18 @@ export type Schema = {
 }
 
 /** The schema of the configuration file for editors. */
-export function configJsonSchema(): object {
-  const { $schema, ...schema } = z.toJSONSchema(configSchema, { io: 'input' })
-  return { $schema, title: 'Configuration of tidewatch', ...schema }
+export function configJsonSchema(config: ConfigSchema): Schema {
+  const { $schema, ...schema } = z.toJSONSchema(config, { io: 'input' })
+  return { $schema, title: 'Configuration of tidewatch', ...schema } as Schema
 }
 
 /** Every key with its default, its unit and a sentence, as a configuration that means the defaults. */
-export function referenceYaml(): string {
+export function referenceYaml(schema: Schema): string {
   return `# yaml-language-server: $schema=tidewatch.schema.json
 #
 # Every key of the configuration with its default. What is commented out has none. Made from the schema.
 # A duration is written like 30s, 5m, 1h30m or 7d, a size like 64KiB or 256MiB.
-${lines(configJsonSchema(), 0).join('\n')}
+${lines(schema, 0).join('\n')}
 `
 }
 

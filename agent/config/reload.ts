@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../lib/errors.ts'
 import type { Config } from './schema.ts'
 
 /** What came of a reload. */

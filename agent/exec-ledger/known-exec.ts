@@ -1,6 +1,6 @@
-import type { ExecEntry } from '../model/execs.ts'
+import type { ExecEntry } from '../model/exec-view.ts'
 import type { EnteredOrigin } from '../model/observation.ts'
-import type { ProcessKey } from '../processes/known-process.ts'
+import type { ProcessKey } from '../model/process-key.ts'
 
 /** An exec as the ledger knows it. Times are epoch milliseconds; one that goes on ends at Infinity. */
 export type KnownExec = Omit<ExecEntry, 'by'> & {

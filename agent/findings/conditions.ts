@@ -1,5 +1,5 @@
 import type { DetectorConfig } from '../config/detectors-schema.ts'
-import { isoTime } from '../iso-time.ts'
+import { isoTime } from '../lib/iso-time.ts'
 import { type Container, unknownContainer } from '../model/container.ts'
 import type { Detection, Finding, Severity } from '../model/finding.ts'
 import { type AllowedBy, isFiring, judge, type Publication, resolve } from './publication.ts'

@@ -1,5 +1,5 @@
 import type { Finding } from '../model/finding.ts'
-import { clip, printable } from '../model/text.ts'
+import { clip, printable } from '../lib/text.ts'
 
 /** What the log is given for one line. */
 export type LogEntry = { level: string; message: unknown; finding?: Finding; [detail: string]: unknown }

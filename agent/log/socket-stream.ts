@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import { openUnixDatagram, type UnixDatagram } from '../kernel/unix-datagram.ts'
+import { openUnixDatagram, type UnixDatagram } from '../linux/unix-datagram.ts'
 
 export type SocketStreamOptions = {
   path: string

@@ -1,4 +1,4 @@
-import { printable } from '../model/text.ts'
+import { printable } from '../lib/text.ts'
 import { fieldsOf, type LogEntry, priorityOf } from './entry.ts'
 
 export const syslogSocket = '/dev/log'

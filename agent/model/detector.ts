@@ -2,7 +2,7 @@ import type { Observable } from 'rxjs'
 import type { z } from 'zod'
 import type { Container } from './container.ts'
 import type { EvidenceFields } from './evidence-type.ts'
-import type { ExecView } from './execs.ts'
+import type { ExecView } from './exec-view.ts'
 import type { Detection, Rule } from './finding.ts'
 import type {
   BreakoutFileObservation,
@@ -69,6 +69,8 @@ export type Memory = {
  */
 export type Detector<Settings extends z.ZodObject = z.ZodObject> = {
   name: string
+  /** Its findings are about tidewatch itself, so their alerts belong to every site's health rules. */
+  isAboutTidewatch?: true
   rules: Readonly<Record<string, Rule>>
   /** What the evidence of each rule can hold: expressions of the policy are checked by it. */
   evidence: Readonly<Record<string, EvidenceFields>>

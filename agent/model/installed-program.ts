@@ -1,4 +1,4 @@
-import { baseName } from './text.ts'
+import { baseName } from '../lib/text.ts'
 
 /** What is taken for a program of the host: where its file lies, and which programs run scripts. */
 export type Installed = { folders: RegExp; interpreters: RegExp }

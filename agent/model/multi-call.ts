@@ -1,4 +1,4 @@
-import { baseName } from './text.ts'
+import { baseName } from '../lib/text.ts'
 
 const multiCall = ['busybox', 'toybox']
 

@@ -1,6 +1,6 @@
 import type { EvidenceFields } from './evidence-type.ts'
 import type { Process } from './observation.ts'
-import { clip, clipArgv } from './text.ts'
+import { clip, clipArgv } from '../lib/text.ts'
 
 export const processFields = {
   program: 'text',

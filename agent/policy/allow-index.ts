@@ -1,5 +1,6 @@
-import type { Expression, Subject } from './cel.ts'
+import type { Expression } from './cel.ts'
 import { notText, type Reader } from './cel-guards.ts'
+import type { Subject } from './cel-subject.ts'
 
 /** An entry, and its place among the others: the first that is true allows. */
 type Ranked = { rank: number; expression: Expression }

@@ -1,7 +1,8 @@
 import type { Finding, Suppression } from '../model/finding.ts'
-import { clip, printable } from '../model/text.ts'
+import { clip, printable } from '../lib/text.ts'
 import { indexEntries } from './allow-index.ts'
-import { createLanguage, type Expression, type Subject, subjectOf } from './cel.ts'
+import { createLanguage, type Expression } from './cel.ts'
+import { type Subject, subjectOf } from './cel-subject.ts'
 
 /** One entry of `policy.allow`; `until` in epoch milliseconds. */
 export type AllowEntry = { reason: string; when: string; until?: number | undefined }

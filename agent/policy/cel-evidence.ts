@@ -1,5 +1,5 @@
 import type { ASTNode, Environment } from '@marcbachmann/cel-js'
-import { closest } from '../model/closest.ts'
+import { closest } from '../lib/did-you-mean.ts'
 import {
   commonEvidence,
   type EvidenceFields,

@@ -1,5 +1,5 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
-import type { Subject } from './cel.ts'
+import type { Subject } from './cel-subject.ts'
 
 /** What has to be so for an expression to hold, and is looked up faster than the expression is evaluated. */
 export type Guard = {

@@ -13,7 +13,7 @@ export type Examined = {
   asked: readonly ASTNode[]
 }
 
-// Evidence holds lists of this length at the most (agent/findings.ts), literals have theirs.
+// Evidence holds lists of this length at the most (agent/findings/findings.ts), literals have theirs.
 const longestList = 128
 /** What one evaluation may cost, in steps of some 30 ns: it stays under 5 ms. */
 export const maxCost = 100_000

@@ -2,14 +2,11 @@ import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } f
 import { RE2JS } from 're2js'
 import type { RuleEvidence } from '../model/evidence-type.ts'
 import { withoutNulls } from '../model/json.ts'
-import type { Finding } from '../model/finding.ts'
 import { evidenceCheck } from './cel-evidence.ts'
 import { areFor, type Guard, guardsOf, type RuleName } from './cel-guards.ts'
+import { ContainerValue, type Subject } from './cel-subject.ts'
 import { examine } from './cel-limits.ts'
-import { rememberingLast } from './remembering.ts'
-
-/** What expressions see of a finding: see `subjectOf`. */
-export type Subject = ReturnType<typeof subjectOf>
+import { rememberingLast } from '../lib/remember-last.ts'
 
 /** An expression that was found right. */
 export type Expression = {
@@ -37,26 +34,6 @@ const maxProgram = 200
 /** Characters that patterns may look at for one finding: what is longer is no ordinary finding, and is not allowed. */
 const searchedPerFinding = 8_192
 
-class ContainerValue {
-  readonly id: string
-  readonly name: string
-  readonly image: string
-  readonly image_id: string
-  readonly compose_project: string
-  readonly compose_service: string
-  readonly labels: ReadonlyMap<string, string>
-
-  constructor({ container }: Pick<Finding, 'container'>, labels: ReadonlyMap<string, string>) {
-    this.id = container?.id ?? ''
-    this.name = container?.name ?? ''
-    this.image = container?.image ?? ''
-    this.image_id = container?.image_id ?? ''
-    this.compose_project = container?.compose_project ?? ''
-    this.compose_service = container?.compose_service ?? ''
-    this.labels = labels
-  }
-}
-
 const containerFields = {
   id: 'string',
   name: 'string',
@@ -81,23 +58,6 @@ export const variables: Readonly<Record<string, string>> = {
 
 // What is in it differs by rule, and is of any type where an expression is evaluated; `evidenceCheck` knows more.
 const evidenceType = 'map<string, dyn>'
-
-/** A finding as expressions see it; without a container, all of the container's fields are empty. */
-export function subjectOf(finding: Finding, labels: Readonly<Record<string, string>>) {
-  const { rule, detector, severity, kind, summary, host, fingerprint, evidence } = finding
-  const container = new ContainerValue(finding, mapOf(labels))
-  return { rule, detector, severity, kind, summary, host, fingerprint, evidence, container }
-}
-
-const labelMaps = new WeakMap<object, ReadonlyMap<string, string>>()
-
-/** A container's labels are one object for all of its findings. */
-function mapOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
-  let map = labelMaps.get(labels)
-  if (map === undefined) labelMaps.set(labels, (map = new Map(Object.entries(labels))))
-  return map
-}
-
 /**
  * The language of `policy.allow`: typed, without what could run away. One for each policy. With `rules`, what an
  * expression asks of evidence is checked by what these rules can have: where expressions are read for the first time.
@@ -226,4 +186,19 @@ function toError(error: unknown): ExpressionError {
     }
   }
   return { offset: 0, message: error instanceof Error ? error.message : String(error) }
+}
+
+// A language costs as much as some hundred expressions; it keeps their patterns, and so is replaced now and then.
+const checksOfOne = 1_000
+
+/** Checks the expressions of configuration files, one after another. */
+export function expressionChecker(rules: () => readonly RuleEvidence[]) {
+  let language: ReturnType<typeof createLanguage> | undefined
+  let checks = 0
+  return (text: string): ExpressionError | null => {
+    if (language === undefined || checks % checksOfOne === 0) language = createLanguage(rules())
+    checks += 1
+    const compiled = language.compile(text)
+    return 'matches' in compiled ? null : compiled
+  }
 }

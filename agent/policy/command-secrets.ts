@@ -1,6 +1,6 @@
 import { mapItems } from '../model/json.ts'
-import { baseName } from '../model/text.ts'
-import { remembering } from './remembering.ts'
+import { baseName } from '../lib/text.ts'
+import { remembering } from '../lib/remember-last.ts'
 import { isSecretName, mask } from './secrets.ts'
 
 /** Options of a program that hold a secret: glued to their letter, as the next argument, or either. */

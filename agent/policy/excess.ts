@@ -1,4 +1,4 @@
-import { isoTime } from '../iso-time.ts'
+import { isoTime } from '../lib/iso-time.ts'
 import { unknownContainer } from '../model/container.ts'
 import type { Detection } from '../model/finding.ts'
 import type { Excess } from './throttle.ts'

@@ -1,7 +1,8 @@
 import type { PolicyConfig } from '../config/policy-schema.ts'
 import type { Finding, Suppression } from '../model/finding.ts'
 import { type Allow, createAllow, type Labels } from './allow.ts'
-import { createRedactor, type Redactor } from './redact.ts'
+import type { Redactor } from '../model/redactor.ts'
+import { createRedactor } from './redact.ts'
 
 export type PolicyOptions = {
   config: PolicyConfig

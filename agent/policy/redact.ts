@@ -2,15 +2,9 @@ import { RE2JS } from 're2js'
 import type { Json } from '../model/finding.ts'
 import { isList, mapFields, mapItems } from '../model/json.ts'
 import { type Argument, isQuoted, maskArguments } from './command-secrets.ts'
-import { remembering } from './remembering.ts'
+import { remembering } from '../lib/remember-last.ts'
+import type { Redactor } from '../model/redactor.ts'
 import { isSecretName, mask, maskSecrets } from './secrets.ts'
-
-/** Masks secrets in what is about to leave the process. */
-export type Redactor = {
-  text(text: string): string
-  /** A field of evidence: lists of texts are taken for command lines, and fields whose name says so for secrets. */
-  field(key: string, value: Json): Json
-}
 
 export type RedactorOptions = {
   /** Whether what is known to be secret is masked. */

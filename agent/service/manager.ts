@@ -1,4 +1,4 @@
-import { openUnixDatagram } from '../kernel/unix-datagram.ts'
+import { openUnixDatagram } from '../linux/unix-datagram.ts'
 
 /** What is told to systemd, by the names of sd_notify(3). */
 export type Notice = Readonly<Partial<Record<'READY' | 'RELOADING' | 'STOPPING' | 'WATCHDOG', '1'>>> & {

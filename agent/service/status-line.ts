@@ -1,8 +1,8 @@
-import type { SourceHealth } from '../source-health.ts'
+import type { SourceName, SourceStatus } from '../model/observation.ts'
 
 export type ServiceStatus = {
   containersRunning: number
-  sources: ReturnType<SourceHealth['all']>
+  sources: readonly { name: SourceName; status: SourceStatus | undefined }[]
   /** Since the daemon started. */
   findings: number
   /** Conditions that hold now. */

@@ -1,6 +1,6 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { errorCode } from '../errors.ts'
+import { errorCode } from '../lib/errors.ts'
 
 /** A store that a newer version has written: what it holds cannot be read by this one, and must not be touched. */
 export class NewerStoreError extends Error {

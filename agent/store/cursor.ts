@@ -1,6 +1,5 @@
-import type { Cursor } from '../docker/event-stream.ts'
-import type { CursorState } from '../docker/resume.ts'
 import type { Store } from './store.ts'
+import type { Cursor, CursorState } from '../model/event-cursor.ts'
 
 const key = 'docker-events-cursor'
 

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { errorCode, UserError } from '../errors.ts'
-import { tryLock } from '../kernel/libc.ts'
+import { errorCode, UserError } from '../lib/errors.ts'
+import { tryLock } from '../linux/libc.ts'
 
 /**
  * Makes the state directory this daemon's own until the process ends, however it ends: two daemons on one

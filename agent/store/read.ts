@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SQLInputValue } from 'node:sqlite'
-import { messageOf, UserError } from '../errors.ts'
+import { messageOf, UserError } from '../lib/errors.ts'
 import { type Finding, severities, type Severity } from '../model/finding.ts'
 import { openDatabaseReadOnly } from './database.ts'
 import { storeFile } from './store.ts'

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../lib/errors.ts'
 import type { Finding } from '../model/finding.ts'
 import { isUnusable, moveAside } from './aside.ts'
 import { copyAll, copyWhatMatters } from './copy.ts'

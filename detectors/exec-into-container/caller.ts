@@ -1,7 +1,7 @@
 import type { Memory } from '../../agent/model/detector.ts'
 import type { Json } from '../../agent/model/finding.ts'
 import type { Caller } from '../../agent/model/observation.ts'
-import { clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 
 /** Whether it is known who called, and not only that somebody did. */
 function isKnownCaller({ confidence }: Caller): boolean {

@@ -1,6 +1,6 @@
 import type { EnteringProcess, ProcessObservation, EnteredOrigin } from '../../agent/model/observation.ts'
 import { appletOf } from '../../agent/model/multi-call.ts'
-import { baseName } from '../../agent/model/text.ts'
+import { baseName } from '../../agent/lib/text.ts'
 
 /** A process that came into its container from outside. */
 export type Entered = ProcessObservation & { origin: EnteredOrigin }

@@ -8,7 +8,7 @@ import type {
   ExecObservation,
   ProcessObservation,
 } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import { callerEvidence, callerPhrase, isUnusualClient } from './caller.ts'
 import { healthcheckRate } from './healthcheck-rate.ts'
 import { type KnownExec, knownExecs } from './known-execs.ts'

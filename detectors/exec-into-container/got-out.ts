@@ -2,7 +2,7 @@ import { filter, map, type Observable } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { HostFiles, ProcessObservation } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import { ancestryOf, loginUserIn } from './lineage.ts'
 
 /** Processes of containers that see the host's files as the host does: one finding for who got out, not for what he runs. */

@@ -2,7 +2,7 @@ import { isRootUser } from '../../agent/model/container.ts'
 import type { Rule } from '../../agent/model/finding.ts'
 import type { ExecObservation } from '../../agent/model/observation.ts'
 import { appletOf } from '../../agent/model/multi-call.ts'
-import { baseName } from '../../agent/model/text.ts'
+import { baseName } from '../../agent/lib/text.ts'
 
 /** What the detector can say; the entries without the Docker API last. */
 export const execRules = {

@@ -1,4 +1,4 @@
-import { isoTime } from '../../agent/iso-time.ts'
+import { isoTime } from '../../agent/lib/iso-time.ts'
 import {
   delay,
   delayWhen,
@@ -14,9 +14,9 @@ import {
 } from 'rxjs'
 import { type Container, isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
-import { secondLookMs, settledExec } from '../../agent/model/execs.ts'
+import { secondLookMs, settledExec } from '../../agent/model/exec-view.ts'
 import type { Detection } from '../../agent/model/finding.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import { type Entered, entryAct, isEntry, isMonitor, isRuntimeInit, programOf } from './entry.ts'
 import { ancestryOf, loginPhrase, loginUserIn } from './lineage.ts'
 import { isShell } from './rules.ts'

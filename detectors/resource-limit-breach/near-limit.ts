@@ -1,5 +1,5 @@
 import type { ResourceSample } from '../../agent/model/observation.ts'
-import { formatBytes, formatPercent } from '../../agent/model/format.ts'
+import { formatBytes, formatPercent } from '../../agent/lib/format.ts'
 import type { Condition } from './condition.ts'
 
 /** Shares of a limit, and how long the first must be reached. */

@@ -1,5 +1,5 @@
 import type { Container } from '../../agent/model/container.ts'
-import { formatBytes } from '../../agent/model/format.ts'
+import { formatBytes } from '../../agent/lib/format.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, OomVictim, ResourceSample } from '../../agent/model/observation.ts'
 

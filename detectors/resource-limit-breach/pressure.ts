@@ -1,4 +1,4 @@
-import { formatPercent } from '../../agent/model/format.ts'
+import { formatPercent } from '../../agent/lib/format.ts'
 import type { ResourceSample, Stall } from '../../agent/model/observation.ts'
 import type { Condition } from './condition.ts'
 import { nearLimit, type NearLimit, type Threshold } from './near-limit.ts'

@@ -1,5 +1,5 @@
 import type { ResourceSample } from '../../agent/model/observation.ts'
-import { formatPercent } from '../../agent/model/format.ts'
+import { formatPercent } from '../../agent/lib/format.ts'
 import type { Condition } from './condition.ts'
 import { slide } from './window.ts'
 

@@ -9,7 +9,7 @@ import type {
   ProcessKilled,
   ProcessObservation,
 } from '../../agent/model/observation.ts'
-import { clip, commandLine } from '../../agent/model/text.ts'
+import { clip, commandLine } from '../../agent/lib/text.ts'
 import type { OomReport } from './oom-report.ts'
 
 /**

@@ -3,7 +3,7 @@ import type {
   ExecObservation,
   RuntimeFileOpened,
 } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import type { Attempt } from './attempts.ts'
 
 /** Whether a path leads to whatever runs it: for the runtime on its way into a container, to the runtime. */

@@ -2,7 +2,7 @@ import { filter, map, type Observable } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { BreakoutFile, BreakoutFileObservation } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv } from '../../agent/model/text.ts'
+import { baseName, clip, clipArgv } from '../../agent/lib/text.ts'
 import { isUpkeep } from './upkeep.ts'
 import { byWhom, writerEvidence } from './writer.ts'
 

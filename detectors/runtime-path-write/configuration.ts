@@ -2,7 +2,7 @@ import { filter, map, type Observable } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
-import { baseName, clip } from '../../agent/model/text.ts'
+import { baseName, clip } from '../../agent/lib/text.ts'
 import { type Change, differences, isChange } from './describe.ts'
 import { byWhom, writerEvidence } from './writer.ts'
 

@@ -1,6 +1,6 @@
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { FileState, PackageFile, RuntimeFileObservation } from '../../agent/model/observation.ts'
-import { baseName } from '../../agent/model/text.ts'
+import { baseName } from '../../agent/lib/text.ts'
 import { byWhom, writerEvidence } from './writer.ts'
 
 const changes = {

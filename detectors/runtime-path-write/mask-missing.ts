@@ -3,7 +3,7 @@ import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { MaskKind, MaskObservation, MissingMask } from '../../agent/model/observation.ts'
-import { clip } from '../../agent/model/text.ts'
+import { clip } from '../../agent/lib/text.ts'
 
 export const maskRules = {
   'mask-missing': {

@@ -4,7 +4,7 @@ import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { ContainerObservation, RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { isRuntimeProgram } from '../../agent/model/runtime-program.ts'
-import { clip } from '../../agent/model/text.ts'
+import { clip } from '../../agent/lib/text.ts'
 
 export const mountedPathRules = {
   'runtime-path-mounted': {

@@ -4,10 +4,10 @@ import type {
   RuntimeFileObservation,
   SourceStatus,
 } from '../../agent/model/observation.ts'
-import { isSandboxProgram } from '../../agent/masks/sandbox.ts'
+import { isSandboxProgram } from '../../agent/model/sandbox-program.ts'
 import { isRuntimeProgram } from '../../agent/model/runtime-program.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
-import { baseName, clip, commandLine } from '../../agent/model/text.ts'
+import { baseName, clip, commandLine } from '../../agent/lib/text.ts'
 import { leadsToRunner } from './attempt-steps.ts'
 import type { Attempt } from './attempts.ts'
 import { recent } from './recent.ts'

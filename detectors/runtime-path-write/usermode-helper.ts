@@ -2,7 +2,7 @@ import { map, type Observable } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { HelperPlace, UsermodeHelper } from '../../agent/model/observation.ts'
-import { clip, clipArgv } from '../../agent/model/text.ts'
+import { clip, clipArgv } from '../../agent/lib/text.ts'
 
 export const helperRules = {
   'usermode-helper-from-container': {

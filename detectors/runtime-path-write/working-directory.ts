@@ -3,7 +3,7 @@ import { normalize } from 'node:path/posix'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { ContainerObservation, ProcessObservation } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/model/text.ts'
+import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import { recent } from './recent.ts'
 
 export const directoryRules = {

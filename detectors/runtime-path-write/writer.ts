@@ -2,7 +2,7 @@ import type { Container } from '../../agent/model/container.ts'
 import type { Json } from '../../agent/model/finding.ts'
 import type { Writer } from '../../agent/model/observation.ts'
 import { lineOf } from '../exec-into-container/caller.ts'
-import { baseName, clipArgv } from '../../agent/model/text.ts'
+import { baseName, clipArgv } from '../../agent/lib/text.ts'
 
 type Known = Omit<Writer, 'packageManager'> & Partial<Pick<Writer, 'packageManager'>>
 

@@ -1,6 +1,6 @@
 import { isRootUser } from '../../agent/model/container.ts'
 import type { FileOrigin, Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
-import type { ExecEntry } from '../../agent/model/execs.ts'
+import type { ExecEntry } from '../../agent/model/exec-view.ts'
 import { configuredCapabilities } from './capabilities.ts'
 
 /** The rules that speak of a process's rights, the one that says most first. */

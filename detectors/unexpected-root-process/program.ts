@@ -1,7 +1,7 @@
 import { isRootUser } from '../../agent/model/container.ts'
 import type { ProcessObservation } from '../../agent/model/observation.ts'
 import { appletOf } from '../../agent/model/multi-call.ts'
-import { clip } from '../../agent/model/text.ts'
+import { clip } from '../../agent/lib/text.ts'
 
 /** Whether a profile of its image has to know what runs: a container's own process, as root, where root is configured. */
 export function isRootProgram({

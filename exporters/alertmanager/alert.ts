@@ -1,6 +1,6 @@
-import { isoTime } from '../../agent/iso-time.ts'
+import { isoTime } from '../../agent/lib/iso-time.ts'
 import type { Finding } from '../../agent/model/finding.ts'
-import { printable } from '../../agent/model/text.ts'
+import { printable } from '../../agent/lib/text.ts'
 import { evidenceLines } from '../evidence.ts'
 import { runbookUrl } from '../runbooks.ts'
 

@@ -8,12 +8,13 @@ import { createMaskMetrics } from './mask-metrics.ts'
 import { createProfileMetrics, type ProfileMetricsOptions } from './profile-metrics.ts'
 import { createPolicyMetrics, type PolicyMetricsOptions } from './policy-metrics.ts'
 import { createRuntimeFileMetrics } from './runtime-file-metrics.ts'
-import { createVulnerabilityMetrics } from './vulnerability-metrics.ts'
+import { createVulnerabilityMetrics, type VulnerabilityMetricsOptions } from './vulnerability-metrics.ts'
 
 export type MetricsOptions = DaemonMetricsOptions &
   ContainerMetricsOptions &
   ProfileMetricsOptions &
   PolicyMetricsOptions &
+  VulnerabilityMetricsOptions &
   Omit<FindingMetricsOptions, 'nameOf'>
 
 /** What a scrape gets: the body, and the content type that says which format it is in. */
@@ -34,7 +35,7 @@ export function createMetrics(options: MetricsOptions) {
   const perContainer = createContainerMetrics(make, options)
   const runtimeFiles = createRuntimeFileMetrics(make)
   const masks = createMaskMetrics(make)
-  const vulnerabilities = createVulnerabilityMetrics(make)
+  const vulnerabilities = createVulnerabilityMetrics(make, options)
   createProfileMetrics(make, options)
   createPolicyMetrics(make, options)
 

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
-import { isPasswordOf } from '../../agent/kernel/crypt.ts'
+import { isPasswordOf } from '../../agent/linux/crypt.ts'
 import type { WebConfig } from './web-config.ts'
 
 /** Whether a reader may read: `open` where nobody has to show who he is, `known` for one who did. */

@@ -1,11 +1,11 @@
 import type { Finding } from '../../agent/model/finding.ts'
-import { clip } from '../../agent/model/text.ts'
+import { clip } from '../../agent/lib/text.ts'
 import { alertName } from '../alertmanager/alert.ts'
 import { evidenceLines } from '../evidence.ts'
 import { runbookUrl } from '../runbooks.ts'
 import { html, type Html } from './html.ts'
 import { clock, pill, sheet } from './parts.ts'
-import type { Status } from './status-page.ts'
+import type { Status } from './status.ts'
 
 /** Findings as rows, the newest first as they are given; without evidence in words that quote nobody. */
 export function findingsTable(

@@ -1,4 +1,4 @@
-import { printable } from '../../agent/model/text.ts'
+import { printable } from '../../agent/lib/text.ts'
 
 /** Markup that is safe to send; only this file makes it out of text. */
 export type Html = { readonly markup: string }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { errorCode, messageOf, UserError } from '../../agent/errors.ts'
+import { errorCode, messageOf, UserError } from '../../agent/lib/errors.ts'
 import type { Exposition } from '../prometheus/index.ts'
 import { type Authenticate, authentication } from './authentication.ts'
 import { isClientAccepted } from './client-certificate.ts'

@@ -5,33 +5,7 @@ import { findingsTable } from './findings-table.ts'
 import { html, type Html, nothing } from './html.ts'
 import { clock, pill, sheet, span } from './parts.ts'
 import { style } from './status-style.ts'
-
-export type Status = {
-  host: string
-  version: string
-  startedAt: number
-  now: number
-  sources: readonly { name: string; status: SourceStatus | undefined }[]
-  containersRunning: number
-  counters: Counters
-  receivers: readonly { name: string; waiting: number }[]
-  storeMode: string
-  firing: readonly Finding[]
-  latest: readonly Finding[]
-  /** What a rule means, in a sentence that quotes nobody. */
-  meaningOf: (rule: string) => string
-  runbookBase: string
-}
-
-/** Counts since the daemon started. */
-export type Counters = {
-  findings: Readonly<Record<Severity, number>>
-  /** By the source's name. */
-  events: ReadonlyMap<string, number>
-  lost: ReadonlyMap<string, number>
-  execs: number
-  healthchecks: number
-}
+import { type Status } from './status.ts'
 
 /** Nothing may be loaded or run but the one style sheet and the icon, which are in the page itself. */
 export const contentSecurityPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { messageOf } from '../../agent/errors.ts'
+import { messageOf } from '../../agent/lib/errors.ts'
 import { loadWebConfig, type WebConfig } from './web-config.ts'
 
 /** The configuration as it is on disk now. */

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { createSecureContext, getCiphers, type SecureContextOptions } from 'node:tls'
 import { z } from 'zod'
 import { formatProblem, parseYaml } from '../../agent/config/load.ts'
-import { exitConfiguration, messageOf, UserError } from '../../agent/errors.ts'
+import { exitConfiguration, messageOf, UserError } from '../../agent/lib/errors.ts'
 
 /**
  * What secures the web endpoint, in the format of Prometheus' own servers, so that one file serves them all

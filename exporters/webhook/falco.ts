@@ -1,5 +1,5 @@
 import type { Finding, Severity } from '../../agent/model/finding.ts'
-import { printable } from '../../agent/model/text.ts'
+import { printable } from '../../agent/lib/text.ts'
 import { evidenceLines, evidenceText } from '../evidence.ts'
 
 /**

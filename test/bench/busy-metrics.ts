@@ -1,14 +1,15 @@
-import { defaultConfig } from '../../agent/config/load.ts'
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { detectorConfig } from '../../agent/config/schema.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { sourceNames } from '../../agent/model/observation.ts'
 import { detectors } from '../../detectors/index.ts'
 import { createMetrics, type Metrics } from '../../exporters/prometheus/index.ts'
+import { judgeVersions } from '../../detectors/runtime-path-write/vulnerable.ts'
 import { sampleContainer, sampleExec, sampleFinding } from '../support/samples.ts'
 
 /** The metrics of a daemon that has sampled so many containers, and found something in each tenth of them. */
 export function busyMetrics(count: number): Metrics {
-  const config = defaultConfig()
+  const config = configuration.defaults()
   const containers = Array.from({ length: count }, (_, index) =>
     sampleContainer({
       id: index.toString(16).padStart(64, '0'),
@@ -21,6 +22,7 @@ export function busyMetrics(count: number): Metrics {
   const byId = new Map(containers.map((container) => [container.id, container]))
   const firing: Finding[] = []
   const metrics = createMetrics({
+    judgeVersions,
     version: '1.2.3',
     sources: sourceNames,
     statuses: () => [],

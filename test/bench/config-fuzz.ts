@@ -1,5 +1,5 @@
-import { parseConfig } from '../../agent/config/load.ts'
-import { renderTable } from '../../agent/commands/table.ts'
+import { configuration } from '../../agent/daemon/configuration.ts'
+import { renderTable } from '../../agent/cli/table.ts'
 import { mutated } from '../config/mutate.ts'
 
 // Damaged configurations: each has to be a valid one or a list of problems with places, never a crash, and none may
@@ -17,7 +17,7 @@ for (let seed = first; seed < first + files; seed += 1) {
   const text = mutated(seed)
   const at = performance.now()
   try {
-    const parsed = parseConfig(text)
+    const parsed = configuration.parse(text)
     if ('config' in parsed) valid += 1
     else {
       problems += 1

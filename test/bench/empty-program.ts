@@ -1,5 +1,5 @@
-import { loadProgram } from '../../agent/kernel/bpf.ts'
-import { assembler, r0 } from '../../agent/processes/ebpf/assembler.ts'
+import { loadProgram } from '../../agent/linux/bpf.ts'
+import { assembler, r0 } from '../../agent/ebpf/assembler.ts'
 
 /** A program that does nothing but return a number: what is left is what the kernel itself does for any. Its descriptor. */
 export function loadEmptyProgram(type: number, result: number): number {

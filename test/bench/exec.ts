@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { renderTable } from '../../agent/commands/table.ts'
+import { renderTable } from '../../agent/cli/table.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { removeState, startDaemon } from '../support/daemon.ts'
 import { docker } from '../support/processes.ts'

@@ -1,5 +1,5 @@
 import { loadavg } from 'node:os'
-import { renderTable } from '../../agent/commands/table.ts'
+import { renderTable } from '../../agent/cli/table.ts'
 import { makeBundle } from './bundled.ts'
 import { containerLives, execBurst, largeLabel, largeLabels, steadyStream } from './floods/fake.ts'
 import type { Flood } from './floods/measured.ts'

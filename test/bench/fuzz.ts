@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { renderTable } from '../../agent/commands/table.ts'
+import { renderTable } from '../../agent/cli/table.ts'
 import { properties } from '../fuzz/properties.ts'
 
 // Tries every claim about what comes from outside far more often than the tests do: CASES=1000000 in all by default.

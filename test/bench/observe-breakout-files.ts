@@ -1,6 +1,6 @@
-import { breakoutFiles } from '../../agent/breakout-files/source.ts'
-import { bootClock } from '../../agent/kernel/clock.ts'
-import { processTable } from '../../agent/processes/table.ts'
+import { breakoutFiles } from '../../agent/sources/breakout-files/source.ts'
+import { bootClock } from '../../agent/linux/boot-clock.ts'
+import { processTable } from '../../agent/sources/processes/table/table.ts'
 
 // The source of breakout files alone in a process of its own: answers each message with its CPU time, microseconds.
 

@@ -1,7 +1,7 @@
 import type { Container } from '../../agent/model/container.ts'
 import type { Observation } from '../../agent/model/observation.ts'
-import type { ModeName } from '../../agent/processes/mode.ts'
-import { processes } from '../../agent/processes/source.ts'
+import type { ModeName } from '../../agent/sources/processes/modes/mode.ts'
+import { processes } from '../../agent/sources/processes/source.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { answerReports, type Tally } from './observer.ts'
 

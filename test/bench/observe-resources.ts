@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Container } from '../../agent/model/container.ts'
-import { resources } from '../../agent/resources/resources.ts'
+import { resources } from '../../agent/sources/resources/resources.ts'
 import { sampleContainer } from '../support/samples.ts'
 
 // The resource source alone in a process of its own, over a tree that was made for it: `root containers seconds`.

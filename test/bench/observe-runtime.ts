@@ -2,17 +2,20 @@ import { createHash } from 'node:crypto'
 import { readFileSync, watch } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Subject } from 'rxjs'
-import { createDockerClient } from '../../agent/docker/client.ts'
-import { endpointOf } from '../../agent/docker/endpoint.ts'
-import { hostUsers } from '../../agent/host-users.ts'
-import { bootClock } from '../../agent/kernel/clock.ts'
-import { processTable } from '../../agent/processes/table.ts'
-import { configurationPlaces, dropInDirectories } from '../../agent/runtime/configuration-files.ts'
-import { hardening } from '../../agent/runtime/hardening.ts'
-import { askPackages, hostPackages } from '../../agent/runtime/packages/packages.ts'
-import { findRuntimeFiles } from '../../agent/runtime/paths.ts'
-import { runtimeFiles } from '../../agent/runtime/source.ts'
-import { identifyWriter } from '../../agent/runtime/writer.ts'
+import { createDockerClient } from '../../agent/sources/docker/client/client.ts'
+import { endpointOf } from '../../agent/sources/docker/client/endpoint.ts'
+import { hostUsers } from '../../agent/linux/host-users.ts'
+import { bootClock } from '../../agent/linux/boot-clock.ts'
+import { processTable } from '../../agent/sources/processes/table/table.ts'
+import {
+  configurationPlaces,
+  dropInDirectories,
+} from '../../agent/sources/runtime-files/paths/configuration-files.ts'
+import { hardening } from '../../agent/sources/runtime-files/integrity/hardening.ts'
+import { askPackages, hostPackages } from '../../agent/sources/runtime-files/packages/packages.ts'
+import { findRuntimeFiles } from '../../agent/sources/runtime-files/paths/paths.ts'
+import { runtimeFiles } from '../../agent/sources/runtime-files/source.ts'
+import { identifyWriter } from '../../agent/sources/runtime-files/watch/writer.ts'
 
 // One way of watching alone in a process of its own: `source interval thorough`, `inotify path…` or `polling path…`. Prints a
 // line for each change of a path, and after a line on standard input what it has used and how long the loop stood still.

@@ -1,13 +1,13 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { currentConfig } from '../../agent/config/current.ts'
-import { configSchema } from '../../agent/config/schema.ts'
-import { createDockerClient } from '../../agent/docker/client.ts'
-import { endpointOf } from '../../agent/docker/endpoint.ts'
-import { createSources } from '../../agent/sources.ts'
+import { createDockerClient } from '../../agent/sources/docker/client/client.ts'
+import { endpointOf } from '../../agent/sources/docker/client/endpoint.ts'
+import { createSources } from '../../agent/daemon/sources.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { placesOf } from '../support/cgroups.ts'
 import { docker } from '../support/processes.ts'
@@ -24,7 +24,7 @@ export async function measureOomLatency(prefix: string, rounds: number): Promise
   const sampled = new Set<string>()
   const sources = createSources({
     config: currentConfig(
-      configSchema.parse({ sources: { resources: { interval: '1m', near_interval: '30s' } } }),
+      configuration.schema.parse({ sources: { resources: { interval: '1m', near_interval: '30s' } } }),
     ),
     client: createDockerClient(endpointOf({ env: process.env })),
     cursor: { load: () => null, save: () => undefined },

@@ -1,17 +1,17 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { cpuUsage } from 'node:process'
 import { setImmediate as turn } from 'node:timers/promises'
 import { monotonicFactory } from 'ulid'
-import { renderTable } from '../../agent/commands/table.ts'
+import { renderTable } from '../../agent/cli/table.ts'
 import { currentConfig } from '../../agent/config/current.ts'
-import { parseValue } from '../../agent/config/parse.ts'
 import { reload } from '../../agent/config/reload.ts'
 import { type Config, detectorConfigFor } from '../../agent/config/schema.ts'
-import { createFindings } from '../../agent/findings.ts'
+import { createFindings } from '../../agent/findings/findings.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import { createThrottle } from '../../agent/policy/throttle.ts'
-import { execIntoContainer } from '../../detectors/exec-into-container.ts'
+import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
 import { sampleContainer, sampleDetection } from '../support/samples.ts'
 
 // Detections through all that a policy does: findings made and redacted, asked of 50 allow entries, folded and
@@ -81,7 +81,7 @@ type Row = {
 
 async function measure({ name, allow, kind, reloads = false, bare = false }: Row): Promise<string[]> {
   const load = (trust_labels: boolean): Config => {
-    const parsed = parseValue({ policy: { allow, trust_labels } })
+    const parsed = configuration.parseValue({ policy: { allow, trust_labels } })
     if ('config' in parsed) return parsed.config
     throw new Error(JSON.stringify(parsed.issues))
   }

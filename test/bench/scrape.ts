@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { renderTable } from '../../agent/commands/table.ts'
+import { renderTable } from '../../agent/cli/table.ts'
 import type { ScrapeCost } from './scrape-one.ts'
 
 // What a scrape costs at 200 and 1,000 containers: how long it takes over HTTP, and for how long the event loop

@@ -1,18 +1,19 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
 import fc from 'fast-check'
-import { defaultConfig, formatProblem, loadConfig, parseConfig } from '../../agent/config/load.ts'
+import { formatProblem } from '../../agent/config/load.ts'
 
 function problemsOf(text: string): string[] {
-  const parsed = parseConfig(text)
+  const parsed = configuration.parse(text)
   return 'problems' in parsed ? parsed.problems.map((problem) => formatProblem('t.yml', problem)) : []
 }
 
 test('an empty file, an empty section and no file mean the defaults', (t) => {
   for (const text of ['', '# nothing\n', 'log:\nsources: {}\n']) {
-    const parsed = parseConfig(text)
-    t.deepEqual('config' in parsed && parsed.config, defaultConfig(), JSON.stringify(text))
+    const parsed = configuration.parse(text)
+    t.deepEqual('config' in parsed && parsed.config, configuration.defaults(), JSON.stringify(text))
   }
-  t.deepEqual(defaultConfig().web.listen_addresses, ['127.0.0.1:15736'])
+  t.deepEqual(configuration.defaults().web.listen_addresses, ['127.0.0.1:15736'])
 })
 
 test('every error is told at once, each with its line, column and path', (t) => {
@@ -46,7 +47,7 @@ test('what is wrong as YAML is told with its place', (t) => {
 })
 
 test('settings of detectors are checked like everything else', (t) => {
-  const parsed = parseConfig(
+  const parsed = configuration.parse(
     'detectors: { unexpected-root-process: { settle: 2s, rules: { root-in-nonroot-container: { severity: warning } } } }',
   )
   t.true('config' in parsed)
@@ -56,7 +57,7 @@ test('settings of detectors are checked like everything else', (t) => {
 })
 
 test('a file that cannot be read is one clear sentence and exit code 78', (t) => {
-  const error = t.throws(() => loadConfig('/nowhere/t.yml'))
+  const error = t.throws(() => configuration.load('/nowhere/t.yml'))
   t.is(error.message, '/nowhere/t.yml: cannot read the configuration: there is no such file')
   t.is((error as { exitCode?: number }).exitCode, 78)
 })
@@ -77,7 +78,7 @@ test('any text is a configuration or a list of problems, never a crash', (t) => 
     .map((pairs) => pairs.map(([key, value]) => `${key}: ${value}`).join('\n'))
   fc.assert(
     fc.property(fc.oneof(fc.string(), yamlLike), (text) => {
-      const parsed = parseConfig(text)
+      const parsed = configuration.parse(text)
       return 'config' in parsed || parsed.problems.every(({ line, column }) => line >= 1 && column >= 1)
     }),
     { numRuns: 500 },

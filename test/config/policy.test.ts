@@ -1,12 +1,13 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
 import fc from 'fast-check'
-import { formatProblem, parseConfig } from '../../agent/config/load.ts'
+import { formatProblem } from '../../agent/config/load.ts'
 import { detectorConfigFor } from '../../agent/config/schema.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { mutated } from './mutate.ts'
 
 function problemsOf(text: string): string[] {
-  const parsed = parseConfig(text)
+  const parsed = configuration.parse(text)
   return 'problems' in parsed ? parsed.problems.map((problem) => formatProblem('t.yml', problem)) : []
 }
 
@@ -60,7 +61,7 @@ const overridden = `detectors:
 `
 
 test('the first override that matches is laid over the section of the detector', (t) => {
-  const parsed = parseConfig(overridden)
+  const parsed = configuration.parse(overridden)
   if (!('config' in parsed)) throw new Error(JSON.stringify(parsed.problems))
   const of = (name: string, image: string) =>
     detectorConfigFor(parsed.config, 'resource-limit-breach', sampleContainer({ name, image }))
@@ -109,7 +110,7 @@ test('a mutated configuration is a configuration or a list of problems, never a 
   t.notThrows(() =>
     fc.assert(
       fc.property(fc.nat(), (seed) => {
-        const parsed = parseConfig(mutated(seed))
+        const parsed = configuration.parse(mutated(seed))
         return (
           'config' in parsed || (parsed.problems.length > 0 && parsed.problems.every(({ line }) => line >= 1))
         )

@@ -1,26 +1,30 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { defaultConfig, parseConfig } from '../../agent/config/load.ts'
-import { configJsonSchema, referenceYaml, type Schema } from '../../agent/config/reference.ts'
+import type { Schema } from '../../agent/config/reference.ts'
 
 const docs = join(import.meta.dirname, '../../docs')
 const read = (file: string) => readFileSync(join(docs, file), 'utf8')
 const hint = 'run: npm run generate'
 
 test('the reference configuration and its JSON Schema are those of the schema', (t) => {
-  t.true(read('tidewatch.reference.yml') === referenceYaml(), hint)
-  t.deepEqual(JSON.parse(read('tidewatch.schema.json')), JSON.parse(JSON.stringify(configJsonSchema())), hint)
+  t.true(read('tidewatch.reference.yml') === configuration.referenceYaml(), hint)
+  t.deepEqual(
+    JSON.parse(read('tidewatch.schema.json')),
+    JSON.parse(JSON.stringify(configuration.jsonSchema())),
+    hint,
+  )
 })
 
 test('the reference configuration means the defaults', (t) => {
-  const parsed = parseConfig(referenceYaml())
-  t.deepEqual('config' in parsed ? parsed.config : parsed.problems, defaultConfig())
+  const parsed = configuration.parse(configuration.referenceYaml())
+  t.deepEqual('config' in parsed ? parsed.config : parsed.problems, configuration.defaults())
 })
 
 test('every key is in the reference, with a sentence', (t) => {
-  const text = referenceYaml()
-  const keys = leavesOf(configJsonSchema(), [])
+  const text = configuration.referenceYaml()
+  const keys = leavesOf(configuration.jsonSchema(), [])
   t.true(keys.length > 80)
   for (const { path, description } of keys) {
     t.regex(text, new RegExp(`\\b${path.at(-1)}:`), path.join('.'))

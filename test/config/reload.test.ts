@@ -1,20 +1,20 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
 import fc from 'fast-check'
 import { Subject } from 'rxjs'
 import { currentConfig } from '../../agent/config/current.ts'
-import { parseValue } from '../../agent/config/parse.ts'
 import { reload } from '../../agent/config/reload.ts'
 import type { Config } from '../../agent/config/schema.ts'
 import type { EventsLost, ExecObservation, Observation } from '../../agent/model/observation.ts'
-import { execLedger } from '../../agent/exec-ledger.ts'
-import { detect, observedOf } from '../../agent/pipeline.ts'
+import { execLedger } from '../../agent/exec-ledger/ledger.ts'
+import { detect, observedOf } from '../../agent/daemon/pipeline.ts'
 import { detectors } from '../../detectors/index.ts'
 import { emptyMemory, silent } from '../support/observed.ts'
 import { sampleExec } from '../support/samples.ts'
 import { until } from '../support/until.ts'
 
 function configOf(value: object = {}): Config {
-  const parsed = parseValue(value)
+  const parsed = configuration.parseValue(value)
   if ('config' in parsed) return parsed.config
   throw new Error(parsed.issues.map(({ message }) => message).join('\n'))
 }

@@ -1,23 +1,31 @@
 import fc from 'fast-check'
-import { containerOfEvent, containerOfInspect, containerOfListing } from '../../agent/docker/identity.ts'
-import { parseEvent } from '../../agent/docker/event.ts'
-import { execOfInspect } from '../../agent/docker/exec-inspect.ts'
-import { createLineSplitter } from '../../agent/docker/lines.ts'
-import { askedBy } from '../../agent/docker/request-line.ts'
-import { parseFanotifyEvents } from '../../agent/kernel/fanotify-events.ts'
-import { parseProcEvent } from '../../agent/kernel/proc-events.ts'
+import {
+  containerOfEvent,
+  containerOfInspect,
+  containerOfListing,
+} from '../../agent/sources/docker/inventory/identity.ts'
+import { parseEvent } from '../../agent/sources/docker/events/event.ts'
+import { execOfInspect } from '../../agent/sources/docker/execs/exec-inspect.ts'
+import { createLineSplitter } from '../../agent/sources/docker/events/lines.ts'
+import { askedBy } from '../../agent/sources/docker/api-requests/request-line.ts'
+import { parseFanotifyEvents } from '../../agent/linux/fanotify-events.ts'
+import { parseProcEvent } from '../../agent/linux/proc-events.ts'
 import { journalEntry } from '../../agent/log/journald.ts'
 import { syslogLine } from '../../agent/log/syslog.ts'
 import type { Finding, Json } from '../../agent/model/finding.ts'
-import { parseCgroupFile } from '../../agent/processes/cgroup.ts'
-import { parseArgv, parseStat, parseStatus } from '../../agent/processes/proc.ts'
-import { placeOf } from '../../agent/processes/provenance.ts'
-import { mapUid, parseUidMap } from '../../agent/processes/uid-map.ts'
-import { containerCgroup, parseCgroupMounts, parseMemberships } from '../../agent/resources/cgroup-mounts.ts'
-import { blockIoV1, cpuV1, memoryV1 } from '../../agent/resources/cgroup-v1.ts'
-import { blockIoV2, cpuV2, memoryV2, pidsOfCgroup } from '../../agent/resources/cgroup-v2.ts'
-import { usageOfStats } from '../../agent/resources/docker-stats.ts'
-import { stall } from '../../agent/resources/pressure.ts'
+import { parseCgroupFile } from '../../agent/sources/processes/attribution/cgroup.ts'
+import { parseArgv, parseStat, parseStatus } from '../../agent/sources/processes/table/procfs-process.ts'
+import { placeOf } from '../../agent/sources/processes/credentials/executable-origin.ts'
+import { mapUid, parseUidMap } from '../../agent/linux/uid-map.ts'
+import {
+  containerCgroup,
+  parseCgroupMounts,
+  parseMemberships,
+} from '../../agent/sources/resources/cgroup-mounts.ts'
+import { blockIoV1, cpuV1, memoryV1 } from '../../agent/sources/resources/cgroup-v1.ts'
+import { blockIoV2, cpuV2, memoryV2, pidsOfCgroup } from '../../agent/sources/resources/cgroup-v2.ts'
+import { usageOfStats } from '../../agent/sources/resources/docker-stats.ts'
+import { stall } from '../../agent/sources/resources/pressure.ts'
 import { toAlert } from '../../exporters/alertmanager/alert.ts'
 import { findingLine } from '../../exporters/log.ts'
 import { renderStatusPage } from '../../exporters/web/status-page.ts'

@@ -26,9 +26,9 @@ const serviceTest = 'test/host/service.test.ts'
 
 // What depends on the kernel, cgroup v2, AppArmor or systemd.
 const hostTests = [
-  'test/processes/ebpf.test.ts',
-  'test/resources/engine*.test.ts',
-  'test/runtime/source.test.ts',
+  'test/sources/processes/modes/ebpf.test.ts',
+  'test/sources/resources/engine*.test.ts',
+  'test/sources/runtime-files/source.test.ts',
   'test/e2e/execs.test.ts',
   'test/e2e/limits.test.ts',
   'test/e2e/root.test.ts',
@@ -36,7 +36,7 @@ const hostTests = [
 ]
 
 // What depends on Docker's version only, or repeats on an emulated host what the files above have shown there.
-const furtherTests = ['test/docker/*engine.test.ts', 'test/e2e/runtime-operation.test.ts']
+const furtherTests = ['test/sources/docker/**/*engine.test.ts', 'test/e2e/runtime-operation.test.ts']
 
 // Of the files above, the tests that only --all runs: they depend on the engine, and take minutes where a container takes
 // ten seconds to start.

@@ -1,7 +1,7 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
 import { type AllowEntry, createAllow } from '../../agent/policy/allow.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
-import { configSchema } from '../../agent/config/schema.ts'
 import { sampleFinding } from '../support/samples.ts'
 
 function allowOf(entries: AllowEntry[], { trustLabels = false, now = () => 0 } = {}) {
@@ -54,7 +54,7 @@ test('labels of a container allow a rule in it, only where they are trusted', (t
 test('an entry stops working when it has expired, and the policy says so once', (t) => {
   let time = Date.parse('2026-12-31T23:59:59Z')
   const notices: string[] = []
-  const { policy: config } = configSchema.parse({
+  const { policy: config } = configuration.schema.parse({
     policy: { allow: [{ reason: 'migration', when: 'true', until: '2026-12-31' }] },
   })
   const policy = createPolicy({ config, now: () => time, onNotice: (line) => notices.push(line) })
@@ -73,7 +73,9 @@ test('an entry stops working when it has expired, and the policy says so once', 
 
 test('until is a day or a moment', (t) => {
   const parse = (until: string) => {
-    const result = configSchema.safeParse({ policy: { allow: [{ reason: 'a', when: 'true', until }] } })
+    const result = configuration.schema.safeParse({
+      policy: { allow: [{ reason: 'a', when: 'true', until }] },
+    })
     return result.success ? result.data.policy.allow[0]?.until : 'refused'
   }
   const table: [string, number | string][] = [

@@ -1,7 +1,8 @@
 import test from 'ava'
-import { createLanguage, subjectOf } from '../../agent/policy/cel.ts'
+import { createLanguage } from '../../agent/policy/cel.ts'
 import { ruleEvidence } from '../../detectors/index.ts'
 import { sampleFinding } from '../support/samples.ts'
+import { subjectOf } from '../../agent/policy/cel-subject.ts'
 
 const language = createLanguage(ruleEvidence())
 

@@ -2,8 +2,9 @@ import test from 'ava'
 import fc from 'fast-check'
 import type { Finding } from '../../agent/model/finding.ts'
 import { createAllow, type Labels } from '../../agent/policy/allow.ts'
-import { createLanguage, subjectOf } from '../../agent/policy/cel.ts'
+import { createLanguage } from '../../agent/policy/cel.ts'
 import { sampleFinding } from '../support/samples.ts'
+import { subjectOf } from '../../agent/policy/cel-subject.ts'
 
 type Asked = { finding: Finding; labels: Labels }
 

@@ -1,7 +1,8 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { createLanguage, subjectOf } from '../../agent/policy/cel.ts'
+import { createLanguage } from '../../agent/policy/cel.ts'
 import { sampleFinding } from '../support/samples.ts'
+import { subjectOf } from '../../agent/policy/cel-subject.ts'
 
 const finding = sampleFinding({
   evidence: {

@@ -14,13 +14,13 @@ test('each test file is in one lane, those of the booted host in none', (t) => {
 
 test('what a file imports, directly or not, says what it needs', (t) => {
   t.true(needs.containers.includes('test/e2e/acts.test.ts'))
-  t.true(needs.containers.includes('test/resources/engine.test.ts'))
+  t.true(needs.containers.includes('test/sources/resources/engine.test.ts'))
   t.true(needs.daemon.includes('test/exporters/web/browser.test.ts'))
   t.true(needs.unit.includes('test/policy/allow.test.ts'))
 })
 
 test('files with hooks or serial tests have a process of their own', (t) => {
   t.false(canShareProcess(root, 'test/e2e/acts.test.ts'))
-  t.false(canShareProcess(root, 'test/processes/ebpf/runtime.test.ts'))
+  t.false(canShareProcess(root, 'test/ebpf/loader.test.ts'))
   t.true(canShareProcess(root, 'test/policy/allow.test.ts'))
 })

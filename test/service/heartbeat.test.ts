@@ -1,7 +1,7 @@
 import test from 'ava'
 import { NEVER } from 'rxjs'
 import type { SourceStatus } from '../../agent/model/observation.ts'
-import { runtimeFiles } from '../../agent/runtime/source.ts'
+import { runtimeFiles } from '../../agent/sources/runtime-files/source.ts'
 import { createHeartbeat, type Heartbeat } from '../../agent/service/heartbeat.ts'
 
 const everyMs = 1_000

@@ -1,19 +1,19 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { loadConfig } from '../../agent/config/load.ts'
 import { detectorConfigFor } from '../../agent/config/schema.ts'
-import { createFindings } from '../../agent/findings.ts'
+import { createFindings } from '../../agent/findings/findings.ts'
 import type { Detection, Finding } from '../../agent/model/finding.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import { storedCursor } from '../../agent/store/cursor.ts'
 import { memoryOf } from '../../agent/store/memory.ts'
 import { readFindings } from '../../agent/store/read.ts'
 import { openStore, type Store } from '../../agent/store/store.ts'
-import { resourceLimitBreach } from '../../detectors/resource-limit-breach.ts'
+import { resourceLimitBreach } from '../../detectors/resource-limit-breach/index.ts'
 import { allBinaries, isAccepted } from '../../detectors/runtime-path-write/known-binaries.ts'
-import { runtimePathWrite } from '../../detectors/runtime-path-write.ts'
+import { runtimePathWrite } from '../../detectors/runtime-path-write/index.ts'
 import { allProfiles, programsOf } from '../../detectors/unexpected-root-process/profile.ts'
 import { startDaemonFor, tidewatch } from '../support/daemon.ts'
 import { sampleContainer } from '../support/samples.ts'
@@ -301,7 +301,7 @@ test('a configuration of 0.1.0 is accepted', async (t) => {
 
 test('what is found again after the upgrade is what 0.1.0 had found', async (t) => {
   const store = await open(t)
-  const config = loadConfig(configFile)
+  const config = configuration.load(configFile).config
   const now = () => afterwards
   const policy = createPolicy({ config: config.policy, now, onNotice: t.fail })
   const findings = createFindings({

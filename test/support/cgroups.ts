@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { parseCgroupMounts } from '../../agent/resources/cgroup-mounts.ts'
-import { hostMounts, locateCgroup, type Places } from '../../agent/resources/cgroup-places.ts'
+import { parseCgroupMounts } from '../../agent/sources/resources/cgroup-mounts.ts'
+import { hostMounts, locateCgroup, type Places } from '../../agent/sources/resources/cgroup-places.ts'
 
 /** The cgroup hierarchies of this host. */
 export function mountsHere() {

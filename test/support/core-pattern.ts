@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { tryLock } from '../../agent/kernel/libc.ts'
+import { tryLock } from '../../agent/linux/libc.ts'
 import { until } from './until.ts'
 
 export const corePattern = '/proc/sys/kernel/core_pattern'

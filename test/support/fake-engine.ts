@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Endpoint } from '../../agent/docker/endpoint.ts'
+import type { Endpoint } from '../../agent/sources/docker/client/endpoint.ts'
 
 /** Answers one request; `path` is without the API version and the query. */
 export type Answers = (request: FakeRequest, response: ServerResponse) => void

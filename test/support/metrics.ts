@@ -1,12 +1,14 @@
-import { defaultConfig } from '../../agent/config/load.ts'
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { detectorConfig } from '../../agent/config/schema.ts'
 import { detectors } from '../../detectors/index.ts'
 import { createMetrics } from '../../exporters/prometheus/index.ts'
+import { judgeVersions } from '../../detectors/runtime-path-write/vulnerable.ts'
 
 /** Every metric of a daemon that has seen nothing. */
 export function describeMetrics() {
-  const config = defaultConfig()
+  const config = configuration.defaults()
   return createMetrics({
+    judgeVersions,
     version: '',
     sources: [],
     statuses: () => [],

@@ -1,6 +1,6 @@
 import { NEVER } from 'rxjs'
 import type { Memory, Observed } from '../../agent/model/detector.ts'
-import { noEntry } from '../../agent/model/execs.ts'
+import { noEntry } from '../../agent/model/exec-view.ts'
 
 /** A host on which nothing happens; tests replace the streams they are about. */
 export const silent: Observed = {

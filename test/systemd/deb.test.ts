@@ -1,8 +1,8 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { access, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import anyTest, { type TestFn } from 'ava'
-import { parseConfig } from '../../agent/config/load.ts'
-import { version } from '../../agent/version.ts'
+import { version } from '../../agent/lib/version.ts'
 import { debianArchitecture } from '../../systemd/deb/control.ts'
 import { run } from '../support/processes.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -63,10 +63,10 @@ test('what its unit starts and reads is in it', async (t) => {
 
 test('its configuration is valid as it is, and with every example switched on', async (t) => {
   const text = await readFile(join(t.context.contents, 'etc/tidewatch/tidewatch.yml'), 'utf8')
-  t.true('config' in parseConfig(text))
+  t.true('config' in configuration.parse(text))
   const examples = text.replaceAll(/^#(?=\S|  - )/gm, '')
   t.not(examples, text)
-  t.true('config' in parseConfig(examples), JSON.stringify(parseConfig(examples)))
+  t.true('config' in configuration.parse(examples), JSON.stringify(configuration.parse(examples)))
 })
 
 test('what an administrator changes is kept in an upgrade', async (t) => {

@@ -1,10 +1,10 @@
+import { configuration } from '../../agent/daemon/configuration.ts'
 import { execFile } from 'node:child_process'
 import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import anyTest, { type TestFn } from 'ava'
-import { parseConfig } from '../../agent/config/load.ts'
-import { version } from '../../agent/version.ts'
+import { version } from '../../agent/lib/version.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, freePort, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
@@ -50,7 +50,7 @@ test('the image is tidewatch, and says so', async (t) => {
 
 test('the configuration in it is valid', async (t) => {
   const text = await readFile(join(root, 'systemd/image/tidewatch.yml'), 'utf8')
-  t.true('config' in parseConfig(text), JSON.stringify(parseConfig(text)))
+  t.true('config' in configuration.parse(text), JSON.stringify(configuration.parse(text)))
 })
 
 test('of the build only its result is in it', async (t) => {

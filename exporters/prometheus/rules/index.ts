@@ -1,5 +1,4 @@
 import type { Detector } from '../../../agent/model/detector.ts'
-import { monitorIntegrity } from '../../../detectors/monitor-integrity.ts'
 import { findingAlerts } from './finding-alerts.ts'
 import { healthGroups } from './health-alerts.ts'
 import { recordingGroups } from './recording.ts'
@@ -12,13 +11,16 @@ export function ruleFiles(detectors: readonly Detector[]): RuleFile[] {
       name: 'tidewatch-health.yml',
       about:
         'Alerts on the health of tidewatch, for every site. The scrape job has to be named tidewatch.\nRoute TidewatchWatchdog to a dead-man’s switch.',
-      groups: [...healthGroups(), ...findingAlerts(detectors.filter(isOfHealth))],
+      groups: [
+        ...healthGroups(),
+        ...findingAlerts(detectors.filter(({ isAboutTidewatch }) => isAboutTidewatch)),
+      ],
     },
     {
       name: 'tidewatch-findings.yml',
       about:
         'Alerts on findings, for sites where the daemon does not push to Alertmanager; silent for a daemon that does.\nThe clocks of Prometheus and of the hosts must agree to within minutes.',
-      groups: findingAlerts(detectors.filter((detector) => !isOfHealth(detector))),
+      groups: findingAlerts(detectors.filter(({ isAboutTidewatch }) => !isAboutTidewatch)),
     },
     {
       name: 'tidewatch-recording.yml',
@@ -26,9 +28,4 @@ export function ruleFiles(detectors: readonly Detector[]): RuleFile[] {
       groups: recordingGroups(),
     },
   ]
-}
-
-/** Its findings are of the monitor itself. */
-function isOfHealth({ name }: Detector): boolean {
-  return name === monitorIntegrity.name
 }

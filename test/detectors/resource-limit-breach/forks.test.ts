@@ -2,7 +2,7 @@ import test from 'ava'
 import type { Detection } from '../../../agent/model/finding.ts'
 import type { Moment } from '../../../detectors/resource-limit-breach/moment.ts'
 import { isBurstOf, judgeForks, noForks } from '../../../detectors/resource-limit-breach/forks.ts'
-import { befell, sample } from '../../resources/samples.ts'
+import { befell, sample } from '../../sources/resources/samples.ts'
 
 const settings = { processes: 500, within: 10_000 }
 

@@ -7,7 +7,7 @@ import {
   pidsNearLimit,
   secondsToLimit,
 } from '../../../detectors/resource-limit-breach/near-limit.ts'
-import { sample } from '../../resources/samples.ts'
+import { sample } from '../../sources/resources/samples.ts'
 
 const threshold = { ratio: 0.9, resolve_ratio: 0.8, hold: 30_000 }
 const far: NearLimit = { firing: false, since: null }

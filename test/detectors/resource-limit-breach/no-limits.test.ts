@@ -1,6 +1,6 @@
 import test from 'ava'
 import { missingLimits, noLimits } from '../../../detectors/resource-limit-breach/no-limits.ts'
-import { type Given, sample } from '../../resources/samples.ts'
+import { type Given, sample } from '../../sources/resources/samples.ts'
 
 const table: [given: Given, missing: string[], words: string][] = [
   [{}, [], 'web-1 has limits for memory, cpu and pids'],

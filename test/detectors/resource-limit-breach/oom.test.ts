@@ -6,7 +6,7 @@ import {
   recordFact,
 } from '../../../detectors/resource-limit-breach/oom-ledger.ts'
 import { died, survived } from '../../../detectors/resource-limit-breach/oom-report.ts'
-import { befell, container, details, fixtureId, oomVictim, sample } from '../../resources/samples.ts'
+import { befell, container, details, fixtureId, oomVictim, sample } from '../../sources/resources/samples.ts'
 
 const mib = 2 ** 20
 

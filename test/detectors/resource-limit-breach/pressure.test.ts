@@ -1,6 +1,6 @@
 import test from 'ava'
 import { memoryPressure, type Pressure, pressure } from '../../../detectors/resource-limit-breach/pressure.ts'
-import { sample } from '../../resources/samples.ts'
+import { sample } from '../../sources/resources/samples.ts'
 
 const threshold = { ratio: 0.2, resolve_ratio: 0.1, hold: 30_000 }
 const { start } = memoryPressure(threshold)

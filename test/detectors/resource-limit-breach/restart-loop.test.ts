@@ -11,7 +11,7 @@ import {
   restartLoop,
   restartsAreOver,
 } from '../../../detectors/resource-limit-breach/restart-loop.ts'
-import { befell } from '../../resources/samples.ts'
+import { befell } from '../../sources/resources/samples.ts'
 import { marbles } from '../../support/marbles.ts'
 
 const settings = { count: 3, within: 300_000 }

@@ -4,7 +4,7 @@ import {
   type Throttling,
   throttling,
 } from '../../../detectors/resource-limit-breach/throttling.ts'
-import { sample } from '../../resources/samples.ts'
+import { sample } from '../../sources/resources/samples.ts'
 
 const threshold = { throttled_ratio: 0.25, hold: 300_000 }
 const { start } = cpuThrottled(threshold)

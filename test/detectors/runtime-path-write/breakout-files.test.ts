@@ -1,7 +1,7 @@
 import test from 'ava'
 import { firstValueFrom, from, takeUntil, timer, toArray } from 'rxjs'
 import type { BreakoutFileObservation, FileWriter } from '../../../agent/model/observation.ts'
-import { runtimePathWrite } from '../../../detectors/runtime-path-write.ts'
+import { runtimePathWrite } from '../../../detectors/runtime-path-write/index.ts'
 import { breakoutFileDetection } from '../../../detectors/runtime-path-write/breakout-files.ts'
 import { emptyMemory, silent } from '../../support/observed.ts'
 import { sampleContainer } from '../../support/samples.ts'

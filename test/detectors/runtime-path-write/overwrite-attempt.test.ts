@@ -11,7 +11,7 @@ import type {
   RuntimeFileObservation,
   RuntimeFileOpened,
 } from '../../../agent/model/observation.ts'
-import { observedOf } from '../../../agent/pipeline.ts'
+import { observedOf } from '../../../agent/daemon/pipeline.ts'
 import { leadsToRunner } from '../../../detectors/runtime-path-write/attempt-steps.ts'
 import { overwriteAttempts } from '../../../detectors/runtime-path-write/overwrite-attempt.ts'
 import { emptyMemory, silent } from '../../support/observed.ts'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { FileOrigin, Gain, GainWay } from '../../../agent/model/observation.ts'
-import { type ExecEntry, noEntry } from '../../../agent/model/execs.ts'
+import { type ExecEntry, noEntry } from '../../../agent/model/exec-view.ts'
 import { isUnexpectedRoot, rulesOnRights } from '../../../detectors/unexpected-root-process/judge.ts'
 import { sampleContainer, sampleProcess } from '../../support/samples.ts'
 

@@ -1,18 +1,20 @@
+import { configuration } from '../../../agent/daemon/configuration.ts'
 import { spawnSync } from 'node:child_process'
 import test from 'ava'
-import { defaultConfig } from '../../../agent/config/load.ts'
 import { detectorConfig } from '../../../agent/config/schema.ts'
 import type { Container } from '../../../agent/model/container.ts'
 import type { Finding } from '../../../agent/model/finding.ts'
 import type { Observation, ResourceSample } from '../../../agent/model/observation.ts'
 import { detectors } from '../../../detectors/index.ts'
 import { createMetrics } from '../../../exporters/prometheus/index.ts'
+import { judgeVersions } from '../../../detectors/runtime-path-write/vulnerable.ts'
 import { sampleContainer, sampleExec, sampleFinding } from '../../support/samples.ts'
 
 function setUp({ maxSeries = 10_000 } = {}) {
-  const config = defaultConfig()
+  const config = configuration.defaults()
   const state = { time: 1_000_000, containers: [sampleContainer()] as Container[], firing: [] as Finding[] }
   const metrics = createMetrics({
+    judgeVersions,
     version: '1.2.3',
     sources: ['docker-events', 'resources'],
     statuses: () => [

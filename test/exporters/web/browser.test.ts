@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import { serveWeb } from '../../../exporters/web/server.ts'
 import { openWebConfig } from '../../../exporters/web/watched-web-config.ts'
-import { renderStatusPage, type Status } from '../../../exporters/web/status-page.ts'
+import { renderStatusPage } from '../../../exporters/web/status-page.ts'
 import { openPage, type Page } from '../../support/chromium.ts'
 import { until } from '../../support/until.ts'
 import { sampleStatus } from './sample-status.ts'
+import type { Status } from '../../../exporters/web/status.ts'
 
 // The page in a real Chromium; what it looked like stays in test/screenshots, which git ignores.
 

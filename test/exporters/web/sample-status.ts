@@ -1,6 +1,6 @@
 import type { Finding } from '../../../agent/model/finding.ts'
-import type { Status } from '../../../exporters/web/status-page.ts'
 import { sampleFinding } from '../../support/samples.ts'
+import type { Status } from '../../../exporters/web/status.ts'
 
 const hostile = `<script>alert(1)</script>\u202E"'&`
 

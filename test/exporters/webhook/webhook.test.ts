@@ -1,9 +1,9 @@
+import { configuration } from '../../../agent/daemon/configuration.ts'
 import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import { configSchema } from '../../../agent/config/schema.ts'
 import type { Finding } from '../../../agent/model/finding.ts'
 import { receiversOf } from '../../../exporters/receivers.ts'
 import { toFalco } from '../../../exporters/webhook/falco.ts'
@@ -11,7 +11,7 @@ import { startHttpReceiver } from '../../support/receiver.ts'
 import { sampleFinding } from '../../support/samples.ts'
 
 const send = async (webhook: object, finding: Finding, now = 1_000_000) => {
-  const [receiver] = receiversOf(configSchema.parse({ webhooks: [webhook] }))
+  const [receiver] = receiversOf(configuration.schema.parse({ webhooks: [webhook] }))
   return await receiver?.send([{ finding, deliveredAt: null }], now, new AbortController().signal)
 }
 
@@ -39,7 +39,7 @@ test('a signature proves the body and the time', async (t) => {
 })
 
 test('the names of receivers hold no secret, and no two are the same', (t) => {
-  const config = configSchema.parse({
+  const config = configuration.schema.parse({
     alertmanagers: [{ url: 'http://am:9093/alerts/' }],
     webhooks: [{ url: 'https://hooks.example/T0/s3cret' }, { url: 'https://hooks.example/T0/0ther?key=1' }],
   })

@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { stateDirectory } from '../config/state-directory.ts'
+import { messageOf, UserError } from '../lib/errors.ts'
+import type { Memory } from '../model/detector.ts'
+import { openDatabase } from '../store/database.ts'
+import { memoryOf } from '../store/memory.ts'
+import { storeFile } from '../store/store.ts'
+import { prepareTables } from '../store/tables.ts'
+import { type Flags, resolveConfig } from './options.ts'
+
+/** Works on what a detector remembers, beside a running daemon, which notices. */
+export function withDetectorMemory(flags: Flags, detector: string, work: (memory: Memory) => void): void {
+  const path = join(stateDirectory(resolveConfig(flags).state_directory, process.env), storeFile)
+  if (!existsSync(path)) {
+    throw new UserError(`there is no ${path}: has the daemon run with this --state.directory?`)
+  }
+  try {
+    const database = openDatabase(path)
+    try {
+      work(memoryOf(prepareTables(database), detector))
+    } finally {
+      database.close()
+    }
+  } catch (error) {
+    if (error instanceof UserError) throw error
+    throw new UserError(`cannot use what is remembered in ${path}: ${messageOf(error)}`)
+  }
+}

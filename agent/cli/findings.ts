@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseDuration } from '../config/units.ts'
+import { stateDirectory } from '../config/state-directory.ts'
+import { type Finding, severities } from '../model/finding.ts'
+import { printable } from '../lib/text.ts'
+import { readFindings } from '../store/read.ts'
+import { addOption, type Flags, resolveConfig } from './options.ts'
+import { renderTable } from './table.ts'
+
+type FindingsFlags = Flags & {
+  since?: number
+  detector?: string
+  severity?: string
+  container?: string
+  suppressed?: true
+  follow?: true
+  format: 'table' | 'json'
+}
+
+/** `tidewatch findings`: reads the store, while a daemon is writing to it or not. */
+export function findingsCommand(): Command {
+  const command = new Command('findings').description('read the findings store')
+  addOption(command, '--config.file <file>', 'configuration file, for its state directory')
+  addOption(command, '--state.directory <directory>', 'where the daemon keeps its findings')
+  return command
+    .option('--since <duration>', 'only what was found in this time, like 1h', parseSince)
+    .option('--detector <name>', 'only what this detector found')
+    .addOption(new Option('--severity <severity>', 'only this bad or worse').choices(severities))
+    .option('--container <name>', 'only what was found in this container')
+    .option('--suppressed', 'what was allowed and not sent, instead of what was')
+    .option('--follow', 'go on with new findings as they come')
+    .addOption(
+      new Option('--format <format>', 'table, or json: one finding a line')
+        .choices(['table', 'json'])
+        .default('table'),
+    )
+    .action(printFindings)
+}
+
+async function printFindings(flags: FindingsFlags): Promise<void> {
+  const directory = stateDirectory(resolveConfig(flags).state_directory, process.env)
+  const since = flags.since === undefined ? 0 : Date.now() - flags.since
+  const severity = severities.find((name) => name === flags.severity)
+  const query = { ...flags, severity, since, suppressed: flags.suppressed === true }
+  const found = readFindings(directory, query)
+  print(found, flags.format, true)
+  let last = found.at(-1)?.id ?? ''
+  while (flags.follow === true) {
+    await sleep(followMs)
+    const more = readFindings(directory, { ...query, afterId: last })
+    print(more, flags.format, false)
+    last = more.at(-1)?.id ?? last
+  }
+}
+
+const followMs = 500
+
+function print(findings: readonly Finding[], format: 'table' | 'json', withHead: boolean): void {
+  if (format === 'json') {
+    process.stdout.write(findings.map((finding) => `${JSON.stringify(finding)}\n`).join(''))
+  } else if (withHead || findings.length > 0) {
+    const text = renderTable(
+      ['TIME', 'SEVERITY', 'STATE', 'RULE', 'CONTAINER', 'SUMMARY'],
+      findings.map(row),
+      widths,
+    )
+    process.stdout.write(withHead ? text : text.slice(text.indexOf('\n') + 1))
+  }
+}
+
+// Fixed, so that what `--follow` adds stands under the same heads; the last column takes the rest.
+const widths = [21, 10, 10, 27, 22, 400]
+
+function row(finding: Finding): string[] {
+  const { last_seen, severity, kind, state, rule, container, count } = finding
+  const when = last_seen.replace('T', ' ').slice(0, 19)
+  return [
+    when,
+    severity,
+    kind === 'event' && state === 'firing' ? '' : state,
+    rule,
+    printable(container?.name ?? ''),
+    printable(finding.summary) + (count > 1 ? ` (${count} times)` : '') + allowedAs(finding),
+  ]
+}
+
+function allowedAs({ suppressed }: Finding): string {
+  return suppressed === undefined ? '' : ` (allowed: ${printable(suppressed.reason)})`
+}
+
+function parseSince(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new InvalidArgumentError('expected a duration like 30s, 5m or 1h30m.')
+  return ms
+}

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs'
+import { errorCode } from '../lib/errors.ts'
+import { type Btf, readBtf } from './btf.ts'
+
+let last: WeakRef<Btf> | undefined
+
+/**
+ * The type information of the running kernel. Reading it takes 70 ms, and keeping it 5 MB: who asks at the same time
+ * as another gets the same, and once nobody holds it, it goes.
+ */
+export function kernelBtf(): Btf {
+  const known = last?.deref()
+  if (known !== undefined) return known
+  const btf = readBtf(readTypeInformation())
+  last = new WeakRef(btf)
+  return btf
+}
+
+function readTypeInformation(): Buffer {
+  try {
+    return readFileSync('/sys/kernel/btf/vmlinux')
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+    throw new Error('the kernel has no type information (CONFIG_DEBUG_INFO_BTF, usual since Linux 5.8)', {
+      cause: error,
+    })
+  }
+}

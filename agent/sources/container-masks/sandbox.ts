@@ -1,0 +1,41 @@
+import { isSandboxProgram } from '../../model/sandbox-program.ts'
+
+/** What the engine says of itself that bears on how containers are confined. */
+export type EngineFacts = {
+  /** Runtimes that give a container a kernel or a procfs of its own, by the name that containers name them by. */
+  sandboxes: ReadonlySet<string>
+  defaultRuntime: string
+  /** Whether containers get a seccomp filter unless they say otherwise; null where nobody knows. */
+  seccomp: boolean | null
+}
+
+export const noFacts: EngineFacts = { sandboxes: new Set(), defaultRuntime: '', seccomp: null }
+
+/** Reads the answer to `docker info`. */
+export function engineFactsOf(info: Readonly<Record<string, unknown>>): EngineFacts {
+  const runtimes = Object.entries(record(info['Runtimes']))
+  const sandboxes = runtimes
+    .filter(([name, runtime]) => isSandbox(name, record(runtime)))
+    .map(([name]) => name)
+  const options = Array.isArray(info['SecurityOptions']) ? info['SecurityOptions'].map(String) : null
+  return {
+    sandboxes: new Set(sandboxes),
+    defaultRuntime: typeof info['DefaultRuntime'] === 'string' ? info['DefaultRuntime'] : '',
+    seccomp: options && options.some((option) => /^name=seccomp(?!.*profile=unconfined)/.test(option)),
+  }
+}
+
+/** Whether a container's mounts say nothing about the host: what it sees is a guest's, or emulated. */
+export function isSandboxed(runtime: string, { sandboxes, defaultRuntime }: EngineFacts): boolean {
+  const name = runtime === '' ? defaultRuntime : runtime
+  // containerd takes a type that no configuration names: `io.containerd.kata.v2`, `io.containerd.runsc.v1`.
+  return sandboxes.has(name) || isSandboxProgram(name)
+}
+
+function isSandbox(name: string, { path, runtimeType }: Record<string, unknown>): boolean {
+  return [name, path, runtimeType].some((text) => typeof text === 'string' && isSandboxProgram(text))
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}

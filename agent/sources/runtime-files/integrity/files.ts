@@ -1,0 +1,25 @@
+import { readFileSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs'
+import { errorCode } from '../../../lib/errors.ts'
+
+// ENODEV and ENXIO: a device or socket stands where a file was. ESRCH: the process has ended.
+const absent = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'ENODEV', 'ESRCH'])
+
+/** Whether an error says no more than that there is no such file, which is normal: it vanished meanwhile. */
+export function isAbsent(error: unknown): boolean {
+  return absent.has(errorCode(error))
+}
+
+// Of a process that ended or is not ours to look at, nothing can be read, whatever the reason.
+
+export const tryRead = (path: string): string => attempt(() => readFileSync(path, 'utf8')) ?? ''
+export const tryReadLink = (path: string): string => attempt(() => readlinkSync(path)) ?? ''
+export const tryRealPath = (path: string): string => attempt(() => realpathSync.native(path)) ?? ''
+export const tryStat = (path: string): Stats | null => attempt(() => statSync(path))
+
+function attempt<T>(read: () => T): T | null {
+  try {
+    return read()
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,95 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { tryRealPath, tryStat } from '../integrity/files.ts'
+import type { EngineProcess } from './engine-processes.ts'
+import type { RuntimeFile } from './runtime-file.ts'
+
+/** Where what configures the engine is, and its sockets: who writes there decides what runs as root. */
+export type ConfigurationPlaces = {
+  files: readonly string[]
+  /** Directories of units, each of which may hold any of `units`. */
+  unitDirectories: readonly string[]
+  units: readonly string[]
+  sockets: readonly string[]
+}
+
+/** Those of packages, static archives and the snap. */
+export const configurationPlaces: ConfigurationPlaces = {
+  files: [
+    '/etc/docker/daemon.json',
+    '/etc/containerd/config.toml',
+    '/etc/default/docker',
+    '/etc/sysconfig/docker',
+    '/etc/init.d/docker',
+    '/etc/conf.d/docker',
+    '/var/snap/docker/current/config/daemon.json',
+  ],
+  // In the order in which systemd looks (systemd.unit(5)).
+  unitDirectories: [
+    '/etc/systemd/system',
+    '/run/systemd/system',
+    '/usr/local/lib/systemd/system',
+    '/usr/lib/systemd/system',
+    '/lib/systemd/system',
+  ],
+  units: ['docker.service', 'docker.socket', 'containerd.service'],
+  sockets: ['/run/docker.sock', '/run/containerd/containerd.sock'],
+}
+
+// containerd started by dockerd is given a file that dockerd writes anew at each start.
+const writtenByEngine = /^\/(?:var\/)?run\/docker\//
+
+/** What configures the engine; files that are not there yet too, where their directory is. */
+export function configurationFiles(
+  processes: readonly EngineProcess[],
+  places: ConfigurationPlaces = { files: [], unitDirectories: [], units: [], sockets: [] },
+): RuntimeFile[] {
+  const { files, unitDirectories, units, sockets } = places
+  const named = processes.flatMap(({ configurationFile }) =>
+    configurationFile === '' || writtenByEngine.test(configurationFile) ? [] : [configurationFile],
+  )
+  const ofUnits = unitDirectories.flatMap((directory) => units.map((unit) => join(directory, unit)))
+  const paths = [...files, ...named, ...ofUnits, ...dropIns(places)]
+  return [
+    ...distinct(paths).map((path) => file('configuration', path)),
+    ...distinct(sockets.filter((path) => tryStat(path)?.isSocket() === true)).map((path) =>
+      file('socket', path),
+    ),
+  ]
+}
+
+/** The directories whose `.conf` files add to the engine's units, whether they are there or not. */
+export function dropInDirectories({ unitDirectories, units }: ConfigurationPlaces): string[] {
+  return unitDirectories.flatMap((directory) => units.map((unit) => join(directory, `${unit}.d`)))
+}
+
+/** Whether a path is that of a file that adds to a unit. */
+export function isDropIn(path: string): boolean {
+  return path.endsWith('.conf')
+}
+
+function dropIns(places: ConfigurationPlaces): string[] {
+  return dropInDirectories(places).flatMap((directory) => {
+    try {
+      return readdirSync(directory)
+        .filter(isDropIn)
+        .map((name) => join(directory, name))
+    } catch {
+      return []
+    }
+  })
+}
+
+/** One path for each place: /lib is /usr/lib on a merged system, /var/run is /run. */
+function distinct(paths: readonly string[]): string[] {
+  const real = paths.flatMap((path) => {
+    const directory = tryRealPath(join(path, '..'))
+    return directory === '' ? [] : [join(directory, path.slice(path.lastIndexOf('/') + 1))]
+  })
+  return [...new Set(real)]
+}
+
+function file(kind: RuntimeFile['kind'], path: string): RuntimeFile {
+  const stats = tryStat(path)
+  return { kind, path, names: [], device: stats?.dev ?? 0, inode: stats?.ino ?? 0, optional: true }
+}

@@ -1,0 +1,386 @@
+import test from 'ava'
+import { asyncScheduler, defer, ignoreElements, merge, type Observable, tap } from 'rxjs'
+import { execLedger } from '../../../agent/exec-ledger/ledger.ts'
+import type { Detection } from '../../../agent/model/finding.ts'
+import type { Observation, ProcessObservation } from '../../../agent/model/observation.ts'
+import { observedOf } from '../../../agent/daemon/pipeline.ts'
+import { execIntoContainer } from '../../../detectors/exec-into-container/index.ts'
+import { dockerEvent } from '../../support/docker-event.ts'
+import { marbles } from '../../support/marbles.ts'
+import { emptyMemory, silent } from '../../support/observed.ts'
+import {
+  sampleBringer,
+  sampleCaller,
+  sampleContainer,
+  sampleExec,
+  sampleProcess,
+} from '../../support/samples.ts'
+
+const web = sampleContainer()
+const execId = 'e'.repeat(64)
+const exec = sampleExec()
+const end = { kind: 'exec-ended', time: 2_001_500, container: web, execId, exitCode: 3 } as const
+const caller = {
+  kind: 'exec-caller',
+  time: 2_000_000,
+  container: web,
+  execId,
+  caller: sampleCaller(),
+} as const
+const portainer = sampleContainer({ id: 'c'.repeat(64), name: 'portainer', image: 'portainer:2' })
+const fromPortainer = { ...caller, caller: sampleCaller({ container: portainer }) }
+const runc = sampleBringer(['runc', 'exec'])
+
+const entered = (by = [sampleBringer(['nsenter', '-t', '1'])], id = '', rest = {}): ProcessObservation =>
+  sampleProcess({
+    process: { pid: 5_000, startTicks: 100, startedAt: 1_999_990, argv: ['sh'] },
+    origin: { via: 'entered', entry: { pid: 5_000, startTicks: 100, startedAt: 1_999_990 }, execId: id, by },
+    ...rest,
+  })
+
+function detect(
+  observations$: Observable<Observation>,
+  { memory = emptyMemory(), settings = { settle: 2_000, learn_after: 2 }, askedForMs = 0 } = {},
+): Observable<Detection> {
+  return defer(() => {
+    const execs = execLedger(
+      memory,
+      () => [],
+      () => asyncScheduler.now() < askedForMs,
+    )
+    return merge(
+      observations$.pipe(tap(execs.observe), ignoreElements()),
+      execIntoContainer.detect({ ...silent, ...observedOf(observations$), memory, execs }, settings),
+    )
+  })
+}
+
+/** All that is told of a timeline of observations, in virtual time. */
+function told(
+  t: Parameters<typeof marbles>[0],
+  timeline: string,
+  values: Record<string, Observation>,
+  options: Parameters<typeof detect>[1] = {},
+): Detection[] {
+  const all: Detection[] = []
+  marbles(t, ({ hot, flush }) => {
+    const detections$ = detect(hot(timeline, values), options)
+    detections$.subscribe((detection) => all.push(detection))
+    flush()
+  })
+  return all
+}
+
+const brief = (all: Detection[]) => all.map(({ rule, completes }) => (completes ? `+ ${rule}` : rule))
+
+test('health checks are not reported, everything else is, once and at once', (t) => {
+  const check = sampleExec({ healthcheck: true, execId: 'f'.repeat(64) })
+  const all = told(t, 'ab', { a: check, b: sampleExec({ argv: ['id', '-u'] }) })
+  t.is(all.length, 1)
+  t.like(all[0], {
+    rule: 'exec-command',
+    summary: 'root ran id -u in web-1',
+    act: execId,
+    evidence: { argv: ['id', '-u'], argv_exact: true, tty: false },
+  })
+})
+
+test('an exec’s caller, first programs and end are added to its one finding', (t) => {
+  const program = entered([runc], execId)
+  const all = told(t, 'abcd', { a: exec, b: caller, c: program, d: end })
+  t.deepEqual(brief(all), ['exec-command', '+ exec-command', '+ exec-command', '+ exec-command'])
+  t.true(all.every(({ act }) => act === execId))
+  t.is(all.at(-1)?.summary, 'root ran true in web-1, called by alice (exit code 3 after 1.5 s)')
+  t.like(all.at(-1)?.evidence, { exit_code: 3, duration_seconds: 1.5 })
+  t.like(all.at(-1)?.evidence['caller'], {
+    pid: 4_300,
+    user: 'root',
+    login_user: 'alice',
+    argv: ['docker', 'exec', 'web-1', 'true'],
+    confidence: 'exact',
+    ancestors: ['-bash (pid 4200)'],
+  })
+  t.deepEqual(all.at(-1)?.evidence['programs'], [{ argv: ['sh'], pid: 5_000, uid: 1_000 }])
+})
+
+test('a caller that is told in the same turn as the exec is in the finding from the start', (t) => {
+  const all = told(t, '(ab)', { a: exec, b: fromPortainer })
+  t.deepEqual(brief(all), ['exec-from-container'])
+  t.truthy(all[0]?.evidence['caller'])
+})
+
+test('what was known before the engine told of the exec is in its finding from the start', (t) => {
+  const [first, ...others] = told(t, 'abc', { a: caller, b: entered([runc], execId), c: exec })
+  t.deepEqual(others, [])
+  t.like(first?.evidence, { pid: 5_000 })
+  t.truthy(first?.evidence['caller'])
+  t.truthy(first?.evidence['programs'])
+})
+
+test('of an exec’s programs the first five are told', (t) => {
+  const all = told(t, 'x(aaaaaaaaa)', { x: exec, a: entered([runc], execId) })
+  t.is(all.length, 6)
+})
+
+test('a client in a container is a finding until its image is learned or approved', (t) => {
+  const memory = emptyMemory()
+  const rules = () => brief(told(t, 'ab', { a: fromPortainer, b: exec }, { memory }))
+  t.deepEqual(rules(), ['exec-from-container'])
+  t.deepEqual(rules(), ['exec-from-container'])
+  t.deepEqual(rules(), ['exec-command'])
+  memory.set('client/portainer:2', '0')
+  t.deepEqual(rules(), ['exec-from-container'])
+  memory.set('client/portainer:2', 'approved')
+  t.deepEqual(rules(), ['exec-command'])
+  const guessed = { ...caller, caller: sampleCaller({ container: web, confidence: 'ambiguous' }) }
+  t.deepEqual(brief(told(t, 'ab', { a: guessed, b: exec })), ['exec-command'])
+})
+
+test('a client in a container that becomes known late completes what is told, unless that was a plain command', (t) => {
+  t.deepEqual(brief(told(t, 'a 100ms bc', { a: exec, b: fromPortainer, c: end })), [
+    'exec-command',
+    '+ exec-command',
+    'exec-from-container',
+    '+ exec-from-container',
+  ])
+  const shell = sampleExec({ settings: { tty: true } })
+  t.deepEqual(brief(told(t, 'ab', { a: shell, b: fromPortainer })), [
+    'interactive-shell',
+    '+ interactive-shell',
+  ])
+})
+
+test('a health check that somebody has called for is a lookalike, known before or after', (t) => {
+  const check = sampleExec({ healthcheck: true })
+  const lookalike = ['healthcheck-lookalike']
+  t.deepEqual(brief(told(t, 'ab', { a: caller, b: check })), lookalike)
+  t.deepEqual(brief(told(t, 'ab', { a: check, b: caller })), lookalike)
+  const remote = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'remote', process: null, address: '10.0.0.1:1' }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: check, b: remote })), lookalike)
+  const nobody = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'unknown', client: 'none', process: null }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: check, b: nobody })), [])
+})
+
+test('of an exec that an earlier run told of, only a caller that is known now is told', (t) => {
+  const memory = emptyMemory()
+  execLedger(memory).observe(exec)
+  const nobody = {
+    ...caller,
+    caller: sampleCaller({ confidence: 'unknown', client: 'unclear', process: null }),
+  }
+  t.deepEqual(brief(told(t, 'ab', { a: exec, b: nobody }, { memory })), ['exec-command'])
+  t.deepEqual(brief(told(t, 'ab', { a: exec, b: caller }, { memory })), ['exec-command', '+ exec-command'])
+})
+
+test('health checks far more often than their interval explains are lookalikes', (t) => {
+  const checked = (intervalSeconds: number, startIntervalSeconds?: number) =>
+    sampleContainer({
+      details: {
+        healthcheck: {
+          argv: ['true'],
+          intervalSeconds,
+          ...(startIntervalSeconds !== undefined && { startIntervalSeconds }),
+        },
+      },
+    })
+  const run = (container: typeof web, perSecond: number) => {
+    const checks = Array.from({ length: 20 * perSecond }, (_, n) =>
+      sampleExec({
+        container,
+        healthcheck: true,
+        execId: String(n),
+        time: 2_000_000 + (n * 1_000) / perSecond,
+      }),
+    )
+    return brief(
+      told(
+        t,
+        checks.map((_, n) => `(${String.fromCodePoint(0x4e00 + n)})`).join(''),
+        Object.fromEntries(checks.map((check, n) => [String.fromCodePoint(0x4e00 + n), check])),
+      ),
+    )
+  }
+  t.deepEqual(run(checked(0.1), 10), [])
+  t.deepEqual(run(checked(30, 1), 1), [])
+  t.is(run(checked(30), 1).length, 20 - 9)
+})
+
+test('an entry is judged when the engine had its time to tell of an exec, and told once with its tool', (t) => {
+  marbles(t, ({ hot, expectObservable }) => {
+    const rule$ = (values: Record<string, Observation>, timeline: string) => detect(hot(timeline, values))
+    expectObservable(rule$({ a: entered() }, 'a')).toBe('2500ms d', {
+      d: {
+        rule: 'untracked-exec',
+        time: 2_000_000,
+        container: web,
+        summary: 'nsenter ran sh in web-1 as uid 1000, without the Docker API',
+        subject: ['nsenter', 'app'],
+        act: `${web.id}:5000:100`,
+        evidence: {
+          argv: ['sh'],
+          program: '/app',
+          pid: 5_000,
+          user: 'uid 1000',
+          configured_user: '',
+          tool: 'nsenter',
+          tool_pid: 3_000,
+          tool_user: 'root',
+          login_user: undefined,
+          tool_argv: ['nsenter', '-t', '1'],
+          ancestry: ['nsenter -t 1 (pid 3000) as root'],
+          from_container_id: undefined,
+          unknown_exec_id: undefined,
+          started_at: '1970-01-01T00:33:19.990Z',
+        },
+      },
+    })
+  })
+})
+
+test('who logged in is named, and each of those who descend from the login with the user of then', (t) => {
+  const alice = { uid: 1_001, user: 'alice', loginUser: 'alice' }
+  const line = [
+    sampleBringer(['nsenter', '-t', '1']),
+    sampleBringer(['sudo', 'nsenter'], { pid: 2_900, loginUser: 'alice' }),
+    sampleBringer(['-bash'], { pid: 2_800, ...alice }),
+  ]
+  const [entry] = told(t, 'a', { a: entered(line) })
+  t.is(entry?.summary, 'nsenter ran sh in web-1 as uid 1000, without the Docker API, by alice')
+  t.like(entry?.evidence, { tool_user: 'root', login_user: 'alice' })
+  t.deepEqual(entry?.evidence['ancestry'], [
+    'nsenter -t 1 (pid 3000) as root',
+    'sudo nsenter (pid 2900) as root',
+    '-bash (pid 2800) as alice',
+  ])
+  const [outside] = told(t, 'a', { a: sampleProcess({ hostFiles: 'root', lineage: line }) })
+  t.like(outside?.evidence, { host_user: 'root', login_user: 'alice' })
+  t.deepEqual(outside?.evidence['ancestry'], ['sudo nsenter (pid 2900) as root', '-bash (pid 2800) as alice'])
+})
+
+test('an exec of the Docker API explains an entry, by whatever tells of it and in time', (t) => {
+  const byId = entered([runc], execId)
+  const event = dockerEvent('exec_start', { actorId: web.id, attributes: { execID: execId } })
+  const running = sampleExec({ settings: { pid: 5_000 } })
+  const hiding = sampleContainer({ labels: { execID: execId } })
+  const isUntracked = (timeline: string, values: Record<string, Observation>) =>
+    brief(told(t, timeline, values)).includes('untracked-exec')
+  t.true(isUntracked('a', { a: byId }), 'an id that nobody knows')
+  t.false(isUntracked('ab', { a: byId, b: exec }), 'the engine tells of it')
+  t.false(isUntracked('ab', { a: byId, b: event }), 'an event names it')
+  t.false(isUntracked('ab', { a: byId, b: { ...exec, healthcheck: true } }), 'a health check')
+  t.false(isUntracked('a 2400ms b', { a: byId, b: exec }), 'at the second look')
+  t.true(isUntracked('a 2600ms b', { a: byId, b: exec }), 'too late')
+  t.true(isUntracked('ab', { a: byId, b: { ...exec, container: portainer } }), 'another container’s')
+  t.false(isUntracked('ab', { a: entered([sampleBringer(['x'])]), b: running }), 'its pid')
+  t.true(isUntracked('ab', { a: { ...byId, container: hiding }, b: event }), 'an image’s label')
+  t.false(isUntracked('ab', { a: byId, b: { ...exec, execId: '' } }), 'an exec whose id is hidden')
+  const before = { ...end, time: 1_990_000 }
+  t.true(isUntracked('abc', { a: exec, b: before, c: byId }), 'an id used again')
+})
+
+test('an entry that names an exec for which the engine is asked is judged by its answer', (t) => {
+  const byId = entered([runc], execId)
+  const isUntracked = (timeline: string, askedForMs: number) =>
+    brief(told(t, timeline, { a: byId, b: exec }, { askedForMs })).includes('untracked-exec')
+  t.false(isUntracked('a 6s b', 8_000), 'the engine knows it')
+  t.true(isUntracked('a', 8_000), 'the engine does not know it')
+  t.true(isUntracked('a', 60_000), 'the engine does not answer')
+})
+
+test('an entry whose runtime was not seen to be told an exec is explained by one at the time', (t) => {
+  const init = sampleBringer(['runc', 'init'])
+  const shim = sampleBringer(['containerd-shim-runc-v2'], { exe: '/usr/bin/containerd-shim-runc-v2' })
+  const check = sampleExec({ healthcheck: true })
+  const isUntracked = (by: Parameters<typeof entered>[0], ...execs: Observation[]) => {
+    const [first, second] = execs
+    const all = { a: entered(by), b: first ?? entered(by), c: second ?? entered(by) }
+    return brief(told(t, 'abc'.slice(0, 1 + execs.length), all)).includes('untracked-exec')
+  }
+  t.false(isUntracked([init, shim], check))
+  t.false(isUntracked([init], check))
+  t.true(isUntracked([init, shim]), 'no exec at the time')
+  t.true(isUntracked([init, sampleBringer(['runc', 'exec', 'web', 'sh']), shim], check), 'told by hand')
+  t.true(isUntracked([sampleBringer(['nsenter', '-t', '1'])], check), 'another tool')
+  t.true(isUntracked([init, { ...shim, containerId: portainer.id }], check), 'named so in a container')
+  // Each explains one: the other's first process is known then.
+  const entry = { pid: 6_000, startTicks: 7, startedAt: 1_999_990 }
+  const own = entered([runc], check.execId, {
+    origin: { via: 'entered', entry, execId: check.execId, by: [runc] },
+  })
+  t.true(isUntracked([init, shim], check, own))
+})
+
+test('while the engine is not heard nobody is judged', (t) => {
+  const status = (up: boolean): Observation => ({
+    ...{ kind: 'source-status', source: 'docker-events', time: 0, mode: '', best: true, reason: '' },
+    up,
+  })
+  const values = { d: status(false), u: status(true), a: entered([runc], execId), x: exec }
+  t.deepEqual(brief(told(t, 'da 10s u 1s x', values)), ['exec-command'])
+  t.deepEqual(brief(told(t, 'da 10s u 3s x', values)), ['untracked-exec', 'exec-command'])
+  t.deepEqual(brief(told(t, 'da', values)), [])
+})
+
+test('a container’s process among the host’s files is told once, not for what it runs', (t) => {
+  const out = sampleProcess({ hostFiles: 'mount-namespace', process: { pid: 10, parentPid: 9 } })
+  const child = sampleProcess({ hostFiles: 'mount-namespace', process: { pid: 11, parentPid: 10 } })
+  const other = sampleProcess({ hostFiles: 'root', process: { pid: 20, parentPid: 2 } })
+  const all = told(t, 'abac', { a: out, b: child, c: other })
+  t.deepEqual(brief(all), ['host-namespace-entered', 'host-namespace-entered'])
+  t.is(all[0]?.summary, 'app of web-1 is in the mount namespace of the host: /app')
+  t.is(all[1]?.evidence['entered'], 'root')
+})
+
+test('files copied into a container or out of it are told with the direction', (t) => {
+  const seen: Observation = {
+    kind: 'container',
+    time: 0,
+    action: 'seen',
+    container: web,
+    exitCode: null,
+    previousName: null,
+  }
+  const copyIn = dockerEvent('extract-to-dir', { actorId: web.id })
+  const copyOut = dockerEvent('archive-path', { actorId: 'gone' })
+  const all = told(t, 'abcd', { a: seen, b: copyIn, c: copyOut, d: dockerEvent('exec_die') })
+  t.deepEqual(
+    all.map(({ summary, container }) => [summary, container?.image]),
+    [
+      ['files were copied into web-1', 'nginx:1.27'],
+      ['files were copied out of web', 'nginx'],
+    ],
+  )
+})
+
+test('who comes in as root where another user is configured is told with that', (t) => {
+  const container = sampleContainer({ details: { user: 'app' } })
+  const asRoot = entered(undefined, '', {
+    container,
+    process: { pid: 5_000, startTicks: 100, containerUid: 0 },
+  })
+  const [first, ...others] = told(t, 'p', { p: asRoot })
+  t.deepEqual(others, [])
+  t.regex(first?.summary ?? '', / in web-1 as root, where app is configured, without the Docker API$/)
+  t.like(first?.evidence, { user: 'root', configured_user: 'app' })
+})
+
+test('the tool of an entry is what was called, where one file is many programs', (t) => {
+  const exe = '/bin/busybox'
+  const runcExec = sampleBringer(['runc', 'exec'])
+  const shell = sampleBringer(['sh', '-c', 'x'], { exe })
+  for (const argv of [
+    ['nsenter', '-t', '1'],
+    ['busybox', 'nsenter', '-t', '1'],
+  ]) {
+    const [entry] = told(t, 'p', { p: entered([sampleBringer(argv, { exe }), shell, runcExec]) })
+    t.is(entry?.evidence['tool'], 'nsenter', argv.join(' '))
+  }
+  const [byShell] = told(t, 'p', { p: entered([shell]) })
+  t.is(byShell?.evidence['tool'], 'sh')
+})

@@ -1,0 +1,254 @@
+import test from 'ava'
+import { execLedger } from '../../agent/exec-ledger/ledger.ts'
+import type { ContainerObservation, ExecEnded, ProcessObservation } from '../../agent/model/observation.ts'
+import { dockerEvent } from '../support/docker-event.ts'
+import { emptyMemory } from '../support/observed.ts'
+import { sampleBringer, sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
+
+const container = sampleContainer({ details: { user: '1000' } })
+const execId = 'e'.repeat(64)
+const asRoot = sampleExec({ container, execId, time: 10_000, settings: { user: '0' } })
+const entered = (id: string, startedAt = 10_000, pid = 7): ProcessObservation =>
+  sampleProcess({
+    container,
+    origin: { via: 'entered', entry: { pid, startTicks: 1, startedAt }, execId: id, by: [] },
+  })
+const ended = (time: number): ExecEnded => ({ kind: 'exec-ended', time, container, execId, exitCode: 0 })
+const containerGoes = (action: 'died' | 'removed', time = 20_000): ContainerObservation => ({
+  kind: 'container',
+  time,
+  action,
+  container,
+  exitCode: null,
+  previousName: null,
+})
+const announcedBy = (action: string) =>
+  dockerEvent(action, { actorId: container.id, attributes: { execID: execId } })
+
+test('an exec explains what belongs to it by its id, and only by time what has none', (t) => {
+  const ledger = execLedger(emptyMemory())
+  const by = (seen: ProcessObservation) => ledger.entryOf(seen).by
+  ledger.observe(asRoot)
+  t.is(by(entered(execId, 99_000)), 'exec')
+  t.is(by(entered('f'.repeat(64))), 'none')
+  t.is(by(entered('')), 'time')
+  t.is(by(entered('', 99_000)), 'time')
+  t.is(by(entered('', 8_000)), 'none')
+  ledger.observe(ended(12_000))
+  t.is(by(entered('', 99_000)), 'none')
+  t.is(by(entered(execId, 99_000)), 'none', 'an id used again')
+  t.is(by(entered(execId, 12_500)), 'exec')
+  t.is(by(sampleProcess({ container })), 'none')
+})
+
+test('an exec that a process names is pending while the engine is asked for it', (t) => {
+  const ledger = execLedger(
+    emptyMemory(),
+    () => [],
+    (asked) => asked === execId,
+  )
+  t.true(ledger.isPending(entered(execId)))
+  t.false(ledger.isPending(entered('f'.repeat(64))))
+})
+
+test('an event explains before the engine was asked, but not where an image’s label may speak', (t) => {
+  const ledger = execLedger(emptyMemory())
+  ledger.observe(announcedBy('exec_create'))
+  t.is(ledger.entryOf(entered(execId)).by, 'none', 'created, and perhaps never started')
+  ledger.observe(announcedBy('exec_start'))
+  t.deepEqual(ledger.entryOf(entered(execId)), { by: 'exec', asRoot: true, privileged: true })
+  t.true(ledger.isPending(entered(execId)), 'its user is not known yet')
+  t.false(ledger.isPending(entered('f'.repeat(64))))
+  const labelled = sampleContainer({ labels: { execID: execId } })
+  t.is(ledger.entryOf({ ...entered(execId), container: labelled }).by, 'none')
+  ledger.observe(sampleExec({ container, execId, time: 10_000, settings: { user: '1000' } }))
+  t.deepEqual(ledger.entryOf(entered(execId)), { by: 'exec', asRoot: false, privileged: false })
+  t.false(ledger.isPending(entered(execId)))
+  ledger.observe(sampleExec({ container: labelled, execId, time: 10_000 }))
+  t.is(ledger.entryOf({ ...entered(execId), container: labelled }).by, 'exec')
+})
+
+test('by its first process an exec is told from who comes while it goes on', (t) => {
+  const ledger = execLedger(emptyMemory())
+  ledger.observe(asRoot)
+  ledger.observe(entered(execId, 10_050, 7))
+  t.is(ledger.entryOf(entered('', 10_050, 7)).by, 'exec')
+  t.is(ledger.entryOf(entered('', 10_060, 8)).by, 'none')
+})
+
+test('who names an exec on his own command line is not its, unless it is the runtime that brought him', (t) => {
+  const ledger = execLedger(emptyMemory())
+  const { origin, ...rest } = entered(execId, 10_060, 8)
+  const byOf = (...argv: string[]) =>
+    ledger.entryOf({ ...rest, origin: { ...origin, by: [sampleBringer(argv)] } as typeof origin }).by
+  ledger.observe(asRoot)
+  t.is(byOf('nsenter', '-t', '1'), 'exec', 'the first that comes, whoever it is')
+  ledger.observe(entered(execId, 10_050, 7))
+  t.is(byOf('nsenter', '-t', '1'), 'none')
+  t.is(byOf('runc', 'init'), 'exec', 'the exec’s own first process may have been lost')
+  t.is(ledger.entryOf(entered(execId, 10_050, 7)).by, 'exec')
+})
+
+test('an exec that goes on is known after a restart, with its first process, and one that ended is not', (t) => {
+  const memory = emptyMemory()
+  const before = execLedger(memory)
+  before.observe(asRoot)
+  before.observe(entered(execId, 10_050, 7))
+  t.false(before.isFromBefore(asRoot))
+  const ledger = execLedger(memory)
+  t.true(ledger.isFromBefore(asRoot))
+  t.deepEqual(ledger.entryOf(entered('', 10_050, 7)), { by: 'exec', asRoot: true, privileged: false })
+  t.is(ledger.entryOf(entered('', 10_060, 8)).by, 'none')
+  // An engine that has not forgotten tells of it once more.
+  ledger.observe(asRoot)
+  t.true(ledger.isFromBefore(asRoot))
+  t.is(ledger.entryOf(entered('', 10_050, 7)).by, 'exec')
+  ledger.observe(ended(12_000))
+  t.is(execLedger(memory).entryOf(entered(execId)).by, 'none')
+})
+
+test('nothing is kept of health checks, of containers that are gone, and of what cannot be read', (t) => {
+  const memory = emptyMemory()
+  const ledger = execLedger(memory)
+  ledger.observe({ ...asRoot, healthcheck: true })
+  t.deepEqual(memory.keys(''), [])
+  t.is(ledger.entryOf(entered(execId)).by, 'exec')
+  ledger.observe(asRoot)
+  t.is(memory.keys('').length, 1)
+  ledger.observe(containerGoes('removed'))
+  t.deepEqual(memory.keys(''), [])
+  memory.set(`exec/${container.id}`, 'broken')
+  t.is(execLedger(memory).entryOf(entered(execId)).by, 'none')
+})
+
+test('what an exec left running is known by its session, in this run and the next', (t) => {
+  const memory = emptyMemory()
+  // A program that made a session of its own, and one that did not.
+  const left = [
+    { pid: 20, startTicks: 5 },
+    { pid: 21, startTicks: 6 },
+  ]
+  const before = execLedger(memory, ({ pid }) => (pid === 7 ? left : []))
+  before.observe(asRoot)
+  before.observe(entered(execId, 10_050, 7))
+  before.observe(ended(12_000))
+  const after = execLedger(memory)
+  // The engine tells once more of what was told before.
+  after.observe(asRoot)
+  after.observe(ended(12_000))
+  for (const ledger of [before, after]) {
+    const of = (pid: number, startTicks: number, session: number, runsSince = 9_000, id = container.id) =>
+      ledger.execOfSession({ containerId: id, runsSince, process: { pid, startTicks, session } })
+    const exec = { execId, entry: { pid: 7, startTicks: 1 } }
+    t.deepEqual(of(21, 6, 7), exec)
+    t.deepEqual(of(20, 5, 20), exec)
+    t.deepEqual(of(22, 9, 7), exec, 'born since')
+    t.deepEqual(of(23, 9, 20), exec, 'born since')
+    t.is(of(22, 9, 1), null, 'the container’s own session')
+    t.is(of(20, 99, 20), null, 'a pid that was used again')
+    t.is(of(7, 99, 7), null, 'a pid that was used again')
+    t.is(of(21, 6, 7, 30_000), null, 'the container was started again')
+    t.is(of(21, 6, 7, 9_000, 'f'.repeat(64)), null, 'another container')
+    const found = { ...entered(execId, 10_050, 7), change: 'found' } as const
+    t.deepEqual(ledger.entryOf(found), { by: 'exec', asRoot: true, privileged: false })
+  }
+})
+
+test('what an exec left running is looked at again while it goes on to begin things', (t) => {
+  const looks: number[] = []
+  let now = 0
+  const ledger = execLedger(emptyMemory(), () => {
+    looks.push(now)
+    return []
+  })
+  const later = (time: number) => {
+    now = time
+    ledger.observe({ ...entered(execId, 10_050, 7), time })
+  }
+  ledger.observe(asRoot)
+  later(10_050)
+  now = 12_000
+  ledger.observe(ended(12_000))
+  for (let time = 12_001; time < 100_000; time += 7) later(time)
+  t.is(looks[0], 12_000)
+  t.true(looks.length > 5 && looks.length < 15)
+  t.true((looks.at(-1) ?? 0) > 40_000)
+})
+
+test('of execs that have ended only those that left root running are kept, as long as the container runs', (t) => {
+  const kept = (left: boolean, user: string) => {
+    const memory = emptyMemory()
+    const ledger = execLedger(memory, () => (left ? [{ pid: 20, startTicks: 5 }] : []))
+    ledger.observe(sampleExec({ container, execId, time: 10_000, settings: { user } }))
+    ledger.observe(entered(execId, 10_050, 7))
+    ledger.observe(ended(12_000))
+    return { memory, ledger }
+  }
+  t.is(kept(true, '0').memory.keys('').length, 1)
+  t.is(kept(false, '0').memory.keys('').length, 0)
+  t.is(kept(true, '1000').memory.keys('').length, 0)
+  const { memory, ledger } = kept(true, '0')
+  ledger.observe(containerGoes('died'))
+  t.deepEqual(memory.keys(''), [])
+})
+
+test('who entered just before the container ended can still be judged, and who comes after it began again too', (t) => {
+  const ledger = execLedger(emptyMemory())
+  ledger.observe(asRoot)
+  ledger.observe(containerGoes('died', 10_100))
+  ledger.observe(containerGoes('removed', 90_000))
+  t.is(ledger.entryOf(entered(execId, 10_090)).by, 'exec')
+  t.is(ledger.entryOf(entered('', 30_000)).by, 'none')
+  ledger.observe({ ...asRoot, execId: 'f'.repeat(64), time: 30_000 })
+  t.is(ledger.entryOf(entered('', 30_000)).by, 'time')
+})
+
+test('of a container’s many execs those that go on are kept before those that have ended', (t) => {
+  const memory = emptyMemory()
+  const ledger = execLedger(memory)
+  const id = (n: number) => String(n).padStart(64, '0')
+  ledger.observe({ ...asRoot, execId: id(0) })
+  for (let n = 1; n < 1_000; n += 1) {
+    ledger.observe({ ...asRoot, execId: id(n) })
+    ledger.observe({ ...ended(11_000), execId: id(n) })
+  }
+  t.is(ledger.entryOf(entered(id(0), 99_000)).by, 'exec')
+  t.is(ledger.entryOf(entered(id(1))).by, 'none')
+  for (let n = 1_000; n < 2_000; n += 1) ledger.observe({ ...asRoot, execId: id(n) })
+  t.true((memory.get(`exec/${container.id}`) ?? '').length < 100_000)
+})
+
+test('containers of which nobody tells the end are not remembered for ever', (t) => {
+  const memory = emptyMemory()
+  for (let n = 0; n < 1_200; n += 1) memory.set(`exec/${n}`, '[]')
+  execLedger(memory)
+  t.is(memory.keys('').length, 1_000)
+})
+
+test('an exec of which the engine tells when its container is gone ends with it, and nothing is kept of it', (t) => {
+  const memory = emptyMemory()
+  const ledger = execLedger(memory)
+  ledger.observe(announcedBy('exec_start'))
+  ledger.observe(containerGoes('died', 10_100))
+  ledger.observe(containerGoes('removed', 10_200))
+  ledger.observe(asRoot)
+  t.deepEqual(memory.keys(''), [])
+  t.deepEqual(ledger.entryOf(entered(execId, 10_090)), { by: 'exec', asRoot: true, privileged: false })
+  t.is(ledger.entryOf(entered('', 30_000)).by, 'none')
+})
+
+test('containers that are gone make no room of those that run: a minute later nothing is known of them', (t) => {
+  const ledger = execLedger(emptyMemory())
+  const of = (n: number) => sampleContainer({ id: String(n).padStart(64, '0') })
+  const isKnown = (n: number) =>
+    ledger.entryOf({ ...entered(execId, 10_000), container: of(n) }).by === 'exec'
+  ledger.observe({ ...asRoot, container: of(0) })
+  for (let n = 1; n <= 5_000; n += 1) {
+    const time = 10_000 + n * 100
+    ledger.observe({ ...containerGoes('died', time), container: of(n) })
+    ledger.observe({ ...asRoot, container: of(n), time: 10_000 })
+  }
+  t.true(isKnown(0))
+  const known = Array.from({ length: 5_000 }, (_, n) => n + 1).filter(isKnown)
+  t.deepEqual([known[0], known.at(-1)], [4_400, 5_000])
+})

@@ -1,0 +1,34 @@
+import test from 'ava'
+import { oneAtATime } from '../../agent/lib/one-at-a-time.ts'
+import { marbles } from '../support/marbles.ts'
+
+test('triggers that come while work is done lead to one more turn', (t) => {
+  marbles(t, ({ cold, hot, expectObservable, expectSubscriptions }) => {
+    const triggers$ = hot(' -a-bc------d-----')
+    const work$ = cold('     --x--|           ')
+    const first = '         -^----!           '
+    const second = '        ------^----!      '
+    const third = '         -----------^----! '
+    const expected = '      ---x----x----x----'
+    expectObservable(triggers$.pipe(oneAtATime(() => work$))).toBe(expected)
+    expectSubscriptions(work$.subscriptions).toBe([first, second, third])
+  })
+})
+
+test('work that fails ends the stream', (t) => {
+  marbles(t, ({ cold, hot, expectObservable }) => {
+    const triggers$ = hot('-a---')
+    const work$ = cold('    --#  ')
+    expectObservable(triggers$.pipe(oneAtATime(() => work$))).toBe('---#')
+  })
+})
+
+test('when nobody listens any more the work is stopped', (t) => {
+  marbles(t, ({ cold, hot, expectObservable, expectSubscriptions }) => {
+    const triggers$ = hot(' -a-----')
+    const work$ = cold('     -----x|')
+    const listening = '     ^---!  '
+    expectObservable(triggers$.pipe(oneAtATime(() => work$)), listening).toBe('-----')
+    expectSubscriptions(work$.subscriptions).toBe(['-^--!'])
+  })
+})

@@ -1,0 +1,32 @@
+import test from 'ava'
+import { openUnixDatagram, socketAddress } from '../../agent/linux/unix-datagram.ts'
+import { notifySocket } from '../support/notify-socket.ts'
+import { until } from '../support/until.ts'
+
+for (const kind of ['path', 'abstract'] as const) {
+  test(`a message arrives whole at an address of the kind ${kind}, from this process`, async (t) => {
+    const { address, received } = await notifySocket(t, kind)
+    const socket = openUnixDatagram(address)
+    t.teardown(() => socket.close())
+    t.is(socket.send('READY=1\nSTATUS=ünïcode'), null)
+    await until(() => received().length > 0)
+    t.deepEqual(received(), [{ pid: process.pid, text: 'READY=1\nSTATUS=ünïcode' }])
+  })
+}
+
+test('nobody at the address is no error, and nothing waits', (t) => {
+  const socket = openUnixDatagram('/nonexistent/notify')
+  t.teardown(() => socket.close())
+  t.is(socket.send('READY=1')?.code, 'ENOENT')
+})
+
+test('the address of a path ends with a null byte, an abstract one begins with it and has no end', (t) => {
+  t.deepEqual(socketAddress('/run/n'), Buffer.from('\x01\0/run/n\0'))
+  t.deepEqual(socketAddress('@/run/n'), Buffer.from('\x01\0\0/run/n'))
+})
+
+test('what is no address of a Unix socket is refused by name', (t) => {
+  t.throws(() => socketAddress('vsock:2:1234'), { message: /no address of a Unix socket: vsock:2:1234/ })
+  t.throws(() => socketAddress(`/${'x'.repeat(107)}`), { message: /too long/ })
+  t.notThrows(() => socketAddress(`/${'x'.repeat(106)}`))
+})

@@ -1,0 +1,309 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import test, { type ExecutionContext } from 'ava'
+import type { ProcessObservation } from '../../../../agent/model/observation.ts'
+import { cgroupOf } from '../../../../agent/sources/processes/attribution/cgroup.ts'
+import { deviceNumber } from '../../../../agent/linux/device-number.ts'
+import { execIdIn } from '../../../../agent/sources/processes/attribution/entry-ancestry.ts'
+import { docker, runContainer } from '../../../support/docker.ts'
+import { sampleContainer } from '../../../support/samples.ts'
+import { scaled, until } from '../../../support/until.ts'
+import { procStat } from '../fake-proc.ts'
+import { hostNamespaces, inContainer, running, seenProcess, watched } from '../samples.ts'
+import { watchProcesses } from '../watch.ts'
+
+const run = promisify(execFile)
+const serial = test.serial
+
+const id = 'a'.repeat(64)
+const other = 'b'.repeat(64)
+const execId = 'e'.repeat(64)
+const pidFile = `/run/containerd/moby/${id}/${execId}.pid`
+const runc = ['runc', '--root', '/run/x', 'exec', '--process', '/tmp/p', '--pid-file', pidFile, id]
+
+test('an exec’s id is read from the runtime’s arguments, and from nothing that the program was given', (t) => {
+  const table: [string, readonly string[], string][] = [
+    ['the engine’s', runc, execId],
+    ['another runtime', ['crun', ...runc.slice(1)], execId],
+    ['with an id of ctr’s', runc.with(7, `/run/containerd/moby/${id}/mine.pid`), ''],
+    ['another container’s', runc.with(7, `/run/containerd/moby/${other}/${execId}.pid`), ''],
+    ['behind the container', ['runc', 'exec', id, 'sh', '--pid-file', pidFile, id], ''],
+    ['not an exec', runc.with(3, 'create'), ''],
+    ['without a pid file', ['runc', 'exec', id, 'true'], ''],
+    ['cut', runc.slice(0, 7), ''],
+    ['nothing', [], ''],
+  ]
+  for (const [what, argv, found] of table) t.is(execIdIn(argv, id), found, what)
+})
+
+const web = sampleContainer({ id, name: 'web', details: { pid: 200 } })
+const shop = sampleContainer({ id: other, name: 'shop', details: { pid: 210 } })
+const init = seenProcess({ pid: 200, startTicks: 600, ...inContainer(id), program: running('app') })
+const originOf = ({ origin }: ProcessObservation) => (origin.via === 'entered' ? origin : undefined)
+
+function sample(t: ExecutionContext, procRoot?: string) {
+  const all = watched([web, shop], procRoot)
+  t.teardown(() => all.tracker.close())
+  all.tracker.executed(init, 6_000)
+  return all
+}
+
+test('who brought a process in is told nearest first, without those that were only forked, and remembered', (t) => {
+  const { tracker, observed } = sample(t)
+  const fork = { uid: 0, euid: 0 }
+  tracker.executed(seenProcess({ pid: 50, startTicks: 100, program: running('shim') }), 1_000)
+  tracker.forked({ ...fork, pid: 300, startTicks: 700, parentPid: 50, makerPid: 50 }, 7_000)
+  tracker.executed(
+    seenProcess({ pid: 300, startTicks: 700, parentPid: 50, program: running(...runc) }),
+    7_001,
+  )
+  tracker.forked({ ...fork, pid: 301, startTicks: 701, parentPid: 300, makerPid: 300 }, 7_010)
+  tracker.forked({ ...fork, pid: 302, startTicks: 702, parentPid: 50, makerPid: 301 }, 7_020)
+  tracker.exited(301, 701, 7_021, null)
+  tracker.exited(300, 700, 7_022, null)
+  const entered = { pid: 302, startTicks: 702, parentPid: 50, ...inContainer(id) }
+  tracker.executed(seenProcess({ ...entered, program: running('sh') }), 7_030)
+  tracker.forked({ ...fork, pid: 303, startTicks: 900, parentPid: 302, makerPid: 302 }, 9_000)
+  tracker.executed(
+    seenProcess({ pid: 303, startTicks: 900, parentPid: 302, ...inContainer(id), program: running('id') }),
+    9_001,
+  )
+  for (const seen of observed().slice(1)) {
+    t.is(originOf(seen)?.execId, execId)
+    t.deepEqual(
+      originOf(seen)?.by.map(({ pid, argv }) => [pid, argv[0]]),
+      [
+        [300, 'runc'],
+        [50, 'shim'],
+      ],
+    )
+  }
+})
+
+test('what the runtime seems to say in a container is only its own text', (t) => {
+  const { tracker, observed } = sample(t)
+  const ofShop = { ...inContainer(other, 2), program: running(...runc) }
+  tracker.executed(seenProcess({ pid: 210, startTicks: 650, ...ofShop }), 6_500)
+  tracker.forked({ pid: 211, startTicks: 660, parentPid: 210, makerPid: 210, uid: 0, euid: 0 }, 6_600)
+  const intoWeb = seenProcess({ pid: 211, startTicks: 660, parentPid: 210, ...inContainer(id) })
+  tracker.executed({ ...intoWeb, cgroup: inContainer(other).cgroup }, 6_601)
+  const seen = observed().at(-1)
+  t.is(seen?.container.name, 'web')
+  t.is(seen && originOf(seen)?.execId, '')
+  t.is(seen && originOf(seen)?.by[0]?.containerId, other)
+})
+
+test('a program that lies in a container’s root is the container’s, whatever its namespaces say', async (t) => {
+  const { procRoot, write } = await procDirectory(t)
+  await write('200/mountinfo', '500 400 0:57 / / rw - overlay overlay rw\n')
+  const { tracker, observed } = sample(t, procRoot)
+  tracker.executed(seenProcess({ pid: 400, exeDevice: deviceNumber(0, 57) }), 7_000)
+  t.is(observed().at(-1)?.container.name, 'web')
+  t.is(observed().at(-1)?.origin.via, 'entered')
+  t.is(observed().at(-1)?.hostFiles, null)
+  tracker.exited(200, 600, 8_000, null)
+  tracker.executed(seenProcess({ pid: 401, exeDevice: deviceNumber(0, 57) }), 9_000)
+  t.is(observed().length, 2)
+})
+
+test('an engine in a container, with the runtime it runs there, is all that container’s own', (t) => {
+  const { tracker, observed } = sample(t)
+  const inner = 'd'.repeat(64)
+  const innerPlace = {
+    cgroup: cgroupOf(['docker', id, 'docker', inner]),
+    namespaces: inContainer(inner, 9).namespaces,
+  }
+  const line: [number, number, string[], object][] = [
+    [300, 200, ['dockerd'], inContainer(id)],
+    [301, 300, ['containerd-shim-runc-v2', '-id', inner], inContainer(id)],
+    [302, 301, ['runc', 'create', '--bundle', 'b', inner], inContainer(id)],
+    [303, 302, ['runc', 'init'], inContainer(id)],
+    [304, 301, ['app'], innerPlace],
+    [305, 301, ['runc', 'exec', '--pid-file', `/b/${inner}/${'e'.repeat(64)}.pid`, inner], inContainer(id)],
+    [306, 305, ['sh'], innerPlace],
+    [307, 300, ['nsenter', '-t', '304', '-m', 'sh'], innerPlace],
+  ]
+  for (const [pid, parentPid, argv, place] of line) {
+    tracker.forked({ pid, startTicks: pid, parentPid, makerPid: parentPid, uid: 0, euid: 0 }, pid * 10)
+    tracker.executed(
+      seenProcess({ pid, startTicks: pid, parentPid, ...place, program: running(...argv) }),
+      pid * 10 + 1,
+    )
+  }
+  t.is(observed().length, 1 + line.length)
+  for (const { container, origin, hostFiles } of observed())
+    t.deepEqual([container.name, origin, hostFiles], ['web', { via: 'init' }, null])
+})
+
+test('a hook of the start is none of the container yet, whatever it runs; what follows the start is', (t) => {
+  const { tracker, observed } = watched([web])
+  t.teardown(() => tracker.close())
+  const belowShim = { startTicks: 500, parentPid: 50 }
+  tracker.executed(seenProcess({ pid: 190, ...belowShim, program: running('runc', 'create') }), 5_000)
+  tracker.executed(seenProcess({ pid: 191, ...belowShim, program: running('runc', 'init') }), 5_001)
+  tracker.forked({ pid: 260, startTicks: 520, parentPid: 191, makerPid: 191, uid: 0, euid: 0 }, 5_200)
+  const hook = { startTicks: 520, ...inContainer(id) }
+  tracker.executed(seenProcess({ pid: 260, parentPid: 191, ...hook }), 5_201)
+  tracker.forked({ pid: 261, startTicks: 530, parentPid: 260, makerPid: 260, uid: 0, euid: 0 }, 5_300)
+  tracker.executed(seenProcess({ pid: 261, parentPid: 260, ...hook, startTicks: 530 }), 5_301)
+  t.deepEqual(observed(), [])
+  tracker.executed(init, 6_000)
+  t.is(observed().at(-1)?.origin.via, 'init')
+  // Who makes himself look like it afterwards deceives nobody.
+  tracker.executed(seenProcess({ pid: 300, startTicks: 700, parentPid: 191, ...inContainer(id) }), 7_000)
+  t.is(observed().at(-1)?.origin.via, 'entered')
+})
+
+test('a container’s process in the host’s mount namespace, or with its root, has got out; one that never was in has not', async (t) => {
+  const { procRoot, link, write } = await procDirectory(t)
+  await link('1/root', '/')
+  await link('201/root', '/')
+  await link('202/root', '/tmp')
+  await link('205/root', '/')
+  for (const pid of [201, 202]) await write(`${pid}/stat`, procStat({ pid, startTicks: pid }))
+  // Somebody else, by now.
+  await write('205/stat', procStat({ pid: 205, startTicks: 999 }))
+  const { tracker, observed } = sample(t, procRoot)
+  const child = (pid: number, rest: object) => {
+    tracker.forked({ pid, startTicks: pid, parentPid: 200, makerPid: 200, uid: 0, euid: 0 }, 7_000)
+    tracker.executed(
+      seenProcess({ pid, startTicks: pid, parentPid: 200, ...inContainer(id), ...rest }),
+      7_001,
+    )
+    return observed().at(-1)?.hostFiles
+  }
+  t.is(child(201, {}), 'root')
+  t.is(child(202, {}), null)
+  t.is(child(203, {}), null)
+  t.is(child(205, {}), null)
+  t.is(child(204, { namespaces: hostNamespaces }), 'mount-namespace')
+  const { pid } = init.namespaces
+  tracker.executed(seenProcess({ pid: 500, namespaces: { ...hostNamespaces, pid } }), 7_500)
+  t.is(observed().at(-1)?.origin.via, 'entered')
+  t.is(observed().at(-1)?.hostFiles, null)
+})
+
+test('who runs a program with a root of the container’s own is looked at only while it lives on, and seen if it got out meanwhile', async (t) => {
+  const { procRoot, link, write } = await procDirectory(t)
+  await write('1/mountinfo', '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n')
+  for (const pid of [1, 201, 202]) await link(`${pid}/root`, '/')
+  for (const pid of [201, 202]) await write(`${pid}/stat`, procStat({ pid, startTicks: pid }))
+  const { tracker, observed } = sample(t, procRoot)
+  const told = () => observed().map(({ process, change, hostFiles }) => [process.pid, change, hostFiles])
+  const before = told().length
+  const execute = (pid: number, rootDevice: number) =>
+    tracker.executed(
+      seenProcess({ pid, startTicks: pid, parentPid: 200, ...inContainer(id), rootDevice }),
+      7_001,
+    )
+  execute(201, deviceNumber(0, 57))
+  execute(202, deviceNumber(254, 0))
+  execute(203, deviceNumber(254, 0))
+  t.deepEqual(told().slice(before), [
+    [201, 'executed', null],
+    [202, 'executed', 'root'],
+    [203, 'executed', null],
+  ])
+  await until(() => told().length > before + 3)
+  t.deepEqual(told().slice(before + 3), [[201, 'found', 'root']])
+})
+
+serial('every docker exec is told with the engine’s own exec id', async (t) => {
+  const { of } = await watchProcesses(t)
+  const { name } = await runContainer(t)
+  const events = execFile('docker', ['events', '--filter', `container=${name}`, '--format', '{{json .}}'])
+  t.teardown(() => events.kill())
+  let text = ''
+  events.stdout?.on('data', (chunk: string) => (text += chunk))
+  // Only what comes after its start is told; so until it is known to listen.
+  await until(async () => {
+    await docker('exec', name, 'true', 'listening')
+    return text.includes('exec_start')
+  })
+  await run('script', ['-qec', `docker exec -it ${name} true marked-tty`, '/dev/null'])
+  await docker('exec', '--detach', name, 'true', 'marked-detached')
+  await Promise.all(Array.from({ length: scaled(40) }, (_, n) => docker('exec', name, 'true', `marked-${n}`)))
+
+  const marks = ['tty', 'detached', ...Array.from({ length: scaled(40) }, (_, n) => String(n))]
+  const starts = () =>
+    text.split('\n').flatMap((line) => /exec_start: true marked-(\w+)".*?"execID":"(\w+)"/.exec(line) ?? [])
+  await until(() => starts().length === 3 * marks.length)
+  for (const mark of marks) {
+    const seen = await until(() => of(name).find(({ process }) => process.argv[1] === `marked-${mark}`))
+    const told = new RegExp(`exec_start: true marked-${mark}".*?"execID":"(\\w+)"`).exec(text)?.[1]
+    t.regex(told ?? '', /^[0-9a-f]{64}$/)
+    t.is(originOf(seen)?.execId, told, mark)
+  }
+})
+
+serial('whatever enters without the engine is told with its tool and without an exec id', async (t) => {
+  const { of } = await watchProcesses(t)
+  const { name, id: container } = await runContainer(t)
+  const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).stdout.trim()
+  const ways: [string, string[]][] = [
+    ['runc', [...(await runtimeCommand()), 'exec', container, 'true', 'by-runc']],
+    ['nsenter', ['nsenter', '-t', pid, '-m', 'true', 'by-mounts']],
+    ['nsenter', ['nsenter', '-t', pid, '-p', 'sh', '-c', 'true by-pids']],
+    ['nsenter', ['nsenter', '-t', pid, '-m', '-p', 'true', 'by-both']],
+    ['nsenter', ['nsenter', '-t', pid, '-a', 'true', 'by-all']],
+    ['chroot', ['chroot', `/proc/${pid}/root`, 'true', 'by-chroot']],
+  ]
+  for (const [tool, argv] of ways) {
+    await run(argv[0] ?? '', argv.slice(1))
+    const mark = argv.at(-1) ?? ''
+    const seen = await until(() => of(name).find(({ process }) => process.argv.at(-1) === mark))
+    t.is(originOf(seen)?.execId, '', mark)
+    t.true(
+      originOf(seen)?.by.some(({ argv: [program] }) => program === tool),
+      `${mark}: ${JSON.stringify(seen.origin)}`,
+    )
+    t.is(seen.hostFiles, null, mark)
+  }
+  const before = of(name).length
+  await run('nsenter', ['-t', pid, '-n', '-u', 'true'])
+  await docker('top', name)
+  await docker('cp', '/etc/hostname', `${name}:/tmp/copied`)
+  await docker('cp', `${name}:/tmp/copied`, '-')
+  await docker('exec', name, 'true', 'last')
+  await until(() => of(name).some(({ process }) => process.argv[1] === 'last'))
+  t.is(of(name).length, before + 1)
+})
+
+serial('a container’s process that changes to the host’s root or mounts is seen outside', async (t) => {
+  const { of } = await watchProcesses(t)
+  const rights = ['--cap-add', 'SYS_ADMIN', '--cap-add', 'SYS_PTRACE', '--pid', 'host']
+  const { name } = await runContainer(t, ['--volume', '/:/host', ...rights])
+  await docker('exec', name, 'busybox', 'chroot', '/host', '/bin/sleep', '0.5')
+  await docker('exec', name, 'busybox', 'nsenter', '-t', String(process.pid), '-m', '/bin/sleep', '0.51')
+  const last = (argument: string) =>
+    of(name).find(({ process }) => process.argv.at(-1) === argument && process.argv.length === 2)
+  t.is((await until(() => last('0.5'))).hostFiles, 'root')
+  t.is((await until(() => last('0.51'))).hostFiles, 'mount-namespace')
+  // The root is looked at a moment later, when the same process may have changed it already.
+  const out = of(name).filter(({ hostFiles }) => hostFiles !== null)
+  t.deepEqual(new Set(out.map(({ process }) => process.argv.at(-1))), new Set(['0.5', '0.51']))
+})
+
+/** A directory in place of /proc, with the few files that a test is about. */
+async function procDirectory(t: ExecutionContext) {
+  const procRoot = await mkdtemp(join(tmpdir(), 'tidewatch-test-proc-'))
+  t.teardown(() => rm(procRoot, { recursive: true }))
+  const place = async (path: string) => {
+    await mkdir(dirname(join(procRoot, path)), { recursive: true })
+    return join(procRoot, path)
+  }
+  return {
+    procRoot,
+    write: async (path: string, text: string) => await writeFile(await place(path), text),
+    link: async (path: string, target: string) => await symlink(target, await place(path)),
+  }
+}
+
+/** The runtime with its root directory, as this engine runs it. */
+async function runtimeCommand(): Promise<string[]> {
+  const root = (await docker('info', '--format', '{{.DefaultRuntime}}')).stdout.trim()
+  return ['runc', '--root', `/run/docker/runtime-${root}/moby`]
+}

@@ -1,0 +1,82 @@
+import test from 'ava'
+import { held, type HeldOptions } from '../../../agent/sources/processes/container-wait-queue.ts'
+
+test('what is known passes, what is not waits in its order', (t) => {
+  const { waiting, known, released } = sample()
+  known.add('web')
+  t.false(waiting.hold('web', 'web-1'))
+  t.true(waiting.hold('db', 'db-1'))
+  t.true(waiting.hold('db', 'db-2'))
+  waiting.release()
+  t.deepEqual(released, [])
+  known.add('db')
+  // What comes now must not overtake.
+  t.true(waiting.hold('db', 'db-3'))
+  waiting.release()
+  t.deepEqual(released, ['db-1', 'db-2', 'db-3'])
+  t.is(waiting.size, 0)
+})
+
+test('nothing of a container waits for longer than its first second if the engine is not being asked', (t) => {
+  const { waiting, released, forward } = sample()
+  waiting.hold('db', 'db-1')
+  forward(900)
+  waiting.hold('db', 'db-2')
+  forward(100)
+  waiting.release()
+  t.deepEqual(released, ['db-1', 'db-2'])
+  t.false(waiting.hold('db', 'db-3'))
+  forward(60_000)
+  waiting.release()
+  t.true(waiting.hold('db', 'db-4'))
+})
+
+test('what the engine was asked about waits for the answer, and for half a minute at most', (t) => {
+  const { waiting, known, pending, released, forward } = sample()
+  pending.add('db').add('cache')
+  waiting.hold('db', 'db-1')
+  waiting.hold('cache', 'cache-1')
+  forward(5_000)
+  waiting.release()
+  t.deepEqual(released, [])
+  t.true(waiting.hold('db', 'db-2'))
+  known.add('db')
+  waiting.release()
+  t.deepEqual(released, ['db-1', 'db-2'])
+  forward(25_000)
+  waiting.release()
+  t.deepEqual(released, ['db-1', 'db-2', 'cache-1'])
+  t.false(waiting.hold('cache', 'cache-2'))
+})
+
+test('what the engine does not know after all waits no longer', (t) => {
+  const { waiting, pending, released, forward } = sample()
+  pending.add('db')
+  waiting.hold('db', 'db-1')
+  forward(5_000)
+  pending.delete('db')
+  waiting.release()
+  t.deepEqual(released, ['db-1'])
+})
+
+test('more than may wait is let go rather than lost', (t) => {
+  const { waiting, released } = sample({ maxItems: 3 })
+  for (const item of ['a-1', 'b-1', 'a-2', 'a-3']) t.true(waiting.hold(item.slice(0, 1), item))
+  t.deepEqual(released.toSorted(), ['a-1', 'a-2', 'b-1'])
+  t.is(waiting.size, 1)
+})
+
+function sample(options: Partial<HeldOptions<string>> = {}) {
+  const known = new Set<string>()
+  const pending = new Set<string>()
+  const released: string[] = []
+  let now = 0
+  const waiting = held<string>({
+    isKnown: (container) => known.has(container),
+    isPending: (container) => pending.has(container),
+    release: (item) => void released.push(item),
+    now: () => now,
+    ...options,
+  })
+  return { waiting, known, pending, released, forward: (ms: number) => void (now += ms) }
+}

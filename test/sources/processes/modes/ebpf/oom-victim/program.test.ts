@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import { type Parameter, readBtf } from '../../../../../../agent/linux/btf.ts'
+import { findHierarchy } from '../../../../../../agent/ebpf/hierarchy.ts'
+import {
+  oomVictimProgram,
+  type VictimArgument,
+  victimArgument,
+} from '../../../../../../agent/sources/processes/modes/ebpf/oom-victim/program.ts'
+import { startRuntime } from '../../../../../../agent/ebpf/loader.ts'
+
+const context: Parameter = { kind: 'pointer', to: '' }
+const task: Parameter = { kind: 'pointer', to: 'task_struct' }
+const int: Parameter = { kind: 'int', bytes: 4 }
+
+const table: [title: string, parameters: Parameter[] | null, argument: VictimArgument | null][] = [
+  ['a task and a uid, as since Linux 6.9', [context, task, int], 'task'],
+  ['a thread id, as before', [context, int], 'thread-id'],
+  ['another pointer', [context, { kind: 'pointer', to: 'mm_struct' }], null],
+  ['a longer number', [context, { kind: 'int', bytes: 8 }], null],
+  ['nothing', [context], null],
+  ['something else', [context, { kind: 'other' }], null],
+  ['no such tracepoint', null, null],
+]
+
+for (const [title, parameters, argument] of table) {
+  test(`the tracepoint passes ${title}: ${argument ?? 'not used'}`, (t) => {
+    const asked: string[] = []
+    const btf = { parameters: (name: string) => (asked.push(name), parameters) }
+    t.is(victimArgument(btf), argument)
+    t.deepEqual(asked, ['btf_trace_mark_victim'])
+  })
+}
+
+test('this kernel has the tracepoint, and takes the program for either argument', (t) => {
+  const btf = readBtf(readFileSync('/sys/kernel/btf/vmlinux'))
+  t.not(victimArgument(btf), null)
+  for (const hierarchy of [findHierarchy('/proc'), { version: 2 }] as const) {
+    for (const argument of ['task', 'thread-id'] as const) {
+      const programs = [oomVictimProgram(argument)]
+      startRuntime({ btf, programs, hierarchy, budget: 1, ringBytes: 4_096 }).close()
+    }
+  }
+})

@@ -1,0 +1,96 @@
+import { fork } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+import type { EventsLost, Observation, ProcessObservation } from '../../../agent/model/observation.ts'
+import { readPids, readStat } from '../../../agent/sources/processes/table/procfs-process.ts'
+import { docker, runContainer } from '../../support/docker.ts'
+import { until } from '../../support/until.ts'
+import type { Answer } from './stoppable.ts'
+
+const serial = test.serial
+
+for (const [mode, ringBytes] of [
+  ['ebpf', 65_536],
+  ['connector', 0],
+] as const) {
+  serial(
+    `${mode}: what happens while the daemon is stopped for seconds is told or counted, and the table is right afterwards`,
+    async (t) => {
+      const { name, id } = await runContainer(t)
+      const source = watchApart(t, mode, id, ringBytes)
+      await until(() => source.seen.some(({ kind }) => kind === 'source-status'))
+
+      process.kill(source.pid, 'SIGSTOP')
+      const execs = 1_000
+      await docker(
+        'exec',
+        name,
+        'sh',
+        '-c',
+        `i=0; while [ $i -lt ${execs} ]; do /bin/true n-$i; i=$((i+1)); done`,
+      )
+      await sleep(2_000)
+      process.kill(source.pid, 'SIGCONT')
+      await until(() => source.lost() > 0)
+      await docker('exec', name, 'sleep', '1')
+      const after = () =>
+        source.ofContainer().some(({ process: { argv } }) => argv[0] === 'sleep' && argv[1] === '1')
+      await until(after)
+      await until(() => source.lost() > 0)
+      await sleep(2_000)
+
+      const told = source.ofContainer().filter(({ process: { argv } }) => argv[1]?.startsWith('n-') === true)
+      if (mode === 'ebpf') {
+        // Of each, the fork and the exit were told or lost as well; others on this host may have lost some too.
+        t.true(told.length < execs)
+        t.true(told.length * 3 + source.lost() >= execs * 3)
+      } else {
+        // The socket holds the pids of all, of processes that are long gone.
+        t.true(source.lost() >= execs - told.length)
+      }
+      const times = source.ofContainer().map(({ time }) => time)
+      t.deepEqual(
+        times,
+        times.toSorted((a, b) => a - b),
+      )
+      t.deepEqual(await source.ghosts(), [])
+    },
+  )
+}
+
+function watchApart(t: ExecutionContext, mode: string, containerId: string, ringBytes: number) {
+  const path = fileURLToPath(new URL('stoppable.ts', import.meta.url))
+  const child = fork(path, [mode, containerId, String(ringBytes)])
+  t.teardown(() => child.kill('SIGKILL'))
+  const seen: Observation[] = []
+  let living: [number, number][] | undefined
+  child.on('message', (answer: Answer) => {
+    if ('living' in answer) living = answer.living
+    else seen.push(answer.observation)
+  })
+
+  async function ghosts(): Promise<[number, number][]> {
+    child.send('living')
+    await until(() => living !== undefined)
+    const alive = new Map(readPids('/proc').map((pid) => [pid, readStat('/proc', pid)?.startTicks]))
+    // Who ended since is no ghost: the table has to be wrong for longer than it takes to look.
+    await sleep(1_000)
+    const first = (living ?? []).filter(([pid, startTicks]) => alive.get(pid) !== startTicks)
+    living = undefined
+    child.send('living')
+    await until(() => living !== undefined)
+    return first.filter(([pid, startTicks]) => living?.some((one) => one[0] === pid && one[1] === startTicks))
+  }
+
+  return {
+    pid: child.pid ?? t.fail(),
+    seen,
+    ghosts,
+    ofContainer: () => seen.filter((one): one is ProcessObservation => one.kind === 'process'),
+    lost: () =>
+      seen
+        .filter((one): one is EventsLost => one.kind === 'events-lost')
+        .reduce((sum, { count }) => sum + count, 0),
+  }
+}

@@ -1,0 +1,223 @@
+import test from 'ava'
+import type { Detection } from '../../../agent/model/finding.ts'
+import { cgroupReader } from '../../../agent/sources/resources/cgroup-reader.ts'
+import { usageOfStats } from '../../../agent/sources/resources/docker-stats.ts'
+import { docker } from '../../support/processes.ts'
+import { patience, until } from '../../support/until.ts'
+import {
+  firstSample,
+  followEvents,
+  kernel,
+  lastSample,
+  observe,
+  runContainer,
+  said,
+  samplesOf,
+  statsOnce,
+  watch,
+  type Watched,
+} from './live.ts'
+
+// What the kernel's cgroups and the engine really do, with whichever version of cgroups this host has.
+
+const mib = 2 ** 20
+const limits = ['--memory=32m', '--memory-swap=32m', '--cpus=0.5', '--pids-limit=20']
+
+test('a running container is sampled as the engine counts it', async (t) => {
+  const web = await runContainer(t, 'sampled', limits, 'sleep', '600')
+  const observed = await firstSample(observe(t, [web]))
+  const api = usageOfStats(await statsOnce(web.id), { memoryBytes: 32 * mib, cpus: 0.5, pids: 20 })
+  if (api === null) throw new Error('the engine does not tell')
+
+  t.is(observed.memory.limitBytes, 32 * mib)
+  t.is(observed.memory.limitBytes, api.memory.limitBytes)
+  t.deepEqual(observed.pids, { current: 1, limit: 20, refusedForks: 0 })
+  t.like(api.pids, { current: 1, limit: 20 })
+  t.is(observed.cpu.quotaCores, 0.5)
+  t.is(observed.memory.oomKills, 0)
+  t.true(Math.abs(observed.memory.workingSetBytes - api.memory.workingSetBytes) < mib)
+  t.true(Math.abs(observed.cpu.usageSeconds - api.cpu.usageSeconds) < 0.5)
+})
+
+test('what a container waits for and writes is counted', async (t) => {
+  const script = 'dd if=/dev/zero of=/file bs=1M count=8 conv=fsync; sleep 600'
+  const seen = observe(t, [await runContainer(t, 'io', [], 'sh', '-c', script)])
+  await until(() => (lastSample(seen)?.pressure.io?.someSeconds ?? 0) > 0)
+  const written = () => lastSample(seen)?.blockIo?.writtenBytes
+  // Newer kernels do not count it with version 1.
+  await until(() => written() === undefined || Number(written()) >= 8 * mib)
+  t.pass()
+})
+
+test('a container without limits has none, and that is one condition', async (t) => {
+  const web = await runContainer(t, 'unlimited', [], 'sleep', '600')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 3)
+  const [sample] = watched.samples
+  t.like(sample, { memory: { limitBytes: null }, cpu: { quotaCores: null } })
+  t.deepEqual(said(watched), ['no-limits firing'])
+  // systemd gives every container that it keeps a limit of processes (DefaultTasksMax).
+  const missing = sample?.pids.limit === null ? ['memory', 'cpu', 'pids'] : ['memory', 'cpu']
+  t.deepEqual(watched.detections[0]?.evidence['missing'], missing)
+})
+
+test('a container that is removed while it is sampled vanishes without a word', async (t) => {
+  const web = await runContainer(t, 'removed', [], 'sleep', '600')
+  const other = await runContainer(t, 'staying', [], 'sleep', '600')
+  const seen = observe(t, [web, other], 20)
+  await until(() => samplesOf(seen, web) > 0)
+  await docker('rm', '-f', web.id)
+  const gone = samplesOf(seen, web)
+  const staying = samplesOf(seen, other)
+  await until(() => samplesOf(seen, other) > staying + 3)
+  t.is(samplesOf(seen, web), gone)
+  t.is(seen.filter(({ kind }) => kind === 'source-status').length, 1)
+})
+
+test('a limit that is changed while the container runs is seen', async (t) => {
+  const web = await runContainer(t, 'updated', limits, 'sleep', '600')
+  const seen = observe(t, [web])
+  await firstSample(seen)
+  await docker('update', '--memory=64m', '--memory-swap=64m', '--cpus=1', '--pids-limit=30', web.id)
+  const changed = await until(() => {
+    const sample = lastSample(seen)
+    return sample?.memory.limitBytes === 64 * mib && sample.pids.limit === 30 && sample
+  })
+  t.is(changed.cpu.quotaCores, 1)
+})
+
+test('a paused container is sampled on, and nothing is the matter with it', async (t) => {
+  const web = await runContainer(t, 'paused', limits, 'sleep', '600')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 0)
+  await docker('pause', web.id)
+  t.teardown(() => docker('unpause', web.id).catch(() => undefined))
+  const before = watched.samples.length
+  await until(() => watched.samples.length > before + 5)
+  await docker('unpause', web.id)
+  t.deepEqual(said(watched), [])
+})
+
+test('memory that fills is near its limit, and no more when it is emptied', async (t) => {
+  const script =
+    'for i in 1 2 3 4 5 6 7 8 9; do dd if=/dev/zero of=/fill/$i bs=1M count=13; sleep 0.1; done; ' +
+    'while [ ! -e /tmp/empty ]; do sleep 0.2; done; rm /fill/*; sleep 600'
+  const options = ['--memory=128m', '--memory-swap=128m', '--cpus=0.5', '--pids-limit=20', '--tmpfs=/fill']
+  const web = await runContainer(t, 'filled', options, 'sh', '-c', script)
+  const watched = await watch(t, web, { memory: { hold: '500ms' } })
+  await until(() => said(watched).includes('memory-near-limit firing'))
+  t.true(Number(watched.detections[0]?.evidence['ratio']) >= 0.9)
+  await docker('exec', web.id, 'touch', '/tmp/empty')
+  await until(() => said(watched).includes('memory-near-limit resolved'))
+})
+
+test('page cache that fills a container is nothing near its limit', async (t) => {
+  const script = 'dd if=/dev/zero of=/big bs=1M count=100; cat /big /big > /dev/null; touch /done; sleep 600'
+  const web = await runContainer(t, 'cache', limits, 'sh', '-c', script)
+  const watched = await watch(t, web, { memory: { hold: '500ms' } })
+  await until(() => docker('exec', web.id, 'ls', '/done'), 60_000)
+  // However fast the cache was filled, it stays full; longer than what is near its limit is held.
+  const filled = watched.samples.length
+  await until(() => watched.samples.length > filled + 3)
+  t.deepEqual(said(watched), [])
+})
+
+test('a first process that is OOM-killed is one finding, whatever reports it first', async (t) => {
+  // It waits until it is watched, which takes an emulated host more than a few seconds.
+  const script = 'until [ -e /go ]; do sleep 0.1; done; exec tail /dev/zero'
+  const web = await runContainer(t, 'killed', limits, 'sh', '-c', script)
+  const watched = await watch(t, web)
+  await docker('exec', web.id, 'touch', '/go')
+  await until(() => watched.actions.includes('died') && watched.actions.includes('oom'), 60_000)
+  await until(() => eventsOf(watched).length > 0)
+  t.deepEqual(
+    eventsOf(watched).map(({ rule }) => rule),
+    ['container-oom-killed'],
+  )
+  t.is(eventsOf(watched)[0]?.evidence['exit_code'], 137)
+  t.is(eventsOf(watched)[0]?.evidence['limit_bytes'], 32 * mib)
+})
+
+test('an executed child that is OOM-killed is one finding, and the container survives', async (t) => {
+  const web = await runContainer(t, 'child', limits, 'sleep', '600')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 0)
+  await t.throwsAsync(docker('exec', web.id, 'tail', '/dev/zero'))
+  await until(() => watched.actions.includes('oom') && eventsOf(watched).length > 0, 60_000)
+  // Another sample proves no further kill.
+  const { length } = watched.samples
+  await until(() => watched.samples.length > length + 1)
+  t.deepEqual(
+    eventsOf(watched).map(({ rule }) => rule),
+    ['oom-kill'],
+  )
+  t.is(await docker('inspect', '-f', '{{.State.Running}}', web.id), 'true\n')
+  t.like(watched.samples.at(-1), { memory: { oomKills: 1 }, firstProcess: 'running' })
+})
+
+test.serial('an OOM kill is reported within 100 ms, however seldom the container is sampled', async (t) => {
+  const web = await runContainer(t, 'at-once', limits, 'sleep', '600')
+  const seen = observe(t, [web], 60_000)
+  await firstSample(seen)
+  let toldAt: number | undefined
+  await followEvents(t, web, ({ action }) => {
+    if (action === 'oom') toldAt ??= performance.now()
+  })
+  const reader = cgroupReader({ ...kernel, onNotice: () => undefined })
+  t.teardown(() => reader.close())
+  const isKilled = () => {
+    const reading = reader.read(web)
+    return reading.outcome === 'read' && (reading.usage.memory.oomKills ?? 0) > 0
+  }
+  const exec = docker('exec', web.id, 'tail', '/dev/zero').catch(() => undefined)
+  while (!isKilled()) await new Promise((resolve) => setTimeout(resolve, 2))
+  const killedAt = performance.now()
+  await until(() => {
+    // Version 2 announces it to the source; version 1 to the engine.
+    if ((lastSample(seen)?.memory.oomKills ?? 0) > 0) toldAt ??= performance.now()
+    return toldAt !== undefined
+  })
+  t.true((toldAt ?? Infinity) - killedAt < 100 * patience)
+  await exec
+})
+
+test('forks that are refused at the limit are one finding', async (t) => {
+  const web = await runContainer(t, 'bomb', limits, 'sleep', '600')
+  const watched = await watch(t, web)
+  await until(() => watched.samples.length > 0)
+  const bomb = 'while :; do sleep 600 & done'
+  await t.throwsAsync(docker('exec', web.id, 'sh', '-c', bomb))
+  const rulesOf = () => eventsOf(watched).flatMap(({ rule, also = [] }) => [rule, ...also])
+  await until(() => rulesOf().includes('pids-limit-hit') && rulesOf().includes('process-burst'))
+  const events = eventsOf(watched)
+  t.deepEqual([...new Set(events.flatMap(({ rule, also = [] }) => [rule, ...also]))].toSorted(), [
+    'pids-limit-hit',
+    'process-burst',
+  ])
+  t.is(events.filter(({ rule, completes }) => rule === 'pids-limit-hit' && completes !== true).length, 1)
+  t.true(Number(events.find(({ rule }) => rule === 'pids-limit-hit')?.evidence['refused_forks']) > 0)
+})
+
+test('a busy loop under a quota is throttled', async (t) => {
+  const options = ['--cpus=0.1', '--memory=32m', '--pids-limit=20']
+  const web = await runContainer(t, 'throttled', options, 'sh', '-c', 'while :; do :; done')
+  const watched = await watch(t, web, { cpu: { hold: '1s' } })
+  await until(() => said(watched).includes('cpu-throttled firing'))
+  const [finding] = watched.detections
+  t.true(Number(finding?.evidence['throttled_ratio']) > 0.25)
+  t.is(finding?.evidence['quota_cores'], 0.1)
+})
+
+test('a container that ends and is restarted again and again loops', async (t) => {
+  const web = await runContainer(t, 'loop', [...limits, '--restart=always'], 'sh', '-c', 'exit 3')
+  const watched = await watch(t, web)
+  await until(() => said(watched).includes('restart-loop firing'), 30_000)
+  t.like(watched.detections[0]?.evidence, { restarts: 3, exit_codes: [3, 3, 3] })
+  await docker('rm', '-f', web.id)
+  await until(() => said(watched).includes('restart-loop resolved'))
+})
+
+/** Without conditions. */
+function eventsOf({ detections }: Watched): Detection[] {
+  return detections.filter(({ state }) => state === undefined)
+}
