@@ -1,12 +1,12 @@
-# tidewatch in a container; how to run it, with the rights that a monitor needs, is in docs/operations.md.
-# What is pulled is named here, and can be another: --build-arg BASE=debian:trixie-slim@sha256:…
+# tidewatch in a container. docs/operations.md explains how to run it with the privileges that a monitor needs.
+# Both base images can be replaced or pinned: --build-arg BASE=debian:trixie-slim@sha256:…
 ARG BUILDER=node:24.21.0-trixie-slim
 ARG BASE=debian:trixie-slim
 
 FROM ${BUILDER} AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-# Only where the builder does not bring exactly these modules.
+# Skipped if the builder image already contains exactly these modules.
 RUN cmp -s package-lock.json node_modules/.installed-lock.json || npm install
 COPY . .
 RUN node systemd/build.ts /usr/lib/tidewatch && cp "$(readlink -f "$(command -v node)")" /usr/lib/tidewatch/node

@@ -1,5 +1,5 @@
 import { runCommandLine } from './cli/index.ts'
 
-// What the daemon writes (findings quote command lines) is for its own user only.
+// Only the daemon's own user may read what it writes: findings quote command lines.
 process.umask(0o077)
 process.exitCode = await runCommandLine(process.argv)

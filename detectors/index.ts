@@ -6,7 +6,7 @@ import { resourceLimitBreach } from './resource-limit-breach/index.ts'
 import { runtimePathWrite } from './runtime-path-write/index.ts'
 import { unexpectedRootProcess } from './unexpected-root-process/index.ts'
 
-/** Every detector there is; each stands here once and nowhere else. */
+/** All detectors; the only place where they are listed. */
 export const detectors: readonly Detector[] = [
   execIntoContainer,
   unexpectedRootProcess,
@@ -15,12 +15,17 @@ export const detectors: readonly Detector[] = [
   monitorIntegrity,
 ]
 
-/** What a rule means, in one sentence; empty for a rule of another version, which the store may still hold. */
+/** What a rule means, in one sentence; empty for a rule of another version that the store may still contain. */
 export function meaningOf(rule: string): string {
   return detectors.find(({ rules }) => rule in rules)?.rules[rule]?.summary ?? ''
 }
 
-/** What the evidence of each rule can hold. */
+/** The MITRE ATT&CK technique of a rule; empty for routine operations and unknown rules. */
+export function techniqueOf(rule: string): string {
+  return detectors.find(({ rules }) => rule in rules)?.rules[rule]?.technique ?? ''
+}
+
+/** The evidence fields of every rule. */
 export function ruleEvidence(): RuleEvidence[] {
   return detectors.flatMap(({ name: detector, evidence }) =>
     Object.entries(evidence).map(([rule, fields]) => ({ detector, rule, fields })),

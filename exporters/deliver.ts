@@ -9,42 +9,42 @@ import type { Receiver } from './receiver.ts'
 export type DeliveryOptions = {
   receiver: Receiver
   store: Pick<Store, 'due' | 'nextDue' | 'delivered' | 'dequeue'>
-  /** Fires when the outbox may hold something new. */
+  /** Emits when the outbox may have new findings. */
   wake$: Observable<unknown>
   now: () => number
   onOutcome: (outcome: NotificationOutcome, count: number) => void
-  /** Told when an instance stops or starts to answer, once each. */
+  /** Called once when the receiver stops accepting findings, and once when it recovers. */
   onHealth: (reachable: boolean, reason: string) => void
 }
 
-// What could not be delivered for a day is history, not an alert; it stays in the store.
-const forgetMs = 24 * 3_600_000
+// Findings that could not be delivered for a day are no longer useful as alerts. They stay in the store.
+const expiryMs = 24 * 3_600_000
 const retry = { first: 1_000, max: 60_000 }
-// Node's timers hold 24 days at most; an empty outbox is looked at once an hour.
+// Node's timers are limited to 24 days; an empty outbox is checked once an hour.
 const idleMs = 3_600_000
 
-/** Sends what waits for one receiver for as long as it is subscribed to; never fails, never emits. */
+/** Delivers the queued findings of one receiver while subscribed. Never fails and never emits. */
 export function deliver(options: DeliveryOptions): Observable<never> {
   const { receiver, store, wake$, now, onOutcome, onHealth } = options
   let failures = 0
 
-  /** Sends one batch of what is due. */
-  async function round(signal: AbortSignal): Promise<void> {
+  /** Sends one batch of due findings. */
+  async function sendDue(signal: AbortSignal): Promise<void> {
     const startedAt = now()
     const due = store.due(receiver.name, startedAt, receiver.batchSize)
-    const expired = due.filter((delivery) => isHistory(delivery, startedAt))
+    const expired = due.filter((delivery) => isExpired(delivery, startedAt))
     settle(expired, 'expired')
     const batch = due.filter((delivery) => !expired.includes(delivery))
     if (batch.length === 0) return
     try {
-      for (const part of await send(receiver, batch, startedAt, signal)) settlePart(part, startedAt)
-      if (failures > 0) onHealth(true, `${receiver.name} answers again`)
+      for (const result of await send(receiver, batch, startedAt, signal)) settleResult(result, startedAt)
+      if (failures > 0) onHealth(true, `${receiver.name}: delivery recovered`)
       failures = 0
     } catch (error) {
       if (signal.aborted) return
       failures += 1
       onOutcome('failed', batch.length)
-      if (failures === 1) onHealth(false, `${receiver.name} does not take findings: ${messageOf(error)}`)
+      if (failures === 1) onHealth(false, `${receiver.name}: delivery failed: ${messageOf(error)}`)
     }
   }
 
@@ -57,7 +57,7 @@ export function deliver(options: DeliveryOptions): Observable<never> {
     onOutcome(outcome, deliveries.length)
   }
 
-  function settlePart({ deliveries, accepted }: Part, startedAt: number): void {
+  function settleResult({ deliveries, accepted }: SendResult, startedAt: number): void {
     if (!accepted) return settle(deliveries, 'rejected')
     const byWait = Map.groupBy(deliveries, ({ finding, deliveredAt }) =>
       receiver.remindAfter(finding, deliveredAt, startedAt),
@@ -77,26 +77,26 @@ export function deliver(options: DeliveryOptions): Observable<never> {
     return merge(wait$, wake$).pipe(take(1))
   }
 
-  return fromAbortable(round).pipe(repeat({ delay: pause$ }), ignoreElements())
+  return fromAbortable(sendDue).pipe(repeat({ delay: pause$ }), ignoreElements())
 }
 
-function isHistory({ finding, deliveredAt }: Delivery, now: number): boolean {
-  const stillFires = finding.kind === 'condition' && finding.state === 'firing'
-  return deliveredAt === null && !stillFires && now - Date.parse(finding.last_seen) > forgetMs
+function isExpired({ finding, deliveredAt }: Delivery, now: number): boolean {
+  const isFiring = finding.kind === 'condition' && finding.state === 'firing'
+  return deliveredAt === null && !isFiring && now - Date.parse(finding.last_seen) > expiryMs
 }
 
-type Part = { deliveries: readonly Delivery[]; accepted: boolean }
+type SendResult = { deliveries: readonly Delivery[]; accepted: boolean }
 
-/** Sends a batch; when it is refused, each alone, because one bad finding must not take the others with it. */
+/** Sends a batch. If it is rejected, sends each finding alone, so that one bad finding does not block the others. */
 async function send(
   receiver: Receiver,
   batch: readonly Delivery[],
   now: number,
   signal: AbortSignal,
-): Promise<Part[]> {
+): Promise<SendResult[]> {
   if (await receiver.send(batch, now, signal)) return [{ deliveries: batch, accepted: true }]
   if (batch.length === 1) return [{ deliveries: batch, accepted: false }]
-  const parts: Part[] = []
-  for (const delivery of batch) parts.push(...(await send(receiver, [delivery], now, signal)))
-  return parts
+  const results: SendResult[] = []
+  for (const delivery of batch) results.push(...(await send(receiver, [delivery], now, signal)))
+  return results
 }

@@ -1,10 +1,10 @@
 import type { Finding, Json } from '../agent/model/finding.ts'
 import { clip, commandLine, printable } from '../agent/lib/text.ts'
 
-// More than any rule has; what a container chose may be longer than anybody reads.
+// More entries than any rule has. A container controls some of these values, so their number and length are bounded.
 const maxEntries = 24
 
-/** Evidence as bounded lines of printable text, for whatever shows it to people; what is empty is left out. */
+/** Evidence as bounded lines of printable text for display. Empty values are left out. */
 export function evidenceLines(
   evidence: Finding['evidence'],
   maxLength: number,
@@ -15,7 +15,7 @@ export function evidenceLines(
     .filter(([, text]) => text !== '')
 }
 
-/** One value as bounded, printable text; empty for what is not there. */
+/** One value as bounded, printable text; empty if there is no value. */
 export function evidenceText(value: Json, maxLength: number): string {
   return clip(printable(plainText(value)), maxLength)
 }

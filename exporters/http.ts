@@ -5,7 +5,7 @@ import type { HttpClientConfig } from '../agent/config/http-client.ts'
 import { messageOf } from '../agent/lib/errors.ts'
 import { version } from '../agent/lib/version.ts'
 
-/** Sends one body; resolves to whether it was taken, rejects with what may be gone at the next try. */
+/** Sends one body. Resolves to whether it was accepted; rejects with an error that a retry may resolve. */
 export type Post = (
   body: string,
   headers: Readonly<Record<string, string>>,
@@ -13,8 +13,8 @@ export type Post = (
 ) => Promise<boolean>
 
 /**
- * Posts JSON to one URL, with the certificates and the credentials of the configuration. Node's fetch knows of no
- * certificates of one's own, and its machinery takes some 10 MB; a request of node:https needs neither.
+ * Posts JSON to one URL with the configured certificates and credentials. Node's fetch does not support client
+ * certificates or a private CA, and it uses about 10 MB of memory; node:https avoids both.
  */
 export function poster(url: string, config: HttpClientConfig): Post {
   const target = new URL(url)
@@ -40,7 +40,7 @@ export function poster(url: string, config: HttpClientConfig): Post {
         : http.request(target, { ...options, agent: false })
       request.once('error', reject)
       request.once('response', (response) => {
-        // What it says beside the status is not needed, and may be endless.
+        // Only the status is needed, and the body may be endless.
         response.once('error', () => undefined)
         response.destroy()
         resolve(response.statusCode ?? 0)
@@ -51,20 +51,20 @@ export function poster(url: string, config: HttpClientConfig): Post {
         ? new Error(`no answer within ${config.timeout / 1_000} s`, { cause: error })
         : error
     })
-    return isTaken(status)
+    return isAccepted(status)
   }
 }
 
-/** True when taken, false when refused as wrong (4xx); anything else is worth another try. */
-function isTaken(status: number): boolean {
+/** True if accepted, false if rejected as invalid (4xx). Throws for any other status, which is worth a retry. */
+function isAccepted(status: number): boolean {
   if (status >= 200 && status < 300) return true
-  if (status >= 400 && status < 500 && !passingStatuses.has(status)) return false
+  if (status >= 400 && status < 500 && !temporaryStatuses.has(status)) return false
   throw new Error(`HTTP ${status} ${http.STATUS_CODES[status] ?? ''}`.trim())
 }
 
-// 408 and 429 ask for another try (RFC 9110, RFC 6585). What is refused for its credentials or its path is taken
-// once somebody has mended the configuration or the receiver: it is no fault of the alert.
-const passingStatuses: ReadonlySet<number> = new Set([401, 403, 404, 407, 408, 429])
+// 408 and 429 ask for a retry (RFC 9110, RFC 6585). Wrong credentials or a wrong path are not the alert's fault: it
+// will be accepted once the configuration or the receiver is fixed.
+const temporaryStatuses: ReadonlySet<number> = new Set([401, 403, 404, 407, 408, 429])
 
 async function secretsOf({ tls_config, basic_auth, authorization }: HttpClientConfig) {
   return {
@@ -90,10 +90,11 @@ async function authorizationOf(
   return token === undefined ? '' : `${token.type} ${await readSecret(token.credentials_file)}`
 }
 
-/** The content of a secret's file without the line end that editors leave; fails without telling the content. */
+/** Reads a secret from a file, without the trailing newline that editors add. Errors never contain the secret. */
 export async function readSecret(file: string): Promise<string> {
   const secret = ((await read(file)) ?? '').replace(/[\r\n]+$/, '')
-  if (/[^\x20-\x7e\x80-\uffff]/.test(secret)) throw new Error(`${file} holds more than one line, or no text`)
+  if (/[^\x20-\x7e\x80-\uffff]/.test(secret))
+    throw new Error(`${file} contains more than one line, or is not text`)
   return secret
 }
 

@@ -4,10 +4,10 @@ import type { Finding, Severity } from '../agent/model/finding.ts'
 
 const levels: Readonly<Record<Severity, string>> = { info: 'info', warning: 'warn', critical: 'error' }
 
-/** Writes each new or resolved finding to the log: a line for people, with the whole finding behind it in JSON. */
+/** Logs each new or resolved finding: a readable line, with the whole finding attached as JSON. */
 export function logFinding(log: Logger, { change, finding }: Publication): void {
   if (change === 'updated') return
-  // What is allowed is nobody's concern, but somebody may look for it.
+  // Allowed findings need no attention, but may be useful for debugging.
   if (finding.state === 'suppressed') {
     log.debug(findingLine(finding), { finding })
     return
@@ -15,8 +15,8 @@ export function logFinding(log: Logger, { change, finding }: Publication): void 
   log.log({ level: levels[finding.severity], message: findingLine(finding), finding })
 }
 
-/** `WARNING interactive-shell: root opened an interactive sh in web-1`. */
+/** `WARNING interactive-shell: alice opened an interactive shell in web-1 as root`. */
 export function findingLine({ severity, state, rule, summary }: Finding): string {
   const what = state === 'firing' ? severity.toUpperCase() : state === 'resolved' ? state : 'allowed'
-  return `${what.padEnd(8)} ${rule}: ${summary}`
+  return `${what} ${rule}: ${summary}`
 }

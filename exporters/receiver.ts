@@ -1,16 +1,24 @@
 import type { Finding, Severity } from '../agent/model/finding.ts'
 import type { Delivery, Queue } from '../agent/store/tables.ts'
 
-/** Where findings are sent to: what it takes of them, how, and how often it has to be told. Times in milliseconds. */
+/** What exporters say about a rule or an alert beyond the finding itself. */
+export type Describe = {
+  /** The MITRE ATT&CK technique of a rule; empty if it has none. */
+  techniqueOf: (rule: string) => string
+  /** Where to read what to do about an alert. */
+  runbookUrl: (alertName: string) => string
+}
+
+/** A destination of findings: which findings it gets, how they are sent, and when it needs reminders. Times in ms. */
 export type Receiver = Queue & {
-  /** The configuration that says how it is reached, as text: another one makes another receiver. */
-  reachedBy: string
-  /** Findings below it are not sent. */
+  /** The connection settings as text; a receiver is replaced when they change. */
+  connectionKey: string
+  /** Findings below this severity are not sent. */
   minSeverity: Severity
-  /** How many are sent at once. */
+  /** Findings per request. */
   batchSize: number
-  /** True when taken, false when refused for good; rejects when it may be tried again. */
+  /** Resolves to true if accepted and false if permanently rejected; rejects if a retry may succeed. */
   send: (batch: readonly Delivery[], now: number, signal: AbortSignal) => Promise<boolean>
-  /** After how long it has to be reminded of what it has taken; null when never again. */
+  /** Time until the receiver needs a reminder of a delivered finding; null for no further reminder. */
   remindAfter: (finding: Finding, deliveredAt: number | null, now: number) => number | null
 }

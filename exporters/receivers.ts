@@ -1,17 +1,16 @@
 import type { Config } from '../agent/config/schema.ts'
 import { alertmanagerReceiver } from './alertmanager/receiver.ts'
-import type { Receiver } from './receiver.ts'
+import type { Describe, Receiver } from './receiver.ts'
 import { webhookReceiver } from './webhook/receiver.ts'
 
-/** Everybody whom the configuration names; those whose names are the same are numbered, for the name is their queue. */
-export function receiversOf({
-  alertmanagers,
-  webhooks,
-  runbook_base_url,
-}: Pick<Config, 'alertmanagers' | 'webhooks' | 'runbook_base_url'>): Receiver[] {
+/** All configured receivers. Duplicate names get a number, because each name identifies a queue. */
+export function receiversOf(
+  { alertmanagers, webhooks }: Pick<Config, 'alertmanagers' | 'webhooks'>,
+  describe: Describe,
+): Receiver[] {
   const receivers = [
-    ...alertmanagers.map((one) => alertmanagerReceiver(one, runbook_base_url)),
-    ...webhooks.map(webhookReceiver),
+    ...alertmanagers.map((one) => alertmanagerReceiver(one, describe)),
+    ...webhooks.map((one) => webhookReceiver(one, describe)),
   ]
   return receivers.map((receiver, index) => {
     const earlier = receivers.slice(0, index).filter(({ name }) => name === receiver.name).length

@@ -2,13 +2,14 @@ import { chmod, cp, rm } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { build } from 'esbuild'
 
-// Makes dist/tidewatch.js (or another folder's, by argument): one file for installation, with koffi and its binary beside it in dist/node_modules.
+// Builds dist/tidewatch.js (an argument names another folder): one file to install, next to koffi and its native
+// binary in node_modules.
 
 const root = join(import.meta.dirname, '..')
 const dist = process.argv[2] ?? join(root, 'dist')
 
-// What dockerode brings for ssh hosts and BuildKit sessions: 10 MB of memory and 50 ms of start for nothing
-// that a daemon on the host of the engine does. They are only called for those, so an empty module is enough.
+// dockerode's dependencies for SSH hosts and BuildKit sessions. They cost 10 MB of memory and 50 ms at start, and a
+// daemon on the engine's host never calls them, so empty modules replace them.
 const unneeded = ['ssh2', '@grpc/grpc-js', '@grpc/proto-loader', 'protobufjs', 'cpu-features']
 
 await rm(dist, { recursive: true, force: true })
@@ -19,7 +20,7 @@ await build({
   platform: 'node',
   target: 'node24',
   format: 'esm',
-  // It finds its binary by its place in node_modules.
+  // koffi locates its native binary relative to its place in node_modules.
   external: ['koffi'],
   plugins: [
     {
@@ -32,9 +33,9 @@ await build({
     },
   ],
   banner: {
-    // CommonJS modules inside an ES module need a require of their own.
+    // CommonJS modules inside an ES module need a `require`.
     js: [
-      // V8 else keeps some 30 MB of garbage around for speed that a daemon has no use for.
+      // Without this option V8 uses about 30 MB more memory to gain speed that the daemon does not need.
       '#!/usr/bin/env -S node --optimize-for-size',
       `import { createRequire as tidewatchCreateRequire } from 'node:module'`,
       'const require = tidewatchCreateRequire(import.meta.url)',
@@ -44,13 +45,15 @@ await build({
   logLevel: 'warning',
 })
 await chmod(join(dist, 'tidewatch.js'), 0o755)
+// The web endpoint serves them.
+await cp(join(root, 'docs/runbooks'), join(dist, 'runbooks'), { recursive: true })
 for (const name of ['koffi', '@koromix/koffi-linux-x64', '@koromix/koffi-linux-arm64'])
   await copyPackage(name)
 
-/** Copies what a package needs to run; the platform that this machine is not is not there to be copied. */
+/** Copies the runtime files of a package. Packages for other platforms are not installed, and are skipped. */
 async function copyPackage(name: string): Promise<void> {
   const needed = ['', '.js', '.cjs', '.json', '.node']
-  // Sources, documentation, the compiler's helper, and what is for another C library.
+  // Sources, documentation, the build helper, and binaries for other C libraries.
   const unused = /\/(?:vendor|doc|lib|musl_\w+|cnoke\.cjs)$/
   await cp(join(root, 'node_modules', name), join(dist, 'node_modules', name), {
     recursive: true,

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { createProgram } from '../agent/cli/index.ts'
 
-/** One option as completions and manual page need it. */
+/** One option, as needed for completions and the manual page. */
 export type OptionNode = {
   /** `--config.file` */
   flag: string
@@ -10,12 +10,12 @@ export type OptionNode = {
   description: string
   takesValue: boolean
   choices: readonly string[]
-  /** What its value names on disk, if anything. */
+  /** Whether the value is the path of a file or directory. */
   names: 'file' | 'directory' | null
   variable: string | undefined
 }
 
-/** One command; the words that lead to it are empty for the program itself. */
+/** One command. `words` is its path in the command tree, empty for the program itself. */
 export type CommandNode = {
   words: readonly string[]
   usage: string
@@ -25,7 +25,7 @@ export type CommandNode = {
   commands: readonly CommandNode[]
 }
 
-/** The command tree as data: whatever command line the daemon has, its documentation has. */
+/** The command tree as data, so that the documentation always matches the command line. */
 export function commandTree(command: Command = createProgram(), words: readonly string[] = []): CommandNode {
   return {
     words,
@@ -45,7 +45,7 @@ export function commandTree(command: Command = createProgram(), words: readonly 
   }
 }
 
-/** All commands of a tree, the outer ones first. */
+/** All commands of a tree, parents before children. */
 export function allCommands(tree: CommandNode): CommandNode[] {
   return [tree, ...tree.commands.flatMap(allCommands)]
 }

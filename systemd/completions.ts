@@ -1,14 +1,14 @@
 import { allCommands, type CommandNode, type OptionNode } from './command-tree.ts'
 
-/** What a shell reads to complete `tidewatch` at the Tab key. */
+/** A shell with completions for `tidewatch`. */
 export type Shell = 'bash' | 'zsh' | 'fish'
 
-/** Completions for one shell, made from the command tree. */
+/** The completion script for a shell, generated from the command tree. */
 export function completions(shell: Shell, tree: CommandNode): string {
   return { bash, zsh, fish }[shell](tree)
 }
 
-/** Walks the words before the cursor down the tree, then offers what may follow there. */
+/** The script follows the words before the cursor down the command tree and offers the possible next words. */
 function bash(tree: CommandNode): string {
   const commands = allCommands(tree)
   const steps = commands

@@ -7,7 +7,7 @@ export type Manual = {
   date: string
 }
 
-/** The manual page tidewatch(1), in the language of man(7); commands and options come from the command tree. */
+/** The manual page tidewatch(1) in man(7) format. Commands and options come from the command tree. */
 export function manualPage({ tree, version, date }: Manual): string {
   const commands = allCommands(tree).filter(
     ({ words, commands: below }) => words.length > 0 && below.length === 0,
@@ -25,7 +25,7 @@ export function manualPage({ tree, version, date }: Manual): string {
     ...commands.flatMap(commandLines),
     '.SH ENVIRONMENT',
     ...paragraphs([
-      'Options named with a variable above may be given by it. Flags stand above environment variables, those above the configuration file, that above the defaults.',
+      'Options with a variable above can be set by that environment variable. Flags take precedence over environment variables, those over the configuration file, and that over the defaults.',
     ]),
     ...[...variables(commands)].flatMap(([variable, flag]) => ['.TP', `.B ${text(variable)}`, text(flag)]),
     '.SH FILES',
@@ -43,25 +43,25 @@ export function manualPage({ tree, version, date }: Manual): string {
 
 const description = [
   'tidewatch watches the Docker Engine’s events, the kernel’s processes, the containers’ cgroups and the runtime’s own files, and reports exec into containers, unexpected root processes, writes to the runc path and breaches of resource limits, as Prometheus metrics, Alertmanager alerts and a store of findings.',
-  'It only looks: it changes nothing in the engine or in containers.',
+  'It is read-only: it changes nothing in the engine or in containers.',
 ]
 
 const files: [string, string][] = [
   ['/etc/tidewatch/tidewatch.yml', 'Configuration of the service.'],
   ['/etc/default/tidewatch', 'Environment of the service.'],
-  ['/var/lib/tidewatch', 'Findings, learned profiles, and the place in the engine’s events.'],
+  ['/var/lib/tidewatch', 'Findings, learned profiles, and the position in the Docker event stream.'],
   ['/usr/share/doc/tidewatch/examples/without-ebpf.conf', 'Drop-in for the unit on hosts without eBPF.'],
 ]
 
 const signals: [string, string][] = [
-  ['SIGTERM, SIGINT', 'Stop, with nothing lost.'],
-  ['SIGHUP', 'Read the configuration again.'],
+  ['SIGTERM, SIGINT', 'Stop without losing data.'],
+  ['SIGHUP', 'Reload the configuration.'],
 ]
 
 const exits: [string, string][] = [
-  ['0', 'Stopped by a signal, or the command is done.'],
-  ['78', 'The configuration or the command line is wrong.'],
-  ['1', 'Anything else, with one sentence.'],
+  ['0', 'Stopped by a signal, or the command succeeded.'],
+  ['78', 'The configuration or the command line is invalid.'],
+  ['1', 'Any other error, with a one-sentence message.'],
 ]
 
 function commandLines({ usage, description: what, options }: CommandNode): string[] {
@@ -94,7 +94,7 @@ function sentence(what: string): string {
   return `${what.charAt(0).toUpperCase()}${what.slice(1)}${what.endsWith('.') ? '' : '.'}`
 }
 
-/** A backslash begins an escape, a hyphen would become a dash, a dot or quote at the beginning is a request. */
+/** Escapes backslashes, hyphens (which would become dashes), and a leading dot or quote (which would be a request). */
 function text(plain: string): string {
   return plain
     .replaceAll('\\', '\\e')

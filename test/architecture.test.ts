@@ -2,8 +2,8 @@ import test from 'ava'
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-// The layers of the code, the lowest first. A file may import from its own folder and from lower layers; the folders of
-// one layer do not import each other.
+// The layers of the code, lowest first. A file may import from its own folder and from lower layers; folders in the
+// same layer must not import each other.
 const layers: readonly (readonly string[])[] = [
   ['agent/lib'],
   ['agent/linux', 'agent/model'],
@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ['agent/main.ts', 'exporters/grafana/generate.ts', 'exporters/prometheus/rules/generate.ts'],
 ]
 
-// These would serve any program on Linux, so they know nothing of tidewatch.
+// These folders are usable by any Linux program, so they must not depend on tidewatch.
 const without: Readonly<Record<string, readonly string[]>> = {
   'agent/linux': ['agent/model'],
   'agent/ebpf': ['agent/model'],
@@ -26,11 +26,22 @@ const root = join(import.meta.dirname, '..')
 const files = globSync('{agent,detectors,exporters}/**/*.ts', { cwd: root }).toSorted()
 const imports = new Map(files.map((file) => [file, importsOf(file)]))
 
-test('imports only point downwards, those of types too', (t) => {
+test('imports only point to lower layers, including type imports', (t) => {
   const upwards = [...imports].flatMap(([file, targets]) =>
     targets.filter((target) => !mayImport(file, target)).map((target) => `${file} imports ${target}`),
   )
   t.deepEqual(upwards, [])
+})
+
+test('no detector knows another', (t) => {
+  const detectorOf = (file: string) => /^detectors\/([^/]+)\//.exec(file)?.[1]
+  const known = [...imports].flatMap(([file, targets]) =>
+    targets
+      .filter((target) => detectorOf(file) !== undefined && detectorOf(target) !== undefined)
+      .filter((target) => detectorOf(file) !== detectorOf(target))
+      .map((target) => `${file} imports ${target}`),
+  )
+  t.deepEqual(known, [])
 })
 
 test('every file has a layer', (t) => {
@@ -40,7 +51,7 @@ test('every file has a layer', (t) => {
   )
 })
 
-test('no file imports itself through others', (t) => {
+test('there are no import cycles', (t) => {
   t.deepEqual(cycles(), [])
 })
 
@@ -51,7 +62,7 @@ function importsOf(file: string): string[] {
   )
 }
 
-/** The most particular entry that a file is in. */
+/** The most specific layer entry that contains a file. */
 function layerOf(file: string): { folder: string; height: number } | undefined {
   return layers
     .flatMap((folders, height) => folders.map((folder) => ({ folder, height })))
@@ -66,7 +77,7 @@ function mayImport(file: string, target: string): boolean {
   return to.height < from.height && without[from.folder]?.includes(to.folder) !== true
 }
 
-/** Files that reach themselves, each with the shortest way back. */
+/** Files in an import cycle, each with its shortest cycle. */
 function cycles(): string[] {
   return files.flatMap((start) => {
     const cameFrom = new Map<string, string>()

@@ -7,7 +7,7 @@ import { run, start } from './support/processes.ts'
 import { temporaryDirectory } from './support/temporary-directory.ts'
 import { until } from './support/until.ts'
 
-test('the bundle runs alone, from anywhere, and watches the engine', async (t) => {
+test('the bundle runs without the repository from any directory, and attaches to the engine', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
   const bundle = await buildBundle(join(directory, 'dist'))

@@ -14,14 +14,14 @@ const provisioned = (path: string) =>
     providers: { options: { path: string } }[]
   }
 
-test('the stack is tidewatch, Prometheus, Alertmanager and Grafana, in versions that do not move', (t) => {
+test('the stack is tidewatch, Prometheus, Alertmanager and Grafana, with pinned versions', (t) => {
   t.deepEqual(Object.keys(compose.services), ['tidewatch', 'prometheus', 'alertmanager', 'grafana'])
   for (const [name, { image }] of services) {
     t.regex(image, name === 'tidewatch' ? /^tidewatch:local$/ : /^[a-z]+\/[a-z]+:v?\d+\.\d+\.\d+$/, name)
   }
 })
 
-test('what is mounted from the repository is there, and read-only', (t) => {
+test('mounted files of the repository exist and are read-only', (t) => {
   const mounts = services.flatMap(([, { volumes }]) => volumes.map((volume) => volume.split(':')))
   const files = mounts.filter(([from]) => from?.startsWith('./'))
   t.is(files.length, 6)
@@ -32,14 +32,14 @@ test('what is mounted from the repository is there, and read-only', (t) => {
   for (const [from = ''] of mounts) t.true(/^[./]/.test(from) || from in compose.volumes, from)
 })
 
-test('nothing of the stack is reachable from other hosts', (t) => {
+test('no service of the stack is reachable from other hosts', (t) => {
   for (const [name, { ports }] of services) {
     t.true(ports.length > 0, name)
     for (const port of ports) t.regex(port, /^127\.0\.0\.1:/, name)
   }
 })
 
-test('its configuration files are valid', async (t) => {
+test('the configuration files of the stack are valid', async (t) => {
   t.true('config' in configuration.parse(compose.configs.tidewatch.content))
   t.regex(
     await run('promtool', 'check', 'config', join(root, 'exporters/prometheus/prometheus.yml')),
@@ -51,7 +51,7 @@ test('its configuration files are valid', async (t) => {
   )
 })
 
-test('Grafana finds its data sources and dashboards where the stack has them', (t) => {
+test('the data sources and dashboards provisioned for Grafana match the stack', (t) => {
   const { datasources } = provisioned('datasources/tidewatch.yml')
   t.deepEqual(
     datasources.map(({ type, url }) => [type, url]),

@@ -12,7 +12,7 @@ const sources = ['agent', 'detectors', 'exporters'].flatMap((folder) =>
 
 type Lock = { packages: Record<string, { dev?: boolean; hasInstallScript?: boolean; version?: string }> }
 
-test('no shell is started, and one program only, to prove that it is seen', (t) => {
+test('the daemon starts no shell, and only one program, for its self-test', (t) => {
   const starting = sources.filter((file) =>
     /node:child_process|node:cluster|process\.binding/.test(read(file)),
   )
@@ -20,12 +20,12 @@ test('no shell is started, and one program only, to prove that it is seen', (t) 
   t.notRegex(read('agent/sources/processes/modes/self-test.ts'), /exec\(|execSync\(|shell: *true|\bsh\b.*-c/)
 })
 
-test('nothing is evaluated that was text', (t) => {
+test('no text is evaluated as code', (t) => {
   const evaluating = sources.filter((file) => /\beval\(|new Function\(|node:vm'/.test(read(file)))
   t.deepEqual(evaluating, [])
 })
 
-test('every dependency is pinned, and none that runs with the daemon needs an install script', (t) => {
+test('every dependency is pinned, and no production dependency runs an install script', (t) => {
   const { dependencies, devDependencies, allowScripts } = JSON.parse(read('package.json')) as Record<
     string,
     Record<string, string | boolean>

@@ -11,12 +11,13 @@ import { type Outcome, settle } from './runner/retry.ts'
 import { stages } from './runner/stages.ts'
 import { buildBundle } from './support/bundle.ts'
 import { fail, installMissing } from './support/debian.ts'
+import { isFull } from './support/until.ts'
 
-// Runs all tests, or with --quick lint, types and the tests that need no engine, or with the arguments of ava
-// what they name. What end-to-end tests need is used where this machine has it, or, as root on Debian, installed
-// and started here and stopped again. The last line counts each test once.
+// Runs all tests; with --quick only lint, types and the tests that need no engine; with arguments of ava only the
+// selected tests. Missing programs for end-to-end tests are installed, and an engine is started for the run if none is
+// running; both need root on Debian. The last line counts each test once.
 
-// A file with containers waits a third of its time, so that three of them keep two processors busy.
+// A file with containers waits for a third of its time, so three of them keep two processors busy.
 const lanes = 3
 
 const root = join(import.meta.dirname, '..')
@@ -31,15 +32,15 @@ process.exitCode = result.failed === 0 ? 0 : 1
 
 async function all(): Promise<Outcome> {
   await check()
-  await stage.run('programs that the tests need', async () => installPrograms())
+  await stage.run('required programs', async () => installPrograms())
   const stopEngine = await stage.run('engine', startEngine)
-  const files = testFiles(root)
+  const files = testFiles(root, { isFull })
   const { unit, daemon, containers } = byNeeds(root, files)
   await stage.run('bundle', useBundle)
   // Unit tests are short and fill the lanes at the end.
   const tasks = [...containers, ...daemon].map((file) => ({ name: file, files: [file] }))
   const reports = await stage.run('tests', () => runTasks([...tasks, ...unitTasks(unit)]))
-  const outcome = await stage.run('second tries', () => settle(reports, files))
+  const outcome = await stage.run('retries', () => settle(reports, files))
   await stopEngine()
   return outcome
 }
@@ -68,16 +69,16 @@ async function runTasks(tasks: readonly Task[]): Promise<Report[]> {
   }
 }
 
-/** Unit tests, as many as possible to a process. */
+/** Groups as many unit tests as possible into each process. */
 function unitTasks(files: readonly string[]): Task[] {
   const shared = files.filter((file) => canShareProcess(root, file))
   const alone = files.filter((file) => !shared.includes(file))
-  return [...writeGroups(root, shared, 4), { name: 'unit tests with processes of their own', files: alone }]
+  return [...writeGroups(root, shared, 4), { name: 'unit tests in their own processes', files: alone }]
 }
 
 async function check(): Promise<void> {
   const results = await stage.run('lint and types', () => Promise.all([npm('lint'), npm('types')]))
-  if (results.some((status) => status !== 0)) fail('lint or types: see above')
+  if (results.some((status) => status !== 0)) fail('lint or type errors, see above')
 }
 
 function npm(script: string): Promise<number> {
@@ -85,7 +86,7 @@ function npm(script: string): Promise<number> {
   return new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)))
 }
 
-/** Tests start the daemon as the packages ship it, which takes half the time of its sources. */
+/** Builds the bundle that the packages ship: it starts the daemon in half the time of its sources. */
 async function useBundle(): Promise<void> {
   process.env['TIDEWATCH_TEST_DAEMON'] = await buildBundle(join(root, 'node_modules/.cache/tidewatch/dist'))
 }

@@ -9,11 +9,11 @@ import { storeFile } from '../store/store.ts'
 import { prepareTables } from '../store/tables.ts'
 import { type Flags, resolveConfig } from './options.ts'
 
-/** Works on what a detector remembers, beside a running daemon, which notices. */
+/** Reads or changes a detector's stored memory, even while a daemon runs; the daemon picks up the changes. */
 export function withDetectorMemory(flags: Flags, detector: string, work: (memory: Memory) => void): void {
   const path = join(stateDirectory(resolveConfig(flags).state_directory, process.env), storeFile)
   if (!existsSync(path)) {
-    throw new UserError(`there is no ${path}: has the daemon run with this --state.directory?`)
+    throw new UserError(`${path} not found: has the daemon run with this --state.directory?`)
   }
   try {
     const database = openDatabase(path)
@@ -24,6 +24,6 @@ export function withDetectorMemory(flags: Flags, detector: string, work: (memory
     }
   } catch (error) {
     if (error instanceof UserError) throw error
-    throw new UserError(`cannot use what is remembered in ${path}: ${messageOf(error)}`)
+    throw new UserError(`cannot access ${path}: ${messageOf(error)}`)
   }
 }

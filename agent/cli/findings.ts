@@ -18,20 +18,22 @@ type FindingsFlags = Flags & {
   format: 'table' | 'json'
 }
 
-/** `tidewatch findings`: reads the store, while a daemon is writing to it or not. */
+/** `tidewatch findings`: reads the findings store, also while a daemon writes to it. */
 export function findingsCommand(): Command {
   const command = new Command('findings').description('read the findings store')
-  addOption(command, '--config.file <file>', 'configuration file, for its state directory')
-  addOption(command, '--state.directory <directory>', 'where the daemon keeps its findings')
+  addOption(command, '--config.file <file>', 'configuration file, for the state directory')
+  addOption(command, '--state.directory <directory>', 'state directory of the daemon')
   return command
-    .option('--since <duration>', 'only what was found in this time, like 1h', parseSince)
-    .option('--detector <name>', 'only what this detector found')
-    .addOption(new Option('--severity <severity>', 'only this bad or worse').choices(severities))
-    .option('--container <name>', 'only what was found in this container')
-    .option('--suppressed', 'what was allowed and not sent, instead of what was')
-    .option('--follow', 'go on with new findings as they come')
+    .option('--since <duration>', 'only findings from this last period, such as 1h', parseSince)
+    .option('--detector <name>', 'only findings of this detector')
     .addOption(
-      new Option('--format <format>', 'table, or json: one finding a line')
+      new Option('--severity <severity>', 'only findings of at least this severity').choices(severities),
+    )
+    .option('--container <name>', 'only findings in this container')
+    .option('--suppressed', 'show suppressed findings instead of reported ones')
+    .option('--follow', 'keep printing new findings as they arrive')
+    .addOption(
+      new Option('--format <format>', 'output format; json prints one finding per line')
         .choices(['table', 'json'])
         .default('table'),
     )
@@ -45,12 +47,12 @@ async function printFindings(flags: FindingsFlags): Promise<void> {
   const query = { ...flags, severity, since, suppressed: flags.suppressed === true }
   const found = readFindings(directory, query)
   print(found, flags.format, true)
-  let last = found.at(-1)?.id ?? ''
+  let lastId = found.at(-1)?.id ?? ''
   while (flags.follow === true) {
     await sleep(followMs)
-    const more = readFindings(directory, { ...query, afterId: last })
+    const more = readFindings(directory, { ...query, afterId: lastId })
     print(more, flags.format, false)
-    last = more.at(-1)?.id ?? last
+    lastId = more.at(-1)?.id ?? lastId
   }
 }
 
@@ -69,7 +71,7 @@ function print(findings: readonly Finding[], format: 'table' | 'json', withHead:
   }
 }
 
-// Fixed, so that what `--follow` adds stands under the same heads; the last column takes the rest.
+// Fixed widths, so that rows added by `--follow` stay aligned; the last column takes the remaining width.
 const widths = [21, 10, 10, 27, 22, 400]
 
 function row(finding: Finding): string[] {
@@ -91,6 +93,6 @@ function allowedAs({ suppressed }: Finding): string {
 
 function parseSince(text: string): number {
   const ms = parseDuration(text)
-  if (ms === undefined) throw new InvalidArgumentError('expected a duration like 30s, 5m or 1h30m.')
+  if (ms === undefined) throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h30m.')
   return ms
 }

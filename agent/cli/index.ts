@@ -9,7 +9,7 @@ import { rulesCommand } from './rules.ts'
 import { runtimeCommand } from './runtime.ts'
 import { runCommand } from './run.ts'
 
-/** The whole command tree; completions, manual page and `--help` are made from it. */
+/** The whole command tree; shell completions, the manual page and `--help` are generated from it. */
 export function createProgram(): Command {
   const program = new Command('tidewatch')
     .description('Runtime behaviour monitor for Docker hosts')
@@ -28,13 +28,13 @@ export function createProgram(): Command {
   return program
 }
 
-/** Runs a command line; resolves to the exit code: 0 done, 78 configuration, 1 anything else. */
+/** Runs a command line and resolves to the exit code: 0 success, 78 configuration error, 1 any other error. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   try {
     await createProgram().parseAsync(argv)
     return 0
   } catch (error) {
-    // Commander has printed its own message, or the help that was asked for.
+    // Commander has already printed its message or the requested help.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitConfiguration
     if (!(error instanceof UserError)) throw error
     process.stderr.write(`tidewatch: ${error.message}\n`)

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import { exitConfiguration, UserError } from '../lib/errors.ts'
 import type { Config } from '../config/schema.ts'
 
-/** Flags that stand above environment, file and defaults; named as commander keeps them. */
+/** Flags, which override environment, file and defaults; named as commander stores them. */
 export type Flags = {
   'config.file'?: string
   'docker.host'?: string
@@ -31,7 +31,7 @@ export function collect(value: string, previous: string[] | undefined): string[]
   return [...(previous ?? []), ...value.split(',').filter((part) => part !== '')]
 }
 
-/** The configuration in force: flag and environment over file over default. */
+/** The effective configuration: flags override the environment, the environment the file, the file the defaults. */
 export function resolveConfig(flags: Flags): Config {
   const file = flags['config.file']
   const config = file === undefined ? configuration.defaults() : configuration.load(file).config
@@ -50,7 +50,7 @@ export function resolveConfig(flags: Flags): Config {
   }
 }
 
-/** What was given on the command line obeys the same schema as the file. */
+/** Validates command line values with the schema of the configuration file. */
 function checked<K extends 'web' | 'log'>(key: K, flag: string, value: unknown): Config[K] {
   const result = configuration.schema.shape[key].safeParse(value)
   if (result.success) return result.data as Config[K]

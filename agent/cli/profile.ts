@@ -17,46 +17,46 @@ import { renderTable } from './table.ts'
 type Found = { key: string; profile: Profile }
 type ListFlags = Flags & { format: 'table' | 'json' }
 
-/** `tidewatch profile`: the programs that run as root, as they were learned; beside a running daemon, which notices. */
+/** `tidewatch profile`: the learned programs that run as root. A running daemon picks up changes. */
 export function profileCommand(): Command {
-  const command = new Command('profile').description('the learned programs that run as root, by image')
+  const command = new Command('profile').description('manage the learned programs that run as root, by image')
   const subcommand = (name: string, description: string) => {
     const made = command.command(name).description(description)
-    addOption(made, '--config.file <file>', 'configuration file, for its state directory')
-    addOption(made, '--state.directory <directory>', 'where the daemon keeps what it learned')
+    addOption(made, '--config.file <file>', 'configuration file, for the state directory')
+    addOption(made, '--state.directory <directory>', 'state directory of the daemon')
     return made
   }
   const format = () =>
-    new Option('--format <format>', 'table or json').choices(['table', 'json']).default('table')
+    new Option('--format <format>', 'output format').choices(['table', 'json']).default('table')
 
-  subcommand('list', 'every image and whether its profile is learned')
+  subcommand('list', 'list all images and whether learning is complete')
     .addOption(format())
     .action((flags: ListFlags) => withMemory(flags, (memory) => list(allProfiles(memory), flags.format)))
-  subcommand('show', 'the programs of an image')
+  subcommand('show', 'show the learned programs of an image')
     .argument('<image>', image)
     .addOption(format())
     .action((name: string, flags: ListFlags) =>
       withMemory(flags, (memory) => show(memory, find(memory, name), flags.format)),
     )
-  subcommand('approve', 'end learning now: from here on a new program is a finding')
+  subcommand('approve', 'end learning now: from then on a new program is a finding')
     .argument('<image>', image)
     .action((name: string, flags: Flags) =>
       withMemory(flags, (memory) => approve(memory, find(memory, name))),
     )
-  subcommand('forget', 'begin learning anew')
+  subcommand('forget', 'discard the profile and start learning again')
     .argument('<image>', image)
     .action((name: string, flags: Flags) =>
       withMemory(flags, (memory) => {
         for (const { key, profile } of find(memory, name)) {
           forget(memory, key)
-          say(`forgot ${profile.image}, ${profile.programs} programs`)
+          print(`forgot ${profile.image}, ${profile.programs} programs`)
         }
       }),
     )
   return command
 }
 
-const image = 'name, or the beginning of its digest; a container’s name where there is no image'
+const image = 'image name or digest prefix; the container name if there is no image'
 
 function list(profiles: readonly Found[], format: 'table' | 'json'): void {
   if (format === 'json') return printJson(profiles.map(({ key, profile }) => ({ key, ...profile })))
@@ -82,7 +82,7 @@ function show(memory: Memory, found: readonly Found[], format: 'table' | 'json')
 function approve(memory: Memory, found: readonly Found[]): void {
   for (const { key, profile } of found) {
     writeProfile(memory, key, { ...profile, learned: true })
-    say(`approved ${profile.image}, ${profile.programs} programs`)
+    print(`approved ${profile.image}, ${profile.programs} programs`)
   }
 }
 
@@ -90,7 +90,7 @@ function find(memory: Memory, name: string): Found[] {
   const found = allProfiles(memory).filter(
     ({ key, profile }) => profile.image === name || isDigest(key, name) || key === `container:${name}`,
   )
-  if (found.length === 0) throw new UserError(`there is no profile of ${name}; \`profile list\` shows all`)
+  if (found.length === 0) throw new UserError(`no profile for ${name}; list all with \`profile list\``)
   return found
 }
 
@@ -98,7 +98,7 @@ function isDigest(key: string, name: string): boolean {
   return name.length >= shortDigest && key.replace(/^sha256:/, '').startsWith(name.replace(/^sha256:/, ''))
 }
 
-// As docker shows them.
+// The length that Docker prints.
 const shortDigest = 12
 
 function shortKey(key: string): string {
@@ -113,6 +113,6 @@ function printJson(rows: readonly object[]): void {
   process.stdout.write(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
 }
 
-function say(line: string): void {
+function print(line: string): void {
   process.stdout.write(`${printable(line)}\n`)
 }

@@ -3,11 +3,11 @@ import { detectors } from '../../detectors/index.ts'
 import type { Rule } from '../model/finding.ts'
 import { renderTable } from './table.ts'
 
-/** `tidewatch rules`: every rule, what it means and what to do about it. */
+/** `tidewatch rules`: every rule, its meaning and its remedy. */
 export function rulesCommand(): Command {
   return new Command('rules')
-    .description('list every rule: what it means and what to do')
-    .addOption(new Option('--format <format>', 'how to print').choices(['table', 'json']).default('table'))
+    .description('list every rule, its meaning and what to do')
+    .addOption(new Option('--format <format>', 'output format').choices(['table', 'json']).default('table'))
     .action(({ format }: { format: string }) => {
       const rules = allRules()
       process.stdout.write(format === 'json' ? jsonLines(rules) : table(rules))
@@ -19,11 +19,12 @@ type RuleRow = Omit<Rule, 'enabledByDefault'> & { detector: string; rule: string
 /** The rules of all detectors as one flat table. */
 export function allRules(): RuleRow[] {
   return detectors.flatMap(({ name, rules }) =>
-    Object.entries(rules).map(([rule, { severity, kind, summary, remedy }]) => ({
+    Object.entries(rules).map(([rule, { severity, kind, technique, summary, remedy }]) => ({
       detector: name,
       rule,
       severity,
       kind,
+      ...(technique !== undefined && { technique }),
       summary,
       remedy,
     })),

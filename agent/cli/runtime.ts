@@ -20,22 +20,24 @@ import { renderTable } from './table.ts'
 
 type ListFlags = Flags & { format: 'table' | 'json' }
 
-/** `tidewatch runtime`: the programs that run when Docker starts a container, and what they should be. */
+/** `tidewatch runtime`: the container runtime's binaries and their expected digests. */
 export function runtimeCommand(): Command {
-  const command = new Command('runtime').description('the programs that run when Docker starts a container')
+  const command = new Command('runtime').description(
+    'manage the binaries that Docker runs to start a container',
+  )
   const subcommand = (name: string, description: string) => {
     const made = command.command(name).description(description)
-    addOption(made, '--config.file <file>', 'configuration file, for its state directory')
-    addOption(made, '--state.directory <directory>', 'where the daemon keeps what it knows')
+    addOption(made, '--config.file <file>', 'configuration file, for the state directory')
+    addOption(made, '--state.directory <directory>', 'state directory of the daemon')
     return made
   }
-  subcommand('list', 'every program, whose it is, and whether it is what it should be')
-    .addOption(new Option('--format <format>', 'table or json').choices(['table', 'json']).default('table'))
+  subcommand('list', 'list all binaries with their package and whether their digest is as expected')
+    .addOption(new Option('--format <format>', 'output format').choices(['table', 'json']).default('table'))
     .action((flags: ListFlags) =>
       withDetectorMemory(flags, runtimePathWrite.name, (memory) => list(memory, flags.format)),
     )
-  subcommand('accept', 'take a program as it is now for what it should be')
-    .argument('<path>', 'as `runtime list` shows it')
+  subcommand('accept', 'accept the current content of a binary')
+    .argument('<path>', 'path as shown by `runtime list`')
     .action(accept)
   return command
 }
@@ -57,7 +59,7 @@ function list(memory: Memory, format: 'table' | 'json'): void {
   process.stdout.write(renderTable(['PATH', 'STATE', 'PACKAGE', 'VERSION', 'SHA-256'], cells))
 }
 
-// As docker shows them.
+// The length that Docker prints.
 const shortDigest = 12
 
 async function accept(argument: string, flags: Flags): Promise<void> {
@@ -65,18 +67,18 @@ async function accept(argument: string, flags: Flags): Promise<void> {
   const sha256 = await digestOf(path)
   withDetectorMemory(flags, runtimePathWrite.name, (memory) => {
     if (readBinary(memory, path) === null)
-      throw new UserError(`${printable(path)} is none of the runtime's programs; \`runtime list\` shows all`)
+      throw new UserError(`${printable(path)} is not a runtime binary; list all with \`runtime list\``)
     if (sha256 === null) {
       forgetBinary(memory, path)
-      say(`forgot ${path}, which is not there any more`)
+      print(`forgot ${path}, which no longer exists`)
     } else {
       acceptDigest(memory, path, sha256)
-      say(`accepted ${path} as it is, SHA-256 ${sha256}`)
+      print(`accepted ${path} with SHA-256 ${sha256}`)
     }
   })
 }
 
-/** As the daemon knows it: without symbolic links. */
+/** The daemon stores paths with symbolic links resolved. */
 function realPath(path: string): string {
   try {
     return realpathSync(path)
@@ -93,6 +95,6 @@ async function digestOf(path: string): Promise<string | null> {
   }
 }
 
-function say(line: string): void {
+function print(line: string): void {
   process.stdout.write(`${printable(line)}\n`)
 }

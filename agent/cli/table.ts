@@ -6,7 +6,7 @@ const noBorders = Object.fromEntries(
    'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'].map((edge) => [edge, '']),
 )
 
-/** Columns without lines, as kubectl and docker print them; cells must be printable already. */
+/** Columns without borders, like the output of kubectl and docker. Cells must already be printable. */
 export function renderTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],

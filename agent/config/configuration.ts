@@ -1,42 +1,46 @@
 import type { Container } from '../model/container.ts'
 import type { Detector } from '../model/detector.ts'
 import { sectionSchemasOf } from './detectors-schema.ts'
-import { type Applies, explain } from './explain.ts'
+import { type AppliedSetting, explain } from './explain.ts'
 import { loadConfig, type LoadedConfig, parseConfig, type ParsedConfig } from './load.ts'
 import { type ParsedValue, parseValue } from './parse.ts'
 import type { PolicyLanguage } from './policy-schema.ts'
 import { configJsonSchema, referenceYaml, type Schema } from './reference.ts'
 import { type Config, type ConfigSchema, configSchemaOf } from './schema.ts'
 
-/** What differs with what is built in: the configuration itself knows no detector and no expression language. */
-export type ConfigurationParts = {
+/** What is plugged in: the configuration itself knows no detector and no expression language. */
+export type ConfigurationOptions = {
   detectors: readonly Detector[]
   language: PolicyLanguage
-  /** How labels of containers begin that allow a rule. */
+  /** Prefix of the container labels that allow a rule. */
   allowLabel: string
 }
 
-/** The configuration file: what may be written there, and what a file says. */
+/** The configuration: its schema, and how files are read. */
 export type Configuration = {
   schema: ConfigSchema
-  /** The schema for editors. */
+  /** JSON Schema for editors. */
   jsonSchema(): Schema
-  /** Every key with its default, its unit and a sentence, as a configuration that means the defaults. */
+  /** Every key with its default, unit and description, as a configuration file equal to the defaults. */
   referenceYaml(): string
-  /** The configuration that a daemon without a file has. */
+  /** The configuration of a daemon without a file. */
   defaults(): Config
-  /** Validates the value of a configuration file, and works out what its overrides come to. */
+  /** Validates the content of a configuration file and resolves its overrides. */
   parseValue(value: unknown): ParsedValue
   /** Parses and validates a file's text; never throws, whatever the text is. */
   parse(text: string): ParsedConfig
-  /** Reads a file; throws one `UserError` that lists everything wrong with it. */
+  /** Reads a file; throws one `UserError` that lists all errors. */
   load(file: string): LoadedConfig
-  /** Everything that applies to a container, and from which line of the file it does. */
-  explain(loaded: LoadedConfig, file: string, container: Container): Applies[]
+  /** The settings that apply to a container, each with the line of the file it comes from. */
+  explain(loaded: LoadedConfig, file: string, container: Container): AppliedSetting[]
 }
 
-/** Makes the configuration of these detectors. */
-export function createConfiguration({ detectors, language, allowLabel }: ConfigurationParts): Configuration {
+/** Creates the configuration for these detectors. */
+export function createConfiguration({
+  detectors,
+  language,
+  allowLabel,
+}: ConfigurationOptions): Configuration {
   const sections = sectionSchemasOf(detectors)
   const schema = configSchemaOf(sections, language)
   const jsonSchema = () => configJsonSchema(schema)

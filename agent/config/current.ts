@@ -2,19 +2,19 @@ import { isDeepStrictEqual } from 'node:util'
 import { BehaviorSubject, distinctUntilChanged, map, type Observable } from 'rxjs'
 import type { Config } from './schema.ts'
 
-/** The configuration in use, which a reload replaces as a whole. */
+/** The current configuration, which a reload replaces as a whole. */
 export type CurrentConfig = {
   now(): Config
-  /** What is in use, and then what replaces it. */
+  /** The current configuration, then each one that replaces it. */
   all$: Observable<Config>
-  /** A part of it: what it is, and then each time that it has become another. */
+  /** One part of the configuration: its current value, then each change. */
   part$<Part>(of: (config: Config) => Part): Observable<Part>
-  /** What is made of it, made anew only when it is replaced: for what is asked for again and again. */
-  derived<Made>(make: (config: Config) => Made): () => Made
+  /** A value computed from the configuration, cached until a reload. */
+  derived<Value>(compute: (config: Config) => Value): () => Value
   replace(config: Config): void
 }
 
-/** Begins with the configuration that the daemon starts with. */
+/** Starts with the configuration given at start-up. */
 export function currentConfig(config: Config): CurrentConfig {
   const configs$ = new BehaviorSubject(config)
   return {
@@ -22,12 +22,12 @@ export function currentConfig(config: Config): CurrentConfig {
     all$: configs$.asObservable(),
     part$: <Part>(of: (config: Config) => Part) =>
       configs$.pipe(map(of), distinctUntilChanged<Part>(isDeepStrictEqual)),
-    derived: <Made>(make: (config: Config) => Made) => {
-      let last: { of: Config; made: Made } | undefined
+    derived: <Value>(compute: (config: Config) => Value) => {
+      let cached: { config: Config; value: Value } | undefined
       return () => {
-        const of = configs$.value
-        if (last?.of !== of) last = { of, made: make(of) }
-        return last.made
+        const current = configs$.value
+        if (cached?.config !== current) cached = { config: current, value: compute(current) }
+        return cached.value
       }
     },
     replace: (next) => configs$.next(next),

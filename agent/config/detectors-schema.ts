@@ -5,22 +5,22 @@ import { type Override, overridesSchema } from './overrides.ts'
 
 export type RuleConfig = { enabled: boolean; severity: Severity }
 
-/** What every detector's section holds, whatever its own settings are. */
+/** The keys that every detector's section has. */
 export type DetectorConfig = { enabled: boolean; rules: Readonly<Record<string, RuleConfig>> }
 
-/** A detector's whole section; the settings that are not named here are its own. */
+/** A detector's whole section, including the detector's own settings. */
 export type DetectorSection = DetectorConfig &
   Record<string, unknown> & { overrides: Override<DetectorSection>[] }
 
-/** The schema of each detector's section, by the detector's name. */
+/** The schema of each detector's section, by detector name. */
 export type SectionSchemas = Readonly<Record<string, z.ZodObject>>
 
-/** Makes the schemas of the detectors' sections. */
+/** Creates the schemas of the detectors' sections. */
 export function sectionSchemasOf(detectors: readonly Detector[]): SectionSchemas {
   return Object.fromEntries(detectors.map((detector) => [detector.name, detectorSchema(detector)]))
 }
 
-/** What is looked for, and how bad it is: the section `detectors`. */
+/** The section `detectors`: which rules are enabled, and their severities. */
 export function detectorsSchemaOf(sections: SectionSchemas) {
   return z
     .strictObject(
@@ -29,7 +29,7 @@ export function detectorsSchemaOf(sections: SectionSchemas) {
     .prefault({})
 }
 
-/** A detector's section: on or off, each rule's switch and severity, and the detector's own settings. */
+/** A detector's section: whether it is enabled, each rule's switch and severity, and the detector's own settings. */
 function detectorSchema(detector: Detector) {
   const rules = Object.entries(detector.rules).map(([name, rule]) => [
     name,
@@ -38,21 +38,21 @@ function detectorSchema(detector: Detector) {
         enabled: z
           .boolean()
           .default(rule.enabledByDefault ?? true)
-          .describe('Whether the rule speaks.'),
-        severity: z.enum(severities).default(rule.severity).describe('How bad it is here.'),
+          .describe('Enables the rule.'),
+        severity: z.enum(severities).default(rule.severity).describe('Severity of its findings.'),
       })
       .prefault({})
       .describe(rule.summary),
   ])
   const common = {
-    enabled: z.boolean().default(true).describe('Whether the detector runs.'),
+    enabled: z.boolean().default(true).describe('Enables the detector.'),
     rules: z.strictObject(Object.fromEntries(rules)).prefault({}),
   }
   const { perContainer = [], settings } = detector
-  const differing = Object.fromEntries(perContainer.map((key) => [key, settings.shape[key]]))
+  const overridable = Object.fromEntries(perContainer.map((key) => [key, settings.shape[key]]))
   return z.strictObject({
     ...common,
     ...settings.shape,
-    overrides: overridesSchema(z.strictObject({ ...common, ...differing })),
+    overrides: overridesSchema(z.strictObject({ ...common, ...overridable })),
   })
 }

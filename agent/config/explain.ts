@@ -2,20 +2,20 @@ import type { Container } from '../model/container.ts'
 import { clip, printable } from '../lib/text.ts'
 import type { LoadedConfig } from './load.ts'
 import { isMatch } from './match.ts'
-import type { Path } from './places.ts'
+import type { Path } from './yaml-positions.ts'
 import type { Schema } from './reference.ts'
 import { detectorConfig } from './schema.ts'
 
-/** One thing that applies to a container: what, its value as it is written in YAML, and where that comes from. */
-export type Applies = { key: string; value: string; from: string }
+/** One setting that applies to a container: its key, its value in YAML, and where the value comes from. */
+export type AppliedSetting = { key: string; value: string; from: string }
 
-/** Everything of a configuration that applies to a container, and from which line of the file it does. */
+/** The settings that apply to a container, each with the line of the file it comes from. */
 export function explain(
   loaded: LoadedConfig,
   file: string,
   container: Container,
   { schema: whole, allowLabel }: { schema: Schema; allowLabel: string },
-): Applies[] {
+): AppliedSetting[] {
   const { detectors: ofDetectors } = whole.properties ?? {}
   const { config, written } = loaded
   const placeOf = (path: Path) => {
@@ -23,7 +23,7 @@ export function explain(
     return found === null ? null : { value: inYaml(found.value), from: `${file}:${found.line}` }
   }
 
-  function ofDetector(name: string): Applies[] {
+  function ofDetector(name: string): AppliedSetting[] {
     const { overrides } = detectorConfig(config, name)
     const index = overrides.findIndex(({ match }) => isMatch(match, container))
     const own = ['detectors', name]
@@ -40,7 +40,7 @@ export function explain(
     path: string[],
     roots: readonly Path[],
     name: string,
-  ): Applies[] {
+  ): AppliedSetting[] {
     return Object.entries(schema?.properties ?? {}).flatMap(([key, inner]) => {
       if (path.length === 0 && key === 'overrides') return []
       const at = [...path, key]
@@ -62,7 +62,7 @@ function ofPolicy(
   file: string,
   { labels }: Container,
   { schema: whole, allowLabel }: { schema: Schema; allowLabel: string },
-): Applies[] {
+): AppliedSetting[] {
   const from = (path: Path) => {
     const found = written(['policy', ...path])
     return found === null ? 'default' : `${file}:${found.line}`
@@ -78,7 +78,7 @@ function ofPolicy(
     ...trusted.map(([key, reason]) => ({
       key: `label ${printable(clip(key, 100))}`,
       value: printable(clip(reason, 200)),
-      from: policy.trust_labels ? 'container' : 'container, not trusted',
+      from: policy.trust_labels ? 'container' : 'container (labels are not trusted)',
     })),
     ...Object.entries(whole.properties?.['policy']?.properties?.['throttle']?.properties ?? {}).map(
       ([key, schema]) => ({
@@ -90,7 +90,7 @@ function ofPolicy(
   ]
 }
 
-/** JSON is YAML, and stays on one line; bare words need no quotes. */
+/** JSON is valid YAML and fits on one line; simple words need no quotes. */
 function inYaml(value: unknown): string {
   return typeof value === 'string' && /^[\w.:*/-]+$/.test(value) ? value : JSON.stringify(value)
 }

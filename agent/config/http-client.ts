@@ -1,42 +1,42 @@
 import { z } from 'zod'
 import { duration } from './units.ts'
 
-const pemFile = (what: string) => z.string().min(1).optional().describe(`PEM file of ${what}.`)
+const pemFile = (what: string) => z.string().min(1).optional().describe(`PEM file with ${what}.`)
 
 /**
- * How tidewatch talks to a receiver, with the names that Prometheus has for it
- * (https://prometheus.io/docs/prometheus/latest/configuration/configuration/, `http_config`). Secrets stand in files
- * only: those are read anew for every request, and systemd's LoadCredential hands them over.
+ * The HTTP client settings of a receiver, with Prometheus' key names
+ * (https://prometheus.io/docs/prometheus/latest/configuration/configuration/, `http_config`). Secrets are only read
+ * from files: they are read again for every request, and systemd's LoadCredential can provide them.
  */
 export const httpClientShape = {
-  timeout: duration('10s').describe('How long one request may take.'),
+  timeout: duration('10s').describe('Timeout of one request.'),
   tls_config: z
     .strictObject({
       ca_file: pemFile(
-        'the authorities that may have signed the receiver’s certificate; the system’s by default',
+        'the CA certificates to verify the receiver’s certificate; the system’s CAs by default',
       ),
       cert_file: pemFile('the client certificate'),
-      key_file: pemFile('its key'),
+      key_file: pemFile('the client’s private key'),
       server_name: z
         .string()
         .min(1)
         .optional()
-        .describe('The name that the certificate has to hold, where that is not the one in the URL.'),
+        .describe('Server name to verify in the certificate, if it differs from the host in the URL.'),
       insecure_skip_verify: z
         .boolean()
         .default(false)
-        .describe('Takes any certificate: whoever is on the way may read and change what is sent.'),
+        .describe('Accepts any certificate: anyone on the network path can read and change the requests.'),
     })
     .refine(
       ({ cert_file, key_file }) => (cert_file === undefined) === (key_file === undefined),
-      'cert_file and key_file belong together',
+      'cert_file and key_file must be set together',
     )
     .optional()
     .describe('TLS for an https:// URL.'),
   basic_auth: z
     .strictObject({
-      username: z.string().min(1).describe('Name of the user.'),
-      password_file: z.string().min(1).describe('File whose content is the password.'),
+      username: z.string().min(1).describe('User name.'),
+      password_file: z.string().min(1).describe('File that contains the password.'),
     })
     .optional()
     .describe('Basic authentication (RFC 7617).'),
@@ -44,19 +44,19 @@ export const httpClientShape = {
     .strictObject({
       type: z
         .string()
-        .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'expected one word')
+        .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'expected a single word')
         .default('Bearer')
-        .describe('The scheme of the Authorization header.'),
-      credentials_file: z.string().min(1).describe('File whose content is the token.'),
+        .describe('Scheme of the Authorization header.'),
+      credentials_file: z.string().min(1).describe('File that contains the token.'),
     })
     .optional()
-    .describe('A token in the Authorization header.'),
+    .describe('Token in the Authorization header.'),
 }
 
-/** The settings of one HTTP client, as far as all receivers share them. */
+/** The HTTP client settings that all receivers share. */
 export type HttpClientConfig = z.output<z.ZodObject<typeof httpClientShape>>
 
-/** One header cannot hold two. */
+/** Both methods use the Authorization header, so only one can be set. */
 export function hasOneAuthentication({
   basic_auth,
   authorization,

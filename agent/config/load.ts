@@ -3,13 +3,13 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { errorCode, exitConfiguration, messageOf, UserError } from '../lib/errors.ts'
 import type { ParsedValue } from './parse.ts'
-import { offsetInText, offsetOf, type Path, valueAt } from './places.ts'
+import { offsetInText, offsetOf, type Path, valueAt } from './yaml-positions.ts'
 import type { Config } from './schema.ts'
 
-/** One thing that is wrong in a configuration file, and where. Line and column count from 1. */
+/** One error in a configuration file and its position. Line and column count from 1. */
 export type ConfigProblem = { line: number; column: number; path: string; message: string }
 
-/** A valid configuration, and what the file says of a key and on which line, from 1; null where it says nothing. */
+/** A valid configuration; `written` returns a key's value in the file and its line (from 1), or null if not set. */
 export type LoadedConfig = {
   config: Config
   written: (path: Path) => { value: unknown; line: number } | null
@@ -19,7 +19,7 @@ export type ParsedConfig = LoadedConfig | { problems: readonly ConfigProblem[] }
 
 export type ParseValue = (value: unknown) => ParsedValue
 
-/** Reads a configuration file; throws one `UserError` that lists everything wrong with it. */
+/** Reads a configuration file; throws one `UserError` that lists all errors. */
 export function loadConfig(file: string, parseValue: ParseValue): LoadedConfig {
   const parsed = parseConfig(readConfigFile(file), parseValue)
   if ('config' in parsed) return parsed
@@ -27,7 +27,7 @@ export function loadConfig(file: string, parseValue: ParseValue): LoadedConfig {
   throw new UserError(lines.join('\n'), exitConfiguration)
 }
 
-/** `file:line:column path: what is wrong`, as editors and compilers have taught people to read it. */
+/** `file:line:column path: message`, the format of compilers, which editors can follow. */
 export function formatProblem(file: string, { line, column, path, message }: ConfigProblem): string {
   return `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}`
 }
@@ -77,8 +77,8 @@ function parseText<T>(text: string, validate: (value: unknown) => Validated<T>):
   }
   let value: unknown
   try {
-    // Aliases that multiply ("billion laughs") end in an error of the parser. An empty section (`log:`)
-    // is a null in YAML, and means the defaults.
+    // The parser rejects exponentially expanding aliases ("billion laughs"). An empty section (`log:`) is null in
+    // YAML, and means the defaults.
     value = document.toJS({ reviver: (_key, item: unknown) => item ?? undefined }) ?? {}
   } catch (error) {
     return { problems: [{ line: 1, column: 1, path: '', message: messageOf(error) }] }
@@ -86,8 +86,8 @@ function parseText<T>(text: string, validate: (value: unknown) => Validated<T>):
   const result = validate(value)
   if ('data' in result) {
     const written = (path: Path) => {
-      const said = valueAt(value, path)
-      return said === undefined ? null : { value: said, line: at(offsetOf(document.contents, path)).line }
+      const found = valueAt(value, path)
+      return found === undefined ? null : { value: found, line: at(offsetOf(document.contents, path)).line }
     }
     return { data: result.data, written }
   }
@@ -111,12 +111,12 @@ function readConfigFile(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    const reason = errorCode(error) === 'ENOENT' ? 'there is no such file' : messageOf(error)
-    throw new UserError(`${file}: cannot read the configuration: ${reason}`, exitConfiguration)
+    const reason = errorCode(error) === 'ENOENT' ? 'no such file' : messageOf(error)
+    throw new UserError(`${file}: cannot read the configuration file: ${reason}`, exitConfiguration)
   }
 }
 
-/** `offset` is where in a text value the fault lies. */
+/** `offset` is the position of the error within a string value. */
 type Problem = { path: Path; message: string; offset?: number }
 
 function describeIssue(issue: z.core.$ZodIssue): Problem[] {

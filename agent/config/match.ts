@@ -1,20 +1,16 @@
 import { z } from 'zod'
 import type { Container } from '../model/container.ts'
 
-/** Which containers an override is for: all that is given has to fit. */
+/** The containers that an override applies to: every given pattern must match. */
 export const matchSchema = z
   .strictObject({
-    image: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Pattern of the image as the container names it: postgres:*'),
-    name: z.string().min(1).optional().describe('Pattern of the container’s name: shop-*'),
+    image: z.string().min(1).optional().describe('Pattern for the image name: postgres:*'),
+    name: z.string().min(1).optional().describe('Pattern for the container name: shop-*'),
     label: z
       .string()
       .min(1)
       .optional()
-      .describe('A label that it has, or label=pattern; whoever makes an image can set labels.'),
+      .describe('Label name, or label=pattern. Image authors can set labels.'),
   })
   .refine(
     (match) => Object.values(match).some((pattern) => pattern !== undefined),
@@ -23,10 +19,10 @@ export const matchSchema = z
 
 export type Match = z.output<typeof matchSchema>
 
-/** What patterns are compared with. */
+/** The container fields that patterns are compared with. */
 export type Matched = Pick<Container, 'name' | 'image' | 'labels'>
 
-/** Whether a container is one of those an override is for. */
+/** Whether an override applies to a container. */
 export function isMatch({ image, name, label }: Match, container: Matched): boolean {
   if (image !== undefined && !fitsPattern(image, container.image)) return false
   if (name !== undefined && !fitsPattern(name, container.name)) return false
@@ -41,8 +37,8 @@ function hasLabel(label: string, labels: Matched['labels']): boolean {
 }
 
 /**
- * `*` stands for any text and `?` for one character. Not by a regular expression: names and labels are the
- * container's own, and this takes no longer than (length of pattern) x (length of text).
+ * `*` matches any text and `?` one character. Not a regular expression: names and labels come from the container, and
+ * this takes at most (length of pattern) x (length of text) steps.
  */
 export function fitsPattern(pattern: string, text: string): boolean {
   let at = 0

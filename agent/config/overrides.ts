@@ -2,28 +2,31 @@ import { z } from 'zod'
 import type { Container } from '../model/container.ts'
 import { matchSchema, isMatch, type Match } from './match.ts'
 
-/** A detector's section as it is for some containers; `section` is the whole of it. */
+/** A detector's complete section for the containers that `match`. */
 export type Override<Section> = { match: Match; section: Section }
 
 /**
- * What may be said of a detector for some containers: any of its keys that can differ by container, without defaults,
- * because what is not said is taken from the detector's own section.
+ * The overrides of a detector: any key that can differ by container, without defaults, because missing keys are taken
+ * from the detector's own section.
  */
 export function overridesSchema(section: z.ZodObject) {
   return z
     .array(
-      z.strictObject({ match: matchSchema.describe('Which containers it is for.'), ...sparseShape(section) }),
+      z.strictObject({
+        match: matchSchema.describe('Containers that the override applies to.'),
+        ...sparseShape(section),
+      }),
     )
     .max(1_000)
     .default([])
-    .describe('What is different for some containers; the first that matches holds.')
+    .describe('Settings for some containers; the first override that matches applies.')
 }
 
 function sparseShape({ shape }: z.ZodObject): Record<string, z.ZodType> {
   return Object.fromEntries(Object.entries(shape).map(([key, schema]) => [key, sparse(schema as z.ZodType)]))
 }
 
-/** The same without defaults, all the way down. */
+/** The same schema without defaults, at every level. */
 function sparse(schema: z.ZodType): z.ZodType {
   const { description } = schema
   let inner = schema
@@ -31,11 +34,11 @@ function sparse(schema: z.ZodType): z.ZodType {
     inner = inner.unwrap() as z.ZodType
   const bare = inner instanceof z.ZodObject ? z.strictObject(sparseShape(inner)) : inner
   const optional = bare.optional()
-  const said = description ?? inner.description
-  return said === undefined ? optional : optional.describe(said)
+  const text = description ?? inner.description
+  return text === undefined ? optional : optional.describe(text)
 }
 
-/** The value of a section with an override laid over it: mappings are merged, all else replaces what was there. */
+/** Merges an override into a section's value: mappings are merged, all other values are replaced. */
 export function overlay(base: unknown, over: unknown): unknown {
   if (over === undefined) return base
   if (!isMapping(base) || !isMapping(over)) return over
@@ -43,7 +46,7 @@ export function overlay(base: unknown, over: unknown): unknown {
   return Object.fromEntries([...keys].map((key) => [key, overlay(base[key], over[key])]))
 }
 
-/** The section that holds for a container: the first override that matches, or the detector's own. */
+/** The section that applies to a container: the first matching override, or the detector's own. */
 export function sectionFor<Section extends { overrides: readonly Override<Section>[] }>(
   section: Section,
   container: Container | null,
@@ -52,7 +55,7 @@ export function sectionFor<Section extends { overrides: readonly Override<Sectio
   return section.overrides.find(({ match }) => isMatch(match, container))?.section ?? section
 }
 
-/** Whether a value is a mapping of YAML. */
+/** Whether a value is a YAML mapping. */
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,12 +1,12 @@
 import type { z } from 'zod'
 import type { DetectorSection, SectionSchemas } from './detectors-schema.ts'
 import { isMapping, overlay } from './overrides.ts'
-import { valueAt } from './places.ts'
+import { valueAt } from './yaml-positions.ts'
 import { type Config, type ConfigSchema, detectorConfig } from './schema.ts'
 
 export type ParsedValue = { config: Config } | { issues: readonly z.core.$ZodIssue[] }
 
-/** Validates the value of a configuration file, and works out what its overrides come to. */
+/** Validates the content of a configuration file and resolves its overrides. */
 export function parseValue(
   value: unknown,
   { schema, sections: schemas }: { schema: ConfigSchema; sections: SectionSchemas },
@@ -25,11 +25,11 @@ export function parseValue(
 
 type Resolved = { overrides: DetectorSection['overrides']; issues: z.core.$ZodIssue[] }
 
-/** Each override becomes the whole section it makes, so that what holds in it together is checked too. */
+/** Expands each override to a complete section, so that constraints between keys are checked too. */
 function resolvedSection(name: string, schema: z.ZodObject, value: unknown): Resolved {
   const { overrides: given = [], ...own } = rawSection(value, name)
   const issues: z.core.$ZodIssue[] = []
-  // What is wrong with the section itself is told of the whole.
+  // Errors in the section itself are reported by the validation of the whole file.
   const section = schema.safeParse({ ...own, overrides: given })
   if (!section.success) return { overrides: [], issues }
   const { overrides: matched } = section.data as DetectorSection
@@ -46,7 +46,7 @@ function resolvedSection(name: string, schema: z.ZodObject, value: unknown): Res
 
 type RawSection = Record<string, unknown> & { overrides?: readonly Record<string, unknown>[] }
 
-/** Of this form, or refused when it is validated. */
+/** Has this shape, or validation rejects it. */
 function rawSection(value: unknown, name: string): RawSection {
   const section: unknown = valueAt(value, ['detectors', name])
   return isMapping(section) ? section : {}

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { messageOf } from '../lib/errors.ts'
 import { duration } from './units.ts'
 
-/** A day in UTC counts as a whole: what is allowed until the 31st is allowed on the 31st. */
+/** A date includes the whole day in UTC: an entry valid until the 31st still applies on the 31st. */
 const until = z
   .string({ error: 'expected a date like 2026-12-31, or a time like 2026-12-31T18:00:00Z' })
   .transform((text, context) => {
@@ -16,11 +16,11 @@ const until = z
     return z.NEVER
   })
 
-/** What the policy's own language checks, which is not the configuration's business. */
+/** Checks of the policy's expression language, which the configuration itself does not know. */
 export type PolicyLanguage = {
-  /** What is wrong with an expression, and where in it; null for nothing. */
+  /** The error in an expression and its offset; null if there is none. */
   problemOf: (expression: string) => { offset: number; message: string } | null
-  /** Compiles a pattern, or throws what is wrong with it. */
+  /** Compiles a pattern; throws if it is invalid. */
   compilePattern: (pattern: string) => { test(text: string): boolean }
 }
 
@@ -39,14 +39,17 @@ function patternOf({ compilePattern }: PolicyLanguage) {
     .superRefine((text, context) => {
       try {
         if (!compilePattern(text).test('')) return
-        context.addIssue({ code: 'custom', message: 'the pattern matches an empty text, and so everywhere' })
+        context.addIssue({
+          code: 'custom',
+          message: 'the pattern matches the empty string, and so matches everywhere',
+        })
       } catch (error) {
         context.addIssue({ code: 'custom', message: messageOf(error) })
       }
     })
 }
 
-/** What is allowed, hidden and held back between a detector and everybody who is told: the section `policy`. */
+/** The section `policy`: which findings are allowed, what is redacted, and how findings are throttled. */
 export function policySchemaOf(language: PolicyLanguage) {
   return z
     .strictObject({
@@ -58,52 +61,56 @@ export function policySchemaOf(language: PolicyLanguage) {
               .trim()
               .min(1)
               .max(200)
-              .describe('Why it is allowed; kept with every finding that is.'),
+              .describe('Why this is allowed; stored with each suppressed finding.'),
             when: whenOf(language).describe(
-              'CEL expression over the finding; what it is true for is not sent.',
+              'CEL expression over the finding. Findings for which it is true are suppressed.',
             ),
             until: until
               .optional()
-              .describe('Last day (UTC) or moment on which it is in force; always in force by default.'),
+              .describe(
+                'Last day (UTC) or exact time at which the entry applies; without it, the entry never expires.',
+              ),
           }),
         )
         .max(1_000)
         .default([])
-        .describe('What is known and wanted: it is counted and stored as suppressed, and not sent.'),
+        .describe(
+          'Expected behaviour: matching findings are counted and stored as suppressed, and not sent.',
+        ),
       trust_labels: z
         .boolean()
         .default(false)
         .describe(
-          'Whether a container’s label tidewatch.allow/<rule> allows that rule in it; whoever makes an image can set labels.',
+          'Whether the label tidewatch.allow/<rule> of a container allows that rule in the container. Image authors can set labels.',
         ),
       redact: z
         .array(patternOf(language))
         .max(100)
         .default([])
         .describe(
-          'Further patterns (RE2) of what is secret: their first group, or all of them, becomes ***.',
+          'Additional RE2 patterns for secrets. The first group, or the whole match, is replaced by ***.',
         ),
       redact_secrets: z
         .boolean()
         .default(true)
-        .describe('Whether passwords, tokens and keys that are known by their form or name become ***.'),
+        .describe('Replaces passwords, tokens and keys that are recognised by format or name with ***.'),
       throttle: z
         .strictObject({
           fold: duration('5m', { min: '0s', max: '1d' }).describe(
-            'How long repetitions of a finding are folded into it, from the first on; 0s tells each.',
+            'How long repeats of a finding are merged into the first one; 0s reports each.',
           ),
           per_container: z
             .int()
             .min(1)
             .max(1_000_000)
             .default(60)
-            .describe('Findings a minute of one severity in one container that are told.'),
+            .describe('Maximum findings per minute for each container and severity.'),
           per_rule: z
             .int()
             .min(1)
             .max(1_000_000)
             .default(600)
-            .describe('Findings a minute of one rule that are told.'),
+            .describe('Maximum findings per minute for each rule.'),
         })
         .prefault({}),
     })

@@ -4,13 +4,16 @@ import { hasOneAuthentication, httpClientShape } from './http-client.ts'
 
 const receiverUrl = z
   .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL', abort: true })
-  .refine((url) => new URL(url).username === '', 'credentials do not belong in the URL')
-const minSeverity = z.enum(severities).default('warning').describe('Findings below it are not sent.')
-const oneAuthentication = 'basic_auth and authorization exclude each other'
+  .refine((url) => new URL(url).username === '', 'the URL must not contain credentials')
+const minSeverity = z
+  .enum(severities)
+  .default('warning')
+  .describe('Minimum severity; less severe findings are not sent.')
+const oneAuthentication = 'basic_auth and authorization are mutually exclusive'
 
 const alertmanager = z
   .strictObject({
-    url: receiverUrl.describe('Base URL of one Alertmanager instance; name every instance of a cluster.'),
+    url: receiverUrl.describe('Base URL of one Alertmanager instance. List every instance of a cluster.'),
     min_severity: minSeverity,
     ...httpClientShape,
   })
@@ -18,17 +21,17 @@ const alertmanager = z
 
 const webhook = z
   .strictObject({
-    url: receiverUrl.describe('Where each finding is posted to as JSON.'),
+    url: receiverUrl.describe('URL that receives each finding as a JSON POST request.'),
     format: z
       .enum(['tidewatch', 'falco'])
       .default('tidewatch')
-      .describe('tidewatch: the finding itself; falco: as Falco writes alerts, for falcosidekick.'),
+      .describe('tidewatch: the finding itself; falco: the format of Falco alerts, for falcosidekick.'),
     min_severity: minSeverity,
     secret_file: z
       .string()
       .min(1)
       .optional()
-      .describe('File whose content signs each request (HMAC-SHA256, X-Tidewatch-Signature).'),
+      .describe('File with the key that signs each request (HMAC-SHA256, header X-Tidewatch-Signature).'),
     ...httpClientShape,
   })
   .refine(hasOneAuthentication, oneAuthentication)
@@ -37,16 +40,16 @@ function areDifferent(all: readonly { url: string }[]): boolean {
   return new Set(all.map(({ url }) => url)).size === all.length
 }
 
-/** Who is told: the section `alertmanagers`. */
+/** The section `alertmanagers`. */
 export const alertmanagersSchema = z
   .array(alertmanager)
-  .refine(areDifferent, 'an instance is named twice')
+  .refine(areDifferent, 'the same instance is listed twice')
   .default([])
-  .describe('Every Alertmanager instance that alerts go to.')
+  .describe('All Alertmanager instances that receive alerts.')
 
-/** And the section `webhooks`. */
+/** The section `webhooks`. */
 export const webhooksSchema = z
   .array(webhook)
-  .refine(areDifferent, 'an URL is named twice')
+  .refine(areDifferent, 'the same URL is listed twice')
   .default([])
-  .describe('Further receivers: each finding is one POST.')
+  .describe('Webhooks: each finding is sent as one POST request.')

@@ -2,12 +2,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { messageOf } from '../lib/errors.ts'
 import type { Config } from './schema.ts'
 
-/** What came of a reload. */
+/** The result of a reload. */
 export type Reloaded =
   | { ok: true; config: Config; changed: readonly string[]; atNextStart: readonly string[] }
   | { ok: false; problems: readonly string[] }
 
-// What a running daemon holds open or is known by: sockets, the store, the engine, its name.
+// What a running daemon cannot change: its sockets, store, engine and name.
 const fixed: readonly (readonly [string, (config: Config) => unknown])[] = [
   ['docker', ({ docker }) => docker],
   ['state_directory', ({ state_directory }) => state_directory],
@@ -16,7 +16,7 @@ const fixed: readonly (readonly [string, (config: Config) => unknown])[] = [
   ['log.format', ({ log }) => log.format],
 ]
 
-/** Reads the configuration anew; on any error nothing of it counts, else all that a running daemon can change. */
+/** Reads the configuration again. An error changes nothing; otherwise all settings that can change at run time do. */
 export function reload(inUse: Config, load: () => Config): Reloaded {
   let next: Config
   try {

@@ -8,7 +8,7 @@ import { alertmanagersSchema, webhooksSchema } from './receivers-schema.ts'
 import { sourcesSchema } from './sources-schema.ts'
 import { duration, size } from './units.ts'
 
-/** Port 15736 is where Prometheus scrapes; loopback, because findings are nobody else's business. */
+/** Prometheus scrapes port 15736. Loopback only, because findings are confidential. */
 export const defaultListenAddress = '127.0.0.1:15736'
 
 const listenAddress = z
@@ -19,13 +19,12 @@ const listenAddress = z
   })
   .refine(
     (address) => Number(address.slice(address.lastIndexOf(':') + 1)) <= 65_535,
-    'the port is above 65535',
+    'the port must be at most 65535',
   )
 
-/** Where the pages of docs/runbooks are read when nothing else is configured: the project's own repository. */
-export const defaultRunbookBase = 'https://github.com/tidewatch/tidewatch/blob/main/docs/runbooks'
+const httpUrl = z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' })
 
-/** The configuration file: one schema for type, default, validation and documentation. */
+/** The configuration file: one schema for types, defaults, validation and documentation. */
 export function configSchemaOf(sections: SectionSchemas, language: PolicyLanguage) {
   return z.strictObject({
     docker: z
@@ -34,42 +33,51 @@ export function configSchemaOf(sections: SectionSchemas, language: PolicyLanguag
           .string()
           .optional()
           .describe(
-            'Where the engine listens: unix:///var/run/docker.sock or tcp://host:port; DOCKER_HOST by default.',
+            'Address of the Docker Engine: unix:///var/run/docker.sock or tcp://host:port; DOCKER_HOST by default.',
           ),
         tls: z
           .strictObject({
-            ca_file: z.string().describe('PEM file of the authority that signed the engine’s certificate.'),
-            cert_file: z.string().describe('PEM file of the client certificate.'),
-            key_file: z.string().describe('PEM file of its key.'),
+            ca_file: z
+              .string()
+              .describe('PEM file with the CA certificate that signed the engine’s certificate.'),
+            cert_file: z.string().describe('PEM file with the client certificate.'),
+            key_file: z.string().describe('PEM file with the client’s private key.'),
           })
           .optional()
-          .describe('Certificates for a tcp engine; DOCKER_CERT_PATH by default.'),
+          .describe('TLS files for a tcp:// engine; DOCKER_CERT_PATH by default.'),
       })
       .prefault({}),
     state_directory: z
       .string()
       .min(1)
       .optional()
-      .describe('Where findings and the cursor are kept; see the README for the default.'),
+      .describe(
+        'Directory for findings and other state. Default: systemd’s $STATE_DIRECTORY, /var/lib/tidewatch for root, otherwise tidewatch in $XDG_STATE_HOME or ~/.local/state.',
+      ),
     host_name: z
       .string()
       .min(1)
       .max(253)
       .optional()
-      .describe('The host label; the kernel’s host name by default.'),
+      .describe('Value of the host label; the kernel’s host name by default.'),
     web: z
       .strictObject({
         listen_addresses: z
           .array(listenAddress)
           .min(1)
           .default([defaultListenAddress])
-          .describe('Where metrics and the status page are served.'),
+          .describe('Addresses that serve metrics and the status page.'),
+        external_url: httpUrl
+          .optional()
+          .describe(
+            'Address under which users reach the web endpoint, for links in alerts; by default the host name and the port of the first listen address.',
+          ),
         config_file: z
           .string()
           .min(1)
           .optional()
           .describe(
-            'TLS, users and headers of the endpoint, as Prometheus’ exporter-toolkit has them (web.yml).',
+            'TLS, users and HTTP headers of the endpoint, in the format of Prometheus’ exporter-toolkit (web.yml).',
           ),
         max_series: z
           .int()
@@ -77,21 +85,18 @@ export function configSchemaOf(sections: SectionSchemas, language: PolicyLanguag
           .max(1_000_000)
           .default(10_000)
           .describe(
-            'How many series about containers /metrics may hold; what is beyond is summed as container="_other".',
+            'Maximum number of container series in /metrics; further ones are summed as container="_other".',
           ),
       })
       .prefault({}),
     log: z
       .strictObject({
-        level: z
-          .enum(['debug', 'info', 'warn', 'error'])
-          .default('info')
-          .describe('The least that is logged.'),
+        level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Minimum log level.'),
         format: z
           .enum(logFormats)
           .optional()
           .describe(
-            'json, text for people, journald or syslog; by default text on a terminal, journald where that is standard output, else json.',
+            'Log format. Default: text on a terminal, journald if standard output is the journal, otherwise json.',
           ),
       })
       .prefault({}),
@@ -100,14 +105,17 @@ export function configSchemaOf(sections: SectionSchemas, language: PolicyLanguag
     policy: policySchemaOf(language),
     alertmanagers: alertmanagersSchema,
     webhooks: webhooksSchema,
-    runbook_base_url: z
-      .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' })
-      .default(defaultRunbookBase)
-      .describe('Where the pages of docs/runbooks are published; an alert links to the one of its name.'),
+    runbook_base_url: httpUrl
+      .optional()
+      .describe(
+        'Address of your own runbook pages; an alert links to ALERT.md below it. Without it, alerts link to the pages that the daemon serves at /runbooks.',
+      ),
     findings: z
       .strictObject({
-        retention: duration('30d', { min: '1h' }).describe('How long findings are kept.'),
-        max_size: size('256MiB', { min: '1MiB' }).describe('How much they may take; the oldest go first.'),
+        retention: duration('30d', { min: '1h' }).describe('How long findings are stored.'),
+        max_size: size('256MiB', { min: '1MiB' }).describe(
+          'Maximum size of the stored findings; the oldest are deleted first.',
+        ),
       })
       .prefault({}),
   })
@@ -117,14 +125,14 @@ export type ConfigSchema = ReturnType<typeof configSchemaOf>
 
 export type Config = z.output<ConfigSchema>
 
-/** The section of one detector, typed as far as all detectors share it. */
+/** The section of one detector, with the type that all detectors share. */
 export function detectorConfig({ detectors: all }: Pick<Config, 'detectors'>, name: string): DetectorSection {
   const section = all[name]
   if (section === undefined) throw new Error(`no configuration section for the detector ${name}`)
   return section as DetectorSection
 }
 
-/** The section that holds for a container, or the detector's own for the host. */
+/** The section that applies to a container, or the detector's own for the host. */
 export function detectorConfigFor(
   config: Config,
   name: string,
@@ -133,7 +141,7 @@ export function detectorConfigFor(
   return sectionFor(detectorConfig(config, name), container)
 }
 
-/** Whether a detector has to run: a container may have it on where it is off for the rest. */
+/** Whether a detector must run: an override may enable it where it is otherwise disabled. */
 export function isRunning({ enabled, overrides }: DetectorSection): boolean {
   return enabled || overrides.some(({ section }) => section.enabled)
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Where findings and the cursor are kept: what was configured, else what systemd made for the unit
- * (`StateDirectory=` in systemd.exec(5)), else root's or the user's usual place (XDG Base Directory).
+ * The directory for findings and other state: the configured one, otherwise the one that systemd created for the unit
+ * (`StateDirectory=` in systemd.exec(5)), otherwise the default for root or the user (XDG Base Directory).
  */
 export function stateDirectory(
   configured: string | undefined,
@@ -13,7 +13,7 @@ export function stateDirectory(
   isRoot = process.getuid?.() === 0,
 ): string {
   if (configured !== undefined) return configured
-  // systemd separates several directories by colons; ours is the first.
+  // systemd separates multiple directories with colons; ours is the first.
   const fromSystemd = environment['STATE_DIRECTORY']?.split(':', 1)[0]
   if (fromSystemd) return fromSystemd
   if (isRoot) return '/var/lib/tidewatch'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 const unitMs = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const
 const durationPattern = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/
 
-/** Reads a duration as Prometheus writes it (`30s`, `1h30m`, `7d`) to milliseconds; undefined when it is none. */
+/** Parses a duration in Prometheus' format (`30s`, `1h30m`, `7d`) to milliseconds; undefined if invalid. */
 export function parseDuration(text: string): number | undefined {
   const match = durationPattern.exec(text)
   if (match === null || text === '') return undefined
@@ -13,7 +13,7 @@ export function parseDuration(text: string): number | undefined {
 
 const unitBytes = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
 
-/** Reads a size with a binary unit (`256MiB`) to bytes; undefined when it is none. */
+/** Parses a size with a binary unit (`256MiB`) to bytes; undefined if invalid. */
 export function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)$/.exec(text)
   if (match === null) return undefined
@@ -22,12 +22,12 @@ export function parseSize(text: string): number | undefined {
 
 type Bounds = { min?: string; max?: string }
 
-/** A schema for a duration with its default, as milliseconds; at least 1 ms unless `min` says otherwise. */
+/** A schema for a duration with a default, as milliseconds; at least 1 ms unless `min` is given. */
 export function duration(defaultText: string, { min = '1ms', max = '3650d' }: Bounds = {}) {
   return quantity('duration', parseDuration, { min, max }, '30s, 5m or 1h30m').prefault(defaultText)
 }
 
-/** A schema for a size with its default, as bytes. */
+/** A schema for a size with a default, as bytes. */
 export function size(defaultText: string, { min = '1B', max = '1024TiB' }: Bounds = {}) {
   return quantity('size', parseSize, { min, max }, '64KiB or 256MiB').prefault(defaultText)
 }
@@ -43,7 +43,7 @@ function quantity(
   { min, max }: Required<Bounds>,
   examples: string,
 ) {
-  const what = `a ${name} like ${examples}`
+  const what = `a ${name} such as ${examples}`
   const least = parse(min) ?? 0
   const most = parse(max) ?? Number.MAX_SAFE_INTEGER
   // For editors and the reference.

@@ -1,11 +1,12 @@
 import { hostname } from 'node:os'
 import { monotonicFactory } from 'ulid'
-import { detectors } from '../../detectors/index.ts'
+import { detectors, techniqueOf } from '../../detectors/index.ts'
 import { profileStates } from '../../detectors/unexpected-root-process/profile.ts'
 import { unexpectedRootProcess } from '../../detectors/unexpected-root-process/index.ts'
 import { createMetrics } from '../../exporters/prometheus/index.ts'
 import { judgeVersions } from '../../detectors/runtime-path-write/vulnerable.ts'
 import { receiversOf } from '../../exporters/receivers.ts'
+import { runbookUrls } from '../../exporters/runbooks.ts'
 import { currentConfig } from '../config/current.ts'
 import { type Config, detectorConfig, detectorConfigFor } from '../config/schema.ts'
 import { stateDirectory } from '../config/state-directory.ts'
@@ -19,6 +20,7 @@ import type { Container } from '../model/container.ts'
 import { sourceNames } from '../model/observation.ts'
 import { createPolicy } from '../policy/policy.ts'
 import { createThrottle, maxFolds } from '../policy/throttle.ts'
+import { publicUrl } from './public-url.ts'
 import { createPublisher } from './publisher.ts'
 import type { Heartbeat } from '../service/heartbeat.ts'
 import { sourceHealth } from './source-health.ts'
@@ -29,30 +31,40 @@ import { memoryOf } from '../store/memory.ts'
 import { openStore } from '../store/store.ts'
 import { version } from '../lib/version.ts'
 
-export type PartsOptions = {
-  /** Where a source says that it goes round. */
+export type ComponentsOptions = {
+  /** Where a source reports that its loop is running. */
   pulseOf: Heartbeat['pulseOf']
+  /** The address of the daemon's own web endpoint, known once it listens. */
+  daemonUrl: () => string
   /** Epoch milliseconds. */
   now: () => number
 }
 
 /**
- * The daemon's parts, each with what it needs of the others. The state directory is locked and its store open; nothing
- * else runs yet. Throws a UserError where another daemon uses the directory.
+ * Creates the daemon's components and connects them. Locks the state directory and opens the store; nothing else runs
+ * yet. Throws a `UserError` if another daemon uses the directory.
  */
-export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
+export function createComponents(config: Config, { pulseOf, daemonUrl, now }: ComponentsOptions) {
   const host = config.host_name ?? hostname()
   const current = currentConfig(config)
   const configOf = (detector: string) => detectorConfig(current.now(), detector)
   const configFor = (detector: string, container: Container | null) =>
     detectorConfigFor(current.now(), detector, container)
-  const receivers = current.derived(receiversOf)
+  const runbookUrl = (alertName: string) => {
+    const { runbook_base_url: configured, web } = current.now()
+    return runbookUrls({ configured, daemon: publicUrl(daemonUrl(), host, web.external_url) })(alertName)
+  }
+  const receivers = current.derived((inUse) => receiversOf(inUse, { techniqueOf, runbookUrl }))
   const receiverNames = () => receivers().map(({ name }) => name)
   const directory = stateDirectory(config.state_directory, process.env)
 
-  // Before the log, which hides what it calls secret from the first line on.
-  const policy = createPolicy({ config: config.policy, now, onNotice: (line) => log.warn(line) })
-  const log = createLog({
+  // Created before the log, which masks secrets from the first line.
+  const policy = createPolicy({
+    config: config.policy,
+    now,
+    onNotice: (message, entry) => log.warn(message, { entry }),
+  })
+  const { log, start: startLog } = createLog({
     level: config.log.level,
     format: config.log.format ?? defaultFormat(process.env),
     host,
@@ -65,10 +77,10 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
     directory,
     onModeChange: (mode, reason) =>
       mode === 'file'
-        ? log.info(reason)
-        : log.warn(`findings are kept in memory only and would not survive a crash: ${reason}`),
+        ? log.info(reason, { store: mode })
+        : log.warn(`findings are stored in memory and would be lost in a crash: ${reason}`, { store: mode }),
     onMovedAside: (reason) => {
-      log.error(`a new findings store is begun: ${reason}`)
+      log.error(`created a new findings store: ${reason}`)
       storesMovedAside += 1
     },
     onLost: (count) => metrics.storeLost(count),
@@ -76,7 +88,7 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
   const execs = execLedger(
     memoryOf(store, 'execs'),
     (entry) => sources.leftOf(entry),
-    (execId) => sources.isExecAskedFor(execId),
+    (execId) => sources.isExecBeingInspected(execId),
   )
   const sources = createSources({
     config: current,
@@ -96,7 +108,7 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
     allowedBy: policy.allowedBy,
     redact: policy.redact,
     firing: store.firing(),
-    findByAct: store.findByAct,
+    findByEventKey: store.findByEventKey,
   })
   const metrics = createMetrics({
     judgeVersions,
@@ -121,15 +133,15 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
   const throttle = createThrottle({
     settings: () => current.now().policy.throttle,
     now,
-    told: store.eventsSince(now() - config.policy.throttle.fold, maxFolds),
+    reported: store.eventsSince(now() - config.policy.throttle.fold, maxFolds),
   })
   const publisher = createPublisher({ findings, throttle, store, metrics, log, receivers, now })
   metrics.configurationLoaded(true, now())
 
   return {
-    ...{ host, directory, current, configFor, receivers, receiverNames, policy, log, store, execs },
+    ...{ host, directory, current, configFor, receivers, receiverNames, policy, log, startLog, store, execs },
     ...{ sources, containers, health, findings, metrics, publisher },
-    /** Closes the store, and leaves the state directory to others. */
+    /** Closes the store and unlocks the state directory. */
     close(): void {
       store.close()
       lock?.release()
@@ -137,5 +149,5 @@ export function createParts(config: Config, { pulseOf, now }: PartsOptions) {
   }
 }
 
-/** What the daemon is made of. */
-export type Parts = ReturnType<typeof createParts>
+/** All components of the daemon. */
+export type Components = ReturnType<typeof createComponents>

@@ -4,52 +4,52 @@ import { describeCaller } from '../sources/docker/api-requests/calling-process.t
 import { enginePorts } from '../sources/docker/api-requests/engine-ports.ts'
 import { engineVersions } from '../sources/docker/inventory/engine-versions.ts'
 import { tcpClients } from '../sources/docker/api-requests/tcp-clients.ts'
-import { besideKeptUp } from './supervise-source.ts'
+import { superviseStream } from './supervise-source.ts'
 import { bootClock } from '../linux/boot-clock.ts'
 import type { Observation } from '../model/observation.ts'
-import { runtimeFileOpens } from '../sources/runtime-files/watch/binary-opens.ts'
-import { kernel, type Surroundings } from './source-context.ts'
+import { binaryOpens } from '../sources/runtime-files/watch/binary-opens.ts'
+import { kernel, type SourceContext } from './source-context.ts'
 
-/** What can be told only where several sources are put together; `inventory$` tells of execs, `others$` of the host. */
-export function joined(
-  surroundings: Surroundings,
+/** Observations that need several sources: `inventory$` has the execs, `others$` the host's processes and files. */
+export function correlatedStreams(
+  context: SourceContext,
   { inventory$, others$ }: Record<'inventory$' | 'others$', Observable<Observation>>,
 ): Observable<Observation>[] {
-  const { client, containers, containerOfPid, unsure$, now } = surroundings
-  const { table } = surroundings.processes
+  const { client, containers, containerOfPid, unsure$, now } = context
+  const { table } = context.processes
   const { procRoot } = kernel
   const files$ = others$.pipe(filter((seen) => seen.kind === 'runtime-file'))
   const replaced$ = files$.pipe(filter(({ change }) => change !== 'found' && change !== 'verified'))
-  const tcp = tcpClientsOf(surroundings, merge(unsure$, others$.pipe(filter(isProcessesUp))))
+  const tcp = tcpClientsOf(context, merge(unsure$, others$.pipe(filter(isProcessesUp))))
   const callers$ = execCallers({
     execs$: inventory$.pipe(filter((seen) => seen.kind === 'exec')),
     requests$: others$.pipe(filter((seen) => seen.kind === 'api-request')),
-    apiWatch: surroundings.processes.apiWatch,
+    apiWatch: context.processes.apiWatch,
     tcp,
-    local: surroundings.apiSockets.length > 0,
+    local: context.apiSockets.length > 0,
     table,
     containers,
     procRoot,
     now,
   })
-  const opens$ = runtimeFileOpens({ files$, table, containers, containerOfPid, procRoot, now })
+  const opens$ = binaryOpens({ files$, table, containers, containerOfPid, procRoot, now })
   const versions$ = engineVersions({ client, changed$: merge(unsure$, replaced$), now })
   return [
-    besideKeptUp(tcp.observe(), 'processes', 'tcp-clients-failed', now),
-    besideKeptUp(callers$, 'containers', 'caller-failed', now),
-    besideKeptUp(opens$, 'runtime-files', 'opens-failed', now),
-    besideKeptUp(versions$, 'containers', 'versions-failed', now),
+    superviseStream(tcp.observe(), 'processes', 'tcp-clients-failed', now),
+    superviseStream(callers$, 'containers', 'caller-failed', now),
+    superviseStream(opens$, 'runtime-files', 'opens-failed', now),
+    superviseStream(versions$, 'containers', 'versions-failed', now),
   ]
 }
 
-function tcpClientsOf(surroundings: Surroundings, refind$: Observable<unknown>) {
-  const { client, processes, containerOfPid, users, now } = surroundings
+function tcpClientsOf(context: SourceContext, refind$: Observable<unknown>) {
+  const { client, processes, containerOfPid, users, now } = context
   const { table, catchUp } = processes
   const { procRoot } = kernel
   return tcpClients({
-    // Of an engine that is started anew the kernel has told, in the mode in which it tells of every process.
+    // In the mode that reports every process, catching up includes a restarted engine.
     listening: () => (catchUp() ? enginePorts({ endpoint: client.endpoint, table, procRoot }) : null),
-    refind$,
+    recheck$: refind$,
     describe(transfer) {
       if (transfer.pid === process.pid) return null
       catchUp()

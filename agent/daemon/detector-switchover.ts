@@ -1,15 +1,19 @@
 import { defer, delay, filter, map, mergeMap, type Observable, Subject, takeUntil } from 'rxjs'
 import type { Detected } from './detected.ts'
 
-/** One run of a detector after the other; `stopAtOnce` where it shall not even end what it has begun. */
+/** One run of a detector. `stopsLast`: the previous run stops at once, without finishing its pending detections. */
 export type Run = { detected$: Observable<Detected>; stopsLast: boolean }
 
 /**
- * Lets a detector that is configured anew take over from its last run without a gap and without a double: the last run
- * still judges what happened before, for as long as it may have to wait for what belongs to it, and the next judges
- * what happens from then on.
+ * Replaces a reconfigured detector's run by the next one without gaps or duplicates. The previous run still judges
+ * what happened before the switch, for at most `drainMs`, because it may wait for related events. The next run judges
+ * what happens after the switch.
  */
-export function handOver(runs$: Observable<Run>, now: () => number, drainMs: number): Observable<Detected> {
+export function switchDetector(
+  runs$: Observable<Run>,
+  now: () => number,
+  drainMs: number,
+): Observable<Detected> {
   return defer(() => {
     let last: { until: number; ended$: Subject<boolean> } | undefined
     return runs$.pipe(

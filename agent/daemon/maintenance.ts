@@ -4,26 +4,32 @@ import type { Policy } from '../policy/policy.ts'
 import type { Publisher } from './publisher.ts'
 import type { Store } from '../store/store.ts'
 
-export type UpkeepOptions = {
+export type MaintenanceOptions = {
   current: Pick<CurrentConfig, 'now' | 'all$'>
   policy: Pick<Policy, 'hasExpired'>
-  publisher: Pick<Publisher, 'resolveUnconfirmed' | 'reconsider' | 'tellFolded' | 'tellExcess'>
+  publisher: Pick<Publisher, 'resolveUnconfirmed' | 'reconsider' | 'flushRepeats' | 'reportThrottled'>
   store: Pick<Store, 'tryToRestore' | 'prune'>
   /** Epoch milliseconds. */
   now: () => number
 }
 
-// What an earlier run left firing is over when no detector has said otherwise after this time. Milliseconds, as all here.
+// A condition from an earlier run ends if no detector confirms it within this time. Milliseconds, like all below.
 const confirmAfterMs = 120_000
 const restoreEveryMs = 10_000
 const pruneEveryMs = 60_000
-const foldedEveryMs = 1_000
-const excessEveryMs = 60_000
+const repeatsEveryMs = 1_000
+const throttledEveryMs = 60_000
 const expiredEveryMs = 15_000
 
-/** What the daemon does by the clock and not because something was seen. Emits nothing. */
-export function upkeep({ current, policy, publisher, store, now }: UpkeepOptions): Observable<never> {
-  // After a start and after a reload, which may start detectors anew.
+/** The daemon's periodic work, which no observation triggers. Emits nothing. */
+export function maintenance({
+  current,
+  policy,
+  publisher,
+  store,
+  now,
+}: MaintenanceOptions): Observable<never> {
+  // After a start, and after a reload, which may restart detectors.
   const unconfirmed$ = current.all$.pipe(switchMap(() => timer(confirmAfterMs)))
 
   function reconsiderIfExpired(): void {
@@ -37,8 +43,8 @@ export function upkeep({ current, policy, publisher, store, now }: UpkeepOptions
 
   return merge(
     unconfirmed$.pipe(tap(publisher.resolveUnconfirmed)),
-    interval(foldedEveryMs).pipe(tap(publisher.tellFolded)),
-    interval(excessEveryMs).pipe(tap(publisher.tellExcess)),
+    interval(repeatsEveryMs).pipe(tap(publisher.flushRepeats)),
+    interval(throttledEveryMs).pipe(tap(publisher.reportThrottled)),
     timer(0, expiredEveryMs).pipe(tap(reconsiderIfExpired)),
     interval(restoreEveryMs).pipe(tap(store.tryToRestore)),
     timer(0, pruneEveryMs).pipe(tap(prune)),

@@ -2,14 +2,20 @@ import { filter, from, mergeMap, type Observable, scan, skip, takeUntil } from '
 import { deliver, type DeliveryOptions } from '../../exporters/deliver.ts'
 import type { Receiver } from '../../exporters/receiver.ts'
 
-export type DeliveriesOptions = Omit<DeliveryOptions, 'receiver' | 'onOutcome'> & {
-  /** All that are configured: at once, and again when a reload changes them. */
+export type NotifierOptions = Omit<DeliveryOptions, 'receiver' | 'onOutcome' | 'onHealth'> & {
+  /** The configured receivers: emits at once, and again after each reload. */
   receivers$: Observable<readonly Receiver[]>
   onOutcome: (receiver: string, ...outcome: Parameters<DeliveryOptions['onOutcome']>) => void
+  onHealth: (receiver: string, ...health: Parameters<DeliveryOptions['onHealth']>) => void
 }
 
-/** Delivers to every receiver that is configured now; those that stay are not disturbed by a reload. */
-export function deliveries({ receivers$, onOutcome, ...options }: DeliveriesOptions): Observable<never> {
+/** Delivers to every configured receiver; a reload does not disturb the receivers that stay. */
+export function notifier({
+  receivers$,
+  onOutcome,
+  onHealth,
+  ...options
+}: NotifierOptions): Observable<never> {
   return receivers$.pipe(
     scan(({ all }, next) => ({ all: next, added: next.filter((one) => !all.some(isSame(one))) }), {
       all: [],
@@ -25,12 +31,13 @@ export function deliveries({ receivers$, onOutcome, ...options }: DeliveriesOpti
         ...options,
         receiver,
         onOutcome: (...outcome) => onOutcome(receiver.name, ...outcome),
+        onHealth: (...health) => onHealth(receiver.name, ...health),
       }).pipe(takeUntil(gone$))
     }),
   )
 }
 
-/** What it is sent is decided for each finding; only how it is reached makes it another. */
+/** Same name and same connection settings. What is sent to a receiver is decided for each finding. */
 function isSame(a: Receiver) {
-  return (b: Receiver) => a.name === b.name && a.reachedBy === b.reachedBy
+  return (b: Receiver) => a.name === b.name && a.connectionKey === b.connectionKey
 }

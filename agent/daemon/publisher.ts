@@ -7,8 +7,8 @@ import { messageOf } from '../lib/errors.ts'
 import type { Findings } from '../findings/findings.ts'
 import type { Publication } from '../findings/publication.ts'
 import { type Finding, isAtLeast, type Severity } from '../model/finding.ts'
-import { excessDetection } from '../policy/excess.ts'
-import type { Folded, Throttle } from '../policy/throttle.ts'
+import { throttledDetection } from '../policy/throttled-detection.ts'
+import type { Repeats, Throttle } from '../policy/throttle.ts'
 import type { Store } from '../store/store.ts'
 import type { Queue } from '../store/tables.ts'
 import type { Detected } from './detected.ts'
@@ -16,40 +16,43 @@ import type { Detected } from './detected.ts'
 export type PublisherOptions = {
   findings: Findings
   throttle: Throttle
-  store: Pick<Store, 'save' | 'find' | 'findByAct'>
+  store: Pick<Store, 'save' | 'find' | 'findByEventKey'>
   metrics: Pick<Metrics, 'published' | 'suppressed' | 'detectorFailed'>
   log: Logger
-  /** Asked for each finding: a reload may change them. */
+  /** Called for each finding: a reload may change the receivers. */
   receivers: () => readonly (Queue & { minSeverity: Severity })[]
   now: () => number
 }
 
+// In a flood, only the first repeats are looked up in the store.
+const maxCheckedRepeats = 100
+
 /** The last step of every finding. */
 export type Publisher = {
   publish(detected: Detected): void
-  /** Ends what an earlier run left firing and this one has not seen; what it has seen is judged as it is configured now. */
+  /** Ends conditions of an earlier run that this run has not confirmed, and applies the current policy to the rest. */
   resolveUnconfirmed(): void
-  /** Tells what a changed policy means for what is firing. */
+  /** Applies a changed policy to the firing conditions. */
   reconsider(): void
-  /** Stores how often findings were repeated since the last time. */
-  tellFolded(): void
-  /** Says how much the budgets held back since the last time, where they did. */
-  tellExcess(): void
+  /** Stores how often findings were repeated since the last call. */
+  flushRepeats(): void
+  /** Reports how many findings the budgets suppressed since the last call, if any. */
+  reportThrottled(): void
   detectorFailed(name: string, error: unknown): void
-  /** Each finding that was stored, and what is new about it. */
+  /** Each stored finding and what changed about it. */
   published$: Observable<Publication>
 }
 
-/** Stores a finding, then counts and tells it: what was counted once survives a crash and is delivered. */
+/** Stores a finding, then counts and reports it: every counted finding survives a crash and is delivered. */
 export function createPublisher(options: PublisherOptions): Publisher {
   const { findings, throttle, store, metrics, log, receivers, now } = options
   const published$ = new Subject<Publication>()
 
-  /** False where the act is known: it was read a second time. */
-  function keep(publication: Publication): boolean {
-    const { finding, act } = publication
-    const told = isTold(publication) ? receivers().filter(takes(finding)) : []
-    const isNew = store.save(finding, act, told, now())
+  /** False if an event with this key is already stored: it was read a second time. */
+  function save(publication: Publication): boolean {
+    const { finding, eventKey } = publication
+    const notified = isNotified(publication) ? receivers().filter(accepts(finding)) : []
+    const isNew = store.save(finding, eventKey, notified, now())
     if (!isNew) return false
     metrics.published(publication)
     logFinding(log, publication)
@@ -57,42 +60,43 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return true
   }
 
-  /** Events may come by the thousand; conditions cannot, and their ends must not be held back. */
+  /** Only events can arrive by the thousand. Conditions cannot, and their ends must not be throttled. */
   function admit(publication: Publication): void {
-    const { change, finding, act } = publication
-    if (change !== 'new' || finding.kind === 'condition') return void keep(publication)
-    if (isReadAgain(finding, act)) return
+    const { change, finding, eventKey } = publication
+    if (change !== 'new' || finding.kind === 'condition') return void save(publication)
+    if (isReadAgain(finding, eventKey)) return
     const admission = throttle.admit(finding)
-    if (admission === 'told') {
-      if (!keep(publication)) throttle.forget(finding)
+    if (admission === 'reported') {
+      if (!save(publication)) throttle.forget(finding)
       return
     }
     if (finding.state === 'suppressed') metrics.suppressed(finding, 'allowed')
     else metrics.suppressed(finding, admission === 'folded' ? 'folded' : 'throttled')
   }
 
-  /** A repetition is not stored, so whether its act is known has to be asked; of a flood only the beginning is. */
-  function isReadAgain(finding: Finding, act: string | null): boolean {
-    if (act === null || throttle.repetitions(finding) > askedRepetitions) return false
-    return store.findByAct(finding.rule, act) !== null
+  /** Repeats are not stored, so this asks the store for the event. */
+  function isReadAgain(finding: Finding, eventKey: string | null): boolean {
+    if (eventKey === null || throttle.repetitions(finding) > maxCheckedRepeats) return false
+    return store.findByEventKey(finding.rule, eventKey) !== null
   }
 
-  function repeat({ id, count, lastSeen, summaries }: Folded): void {
+  function repeat({ id, count, lastSeen, summaries }: Repeats): void {
     const known = store.find(id)
     if (known === null) return
     const last_seen = lastSeen > known.last_seen ? lastSeen : known.last_seen
     const others = summaries.filter((summary) => summary !== known.summary)
     const evidence = others.length === 0 ? known.evidence : { ...known.evidence, repeated: others }
-    keep({
+    save({
       change: 'updated',
       finding: { ...known, count: known.count + count, last_seen, evidence },
-      act: null,
+      eventKey: null,
     })
   }
 
   function detectorFailed(name: string, error: unknown): void {
     metrics.detectorFailed(name)
-    log.error(`the detector ${name} failed and goes on: ${messageOf(error)}`, {
+    log.error(`error in detector ${name}, which keeps running: ${messageOf(error)}`, {
+      detector: name,
       stack: error instanceof Error ? error.stack : undefined,
     })
   }
@@ -109,28 +113,26 @@ export function createPublisher(options: PublisherOptions): Publisher {
       }
     },
     resolveUnconfirmed() {
-      findings.resolveUnconfirmed().forEach(keep)
-      // What an earlier run left was confirmed with the whole of its container: only now is it known what holds there.
-      findings.reconsider().forEach(keep)
+      findings.resolveUnconfirmed().forEach(save)
+      // Conditions of an earlier run now have complete container data, so container-specific settings can be applied.
+      findings.reconsider().forEach(save)
     },
-    reconsider: () => findings.reconsider().forEach(keep),
-    tellFolded: () => throttle.takeFolded().forEach(repeat),
-    tellExcess() {
-      const excess = throttle.takeExcess()
-      if (excess === null) return
-      const publication = findings.from(monitorIntegrity, excessDetection(excess, now()))
-      if (publication !== null) keep(publication)
+    reconsider: () => findings.reconsider().forEach(save),
+    flushRepeats: () => throttle.takeRepeats().forEach(repeat),
+    reportThrottled() {
+      const throttled = throttle.takeThrottled()
+      if (throttled === null) return
+      const publication = findings.from(monitorIntegrity, throttledDetection(throttled, now()))
+      if (publication !== null) save(publication)
     },
   }
 }
 
-const askedRepetitions = 100
-
-/** Whether receivers have to know of it: not of what was allowed from the beginning. */
-function isTold({ change, finding }: Publication): boolean {
+/** Whether receivers are notified: not of updates, nor of findings that were suppressed from the start. */
+function isNotified({ change, finding }: Publication): boolean {
   return change !== 'updated' && !(change === 'new' && finding.state === 'suppressed')
 }
 
-function takes({ severity }: Finding) {
+function accepts({ severity }: Finding) {
   return ({ minSeverity }: { minSeverity: Severity }) => isAtLeast(severity, minSeverity)
 }

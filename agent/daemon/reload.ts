@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Publisher } from './publisher.ts'
 
-export type HangupOptions = {
+export type ReloadOptions = {
   current: CurrentConfig
   load: () => Config
   policy: Pick<Policy, 'replace'>
@@ -16,22 +16,31 @@ export type HangupOptions = {
   now: () => number
 }
 
-/** What SIGHUP does: the configuration is read anew and takes the place of the old one as a whole, or not at all. */
-export function onHangup({ current, load, policy, publisher, metrics, log, now }: HangupOptions): void {
+/** Handles SIGHUP: reads the configuration again and replaces the old one as a whole, or not at all. */
+export function reloadConfiguration({
+  current,
+  load,
+  policy,
+  publisher,
+  metrics,
+  log,
+  now,
+}: ReloadOptions): void {
   const reloaded = reload(current.now(), load)
   metrics.configurationLoaded(reloaded.ok, now())
   if (!reloaded.ok) {
-    log.error('the configuration is not reloaded, the old one stays in force:')
+    log.error('configuration not reloaded, the previous one stays in effect:')
     for (const problem of reloaded.problems) log.error(problem)
     return
   }
   const { config: next, changed, atNextStart } = reloaded
-  // The policy first: what the new detectors find is judged by it.
+  // The policy first: it applies to the findings of restarted detectors.
   policy.replace(next.policy)
   current.replace(next)
   log.level = next.log.level
   metrics.configurationChanged()
   publisher.reconsider()
-  log.info(`the configuration is reloaded, ${changed.length === 0 ? 'nothing' : changed.join(', ')} changed`)
-  for (const key of atNextStart) log.warn(`${key} changed too, which takes effect at the next start`)
+  const sections = changed.length === 0 ? 'no changes' : `changed: ${changed.join(', ')}`
+  log.info(`configuration reloaded, ${sections}`, { changed })
+  for (const key of atNextStart) log.warn(`${key} also changed, which takes effect after a restart`, { key })
 }

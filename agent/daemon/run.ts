@@ -1,141 +1,148 @@
 import { firstValueFrom, fromEvent, map, merge, ReplaySubject, Subject, Subscription, tap, timer } from 'rxjs'
-import { entriesToldAfter } from '../../detectors/exec-into-container/index.ts'
-import { detectors, meaningOf } from '../../detectors/index.ts'
+import { untrackedExecDelay } from '../../detectors/exec-into-container/index.ts'
+import { detectors, meaningOf, techniqueOf } from '../../detectors/index.ts'
+import { runbookUrls } from '../../exporters/runbooks.ts'
+import { runbookPages } from '../../exporters/web/runbook-pages.ts'
 import { serveWeb } from '../../exporters/web/server.ts'
 import { renderStatusPage } from '../../exporters/web/status-page.ts'
 import { watchWebConfig } from '../../exporters/web/watched-web-config.ts'
 import type { Config } from '../config/schema.ts'
-import { deliveries } from './notifier.ts'
-import { onHangup } from './reload.ts'
+import { notifier } from './notifier.ts'
+import { reloadConfiguration } from './reload.ts'
 import { flushLog } from '../log/log.ts'
 import type { Observation } from '../model/observation.ts'
-import { createParts, type Parts } from './components.ts'
-import { detect, observedOf } from './pipeline.ts'
+import { createComponents, type Components } from './components.ts'
+import { detect, observationsByKind } from './pipeline.ts'
 import { createHeartbeat } from '../service/heartbeat.ts'
 import { reloading, serviceManager } from '../service/manager.ts'
 import { beatEveryMs, report } from '../service/report.ts'
 import { daemonStatus } from './status.ts'
 import { memoryOf } from '../store/memory.ts'
-import { upkeep } from './maintenance.ts'
-import { version } from '../lib/version.ts'
-import { welcomeLines } from './startup-summary.ts'
+import { maintenance } from './maintenance.ts'
+import { startupSummary } from './startup-summary.ts'
 
-// Sources that attach at all do so within this time; a host without an engine is told of it then.
-const welcomeAfterMs = 5_000
+// Sources attach within this time. On a host without an engine the summary is written without them.
+const maxStartupMs = 5_000
 
 /**
- * The composition root: sources to detectors to findings to store and exporters. Ends the process when told to stop;
- * `load` reads the configuration anew. Only here is anything subscribed to.
+ * The composition root: sources to detectors to findings to store and exporters. Exits the process on SIGTERM or
+ * SIGINT; `load` reads the configuration again. This is the only place that subscribes to streams.
  */
 export async function runDaemon(config: Config, load: () => Config): Promise<void> {
   const stopSignal = firstValueFrom(
     merge(...['SIGTERM', 'SIGINT'].map((name) => fromEvent(process, name).pipe(map(() => name)))),
   )
   const running = new Subscription()
-  // Who is told to reload while still starting does so when started.
+  // A SIGHUP during start-up takes effect once the daemon has started.
   const hangups$ = new ReplaySubject<unknown>(1)
   running.add(fromEvent(process, 'SIGHUP').subscribe(hangups$))
   const now = Date.now
   const manager = serviceManager(process.env)
   const everyMs = beatEveryMs(manager)
   const heartbeat = createHeartbeat(everyMs)
-  const parts = createParts(config, { pulseOf: heartbeat.pulseOf, now })
-  const { current, log, store, execs, sources, health, findings, metrics, publisher } = parts
-  const status = daemonStatus({ ...parts, now })
-  const web = await serve(config, { parts, status, now })
-  const url = web.urls[0] ?? ''
-  log.info(`tidewatch ${version} starts`, { url })
+  let url = ''
+  const components = createComponents(config, { pulseOf: heartbeat.pulseOf, daemonUrl: () => url, now })
+  const { current, log, startLog, store, execs, sources, health, findings, metrics, publisher } = components
+  const status = daemonStatus({ ...components, now })
+  const web = await serve(config, { components, status, now })
+  url = web.urls[0] ?? ''
 
-  let isWelcomed = false
-  function welcome(): void {
-    if (isWelcomed) return
-    isWelcomed = true
-    const { directory, receiverNames } = parts
-    const lines = welcomeLines({ ...status.full(), directory, url, receivers: receiverNames() })
-    for (const line of lines) log.info(line)
-    manager.tell({ READY: '1', STATUS: status.line() })
+  let isStarted = false
+  function finishStartup(): void {
+    if (isStarted) return
+    isStarted = true
+    const { directory, receiverNames } = components
+    startLog(startupSummary({ ...status.full(), directory, url, receivers: receiverNames() }))
+    manager.notify({ READY: '1', STATUS: status.line() })
   }
 
-  // Exporters, then detectors, then sources: whoever listens is there before somebody speaks.
+  // Exporters first, then detectors, then sources: each subscriber is ready before its source emits.
   const observations$ = new Subject<Observation>()
-  const deliveries$ = deliveries({
-    receivers$: current.all$.pipe(map(parts.receivers)),
+  const notifier$ = notifier({
+    receivers$: current.all$.pipe(map(components.receivers)),
     store,
     wake$: publisher.published$,
     now,
     onOutcome: metrics.notified,
-    onHealth: (reachable, reason) => (reachable ? log.info(reason) : log.warn(reason)),
+    onHealth: (receiver, isReachable, message) =>
+      log.log(isReachable ? 'info' : 'warn', message, { receiver }),
   })
-  running.add(deliveries$.subscribe())
+  running.add(notifier$.subscribe())
   running.add(observations$.subscribe(metrics.observed))
   running.add(observations$.subscribe(execs.observe))
   running.add(
-    health.follow(observations$).subscribe(({ level, line }) => {
-      // What the welcome is about to say need not be said twice.
-      if (isWelcomed || level !== 'info') log.log(level, line)
-      if (health.isReady()) welcome()
+    health.follow(observations$).subscribe((entry) => {
+      // The start-up summary lists the state of every source.
+      if (isStarted) log.log(entry)
+      if (health.isReady()) finishStartup()
     }),
   )
   const detected$ = detect({
     detectors,
     observed: {
-      ...observedOf(observations$),
+      ...observationsByKind(observations$),
       execs,
-      entriesToldAfter: entriesToldAfter(parts.configFor),
+      untrackedExecDelay: untrackedExecDelay(components.configFor),
     },
     config: current,
     memoryOf: (detector) => memoryOf(store, detector),
     now,
     onFailure: publisher.detectorFailed,
-    onReplaced: findings.doubt,
+    onReplaced: findings.markUnconfirmed,
   })
   running.add(detected$.subscribe(publisher.publish))
   running.add(publisher.published$.subscribe(status.countPublished))
-  running.add(timer(welcomeAfterMs).subscribe(welcome))
-  running.add(upkeep({ ...parts, now }).subscribe())
+  running.add(timer(maxStartupMs).subscribe(finishStartup))
+  running.add(maintenance({ ...components, now }).subscribe())
   running.add(
     hangups$.subscribe(() => {
-      manager.tell(reloading())
-      onHangup({ ...parts, load, now })
-      manager.tell({ READY: '1' })
+      manager.notify(reloading())
+      reloadConfiguration({ ...components, load, now })
+      manager.notify({ READY: '1' })
     }),
   )
   const hanging$ = report({ manager, heartbeat, everyMs, statusLine: status.line, now })
   running.add(hanging$.subscribe((change) => observations$.next(change)))
   const seen$ = sources.observe().pipe(
     tap((seen) => {
-      if (seen.kind === 'source-status') heartbeat.heard(seen)
+      if (seen.kind === 'source-status') heartbeat.record(seen)
     }),
   )
   running.add(seen$.subscribe(observations$))
 
-  log.info(`stopping on ${await stopSignal}`)
-  manager.tell({ STOPPING: '1', STATUS: 'stopping' })
+  const signal = await stopSignal
+  if (!isStarted) startLog([])
+  log.info(`stopping on ${signal}`, { signal })
+  manager.notify({ STOPPING: '1', STATUS: 'stopping' })
   running.unsubscribe()
-  publisher.tellFolded()
+  publisher.flushRepeats()
   web.close()
-  parts.close()
+  components.close()
   await flushLog(log)
   process.exit(0)
 }
 
-type Served = { parts: Parts; status: ReturnType<typeof daemonStatus>; now: () => number }
+type Served = { components: Components; status: ReturnType<typeof daemonStatus>; now: () => number }
 
-/** The metrics, the health endpoints and the page; throws where the port is taken. */
-function serve({ web, runbook_base_url }: Config, { parts, status, now }: Served) {
-  const { log, metrics, health } = parts
+/** Serves the metrics, the health endpoints and the status page; throws if the port is in use. */
+function serve({ web }: Config, { components, status, now }: Served) {
+  const { log, metrics, health, current } = components
   return serveWeb({
     addresses: web.listen_addresses,
     config: watchWebConfig({
       file: web.config_file,
-      onReload: (successful, message) => log.log(successful ? 'info' : 'error', message),
+      onReload: (successful, message) =>
+        log.log(successful ? 'info' : 'error', message, { file: web.config_file }),
       now,
     }),
     expose: metrics.expose,
     isReady: health.isReady,
+    runbooks: runbookPages(),
     statusPage: async (withEvidence) => {
       const counters = await metrics.counters()
-      const page = { ...status.full(), counters, meaningOf, runbookBase: runbook_base_url }
+      // Links of the page itself need no address of the daemon.
+      const runbookUrl = runbookUrls({ configured: current.now().runbook_base_url, daemon: '' })
+      const page = { ...status.full(), counters, meaningOf, techniqueOf, runbookUrl }
       return renderStatusPage(page, withEvidence)
     },
   })

@@ -4,8 +4,8 @@ import type { HostUsers } from '../linux/host-users.ts'
 import type { Container, ContainerView } from '../model/container.ts'
 import type { ProcessSource } from '../sources/processes/source.ts'
 
-/** What sources have in common. */
-export type Surroundings = {
+/** What the sources share. */
+export type SourceContext = {
   client: DockerClient
   containers: ContainerView
   processes: ProcessSource
@@ -13,11 +13,11 @@ export type Surroundings = {
   users: HostUsers
   /** The engine's sockets on this host. */
   apiSockets: readonly string[]
-  /** Something may not have been told: the engine's events begin, or were lost. */
+  /** Emits when events may be missing: the engine's event stream started, or lost events. */
   unsure$: Observable<void>
   /** Epoch milliseconds. */
   now: () => number
 }
 
-/** Where the kernel shows itself; tests of single sources put fixtures there. */
+/** The kernel's file systems; tests of single sources replace them with fixtures. */
 export const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', sysRoot: '/sys' }

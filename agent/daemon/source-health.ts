@@ -1,20 +1,18 @@
 import { concatMap, filter, type Observable } from 'rxjs'
+import type { LogLine } from '../log/entry.ts'
 import type { Observation, SourceName, SourceStatus } from '../model/observation.ts'
 
-/** What a source's change of state is worth in the log. */
-export type HealthLine = { level: 'info' | 'warn'; line: string }
-
-/** What every source last said of itself. */
+/** The latest status of every source. */
 export type SourceHealth = {
-  /** Keeps up with the sources, and emits a line for the log where one changed. */
-  follow(observations$: Observable<Observation>): Observable<HealthLine>
+  /** Tracks the sources, and emits a log entry for each change of state. */
+  follow(observations$: Observable<Observation>): Observable<LogLine>
   statuses(): readonly SourceStatus[]
   all(): readonly { name: SourceName; status: SourceStatus | undefined }[]
-  /** Every source is attached, or has said why it is not. */
+  /** Every source is attached, or has reported why it is not. */
   isReady(): boolean
 }
 
-/** Follows the sources of these names. */
+/** Tracks the sources with these names. */
 export function sourceHealth(names: readonly SourceName[]): SourceHealth {
   const latest = new Map<SourceName, SourceStatus>()
   return {
@@ -33,10 +31,17 @@ export function sourceHealth(names: readonly SourceName[]): SourceHealth {
   }
 }
 
-function describeChange(before: SourceStatus | undefined, after: SourceStatus): HealthLine[] {
-  const { source, up, mode, best, reason } = after
+function describeChange(before: SourceStatus | undefined, after: SourceStatus): LogLine[] {
+  const { up, mode, reason } = after
   if (before?.up === up && before.mode === mode && before.reason === reason) return []
-  if (!up) return [{ level: 'warn', line: `${source} is down: ${reason}` }]
-  if (!best) return [{ level: 'warn', line: `${source} is up in mode ${mode} only: ${reason}` }]
-  return [{ level: 'info', line: `${source} is up in mode ${mode}` }]
+  return [sourceEntry(after)]
+}
+
+/** The log entry for a source's state: up, degraded (a mode that sees less than the best one) or down. */
+export function sourceEntry({ source, up, mode, best, reason }: SourceStatus): LogLine {
+  const fields = { source, ...(mode !== '' && { mode }), ...(reason !== '' && { reason }) }
+  if (!up) return { ...fields, level: 'warn', message: `source ${source} is down: ${reason}`, state: 'down' }
+  if (best) return { ...fields, level: 'info', message: `source ${source} is up (mode ${mode})`, state: 'up' }
+  const message = `source ${source} is degraded (mode ${mode}): ${reason}`
+  return { ...fields, level: 'warn', message, state: 'degraded' }
 }

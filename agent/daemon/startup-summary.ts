@@ -1,6 +1,7 @@
-import type { SourceHealth } from './source-health.ts'
+import type { LogLine } from '../log/entry.ts'
+import { sourceEntry, type SourceHealth } from './source-health.ts'
 
-export type Welcome = {
+export type StartupSummary = {
   version: string
   host: string
   directory: string
@@ -11,22 +12,32 @@ export type Welcome = {
   sources: ReturnType<SourceHealth['all']>
 }
 
-/** What a person wants to know of a daemon that has just started. */
-export function welcomeLines(welcome: Welcome): string[] {
-  const { version, host, directory, storeMode, url, containersRunning, receivers, sources } = welcome
-  const width = Math.max(...sources.map(({ name }) => name.length))
+/** The first lines of the log, one per subject: the host, the sources, the store, the receivers and the pages. */
+export function startupSummary(summary: StartupSummary): LogLine[] {
+  const { version, host, directory, storeMode, url, containersRunning, receivers, sources } = summary
+  const containers = `${containersRunning} running ${containersRunning === 1 ? 'container' : 'containers'}`
+  const info = (message: string, fields: object): LogLine => ({ ...fields, level: 'info', message })
   return [
-    `tidewatch ${version} watches ${host}: ${containersRunning} running ${containersRunning === 1 ? 'container' : 'containers'}`,
-    ...sources.map(({ name, status }) => `  ${name.padEnd(width)}  ${stateOf(status)}`),
-    `findings  ${storeMode === 'file' ? `in ${directory}, read them with: tidewatch findings` : 'in memory only'}`,
-    `alerts    ${receivers.length === 0 ? 'to nobody yet: name your Alertmanagers in a configuration file' : `to ${receivers.join(', ')}`}`,
-    `metrics   ${url}/metrics`,
-    `page      ${url}/`,
+    info(`tidewatch ${version} is monitoring ${host} (${containers})`, {
+      ...{ version, host, url, containers_running: containersRunning },
+    }),
+    ...sources.map(({ name, status }) =>
+      status === undefined
+        ? info(`source ${name} is starting`, { source: name, state: 'starting' })
+        : sourceEntry(status),
+    ),
+    info(
+      storeMode === 'file'
+        ? `findings are stored in ${directory}; read them with: tidewatch findings`
+        : 'findings are stored in memory',
+      { store: storeMode, directory },
+    ),
+    info(
+      receivers.length === 0
+        ? 'no alert receivers configured; add one under `alertmanagers:`'
+        : `alerts are sent to ${receivers.join(', ')}`,
+      { receivers },
+    ),
+    info(`metrics are at ${url}/metrics, the status page is at ${url}/`, { url }),
   ]
-}
-
-function stateOf(status: Welcome['sources'][number]['status']): string {
-  if (status === undefined) return 'starting'
-  if (!status.up) return `down: ${status.reason}`
-  return status.best ? status.mode : `${status.mode} only: ${status.reason}`
 }

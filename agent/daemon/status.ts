@@ -17,10 +17,10 @@ export type StatusOptions = {
   now: () => number
 }
 
-// What the page shows: some screens full.
+// The number of findings on the status page: a few screens.
 const latestFindings = 50
 
-/** How the daemon does, for whoever asks: the page, the service manager, the log at the start. */
+/** The daemon's status, for the status page, the service manager and the start-up summary. */
 export function daemonStatus(options: StatusOptions) {
   const { host, containers, health, findings, store, receiverNames, now } = options
   const startedAt = now()
@@ -29,7 +29,7 @@ export function daemonStatus(options: StatusOptions) {
   const brief = () => ({ containersRunning: containers.running().length, sources: health.all() })
 
   return {
-    /** To be called with all that is published; what was told before, or is allowed, does not count. */
+    /** Call with every publication; only new findings that are not suppressed count. */
     countPublished({ change, finding }: Publication): void {
       if (change === 'new' && finding.state === 'firing') published += 1
     },

@@ -3,26 +3,19 @@ import { messageOf } from '../lib/errors.ts'
 import type { Observation, SourceName } from '../model/observation.ts'
 import type { Source } from '../model/source.ts'
 import { supervise } from '../lib/streams.ts'
+import { eventsLost, sourceDown } from '../model/source-reports.ts'
 
-/** A source that says that it is down when it fails, and tries again. */
-export function keptUp({ name, observe }: Source, now: () => number): Observable<Observation> {
-  return supervise<Observation>(observe(), (error) => ({
-    kind: 'source-status',
-    time: now(),
-    source: name,
-    up: false,
-    mode: '',
-    best: false,
-    reason: messageOf(error),
-  }))
+/** Reports a failed source as down, and restarts it. */
+export function superviseSource({ name, observe }: Source, now: () => number): Observable<Observation> {
+  return supervise<Observation>(observe(), (error) => sourceDown(name, now(), messageOf(error)))
 }
 
-/** What is told beside a source, and begins anew when it failed, with what it could not tell counted. */
-export function besideKeptUp(
-  told$: Observable<Observation>,
+/** Restarts a stream that has no source of its own when it fails, and counts the failure as lost events. */
+export function superviseStream(
+  observations$: Observable<Observation>,
   source: SourceName,
   reason: string,
   now: () => number,
 ): Observable<Observation> {
-  return supervise(told$, () => ({ kind: 'events-lost', time: now(), source, reason, count: 1 }))
+  return supervise(observations$, () => eventsLost(source, now(), reason))
 }

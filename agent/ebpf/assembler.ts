@@ -1,4 +1,4 @@
-/** A register of the eBPF machine: r1 to r5 do not survive a call, r6 to r9 do, r10 is the frame. */
+/** A register of the eBPF machine: r1 to r5 do not survive a call, r6 to r9 do, r10 is the frame pointer. */
 export type Register = { readonly register: number }
 
 const register = (number: number): Register => ({ register: number })
@@ -19,7 +19,7 @@ export type Width = 1 | 2 | 4 | 8
 
 export type Condition = '==' | '!=' | '>' | '>=' | '<' | '<=' | 'signed >' | 'signed <='
 
-/** Writes eBPF machine code (Documentation/bpf/standardization/instruction-set.rst), which is the same on every processor. */
+/** Emits eBPF machine code (Documentation/bpf/standardization/instruction-set.rst), the same on every processor. */
 export type Assembler = {
   move: (to: Register, from: Register | number) => void
   add: (to: Register, what: Register | number) => void
@@ -29,17 +29,17 @@ export type Assembler = {
   or: (to: Register, bits: number) => void
   load: (width: Width, to: Register, base: Register, offset: number) => void
   store: (width: Width, base: Register, offset: number, what: Register | number) => void
-  /** Adds to memory that other processors add to as well. */
+  /** Adds atomically to memory that other processors also update. */
   atomicAdd: (base: Register, offset: number, what: Register) => void
   jump: (to: string) => void
   jumpIf: (left: Register, condition: Condition, right: Register | number, to: string) => void
-  /** Marks where a jump goes. */
+  /** Marks a jump target. */
   label: (name: string) => void
-  /** A label nobody else uses. */
+  /** A unique label. */
   newLabel: () => string
   call: (helper: number) => void
   loadMap: (to: Register, map: number) => void
-  /** The address of the value of an array with a single entry. */
+  /** The address of the value in a single-entry array map. */
   loadMapValue: (to: Register, map: number, offset: number) => void
   exit: () => void
   assemble: () => Buffer
@@ -54,7 +54,6 @@ type Instruction = {
   jump?: string
 }
 
-/** Starts an empty program. */
 export function assembler(): Assembler {
   const instructions: Instruction[] = []
   const labels = new Map<string, number>()
@@ -64,7 +63,7 @@ export function assembler(): Assembler {
     instructions.push({ code, to: 0, from: 0, offset: 0, immediate: 0, ...fields })
   }
 
-  /** Codes of arithmetic and jumps have one bit that says whether the second operand is a register. */
+  /** Opcodes of arithmetic and jumps have one bit for whether the second operand is a register. */
   function emitWith(code: number, to: Register, what: Register | number, jump?: string): void {
     const target = jump === undefined ? {} : { jump }
     if (typeof what === 'number') emit(code, { to: to.register, immediate: what, ...target })
@@ -77,13 +76,13 @@ export function assembler(): Assembler {
   }
 
   function label(name: string): void {
-    if (labels.has(name)) throw new Error(`label ${name} stands twice`)
+    if (labels.has(name)) throw new Error(`duplicate label ${name}`)
     labels.set(name, instructions.length)
   }
 
   function distance(name: string, from: number): number {
     const to = labels.get(name)
-    if (to === undefined) throw new Error(`label ${name} stands nowhere`)
+    if (to === undefined) throw new Error(`undefined label ${name}`)
     return to - from - 1
   }
 

@@ -1,4 +1,4 @@
-/** What programs have in common. In all of them r6 is the task and r7 the record in the making. */
+/** Code shared by all programs. In each of them r6 is the task and r7 the record being written. */
 import { frame, r0, r1, r2, r3, r4, r7, r8, type Register } from './assembler.ts'
 import { common } from './layout.ts'
 import { helpers, type Program, slots } from './program.ts'
@@ -6,7 +6,7 @@ import { helpers, type Program, slots } from './program.ts'
 /** Descriptors of the maps that programs share. */
 export type Maps = { ring: number; scratch: number; counters: number; budgets: number }
 
-/** r7 = this processor's buffer for a record. */
+/** r7 = the per-CPU buffer for a record. */
 export function takeScratch(p: Program, { scratch }: Maps): void {
   const taken = p.newLabel()
   p.store(4, frame, slots.key, 0)
@@ -20,8 +20,8 @@ export function takeScratch(p: Program, { scratch }: Maps): void {
   p.move(r7, r0)
 }
 
-/** Writes what every record begins with. Uses r8. */
-export function writeCommon(p: Program, type: number, task: Register): void {
+/** Writes the header that every record starts with. Uses r8. */
+export function writeHeader(p: Program, type: number, task: Register): void {
   p.call(helpers.timeSinceBoot)
   p.store(8, r7, common.time, r0)
   p.store(4, r7, common.type, type)
@@ -36,10 +36,10 @@ export function writeCommon(p: Program, type: number, task: Register): void {
 }
 
 const startTime = 'task_struct.start_boottime'
-// Its name before Linux 5.5, and in kernels that some distributions patch.
+// The name before Linux 5.5, and in some distributions' patched kernels.
 const oldStartTime = 'task_struct.real_start_time'
 
-/** Hands the record over, or counts that the ring had no room, and ends the program. */
+/** Sends the record, or counts it as lost if the ring is full, and ends the program. */
 export function send(p: Program, maps: Maps, length: Register | number, lost: number): void {
   const sent = p.newLabel()
   p.loadMap(r1, maps.ring)
@@ -53,14 +53,14 @@ export function send(p: Program, maps: Maps, length: Register | number, lost: nu
   p.leave()
 }
 
-/** Adds one to a cell of `counters`. */
+/** Increments a counter. */
 export function count(p: Program, maps: Pick<Maps, 'counters'>, cell: number): void {
   p.loadMapValue(r1, maps.counters, cell)
   p.move(r2, 1)
   p.atomicAdd(r1, 0, r2)
 }
 
-/** Leaves for a thread that does not lead its process: only processes are told of. */
+/** Ends the program for a thread that does not lead its process: only processes are reported. */
 export function leaveForThreads(p: Program, task: Register): void {
   const isLeader = p.newLabel()
   p.read(4, r8, task, 'task_struct.tgid')

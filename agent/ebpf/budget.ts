@@ -4,15 +4,16 @@ import { budget, common, counters } from './layout.ts'
 import { helpers, type Program, slots } from './program.ts'
 
 export type BudgetOptions = {
-  /** Events in a second. */
+  /** Events per second. */
   limit: number
-  /** Whether an event with other rights than its parent's may draw on a budget of its own. */
+  /** Whether events with privileges other than the parent's have a separate budget. */
   privileged: boolean
 }
 
 /**
- * Leaves when the container in `slots.key` has used up its events of this second. What is more privileged than its
- * parent has as much again for itself: no noise can hide it, and it cannot blind us either. Uses r8.
+ * Ends the program if the container in `slots.key` has used up its budget for this second. Processes with privileges
+ * other than their parent's have a second budget of the same size: no noise can hide them, and they cannot flood the
+ * ring either. Uses r8.
  */
 export function spendBudget(p: Program, maps: Maps, { limit, privileged }: BudgetOptions): void {
   const within = p.newLabel()
@@ -44,7 +45,7 @@ export function spendBudget(p: Program, maps: Maps, { limit, privileged }: Budge
   p.label(within)
 }
 
-/** Leaves when the same key, in `slots.key`, was let pass within these nanoseconds. Uses r8. */
+/** Ends the program if the key in `slots.key` passed within the last `nanoseconds`. Uses r8. */
 export function leaveIfRecent(p: Program, maps: Maps, nanoseconds: number): void {
   const pass = p.newLabel()
   findOrAdd(p, maps, pass)
@@ -62,12 +63,12 @@ export function leaveIfRecent(p: Program, maps: Maps, nanoseconds: number): void
 
 const second = 1_000_000_000
 
-/** r8 = what is kept under `slots.key`; jumps where there is no room for it. */
+/** r8 = the entry of `slots.key`; jumps if the map is full. */
 function findOrAdd(p: Program, maps: Maps, noRoom: string): void {
   const known = p.newLabel()
   lookUp(p, maps)
   p.jumpIf(r0, '!=', 0, known)
-  addFresh(p, maps)
+  addEntry(p, maps)
   lookUp(p, maps)
   p.jumpIf(r0, '==', 0, noRoom)
   p.label(known)
@@ -81,14 +82,14 @@ function lookUp(p: Program, { budgets }: Maps): void {
   p.call(helpers.mapLookup)
 }
 
-function addFresh(p: Program, { budgets }: Maps): void {
+function addEntry(p: Program, { budgets }: Maps): void {
   for (let offset = 0; offset < budget.length; offset += 8) p.store(8, frame, slots.fresh + offset, 0)
   p.loadMap(r1, budgets)
   p.move(r2, frame)
   p.add(r2, slots.key)
   p.move(r3, frame)
   p.add(r3, slots.fresh)
-  // Another processor may be adding it as well.
+  // Another processor may add it at the same time.
   p.move(r4, BPF_NOEXIST)
   p.call(helpers.mapUpdate)
 }
@@ -102,7 +103,7 @@ function spend(p: Program, cell: number, limit: number, within: string): void {
   p.jumpIf(r1, '<=', limit, within)
 }
 
-/** Ids, capabilities or namespaces of the task in r6 are not its parent's. Keeps r8. */
+/** Jumps unless ids, capabilities or namespaces of the task in r6 differ from its parent's. Preserves r8. */
 function jumpUnlessPrivileged(p: Program, to: string): void {
   const isOther = p.newLabel()
   const differs = (width: Width, ...path: readonly [...string[], string]) => {
@@ -122,7 +123,7 @@ function jumpUnlessPrivileged(p: Program, to: string): void {
   p.label(isOther)
 }
 
-/** r1 = the last member of a path of pointers. */
+/** r1 = the last member of a chain of pointers. */
 function readLast(p: Program, width: Width, base: Register, path: readonly [...string[], string]): void {
   const pointers = path.slice(0, -1)
   const last = path.at(-1) ?? ''

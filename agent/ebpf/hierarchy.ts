@@ -2,20 +2,20 @@ import { readFileSync } from 'node:fs'
 import { isProcessGone } from '../lib/errors.ts'
 import type { Hierarchy } from './cgroups.ts'
 
-/** Finds the hierarchy in which every container has a cgroup of its own, whatever the engine's driver. */
+/** Finds the hierarchy in which every container has its own cgroup, whatever the engine's cgroup driver. */
 export function findHierarchy(procRoot: string): Hierarchy {
   try {
     return parseHierarchies(readFileSync(`${procRoot}/cgroups`, 'latin1'))
   } catch (error) {
-    // Kernels without version 1 need not have the file.
+    // Kernels without cgroup v1 may lack the file.
     if (isProcessGone(error)) return { version: 2 }
     throw error
   }
 }
 
 /**
- * Reads /proc/cgroups (cgroups(7)): a controller whose hierarchy has a number is in version 1. On a hybrid host
- * version 2 is there as well, but the cgroupfs driver puts no container into it.
+ * Parses /proc/cgroups (cgroups(7)): a controller with a nonzero hierarchy id is in cgroup v1. A hybrid host has
+ * cgroup v2 as well, but the cgroupfs driver puts no container into it.
  */
 export function parseHierarchies(text: string): Hierarchy {
   const mounted = new Set(
@@ -28,5 +28,5 @@ export function parseHierarchies(text: string): Hierarchy {
   return controller === undefined ? { version: 2 } : { version: 1, controller }
 }
 
-/** Those that runc gives every container a cgroup in, the least likely to be missing first. */
+/** Controllers in which runc gives every container a cgroup, the most widely available first. */
 const controllers = ['pids', 'memory', 'devices', 'freezer', 'cpu', 'blkio']

@@ -8,108 +8,117 @@ import {
   readMap,
 } from '../linux/bpf.ts'
 import type { Btf } from '../linux/btf.ts'
-import { keptOpen, openCounters } from './open-resources.ts'
+import { openResources, openCounters } from './open-resources.ts'
 import { openRing, type RingReader } from './ring.ts'
 import type { Maps } from './blocks.ts'
 import type { Hierarchy } from './cgroups.ts'
-import { budget as budgetLayout, counters as counterLayout, scratchBytes } from './layout.ts'
+import { budget as budgetLayout, counters as counterLayout, maxPrograms, scratchBytes } from './layout.ts'
 import { program, type Program } from './program.ts'
 
-/** One thing to be told by the kernel: where to listen, and the code that makes records of it. */
+/** A tracepoint to attach to, and the code that writes its records. */
 export type TracepointProgram = {
   /** At most 15 characters. */
   name: string
   /** A raw tracepoint. */
   tracepoint: string
-  /** An interrupt may pass here while the program runs; what it is not run for then is nothing that it tells of. */
+  /** Set if runs that the kernel skips, for an interrupt during a run, never concern events this program reports. */
   missesNothing?: true
   write: (p: Program, context: ProgramContext) => void
 }
 
-export type ProgramContext = { maps: Maps; hierarchy: Hierarchy; budget: number }
+/** `ringFull` is the program's counter of records dropped because the ring was full. */
+export type ProgramContext = { maps: Maps; hierarchy: Hierarchy; budget: number; ringFull: number }
 
 export type RuntimeOptions = {
   btf: Btf
   programs: readonly TracepointProgram[]
   hierarchy: Hierarchy
-  /** Events of one container in a second. */
+  /** Events per second allowed for one container. */
   budget: number
   /** A power of two. */
   ringBytes: number
 }
 
-/** Programs at work in the kernel. */
+/** Programs attached to the kernel. */
 export type Runtime = RingReader & {
-  /** Readable when there are records. */
+  /** Readable when records are available. */
   fd: number
-  /** What was not told since the start, by the kernel's count. */
+  /** Events not reported since the start, as counted in the kernel. */
   losses(): Losses
-  /** How many events of a container were dropped, by its key in exec records. */
+  /** How many events of a container were dropped over its budget, by the budget key in its records. */
   dropped(budgetKey: bigint): number
   close(): void
 }
 
 export type Losses = {
-  executed: number
-  forked: number
-  exited: number
-  requested: number
-  victims: number
+  /** Records dropped because the ring was full, of all programs. */
+  ringFull: number
+  /** The same by name of the program. */
+  ringFullOf: Readonly<Record<string, number>>
+  /** Events of containers that exceeded their budget. */
   overBudget: number
+  /** Runs that the kernel skipped. */
   missed: number
 }
 
-/** Writes the programs for this kernel, has it verify them, and attaches them; `close` leaves nothing behind. */
+/** Generates the programs for this kernel, loads and attaches them; `close` removes everything. */
 export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: RuntimeOptions): Runtime {
-  const kept = keptOpen()
+  if (programs.length > maxPrograms) throw new Error(`more than ${maxPrograms} programs`)
+  const resources = openResources()
 
   try {
     const ring = openRing(ringBytes)
-    kept.also(() => ring.close())
+    resources.defer(() => ring.close())
     const { perCpuArray, lruHash } = mapTypes
-    const { fd: counters, count } = openCounters(kept)
-    const budgets = kept.fd(
+    const { fd: counters, count } = openCounters(resources)
+    const budgets = resources.fd(
       createMap({ type: lruHash, keySize: 8, valueSize: budgetLayout.length, entries: 4_096 }),
     )
 
-    // Not in a closure, which would keep the type information for as long as the runtime lives: 5 MB.
+    // Not in a closure, which would keep 5 MB of type information alive as long as the runtime.
     const loaded: number[] = []
-    for (const { name, write } of programs) {
-      // A buffer each: on some kernels one program can interrupt another.
-      const scratch = kept.fd(
+    for (const [index, { name, write }] of programs.entries()) {
+      // One buffer for each program: on some kernels one can interrupt another.
+      const scratch = resources.fd(
         createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }),
       )
       const p = program(btf)
-      write(p, { maps: { ring: ring.fd, scratch, counters, budgets }, hierarchy, budget })
-      loaded.push(kept.fd(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
+      const maps = { ring: ring.fd, scratch, counters, budgets }
+      write(p, { maps, hierarchy, budget, ringFull: ringFullCounter(index) })
+      loaded.push(resources.fd(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
     }
     for (const [index, fd] of loaded.entries())
-      kept.fd(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
-    const countable = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
+      resources.fd(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
+    const mayMiss = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
 
+    const names = programs.map(({ name }) => name)
     const value = Buffer.alloc(budgetLayout.length)
     const key = Buffer.alloc(8)
     return {
       fd: ring.fd,
       drain: ring.drain,
       taken: ring.taken,
-      losses: () => ({
-        executed: count(counterLayout.lostExecuted),
-        forked: count(counterLayout.lostForked),
-        exited: count(counterLayout.lostExited),
-        requested: count(counterLayout.lostRequested),
-        victims: count(counterLayout.lostVictims),
-        overBudget: count(counterLayout.overBudget),
-        missed: countable.reduce((sum, fd) => sum + missedRuns(fd), 0),
-      }),
+      losses() {
+        const ringFull = names.map((name, index) => [name, count(ringFullCounter(index))] as const)
+        return {
+          ringFull: ringFull.reduce((sum, [, lost]) => sum + lost, 0),
+          ringFullOf: Object.fromEntries(ringFull),
+          overBudget: count(counterLayout.overBudget),
+          missed: mayMiss.reduce((sum, fd) => sum + missedRuns(fd), 0),
+        }
+      },
       dropped(budgetKey) {
         key.writeBigUInt64LE(budgetKey)
         return readMap(budgets, key, value) ? Number(value.readBigUInt64LE(budgetLayout.dropped)) : 0
       },
-      close: kept.close,
+      close: resources.close,
     }
   } catch (error) {
-    kept.close()
+    resources.close()
     throw error
   }
+}
+
+function ringFullCounter(index: number): number {
+  return counterLayout.ringFull + index * 8
 }

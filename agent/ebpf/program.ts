@@ -2,18 +2,18 @@ import type { Btf } from '../linux/btf.ts'
 import { assembler, type Assembler, frame, r0, r1, r2, r3, type Register, type Width } from './assembler.ts'
 
 /**
- * A program in the making: machine code, with the layout of this kernel's structures at hand. A member is given
- * by its name (`task_struct.mm`), or by its offset where only arithmetic knows it.
+ * Builds a program: an assembler with the structure layouts of this kernel. A member is given by name
+ * (`task_struct.mm`), or by offset if it has to be computed.
  */
 export type Program = Assembler & {
   btf: Btf
-  /** Nothing more to do. */
+  /** Ends the program. */
   leave: () => void
   /** `to` = address of the member of the struct that `base` points to. */
   addressOf: (to: Register, base: Register, member: Member) => void
-  /** Copies a member of the struct that `base` points to into our own memory, `at` + `offset`. */
+  /** Copies a member of the struct that `base` points to into the program's memory at `at` + `offset`. */
   copy: (at: Register, offset: number, width: number, base: Register, member: Member) => void
-  /** `to` = value of a member; zero where the kernel's memory could not be read. */
+  /** `to` = value of a member; zero if kernel memory could not be read. */
   read: (width: Width, to: Register, base: Register, member: Member) => void
   /** `to` = the last of a chain of pointers: `follow(r8, r6, 'task_struct.mm', 'mm_struct.exe_file')`. */
   follow: (to: Register, base: Register, ...members: readonly Member[]) => void
@@ -22,8 +22,8 @@ export type Program = Assembler & {
 export type Member = string | number
 
 /**
- * Starts a program. What the kernel holds is read by helpers only, which never fault. What it leaves with matters to
- * some kinds of programs only: 1 lets pass what they are asked about.
+ * Starts an empty program. Kernel memory is read through helpers only, which never fault. The verdict, which the
+ * program returns, matters to some program types only: 1 allows the operation.
  */
 export function program(btf: Btf, verdict: 0 | 1 = 0): Program {
   const assembly = assembler()
@@ -63,10 +63,10 @@ export function program(btf: Btf, verdict: 0 | 1 = 0): Program {
   return { ...assembly, btf, leave, addressOf, copy, read, follow }
 }
 
-/** Places in a program's frame, from its end: what has to survive a call and has no register. */
+/** Offsets in a program's stack frame, for values that must survive a call and have no register. */
 export const slots = { scratch: -8, key: -16, pointer: -24, second: -32, fresh: -64, path: -176 } as const
 
-/** Numbers of the kernel's helper functions (`__BPF_FUNC_MAPPER` of linux/bpf.h); there since Linux 5.8 if not said otherwise. */
+/** Kernel helper functions (`__BPF_FUNC_MAPPER` of linux/bpf.h), available since Linux 5.8 unless noted. */
 export const helpers = {
   mapLookup: 1,
   mapUpdate: 2,

@@ -3,11 +3,11 @@ import type { RingReader } from './ring.ts'
 import type { CollectorTask } from '../lib/collector-task.ts'
 
 /**
- * Drains when there is something, but not again within some milliseconds: on a busy host one wake-up for many
- * records costs a quarter of a wake-up for each, and while there is always something the clock alone wakes us.
- * Returns what drains at once, and tells whether there is more.
+ * Drains the ring when it becomes readable, then pauses for some milliseconds: on a busy host, one wake-up for many
+ * records costs a quarter of one wake-up for each. While records keep arriving, a timer alone wakes us.
+ * Returns a function that drains at once and returns whether more remain.
  */
-export function readCoalesced(
+export function pollRing(
   { fd, taken }: { fd: number } & Pick<RingReader, 'taken'>,
   drain: () => boolean,
   { fail, cleanUp }: Pick<CollectorTask, 'fail' | 'cleanUp'>,
@@ -23,7 +23,7 @@ export function readCoalesced(
   })
 
   function read(): boolean {
-    // Who is told of a record and asks for more in the same breath gets it when this one is done.
+    // A record's callback that reads again gets the rest after this call returns.
     if (isReading) return false
     isReading = true
     try {

@@ -2,24 +2,24 @@ import { closeSync } from 'node:fs'
 import { createMap, mapTypes } from '../linux/bpf.ts'
 import { mapShared, pageSize } from '../linux/memory.ts'
 
-/** Takes one record; `bytes` may be the kernel's own memory, to be copied from before the call returns. */
+/** Receives one record. `bytes` may be kernel memory: copy from it before returning. */
 export type OnRecord = (bytes: Buffer, offset: number, length: number) => void
 
 export type RingReader = {
-  /** Reads what there is, for at most some milliseconds; true when there is more. */
+  /** Reads the available records, for at most some milliseconds; true when more remain. */
   drain: (onRecord: OnRecord, maxMs: number) => boolean
-  /** How many bytes were read since the ring was made. */
+  /** How many bytes have been read since the ring was created. */
   taken: () => number
 }
 
 export type Ring = RingReader & { fd: number; close(): void }
 
-/** Makes a BPF ring buffer of a power of two bytes. It is read through mapped memory, without a system call. */
+/** Creates a BPF ring buffer, whose size must be a power of two. Reading its mapped memory needs no system calls. */
 export function openRing(size: number): Ring {
   const fd = createMap({ type: mapTypes.ringBuffer, keySize: 0, valueSize: 0, entries: size })
   const page = pageSize()
   const consumer = mapShared(fd, 0, page, 'write')
-  // The kernel would map the data twice in a row, so that no record wraps, at twice the resident memory.
+  // Mapping the data twice in a row would avoid wrapped records, but double the resident memory.
   const producer = mapShared(fd, page, page + size, 'read')
   const reader = ringReader({
     consumer: new BigInt64Array(consumer.memory, 0, 1),
@@ -55,13 +55,13 @@ export function openRing(size: number): Ring {
     close() {
       if (!isOpen) return
       isOpen = false
-      // What a record leads to may be that nobody wants the next, while the memory is still read.
+      // A record's callback may close the ring: the memory stays mapped until draining has ended.
       if (!isDraining) unmap()
     },
   }
 }
 
-/** Positions count bytes from the beginning and never turn back; the kernel moves the producer's, we the consumer's. */
+/** Positions count bytes from the start and only grow. The kernel advances the producer, we advance the consumer. */
 export type RingMemory = { consumer: BigInt64Array; producer: BigInt64Array; data: Buffer }
 
 /** Reads a ring's memory as laid out in the kernel's bpf/ringbuf.c. */
@@ -80,28 +80,30 @@ export function ringReader({ consumer, producer, data }: RingMemory): RingReader
           const offset = position % size
           let header = Atomics.load(headers, offset / 4)
           if ((header & BUSY) !== 0) {
-            // A record that is still being written: its commit wakes us again, if the kernel knows that we wait for it.
-            giveBack()
+            // A record still being written: its commit wakes us, if the kernel sees that we have read everything
+            // before it.
+            publishPosition()
             header = Atomics.load(headers, offset / 4)
             if ((header & BUSY) !== 0) return false
           }
           const length = header & LENGTH
-          if (length > size - HEADER) throw new Error('a ring buffer of the kernel makes no sense')
+          if (length > size - HEADER)
+            throw new Error('the ring buffer is corrupt: a record is longer than the ring')
           const start = offset + HEADER
           position += Math.ceil((HEADER + length) / 8) * 8
           if ((header & DISCARDED) === 0) deliver(onRecord, start, length)
-          if (count % together !== together - 1) continue
-          giveBack()
+          if (count % batchSize !== batchSize - 1) continue
+          publishPosition()
           if (performance.now() > until) return true
         }
-        giveBack()
+        publishPosition()
       }
     } finally {
-      giveBack()
+      publishPosition()
     }
   }
 
-  function giveBack(): void {
+  function publishPosition(): void {
     Atomics.store(consumer, 0, BigInt(position))
   }
 
@@ -115,8 +117,8 @@ export function ringReader({ consumer, producer, data }: RingMemory): RingReader
   return { drain, taken: () => position }
 }
 
-// The clock and the position that the kernel sees cost as much as a small record does.
-const together = 16
+// Reading the clock and publishing the position cost as much as a small record.
+const batchSize = 16
 
 const HEADER = 8
 const BUSY = 1 << 31

@@ -2,10 +2,10 @@ import { arch } from 'node:process'
 import { r0, r1, r2, r7, r8, r9 } from './assembler.ts'
 import { helpers, type Program } from './program.ts'
 
-/** Where a record has the beginning of what went over a socket. */
+/** Where a record holds the first bytes sent over a socket. */
 export type TextLayout = { textBytes: number; text: number; maxText: number }
 
-/** Copies from r3 into the record, r9 bytes of it at most as many as there is room for. */
+/** Copies r9 bytes from r3 into the record, limited to `maxText`; jumps to `failed` if they cannot be read. */
 export function readText(p: Program, { text, maxText }: TextLayout, helper: number, failed: string): void {
   const fits = p.newLabel()
   p.jumpIf(r9, '<=', maxText, fits)
@@ -18,7 +18,7 @@ export function readText(p: Program, { text, maxText }: TextLayout, helper: numb
   p.jumpIf(r0, '!=', 0, failed)
 }
 
-/** Jumps where the text was not read, begins so, or is a first piece of what may go on to be a POST. Uses r9. */
+/** Jumps if the text was not read, starts with one of `beginnings`, or is too short to rule out a POST. Uses r9. */
 export function jumpIfPost(
   p: Program,
   { textBytes, text }: TextLayout,
@@ -41,38 +41,38 @@ export function jumpIfPost(
 
 export const post = Buffer.from('POST')
 
-/** Offsets in the registers of a system call: of its second argument, a buffer, and of the third, the buffer's length. */
+/** Offsets in a system call's saved registers: of the second argument, a buffer, and the third, its length. */
 export type CallRegisters = { buffer: number; length: number }
 
 /**
- * Jumps unless the task is in one of the usual system calls that read or write; r8 = its registers. Null, and no code,
- * for a processor of which nobody knows them.
+ * Jumps to `otherwise` unless the task is in one of the usual read or write system calls; r8 = its registers. Returns
+ * null, without emitting code, on an unsupported processor.
  */
 export function enterCall(p: Program, kind: 'reads' | 'writes', otherwise: string): CallRegisters | null {
   const call = calls[arch]
   if (call === undefined) return null
-  const isOne = p.newLabel()
+  const matches = p.newLabel()
   p.call(helpers.currentTaskTyped)
   p.move(r1, r0)
   p.call(helpers.registersOf)
   p.move(r8, r0)
   p.read(4, r1, r8, call.number)
-  for (const number of call[kind]) p.jumpIf(r1, '==', number, isOne)
+  for (const number of call[kind]) p.jumpIf(r1, '==', number, matches)
   p.jump(otherwise)
-  p.label(isOne)
+  p.label(matches)
   return call.registers(p)
 }
 
 type Call = {
   number: string
-  /** Of read(2) and recvfrom(2). */
+  /** Numbers of read(2) and recvfrom(2). */
   reads: readonly number[]
-  /** Of write(2) and sendto(2). */
+  /** Numbers of write(2) and sendto(2). */
   writes: readonly number[]
   registers: (p: Program) => CallRegisters
 }
 
-/** Where the registers of a system call are kept (asm/ptrace.h), and its numbers (asm/unistd.h). */
+/** Where a system call's registers are saved (asm/ptrace.h), and system call numbers (asm/unistd.h). */
 const calls: Readonly<Record<string, Call>> = {
   x64: {
     number: 'pt_regs.orig_ax',

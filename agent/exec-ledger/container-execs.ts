@@ -1,34 +1,41 @@
 import type { KnownExec } from './known-exec.ts'
 
-/** The execs of one container, by id, the oldest first. Health checks apart: they are many, and leave nothing running. */
+/**
+ * The execs of one container by id, oldest first. Health checks are separate: they are many, and leave nothing
+ * running.
+ */
 export type ContainerExecs = {
+  /** Known from a Docker event only. */
   announced: Map<string, KnownExec>
-  told: Map<string, KnownExec>
+  /** Inspected, or as complete as they will get. */
+  reported: Map<string, KnownExec>
   healthchecks: Map<string, KnownExec>
 }
 
-/** Begins with none. */
 export function noExecs(): ContainerExecs {
-  return { announced: new Map(), told: new Map(), healthchecks: new Map() }
+  return { announced: new Map(), reported: new Map(), healthchecks: new Map() }
 }
 
-/** All of them, in no order. */
-export function allOf({ announced, told, healthchecks }: ContainerExecs): KnownExec[] {
-  return [announced, told, healthchecks].flatMap((execs) => [...execs.values()])
+/** In no particular order. */
+export function allExecs({ announced, reported, healthchecks }: ContainerExecs): KnownExec[] {
+  return [announced, reported, healthchecks].flatMap((execs) => [...execs.values()])
 }
 
-/** By an id that the engine's event may have named alone. */
-export function find(execs: ContainerExecs, execId: string): KnownExec | undefined {
-  return findTold(execs, execId) ?? execs.announced.get(execId)
+/** By an id that only the engine's event may have named. */
+export function findExec(execs: ContainerExecs, execId: string): KnownExec | undefined {
+  return findReported(execs, execId) ?? execs.announced.get(execId)
 }
 
 /** By an id that the engine's inspection confirmed. */
-export function findTold({ told, healthchecks }: ContainerExecs, execId: string): KnownExec | undefined {
-  return told.get(execId) ?? healthchecks.get(execId)
+export function findReported(
+  { reported, healthchecks }: ContainerExecs,
+  execId: string,
+): KnownExec | undefined {
+  return reported.get(execId) ?? healthchecks.get(execId)
 }
 
-/** Adds to one of the lists; what has ended makes room before what goes on, and before what it left running. */
-export function put(
+/** Adds to one list. Evicts ended execs that left nothing running first, then other ended ones, then the oldest. */
+export function addExec(
   execs: ContainerExecs,
   list: keyof ContainerExecs,
   execId: string,
@@ -36,12 +43,12 @@ export function put(
 ): void {
   const all = execs[list]
   all.set(execId, exec)
-  if (all.size <= most[list]) return
+  if (all.size <= maxExecs[list]) return
   const ended = [...all].filter(([, { to }]) => to !== Infinity)
   const [first] = ended.find(([, { left }]) => left.length === 0) ?? ended[0] ?? []
   all.delete(first ?? all.keys().next().value ?? '')
 }
 
-// Of one container; a host has some hundreds of containers at most. Health checks may come ten in a second, and are asked
-// for some seconds later.
-const most = { announced: 200, told: 200, healthchecks: 200 }
+// Per container; a host has at most some hundreds of containers. Health checks may run ten times a second, and are
+// looked up some seconds later.
+const maxExecs = { announced: 200, reported: 200, healthchecks: 200 }

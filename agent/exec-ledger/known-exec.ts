@@ -2,26 +2,32 @@ import type { ExecEntry } from '../model/exec-view.ts'
 import type { EnteredOrigin } from '../model/observation.ts'
 import type { ProcessKey } from '../model/process-key.ts'
 
-/** An exec as the ledger knows it. Times are epoch milliseconds; one that goes on ends at Infinity. */
+/**
+ * An exec as the ledger knows it. Times are epoch milliseconds; `to` is Infinity while it runs. It is stored as JSON,
+ * so its field names are part of the store's format.
+ */
 export type KnownExec = Omit<ExecEntry, 'by'> & {
   from: number
   to: number
-  /** Host pid by the engine; 0 where it did not say. */
+  /** Host pid reported by the engine; 0 if unknown. */
   pid: number
-  /** Its first process in the container, where the kernel told of it. */
+  /** Its first process in the container, if the kernel reported it. */
   entry: ProcessKey | null
-  /** What it left running when it ended; bounded. */
+  /** Processes still running when it ended; bounded. */
   left: readonly ProcessKey[]
-  /** When to look next what it left running. */
+  /** When to scan next for processes that it left running. */
   lookAt: number
-  /** A label of the image hides its id. */
+  /** An image label hides its id. */
   isNameless: boolean
-  /** An earlier run of the daemon knew it. */
+  /** Known to an earlier run of the daemon. */
   fromBefore: boolean
 }
 
-/** For an exec of which the engine was not asked, or could not tell: one is reported, its processes not once more. */
-export const unasked: KnownExec = {
+/**
+ * The defaults for an exec that was not inspected, or that the engine does not know. It counts as privileged root:
+ * the exec itself is reported, and its processes are not reported again.
+ */
+export const uninspectedExec: KnownExec = {
   from: 0,
   to: Infinity,
   pid: 0,
@@ -34,71 +40,72 @@ export const unasked: KnownExec = {
   privileged: true,
 }
 
-/** As what it explains. */
+/** The entry that this exec explains. */
 export function entryBy(by: 'exec' | 'time', { asRoot, privileged }: KnownExec): ExecEntry {
   return { by, asRoot, privileged }
 }
 
 export type Entry = ProcessKey & { startedAt: number }
 
-/** Whether a process that came in is this exec's first one. */
+/** Whether a process that entered the container is this exec's first process. */
 export function isEntryOf(exec: KnownExec, { pid, startTicks, startedAt }: Entry): boolean {
   if (exec.entry !== null) return exec.entry.pid === pid && exec.entry.startTicks === startTicks
   return exec.pid === pid || (exec.isNameless && Math.abs(exec.from - startedAt) <= slackMs)
 }
 
 /**
- * Whether an entry only bears the name of this exec, which has come in already: whoever may enter can write anything on
- * his command line. The runtime's own last step is believed, for the first process may have been lost.
+ * Whether an entry only claims this exec's id, while the exec's first process is already known: a process that enters
+ * a container can put any id on its command line. `runc init` is trusted, because the first process may have been
+ * lost.
  */
-export function isNamesake(exec: KnownExec, { entry, by }: Pick<EnteredOrigin, 'entry' | 'by'>): boolean {
+export function isImpostor(exec: KnownExec, { entry, by }: Pick<EnteredOrigin, 'entry' | 'by'>): boolean {
   if (exec.entry === null || isEntryOf(exec, entry)) return false
   return by[0] !== undefined && by[0].argv[1] !== 'init'
 }
 
-/** An id that is used again when its exec has ended is not the engine's doing. */
-export function wasGoingOn({ to }: KnownExec, time: number): boolean {
+/** Whether it was running at a time. The engine never reuses the id of an exec that has ended. */
+export function wasRunning({ to }: KnownExec, time: number): boolean {
   return time <= to + slackMs
 }
 
-/** The first process as far as it is known: of one that nobody saw the engine may know the pid. */
-export function firstOf({ entry, pid }: KnownExec): ProcessKey | null {
+/** The first process as far as it is known: the engine may know the pid of one that was not observed. */
+export function firstProcessOf({ entry, pid }: KnownExec): ProcessKey | null {
   return entry ?? (pid === 0 ? null : { pid, startTicks: 0 })
 }
 
-/** Whether it is of the run of its container that began then: what was before has ended, whoever told of it. */
+/** Whether it belongs to the container run that started then. Execs of an earlier run have ended. */
 export function isOfRun({ from }: KnownExec, runsSince: number): boolean {
   return from + slackMs >= runsSince
 }
 
-/** Whether it may have been the reason of what began at a time. */
-export function hadBegun({ from }: KnownExec, time: number): boolean {
+/** Whether it had started at a time, so that it can have caused what started then. */
+export function hadStarted({ from }: KnownExec, time: number): boolean {
   return from - slackMs <= time
 }
 
 /**
- * Whether a process is one of this exec's by its session, which the runtime begins with each exec (`setsid` of runc's
- * nsexec.c) and nobody can join: the number of its leader is not used again as long as it has members.
+ * Whether a process belongs to this exec by its session. The runtime creates one for each exec (`setsid` in runc's
+ * nsexec.c), no process can join it, and the leader's pid is not reused while the session has members.
  */
-export function isOfSession(
+export function isInSession(
   exec: KnownExec,
   { pid, startTicks, session }: ProcessKey & { session: number },
 ): boolean {
-  const first = firstOf(exec)
+  const first = firstProcessOf(exec)
   const leaders = first === null ? exec.left : [first, ...exec.left]
   return leaders.some((one) => (one.pid === pid ? one.startTicks === startTicks : one.pid === session))
 }
 
 /**
- * When to look again what an ended exec left running: what it began in its last moment goes on to begin other things,
- * most of them at once. Waits twice as long each time.
+ * When to scan again for processes that an ended exec left running: a process started at the end of an exec starts
+ * others, most of them immediately. The interval doubles each time.
  */
-export function nextLook({ to }: KnownExec, time: number): number {
+export function nextScanAt({ to }: KnownExec, time: number): number {
   const since = Math.max(0, time - to)
-  return since > lookForMs ? Infinity : time + since + 50
+  return since > scanForMs ? Infinity : time + since + 50
 }
 
-const lookForMs = 60_000
+const scanForMs = 60_000
 
-// Process start times come in clock ticks (10 ms), events in the engine's own time.
+// Process start times have a resolution of one clock tick (10 ms); events carry the engine's clock.
 const slackMs = 1_000

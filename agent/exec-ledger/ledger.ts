@@ -1,18 +1,18 @@
 import { isRootUser } from '../model/container.ts'
-import { allOf, type ContainerExecs, find, findTold, noExecs, put } from './container-execs.ts'
-import { keptExecs } from './stored-execs.ts'
+import { addExec, allExecs, type ContainerExecs, findExec, findReported, noExecs } from './container-execs.ts'
+import { storedExecs } from './stored-execs.ts'
 import {
   entryBy,
-  firstOf,
-  hadBegun,
+  firstProcessOf,
+  hadStarted,
   isEntryOf,
-  isNamesake,
+  isImpostor,
+  isInSession,
   isOfRun,
-  isOfSession,
   type KnownExec,
-  nextLook,
-  unasked,
-  wasGoingOn,
+  nextScanAt,
+  uninspectedExec,
+  wasRunning,
 } from './known-exec.ts'
 import type { Memory } from '../model/detector.ts'
 import { type ExecEntry, type ExecView, noEntry, type ExecOfSession } from '../model/exec-view.ts'
@@ -25,32 +25,35 @@ import type {
   ProcessObservation,
 } from '../model/observation.ts'
 import type { ProcessKey } from '../model/process-key.ts'
+
 /** The ledger with its writing side. */
 export type ExecLedger = ExecView & {
-  /** Takes note of what concerns execs; to be called before anybody asks about what is observed. */
+  /**
+   * Records exec data from an observation. Call it before the detectors query the ledger about the same observation.
+   */
   observe(observation: Observation): void
-  /** Which exec a process belongs to that was found, and not seen to come. */
+  /** The exec of a process whose entry was not observed. */
   execOfSession: ExecOfSession
 }
 
-/** The processes now living of those that came in with this one. */
+/** The processes still running of those that entered with this one. */
 export type LeftOf = (entry: ProcessKey) => readonly ProcessKey[]
 
 /**
- * The execs of all containers, for every detector that judges processes. Remembered with the container, because what
- * an exec leaves running may live as long as that. Those going on are kept in the memory too: an engine that was
- * restarted under running containers (live-restore) has forgotten them, and so has a daemon that was.
+ * The execs of all containers, for every detector that judges processes. They are remembered as long as the
+ * container, because a process that an exec leaves running may run that long. Running execs are also stored: an
+ * engine restarted under running containers (live-restore) has forgotten them, and so has a restarted daemon.
  */
 export function execLedger(
   memory: Memory,
   leftOf: LeftOf = () => [],
-  isAskedFor: (execId: string) => boolean = () => false,
+  isBeingInspected: (execId: string) => boolean = () => false,
 ): ExecLedger {
-  const kept = keptExecs(memory)
+  const stored = storedExecs(memory)
   const byContainer = new Map<string, ContainerExecs>()
-  // When they ended, the oldest first.
+  // When they ended, oldest first.
   const endedContainers = new Map<string, number>()
-  for (const [containerId, execs] of kept.all()) of(containerId).told = execs
+  for (const [containerId, execs] of stored.all()) of(containerId).reported = execs
 
   function of(containerId: string): ContainerExecs {
     const execs = byContainer.get(containerId) ?? noExecs()
@@ -59,24 +62,25 @@ export function execLedger(
     return execs
   }
 
-  /** The engine's event comes at once; what else it knows of the exec has to be asked for. */
+  /** The engine's event comes immediately; the rest of what the engine knows needs an inspect. */
   function announced({ type, action, actorId, attributes, time }: DockerEvent): void {
-    // What is only created has brought nobody in, and anybody can create what he never starts.
+    // An exec that was only created has no process, and a client can create execs that it never starts.
     if (type !== 'container' || action !== 'exec_start') return
     const execId = attributes['execID'] ?? ''
     if (!/^[0-9a-f]{64}$/.test(execId)) return
     const to = endOf(actorId, time)
     const execs = of(actorId)
-    if (find(execs, execId) === undefined) put(execs, 'announced', execId, { ...unasked, from: time, to })
+    if (findExec(execs, execId) === undefined)
+      addExec(execs, 'announced', execId, { ...uninspectedExec, from: time, to })
   }
 
   function started({ container, execId, time, settings, healthcheck }: ExecObservation): void {
     const to = endOf(container.id, time)
     const execs = of(container.id)
-    const known = find(execs, execId)
+    const known = findExec(execs, execId)
     execs.announced.delete(execId)
     const exec: KnownExec = {
-      ...unasked,
+      ...uninspectedExec,
       from: time,
       entry: known?.entry ?? null,
       to: Math.min(known?.to ?? Infinity, to),
@@ -89,57 +93,63 @@ export function execLedger(
       privileged: settings === null || settings.privileged,
     }
     const key = execId || `at ${time}`
-    put(execs, healthcheck ? 'healthchecks' : 'told', key, exec)
-    if (!healthcheck && to === Infinity) kept.keep(container.id, execs.told)
+    addExec(execs, healthcheck ? 'healthchecks' : 'reported', key, exec)
+    if (!healthcheck && to === Infinity) stored.save(container.id, execs.reported)
   }
 
   function ended({ container, execId, time }: ExecEnded): void {
     const execs = byContainer.get(container.id)
-    const exec = execs && find(execs, execId)
-    // An engine is asked again for what it told before we stopped.
+    const exec = execs && findExec(execs, execId)
+    // After a restart the engine's events from before are read again.
     if (exec === undefined || exec.to !== Infinity) return
     exec.to = time
-    if (execs?.told.has(execId) !== true) return
-    look(container.id, execs, exec, time)
+    if (execs?.reported.has(execId) !== true) return
+    scanLeft(container.id, execs, exec, time)
   }
 
-  function look(containerId: string, { told }: ContainerExecs, exec: KnownExec, time: number): void {
-    const first = firstOf(exec)
-    exec.lookAt = nextLook(exec, time)
+  function scanLeft(containerId: string, { reported }: ContainerExecs, exec: KnownExec, time: number): void {
+    const first = firstProcessOf(exec)
+    exec.lookAt = nextScanAt(exec, time)
     if (first !== null) exec.left = leftOf(first).slice(0, maxLeft)
-    kept.keep(containerId, told)
+    stored.save(containerId, reported)
   }
 
-  /** By its first process an exec is known when the runtime that brought it is long gone. */
+  /** Its first process identifies an exec after the runtime that started it has exited. */
   function entered({ container, origin, time }: ProcessObservation): void {
     if (origin.via !== 'entered' || origin.execId === '') return
     const execs = byContainer.get(container.id)
-    const exec = execs && find(execs, origin.execId)
+    const exec = execs && findExec(execs, origin.execId)
     if (exec === undefined) return
-    if (execs !== undefined && time >= exec.lookAt) look(container.id, execs, exec, time)
-    if (exec.entry !== null || !wasGoingOn(exec, origin.entry.startedAt)) return
+    if (execs !== undefined && time >= exec.lookAt) scanLeft(container.id, execs, exec, time)
+    if (exec.entry !== null || !wasRunning(exec, origin.entry.startedAt)) return
     exec.entry = { pid: origin.entry.pid, startTicks: origin.entry.startTicks }
-    if (execs?.told.has(origin.execId)) kept.keep(container.id, execs.told)
+    if (execs?.reported.has(origin.execId)) stored.save(container.id, execs.reported)
   }
 
-  /** All that is in it ends with it; who entered just before may still have to be judged. */
+  /**
+   * All its execs end with it. They are kept for a while: a process that entered just before may still have to be
+   * judged.
+   */
   function containerEnded({ container: { id }, action, time }: ContainerObservation): void {
     if (action === 'removed' && endedContainers.has(id)) return
     const execs = byContainer.get(id)
     if (execs !== undefined) {
-      for (const exec of allOf(execs)) end(exec, time)
-      kept.forget(id)
+      for (const exec of allExecs(execs)) end(exec, time)
+      stored.forget(id)
     }
     endedContainers.delete(id)
     endedContainers.set(id, time)
-    for (const [gone, at] of endedContainers) {
+    for (const [endedId, at] of endedContainers) {
       if (time - at <= keepEndedMs && endedContainers.size <= maxEndedContainers) break
-      endedContainers.delete(gone)
-      byContainer.delete(gone)
+      endedContainers.delete(endedId)
+      byContainer.delete(endedId)
     }
   }
 
-  /** An engine that is asked about an exec may answer when its container is gone; what is newer than that has begun again. */
+  /**
+   * The end time of a newly reported exec: that of its container, if the report arrives after the container ended. A
+   * newer exec belongs to a restarted container.
+   */
   function endOf(containerId: string, time: number): number {
     const at = endedContainers.get(containerId) ?? Infinity
     if (time <= at) return at
@@ -152,25 +162,26 @@ export function execLedger(
     else if (observation.kind === 'exec') started(observation)
     else if (observation.kind === 'exec-ended') ended(observation)
     else if (observation.kind === 'process') entered(observation)
-    else if (observation.kind === 'container' && ends.has(observation.action)) containerEnded(observation)
+    else if (observation.kind === 'container' && endActions.has(observation.action))
+      containerEnded(observation)
   }
 
   function entryOf({ container, origin }: ProcessObservation): ExecEntry {
     const execs = byContainer.get(container.id)
     if (origin.via !== 'entered' || execs === undefined) return noEntry
     const { execId, entry } = origin
-    // An event alone may be believed where no label of the image can speak in the engine's name.
+    // An event alone is trusted only if no image label can replace the engine's own attribute.
     const isLabelled = Object.hasOwn(container.labels, 'execID')
-    const named = isLabelled ? findTold(execs, execId) : find(execs, execId)
-    const isIts = named !== undefined && wasGoingOn(named, entry.startedAt) && !isNamesake(named, origin)
-    if (isIts) return entryBy('exec', named)
-    const goingOn = [...execs.told.values(), ...execs.healthchecks.values()].filter(
-      (exec) => hadBegun(exec, entry.startedAt) && wasGoingOn(exec, entry.startedAt),
+    const named = isLabelled ? findReported(execs, execId) : findExec(execs, execId)
+    const isMatch = named !== undefined && wasRunning(named, entry.startedAt) && !isImpostor(named, origin)
+    if (isMatch) return entryBy('exec', named)
+    const running = [...execs.reported.values(), ...execs.healthchecks.values()].filter(
+      (exec) => hadStarted(exec, entry.startedAt) && wasRunning(exec, entry.startedAt),
     )
-    // Its ancestry may not have been seen, and an image may hide the ids of its execs.
-    const own = goingOn.find((exec) => isEntryOf(exec, entry))
+    // Its ancestry may not have been observed, and an image may hide the ids of its execs.
+    const own = running.find((exec) => isEntryOf(exec, entry))
     if (own !== undefined) return entryBy('exec', own)
-    const candidates = execId === '' ? goingOn.filter((exec) => exec.entry === null) : []
+    const candidates = execId === '' ? running.filter((exec) => exec.entry === null) : []
     const likely = candidates.find(({ asRoot }) => asRoot) ?? candidates[0]
     return likely === undefined ? noEntry : entryBy('time', likely)
   }
@@ -180,14 +191,15 @@ export function execLedger(
     entryOf,
     isPending: ({ container, origin }) =>
       origin.via === 'entered' &&
-      (byContainer.get(container.id)?.announced.has(origin.execId) === true || isAskedFor(origin.execId)),
+      (byContainer.get(container.id)?.announced.has(origin.execId) === true ||
+        isBeingInspected(origin.execId)),
     isFromBefore: ({ container, execId }) =>
-      byContainer.get(container.id)?.told.get(execId)?.fromBefore === true,
+      byContainer.get(container.id)?.reported.get(execId)?.fromBefore === true,
     execOfSession({ containerId, runsSince, process }) {
-      const execs = [...(byContainer.get(containerId)?.told ?? [])]
+      const execs = [...(byContainer.get(containerId)?.reported ?? [])]
       const [execId, exec] =
-        execs.find(([, one]) => isOfRun(one, runsSince) && isOfSession(one, process)) ?? []
-      const entry = exec && firstOf(exec)
+        execs.find(([, one]) => isOfRun(one, runsSince) && isInSession(one, process)) ?? []
+      const entry = exec && firstProcessOf(exec)
       return entry && execId ? { execId, entry } : null
     },
   }
@@ -199,10 +211,10 @@ function end(exec: KnownExec, time: number): void {
   exec.lookAt = Infinity
 }
 
-const ends: ReadonlySet<string> = new Set(['died', 'removed'])
+const endActions: ReadonlySet<string> = new Set(['died', 'removed'])
 
 const maxContainers = 4_096
 const maxEndedContainers = 1_000
-// As long as the inventory knows a container that was removed.
+// As long as the inventory remembers a removed container.
 const keepEndedMs = 60_000
 const maxLeft = 16

@@ -1,50 +1,53 @@
 import type { Memory } from '../model/detector.ts'
-import { type KnownExec, unasked } from './known-exec.ts'
+import { type KnownExec, uninspectedExec } from './known-exec.ts'
 
-/** The execs that outlive the daemon: those that go on, and those that left root running. */
-export type KeptExecs = {
-  /** By container, as an earlier run left them. */
+/**
+ * The execs that outlive the daemon: those still running, and those that left root or privileged processes running.
+ */
+export type StoredExecs = {
+  /** By container, as an earlier run stored them. */
   all(): Iterable<[containerId: string, execs: Map<string, KnownExec>]>
-  keep(containerId: string, execs: ReadonlyMap<string, KnownExec>): void
+  save(containerId: string, execs: ReadonlyMap<string, KnownExec>): void
   forget(containerId: string): void
 }
 
-/** Of containers that went while no daemon ran nobody tells the end: there is room for so many. */
-export function keptExecs(memory: Memory): KeptExecs {
-  for (const key of memory.keys(space).slice(maxKept)) memory.delete(key)
-  const forget = (containerId: string) => memory.delete(space + containerId)
+/** Containers removed while no daemon ran are never reported as removed, so their number is limited. */
+export function storedExecs(memory: Memory): StoredExecs {
+  for (const key of memory.keys(keyPrefix).slice(maxStored)) memory.delete(key)
+  const forget = (containerId: string) => memory.delete(keyPrefix + containerId)
   return {
     *all() {
-      for (const key of memory.keys(space)) yield [key.slice(space.length), read(memory.get(key))]
+      for (const key of memory.keys(keyPrefix))
+        yield [key.slice(keyPrefix.length), parseExecs(memory.get(key))]
     },
-    keep(containerId, execs) {
-      const kept = [...execs].filter(([, exec]) => isToBeKept(exec))
-      if (kept.length === 0) forget(containerId)
-      else memory.set(space + containerId, JSON.stringify(kept))
+    save(containerId, execs) {
+      const stored = [...execs].filter(([, exec]) => outlivesDaemon(exec))
+      if (stored.length === 0) forget(containerId)
+      else memory.set(keyPrefix + containerId, JSON.stringify(stored))
     },
     forget,
   }
 }
 
-function isToBeKept({ to, left, asRoot, privileged }: KnownExec): boolean {
+function outlivesDaemon({ to, left, asRoot, privileged }: KnownExec): boolean {
   return to === Infinity || (left.length > 0 && (asRoot || privileged))
 }
 
-/** What cannot be read is forgotten. */
-function read(text: string | null): Map<string, KnownExec> {
+/** Unreadable data is dropped. */
+function parseExecs(text: string | null): Map<string, KnownExec> {
   try {
     const execs = JSON.parse(text ?? '[]') as [string, Partial<Record<keyof KnownExec, never>>][]
-    return new Map(execs.map(([id, exec]) => [id, { ...unasked, ...exec, ...renewed(exec) }]))
+    return new Map(execs.map(([id, exec]) => [id, { ...uninspectedExec, ...exec, ...restored(exec) }]))
   } catch {
     return new Map()
   }
 }
 
-// Infinity has no JSON.
-function renewed({ to }: { to?: number | null }): Pick<KnownExec, 'to' | 'lookAt' | 'fromBefore'> {
+// JSON has no Infinity.
+function restored({ to }: { to?: number | null }): Pick<KnownExec, 'to' | 'lookAt' | 'fromBefore'> {
   return { to: to ?? Infinity, lookAt: Infinity, fromBefore: true }
 }
 
-const space = 'exec/'
+const keyPrefix = 'exec/'
 
-const maxKept = 1_000
+const maxStored = 1_000

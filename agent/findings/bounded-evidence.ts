@@ -8,24 +8,24 @@ const maxText = 4_096
 const maxItems = 128
 const maxKey = 128
 
-/** A detection's line for people: without secrets, bounded and escaped. */
+/** A detection's summary: redacted, bounded and escaped. */
 export function summaryOf({ summary }: Detection, redact: Redactor): string {
-  // Before it is cut to its length: what is cut off could be what a secret is known by.
+  // Redact before clipping: the clipped part may be what identifies a secret.
   const readable = redact.text(summary.slice(0, maxText))
   return printable(clip(readable, maxSummary, Math.max(readable.length, summary.length)))
 }
 
-/** A detection's evidence: bounded, without secrets, and with the further rules that applied. */
+/** A detection's evidence: bounded, redacted, and with the other rules that matched. */
 export function evidenceOf(
   { evidence }: Detection,
   also: readonly string[],
   redact: Redactor,
 ): Finding['evidence'] {
-  const told = mapFields(boundFields(evidence), redact.field)
-  return also.length === 0 ? told : { ...told, also }
+  const redacted = mapFields(boundFields(evidence), redact.field)
+  return also.length === 0 ? redacted : { ...redacted, also }
 }
 
-/** Keeps evidence small whatever a detector, or a container through it, puts there. */
+/** Limits the size of evidence, whose content a container can influence. */
 function bound(value: Json): Json {
   if (typeof value === 'string') return clip(value, maxText)
   if (typeof value !== 'object' || value === null) return value

@@ -8,38 +8,38 @@ export type ConditionsOptions = {
   /** Epoch milliseconds. */
   now: () => number
   newId: (time: number) => string
-  /** What is configured for a detector, in a container. */
+  /** The configuration of a detector for a container. */
   configOf: (detector: string, container: Container | null) => DetectorConfig
   allowedBy: AllowedBy
-  /** Those that were firing when the daemon ended. */
+  /** Conditions that were firing when the previous run ended. */
   firing: readonly Finding[]
 }
 
-/** The conditions that are known, firing or allowed. */
+/** The known conditions, firing or suppressed. */
 export type Conditions = {
-  /** What is found of one now; null where it ended and was not known. */
-  found(finding: Finding, detection: Pick<Detection, 'state' | 'container'>): Publication | null
+  /** Records the current state of a condition; null if an unknown condition resolved. */
+  update(finding: Finding, detection: Pick<Detection, 'state' | 'container'>): Publication | null
   firing(): readonly Finding[]
-  /** Ends those of an earlier run that no detector has confirmed in this one. */
+  /** Resolves conditions of an earlier run that no detector has confirmed in this run. */
   resolveUnconfirmed(): Publication[]
-  /** A detector was started anew: what it had found has to be confirmed. */
-  doubt(detector: string): void
-  /** What a changed policy or configuration means for those that are known. */
+  /** Call when a detector restarts: its conditions must be confirmed again. */
+  markUnconfirmed(detector: string): void
+  /** Applies a changed policy or configuration to the known conditions. */
   reconsider(): Publication[]
 }
 
-/** `container` is as full as it was last seen. */
+/** `container` has the details that were last reported. */
 type Condition = { finding: Finding; container: Container | null }
 
-/** Begins with those of an earlier run, which have to be confirmed. */
+/** Starts with the conditions of an earlier run, which must be confirmed. */
 export function createConditions(options: ConditionsOptions): Conditions {
   const { now, newId, configOf, allowedBy, firing } = options
   const known = new Map(firing.map((finding) => [finding.fingerprint, knownBefore(finding)]))
   const unconfirmed = new Set(known.keys())
 
-  /** Judges it as it is now, and knows it as that. */
+  /** Applies the policy to the condition and stores the result. */
   function put(finding: Finding, before: Finding | null, container: Container | null): Publication {
-    const publication = judge(finding, { before, container, act: null }, allowedBy)
+    const publication = judge(finding, { before, container, eventKey: null }, allowedBy)
     known.set(finding.fingerprint, { finding: publication.finding, container })
     return publication
   }
@@ -49,7 +49,7 @@ export function createConditions(options: ConditionsOptions): Conditions {
     return resolve(finding, summary, lastSeen)
   }
 
-  /** By the daemon's own judgement, and not because its end was seen. */
+  /** Ends a condition although no detector reported its end. */
   function endNow(condition: Condition): Publication {
     return end(condition, condition.finding.summary, isoTime(now()))
   }
@@ -63,28 +63,28 @@ export function createConditions(options: ConditionsOptions): Conditions {
     return configOf(detector, container).rules[rule]?.severity ?? severity
   }
 
-  /** An alert is known by its severity too: the condition ends as what it was, and begins as what it is now. */
-  function graded({ finding, container }: Condition, severity: Severity): Publication[] {
+  /** Severity is part of an alert's identity: the condition ends with the old severity and starts with the new one. */
+  function withSeverity({ finding, container }: Condition, severity: Severity): Publication[] {
     if (!isFiring(finding)) return [put({ ...finding, severity }, finding, container)]
     const time = isoTime(now())
-    const begun = { ...finding, id: newId(now()), time, detected_at: time, severity }
-    return [resolve(finding, finding.summary, time), put(begun, null, container)]
+    const restarted = { ...finding, id: newId(now()), time, detected_at: time, severity }
+    return [resolve(finding, finding.summary, time), put(restarted, null, container)]
   }
 
   function reconsidered(condition: Condition): Publication[] {
     const { finding, container } = condition
     if (!isOn(condition)) return [endNow(condition)]
     const severity = severityOf(condition)
-    // Of what an earlier run left it is known only when it was confirmed what is configured for its container.
+    // Until it is confirmed, a condition of an earlier run lacks the container data that selects its configuration.
     if (severity !== finding.severity && !unconfirmed.has(finding.fingerprint)) {
-      return graded(condition, severity)
+      return withSeverity(condition, severity)
     }
     const publication = put(finding, finding, container)
     return publication.change === 'updated' ? [] : [publication]
   }
 
   return {
-    found(finding, { state, container }) {
+    update(finding, { state, container }) {
       const { fingerprint, summary, evidence, last_seen } = finding
       const before = known.get(fingerprint)
       unconfirmed.delete(fingerprint)
@@ -98,7 +98,7 @@ export function createConditions(options: ConditionsOptions): Conditions {
       unconfirmed.clear()
       return left.filter((condition) => condition !== undefined).map(endNow)
     },
-    doubt(detector) {
+    markUnconfirmed(detector) {
       for (const [fingerprint, { finding }] of known)
         if (finding.detector === detector) unconfirmed.add(fingerprint)
     },
@@ -106,7 +106,7 @@ export function createConditions(options: ConditionsOptions): Conditions {
   }
 }
 
-/** Of what an earlier run left, no more is known than what the finding says. */
+/** A condition of an earlier run: only what its finding contains is known. */
 function knownBefore(finding: Finding): Condition {
   const { container } = finding
   if (container === null) return { finding, container }

@@ -2,7 +2,7 @@ import type { DetectorConfig } from '../config/detectors-schema.ts'
 import type { Detector } from '../model/detector.ts'
 import { type Detection, type Rule, severities } from '../model/finding.ts'
 
-/** The rules that apply and are on, the most severe first: one act, one finding, and that one speaks. */
+/** The matching rules that are enabled, most severe first. One event makes one finding: the first rule's. */
 export function enabledRules(
   detector: Detector,
   { rule, also = [] }: Detection,
@@ -17,7 +17,7 @@ export function enabledRules(
     .toSorted((a, b) => severityOf(b) - severityOf(a))
 }
 
-/** A rule that the detector does not have is an error of the detector. */
+/** Throws if the detector does not have the rule, which is a bug in the detector. */
 export function ruleOf(detector: Detector, rule: string): Rule {
   const found = detector.rules[rule]
   if (found === undefined) throw new Error(`the detector ${detector.name} has no rule ${rule}`)

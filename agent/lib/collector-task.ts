@@ -1,16 +1,16 @@
 import { Observable } from 'rxjs'
 
-/** What a collector is given while it runs. */
+/** What a running collector receives. */
 export type CollectorTask = {
-  /** Aborted when nobody subscribes any more. */
+  /** Aborted on unsubscription. */
   signal: AbortSignal
-  /** Takes what must be closed, the last first, when the collector ends or fails. */
+  /** Registers a function to call when the collector ends or fails; the last registered runs first. */
   cleanUp: (close: () => void) => void
-  /** For what goes wrong in a callback. */
+  /** Reports an error from a callback; it ends the stream. */
   fail: (error: unknown) => void
 }
 
-/** A stream written as one asynchronous function, from attaching to the end of time. */
+/** A stream written as one asynchronous function that attaches and then runs until unsubscribed. */
 export function collector<T>(
   run: (emit: (value: T) => void, task: CollectorTask) => Promise<void>,
 ): Observable<T> {

@@ -1,12 +1,12 @@
-/** Of some words the one that was probably meant; undefined where none is near. */
-export function closest(word: string, words: readonly string[]): string | undefined {
+/** The word that was probably meant; undefined if none is similar. */
+export function didYouMean(word: string, words: readonly string[]): string | undefined {
   const near = words
     .map((one) => ({ one, distance: editDistance(word, one) }))
     .filter(({ one, distance }) => distance <= Math.max(2, one.length / 3))
   return near.toSorted((a, b) => a.distance - b.distance)[0]?.one
 }
 
-/** How many letters have to be added, taken away or replaced (Levenshtein). */
+/** How many letters must be added, removed or replaced (Levenshtein distance). */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (const [at, letter] of from.split('').entries()) {

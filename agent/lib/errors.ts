@@ -1,4 +1,4 @@
-/** An error whose message is all a user needs: printed alone, without a stack. */
+/** An error whose message is all a user needs: it is printed without a stack. */
 export class UserError extends Error {
   override name = 'UserError'
   readonly exitCode: number
@@ -9,22 +9,22 @@ export class UserError extends Error {
   }
 }
 
-/** `EX_CONFIG` of sysexits.h: the configuration is wrong. */
+/** `EX_CONFIG` of sysexits.h: the configuration is invalid. */
 export const exitConfiguration = 78
 
-/** One line for a person out of anything that was thrown, with the reasons it was caused by. */
+/** Formats anything that was thrown as one line, including the causes. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const own = error.message || errorCode(error) || error.name
   return error.cause === undefined ? own : `${own}: ${messageOf(error.cause)}`
 }
 
-/** The system's name of an error (`ENOENT`, `ECONNREFUSED`), or an empty string. */
+/** The system error code (`ENOENT`, `ECONNREFUSED`), or an empty string. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
-/** Whether an error only says that a process, or a file of it in procfs, is gone: it ended meanwhile, or never was. */
+/** Whether an error means that a process, or its file in procfs, does not exist: it has exited, or never existed. */
 export function isProcessGone(error: unknown): boolean {
   return ['ENOENT', 'ESRCH'].includes(errorCode(error))
 }

@@ -1,6 +1,6 @@
 const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
-/** A size as people say it: the largest unit that fits, with a fraction only below ten (`477 MiB`, `1.5 GiB`). */
+/** Formats a size in the largest unit that fits, with one decimal below ten (`477 MiB`, `1.5 GiB`). */
 export function formatBytes(bytes: number): string {
   let power = 0
   while (power < byteUnits.length - 1 && Math.round(bytes / 1024 ** power) >= 1024) power++
@@ -9,7 +9,7 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${byteUnits[power] ?? ''}`
 }
 
-/** A share as people read it: 0.93 is `93 %`. */
+/** Formats a ratio as a percentage: 0.93 is `93 %`. */
 export function formatPercent(share: number): string {
   return `${Math.round(share * 100)} %`
 }

@@ -1,7 +1,7 @@
-/** A JSON object of which nothing is known: the engine's answers are looked at field by field. */
+/** A JSON object of unknown shape: the engine's answers are checked field by field. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** The value as an object, or an empty one: then every field of it is missing. */
+/** The value as an object, or an empty object if it is none. */
 export function objectOf(value: unknown): JsonObject {
   return isObject(value) ? value : {}
 }

@@ -1,6 +1,6 @@
 /**
- * Settings that always say what holds now: a reload, or another container's override, is seen by whoever reads a key
- * when it is needed.
+ * Settings that always return the current values: code that reads a key when it needs it sees a reload or a
+ * container's override.
  */
 export function live<Settings extends object>(now: () => Settings): Settings {
   return new Proxy({} as Settings, {

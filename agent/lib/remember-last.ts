@@ -1,15 +1,15 @@
-import { generations } from './two-generation-cache.ts'
+import { twoGenerationCache } from './two-generation-cache.ts'
 
-const remembered = 4_096
-const maxRemembered = 512
+const maxEntries = 4_096
+const maxLength = 512
 
-/** A burst says the same again and again: what came last is not worked out twice. */
-export function remembering<T extends string | boolean | object>(
+/** Caches the results for recent texts, because a burst repeats the same ones. */
+export function rememberRecent<T extends string | boolean | object>(
   work: (text: string) => T,
 ): (text: string) => T {
-  const known = generations<string, T>(remembered)
+  const known = twoGenerationCache<string, T>(maxEntries)
   return (text) => {
-    if (text.length > maxRemembered) return work(text)
+    if (text.length > maxLength) return work(text)
     const before = known.get(text)
     if (before !== undefined) return before
     const result = work(text)
@@ -18,8 +18,8 @@ export function remembering<T extends string | boolean | object>(
   }
 }
 
-/** In a burst the same is asked for again and again: the same time, the same finding by many entries. */
-export function rememberingLast<Of, Made>(make: (of: Of) => Made): (of: Of) => Made {
+/** Caches the last result: a burst asks for the same one repeatedly, such as one time or one finding. */
+export function rememberLast<Of, Made>(make: (of: Of) => Made): (of: Of) => Made {
   let last: { of: Of; made: Made } | undefined
   return (of) => {
     if (last?.of !== of) last = { of, made: make(of) }

@@ -18,8 +18,8 @@ export type Backoff = { first: number; max: number }
 const defaultBackoff: Backoff = { first: 200, max: 30_000 }
 
 /**
- * Keeps a stream going for months: when it fails, `onFailure` may say so in its place, and it is started
- * again after a capped, growing and jittered wait, which starts anew once the stream has emitted.
+ * Restarts a stream whenever it fails, after an exponential backoff with jitter that resets once the stream has
+ * emitted. A value returned by `onFailure` is emitted at each failure.
  */
 export function supervise<T>(
   work$: Observable<T>,
@@ -33,8 +33,8 @@ export function supervise<T>(
       retry({
         delay: (error: unknown, attempt: number) => {
           const waitMs = waitOf(attempt, backoff)
-          const said = onFailure(error)
-          if (said !== undefined) failures$.next(said)
+          const notice = onFailure(error)
+          if (notice !== undefined) failures$.next(notice)
           return timer(waitMs)
         },
         resetOnSuccess: true,
@@ -45,7 +45,7 @@ export function supervise<T>(
   })
 }
 
-/** The wait before attempt 1, 2, …: doubling, capped, and anything between half of it and all of it. */
+/** The wait before attempt 1, 2, …: it doubles up to a maximum; jitter then takes away up to half of it. */
 export function backoffMs(attempt: number, { first, max }: Backoff, random = Math.random): number {
   const ceiling = Math.min(max, first * 2 ** Math.min(attempt - 1, 30))
   return Math.round(ceiling / 2 + (random() * ceiling) / 2)
@@ -53,18 +53,18 @@ export function backoffMs(attempt: number, { first, max }: Backoff, random = Mat
 
 export type PollOptions = {
   everyMs: number
-  /** When to look first. */
+  /** The delay before the first call. */
   firstMs?: number
-  /** A look that takes longer is given up, so that one hung call does not stop the rest for ever. */
+  /** A call that takes longer is abandoned, so that one hung call does not stop polling. */
   timeoutMs: number
   onError: (error: unknown) => void
 }
 
-/** Looks at something again and again; never twice at once, and never stopped by one failure. */
-export function poll<T>(look: () => Observable<T>, options: PollOptions): Observable<T> {
+/** Calls `read` periodically, never twice at the same time; a failure does not stop it. */
+export function poll<T>(read: () => Observable<T>, options: PollOptions): Observable<T> {
   return timer(options.firstMs ?? 0, options.everyMs).pipe(
     exhaustMap(() =>
-      defer(look).pipe(
+      defer(read).pipe(
         timeout(options.timeoutMs),
         catchError((error: unknown) => {
           options.onError(error)
@@ -75,7 +75,7 @@ export function poll<T>(look: () => Observable<T>, options: PollOptions): Observ
   )
 }
 
-/** A promise's work as a stream that is told to stop when nobody wants its result any more. */
+/** Turns asynchronous work into a stream; unsubscribing aborts it. */
 export function fromAbortable<T>(work: (signal: AbortSignal) => Promise<T>): Observable<T> {
   return new Observable<T>((subscriber) => {
     const controller = new AbortController()

@@ -1,6 +1,6 @@
 /**
- * Cuts hostile text to a length and says that it did. Length is in UTF-16 units, the mark included; `length` is that
- * of the whole where `text` is only its beginning.
+ * Truncates untrusted text and appends a mark. Lengths are in UTF-16 units and include the mark; pass `length` if
+ * `text` is only the beginning of a longer text.
  */
 export function clip(text: string, max: number, length = text.length): string {
   if (length <= max) return text
@@ -8,11 +8,11 @@ export function clip(text: string, max: number, length = text.length): string {
   return text.slice(0, Math.max(0, max - mark.length)) + mark
 }
 
-// Control characters break lines and terminals; bidirectional overrides and invisible
-// characters make text read differently from what it is (CVE-2021-42574).
+// Control characters break lines and terminals; bidirectional overrides and invisible characters make text look like
+// something else (CVE-2021-42574).
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** Escapes whatever could break a line, drive a terminal or deceive a reader. */
+/** Escapes characters that could break a line, control a terminal or deceive a reader. */
 export function printable(text: string): string {
   return text.replace(unprintable, escapeCharacter)
 }
@@ -26,36 +26,40 @@ function escapeCharacter(character: string): string {
   return `\\u{${code.toString(16)}}`
 }
 
-/** An argv as one line that a person can read and paste: quoted where a shell would split it. */
+/** Formats an argv as one line to read and paste, with arguments quoted where a shell would split them. */
 export function commandLine(argv: readonly string[]): string {
   return argv.map(quoteArgument).join(' ')
 }
+
+/** A command as summaries quote it: bounded, between backticks. */
+export function quotedCommand(argv: readonly string[]): string {
+  return `\`${clip(commandLine(argv), maxQuotedCommand)}\``
+}
+
+const maxQuotedCommand = 160
 
 function quoteArgument(argument: string): string {
   if (/^[\w@%+=:,./-]+$/.test(argument)) return argument
   return `'${argument.replaceAll("'", `'\\''`)}'`
 }
 
-/** The last part of a path: what people call a program by. */
+/** The last component of a path, such as a program's name. */
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
-/**
- * A piece of a large text that is kept for longer than the text itself: V8 makes of it a part of the whole, which then
- * stays in memory too.
- */
-export function detached(piece: string): string {
-  return Buffer.from(piece, 'utf16le').toString('utf16le')
+/** Copies a substring that outlives its large source: V8 makes it a slice that keeps the whole source in memory. */
+export function detached(slice: string): string {
+  return Buffer.from(slice, 'utf16le').toString('utf16le')
 }
 
-// Enough to see what was run; a command line may be 2 MB long, and the attacker chooses it.
+// Enough to see what was run; a command line may be 2 MB long, and attackers choose it.
 const maxArguments = 64
 const maxArgument = 1_024
 
-/** An argv as evidence: bounded, and saying where something was left out. */
+/** Truncates an argv for evidence and marks what was left out. */
 export function clipArgv(argv: readonly string[]): string[] {
-  const kept = argv.slice(0, maxArguments).map((argument) => clip(argument, maxArgument))
-  const left = argv.length - kept.length
-  return left > 0 ? [...kept, `…[${left} more arguments]`] : kept
+  const shown = argv.slice(0, maxArguments).map((argument) => clip(argument, maxArgument))
+  const left = argv.length - shown.length
+  return left > 0 ? [...shown, `…[${left} more arguments]`] : shown
 }

@@ -1,16 +1,16 @@
-/** What was used of late, by key. */
-export type Generations<Key, Value> = {
+/** A cache of recently used entries. */
+export type TwoGenerationCache<Key, Value> = {
   get(key: Key): Value | undefined
-  /** True when this was one too many of a generation, and what was not used since the last one is forgotten. */
+  /** True if this started a new generation, which drops the entries not used in the last one. */
   set(key: Key, value: Value): boolean
   values(): Iterable<Value>
 }
 
 /**
- * What is asked for again stays when the rest is forgotten, so that what is ever new does not drive out what is not.
- * There are twice `max` at most.
+ * Entries that are read again survive when others are dropped, so a stream of new keys does not evict those in use.
+ * Holds at most twice `max` entries.
  */
-export function generations<Key, Value>(max: number): Generations<Key, Value> {
+export function twoGenerationCache<Key, Value>(max: number): TwoGenerationCache<Key, Value> {
   let recent = new Map<Key, Value>()
   let before = new Map<Key, Value>()
 

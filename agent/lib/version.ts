@@ -1,4 +1,4 @@
 import packageJson from '../../package.json' with { type: 'json' }
 
-/** The version of this tidewatch, as package.json has it. */
+/** The version of tidewatch, from package.json. */
 export const version: string = packageJson.version

@@ -1,12 +1,12 @@
 import { libc, SystemCallError } from './libc.ts'
 
-/** The kernel stamps events by different clocks, people want the date: one clock, and what lies between. */
+/** Time since boot and its offset to other clocks: kernel events use different clocks, and users want the date. */
 export type BootClock = {
-  /** Milliseconds since boot, time asleep included (CLOCK_BOOTTIME). */
+  /** Milliseconds since boot, including time suspended (CLOCK_BOOTTIME). */
   sinceBoot(): number
-  /** What makes epoch milliseconds of it now; a step of the wall clock changes it, nothing else does. */
+  /** Add this to get epoch milliseconds. Only a step of the wall clock changes it. */
   epochOffset(): number
-  /** Milliseconds asleep so far: what a clock lacks that stands still meanwhile (CLOCK_MONOTONIC). */
+  /** Milliseconds suspended so far, which CLOCK_MONOTONIC does not count. */
   asleep(): number
 }
 
@@ -28,7 +28,8 @@ const clockGettime = libc.func('int clock_gettime(int clock, void *time)') as (
   time: Uint32Array,
 ) => number
 
-// A timespec of two 64-bit numbers, by halves: it is read for every process that ends, and bigints cost six times as much.
+// A timespec of two 64-bit numbers, read in halves: it is read for every process exit, and bigints cost six times as
+// much.
 const time = new Uint32Array(4)
 
 function read(clock: number): number {
@@ -37,7 +38,7 @@ function read(clock: number): number {
   return (highSeconds * 2 ** 32 + seconds) * 1e3 + nanoseconds / 1e6
 }
 
-/** The best of a few tries: being interrupted between two readings would show as a step of the clock. */
+/** The best of several attempts: an interruption between two readings would look like a step of the clock. */
 function aheadOfBoottime(clock: number): number {
   let best = { ahead: 0, spread: Infinity }
   for (let attempt = 0; attempt < 5; attempt++) {

@@ -3,27 +3,27 @@ import { messageOf } from '../lib/errors.ts'
 import { libc, SystemCallError } from './libc.ts'
 import { addressOf } from './memory.ts'
 
-/** Kinds of maps in use (`enum bpf_map_type` of linux/bpf.h). */
+/** Map types in use (`enum bpf_map_type` of linux/bpf.h). */
 export const mapTypes = { array: 2, perCpuArray: 6, lruHash: 9, ringBuffer: 27 } as const
 
-/** Lets an array be read through mapped memory (BPF_F_MMAPABLE, Linux 5.5). */
+/** Allows an array map to be mapped into memory (BPF_F_MMAPABLE, Linux 5.5). */
 export const mappable = 1 << 10
 
 export type MapShape = { type: number; keySize: number; valueSize: number; entries: number; flags?: number }
 
-/** Makes a map and returns its descriptor. */
+/** Creates a map and returns its descriptor. */
 export function createMap(shape: MapShape): number {
   try {
     return tryCreateMap(shape)
   } catch (error) {
-    // Before Linux 5.11 maps count against the memory that may be locked, 64 KiB by default.
+    // Before Linux 5.11 maps count against the locked memory limit, 64 KiB by default.
     if (!(error instanceof SystemCallError) || error.code !== 'EPERM') throw error
     raiseLockedMemory()
     return tryCreateMap(shape)
   }
 }
 
-/** Reads a value of a map into `value`; false when the key is not there. */
+/** Reads a map's value into `value`; false if the key does not exist. */
 export function readMap(map: number, key: Buffer, value: Buffer): boolean {
   const attributes = Buffer.alloc(32)
   attributes.writeUInt32LE(map, 0)
@@ -38,10 +38,10 @@ export function readMap(map: number, key: Buffer, value: Buffer): boolean {
   }
 }
 
-/** Kinds of programs in use (`enum bpf_prog_type` of linux/bpf.h). */
+/** Program types in use (`enum bpf_prog_type` of linux/bpf.h). */
 export const programTypes = { rawTracepoint: 17, cgroupSysctl: 23 } as const
 
-/** Has the kernel verify and compile a program; when it refuses, its reasons are in the error. */
+/** Loads a program, which the kernel verifies and compiles; on failure the error includes the verifier's reasons. */
 export function loadProgram(type: number, name: string, instructions: Buffer): number {
   try {
     return tryLoadProgram(type, name, instructions, null)
@@ -52,14 +52,14 @@ export function loadProgram(type: number, name: string, instructions: Buffer): n
     } catch {
       const end = log.indexOf(0)
       const reasons = log.toString('latin1', Math.max(0, end - 500), end).trim()
-      throw new Error(`the kernel refuses the program ${name}: ${reasons || messageOf(error)}`, {
+      throw new Error(`the kernel rejected the program ${name}: ${reasons || messageOf(error)}`, {
         cause: error,
       })
     }
   }
 }
 
-/** Runs a program at every pass of a raw tracepoint, until the returned descriptor is closed. */
+/** Attaches a program to a raw tracepoint until the returned descriptor is closed. */
 export function attachRawTracepoint(tracepoint: string, program: number): number {
   const name = Buffer.from(`${tracepoint}\0`)
   const attributes = Buffer.alloc(16)
@@ -69,8 +69,9 @@ export function attachRawTracepoint(tracepoint: string, program: number): number
 }
 
 /**
- * Runs a program at every access to a sysctl by a process of a cgroup (of version 2) or below it, beside all
- * others that do, until the returned descriptor is closed: a link, so that it ends with the daemon, however that ends.
+ * Runs a program at every sysctl access by a process in a cgroup v2 or its descendants, in addition to programs
+ * already attached, until the returned descriptor is closed. It is a link, so it is detached when the daemon exits
+ * for any reason.
  */
 export function attachCgroupSysctl(cgroup: number, program: number): number {
   const attributes = Buffer.alloc(16)
@@ -80,7 +81,7 @@ export function attachCgroupSysctl(cgroup: number, program: number): number {
   return bpf(BPF_LINK_CREATE, attributes)
 }
 
-/** How often a program was not run because it was running already on that processor (Linux 5.12; 0 before). */
+/** How often a program was skipped because it was already running on that processor (Linux 5.12; 0 before). */
 export function missedRuns(program: number): number {
   const info = Buffer.alloc(PROG_INFO_SIZE)
   const attributes = Buffer.alloc(16)
@@ -111,7 +112,7 @@ function tryCreateMap({ type, keySize, valueSize, entries, flags = 0 }: MapShape
 }
 
 function tryLoadProgram(type: number, name: string, instructions: Buffer, log: Buffer | null): number {
-  // The helpers that read kernel memory are for programs under this licence only.
+  // Helpers that read kernel memory are available to programs under this license only.
   const license = Buffer.from('GPL\0')
   const attributes = Buffer.alloc(64)
   attributes.writeUInt32LE(type, 0)
@@ -137,7 +138,8 @@ const syscall = libc.func('long syscall(long number, long command, void *attribu
   size: number,
 ) => number
 
-// Attributes hold addresses, which keep nothing from being collected: what they lead to is held here meanwhile.
+// Addresses in the attributes do not prevent garbage collection, so their buffers are referenced here during the
+// call.
 const held = new Set<readonly (Buffer | null)[]>()
 
 function bpf(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer | null)[]): number {
@@ -150,7 +152,7 @@ function bpf(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer
   return result
 }
 
-/** A signal interrupts the verifier with EAGAIN; libbpf tries again as often (PROG_LOAD_ATTEMPTS). */
+/** A signal interrupts the verifier with EAGAIN; libbpf retries as often (PROG_LOAD_ATTEMPTS). */
 function bpfRetrying(command: number, attributes: Buffer, ...pointedTo: readonly (Buffer | null)[]): number {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -170,7 +172,7 @@ const setrlimit = libc.func('int setrlimit(int resource, void *limits)') as (
 const RLIMIT_MEMLOCK = 8
 const RLIM_INFINITY = 2n ** 64n - 1n
 
-/** Without the right to (CAP_SYS_RESOURCE) nothing changes, and the map's own error tells. */
+/** Without CAP_SYS_RESOURCE this has no effect, and creating the map fails again. */
 function raiseLockedMemory(): void {
   setrlimit(RLIMIT_MEMLOCK, new BigUint64Array([RLIM_INFINITY, RLIM_INFINITY]))
 }

@@ -1,25 +1,25 @@
-/** The layout of a kernel's structures, from the type information (BTF) that it carries about itself. */
+/** The layout of a kernel's structures, from its own type information (BTF). */
 export type Btf = {
-  /** Byte offset of a member, given as `struct.member` or deeper; looks through anonymous structs and unions. */
+  /** Byte offset of a member, given as `struct.member` or deeper; searches anonymous structs and unions. */
   offsetOf(path: string): number
   has(path: string): boolean
   sizeOf(struct: string): number
   enumValue(name: string, constant: string): number
-  /** The parameters of a function, by the typedef that names a pointer to it; null where there is no such typedef. */
+  /** The parameters of a function, given the typedef of a pointer to it; null if there is no such typedef. */
   parameters(typedef: string): readonly Parameter[] | null
 }
 
-/** A parameter's type; `to` names the struct that a pointer is to, or is empty. */
+/** A parameter's type; `to` is the name of the struct that a pointer refers to, or empty. */
 export type Parameter = { kind: 'pointer'; to: string } | { kind: 'int'; bytes: number } | { kind: 'other' }
 
-/** Type information that is not as linux/btf.h has it, or does not have what was asked for. */
+/** The type information is malformed (linux/btf.h), or lacks the requested type. */
 export class BtfError extends Error {
   override name = 'BtfError'
 }
 
 /**
- * Reads `/sys/kernel/btf/vmlinux` (Documentation/bpf/btf.rst). The result refers to the bytes, 5 MB of them:
- * ask, and let it go.
+ * Parses `/sys/kernel/btf/vmlinux` (Documentation/bpf/btf.rst). The result keeps the bytes alive, 5 MB of them: do
+ * not store it.
  */
 export function readBtf(bytes: Buffer): Btf {
   const types = checked(() => indexTypes(bytes))
@@ -29,7 +29,7 @@ export function readBtf(bytes: Buffer): Btf {
   function locate(path: string): Member {
     visited = 0
     const [name = '', ...members] = path.split('.')
-    // Two structs may share a name: the one that has the member is meant.
+    // Two structs may share a name: use the one that has the member.
     for (const id of types.structs.get(name) ?? []) {
       const found = descend(id, members)
       if (found !== undefined) return found
@@ -48,9 +48,9 @@ export function readBtf(bytes: Buffer): Btf {
   }
 
   function findMember(struct: number, name: string, depth: number): Member | undefined {
-    if (depth > maxDepth) throw new BtfError('structs are nested without an end')
+    if (depth > maxDepth) throw new BtfError('structs are nested too deeply')
     for (const member of types.members(struct)) {
-      if (++visited > maxVisited) throw new BtfError('structs are nested without an end')
+      if (++visited > maxVisited) throw new BtfError('structs are nested too deeply')
       if (member.name === name) return member
       if (member.name !== '') continue
       const inner = findMember(types.resolve(member.type), name, depth + 1)
@@ -94,19 +94,18 @@ export function readBtf(bytes: Buffer): Btf {
 
 type Member = { type: number; bits: number }
 
-// How deep the kernel's anonymous structs and chains of typedefs go is less than 10.
+// The kernel's anonymous structs and typedef chains are less than 10 deep.
 const maxDepth = 64
 
 // The kernel's largest struct has some 300 members.
 const maxVisited = 100_000
 
-/** Bytes that end too early make Node's own range errors: they are told as what they mean. */
+/** Turns the RangeError that Node throws for truncated bytes into a BtfError. */
 function checked<T>(read: () => T): T {
   try {
     return read()
   } catch (error) {
-    if (error instanceof RangeError)
-      throw new BtfError('type information ends in the middle', { cause: error })
+    if (error instanceof RangeError) throw new BtfError('type information is truncated', { cause: error })
     throw error
   }
 }
@@ -133,7 +132,7 @@ const modifiers: ReadonlySet<number> = new Set([
   KIND.typeTag,
 ])
 
-/** How many bytes follow a type's 12, by kind; `each` is per element. */
+/** How many bytes follow the 12 bytes of a type, by kind; `each` is per element. */
 const trailers: readonly { fixed: number; each: number }[] = [
   { fixed: 0, each: 0 }, // void has no record, so a kind 0 is an error
   { fixed: 4, each: 0 }, // int
@@ -157,32 +156,31 @@ const trailers: readonly { fixed: number; each: number }[] = [
   { fixed: 0, each: 12 }, // 64-bit enum
 ]
 
-/** Where each type stands, and which structs and enums have which name. */
+/** Indexes the position of each type, and structs and enums by name. */
 function indexTypes(bytes: Buffer) {
   if (bytes.readUInt16LE(0) !== 0xeb9f) throw new BtfError('not type information of a little-endian kernel')
   const headerLength = bytes.readUInt32LE(4)
-  const begin = headerLength + bytes.readUInt32LE(8)
-  const end = begin + bytes.readUInt32LE(12)
+  const start = headerLength + bytes.readUInt32LE(8)
+  const end = start + bytes.readUInt32LE(12)
   const strings = headerLength + bytes.readUInt32LE(16)
   const stringsEnd = strings + bytes.readUInt32LE(20)
-  if (end > bytes.length || stringsEnd > bytes.length)
-    throw new BtfError('type information ends in the middle')
+  if (end > bytes.length || stringsEnd > bytes.length) throw new BtfError('type information is truncated')
 
   const positions: number[] = [0]
   const structs = new Map<string, number[]>()
   const enums = new Map<string, number[]>()
-  for (let position = begin; position < end;) {
+  for (let position = start; position < end;) {
     const { kind, count } = infoAt(position)
     const trailer = trailers[kind]
     if (trailer === undefined || kind === 0)
       throw new BtfError(`type information has an unknown kind, ${kind}`)
-    if (kind === KIND.struct) remember(structs, position)
-    if (kind === KIND.enum) remember(enums, position)
+    if (kind === KIND.struct) addName(structs, position)
+    if (kind === KIND.enum) addName(enums, position)
     positions.push(position)
     position += 12 + trailer.fixed + trailer.each * count
   }
 
-  function remember(names: Map<string, number[]>, position: number): void {
+  function addName(names: Map<string, number[]>, position: number): void {
     const name = nameAt(position)
     if (name === '') return
     const ids = names.get(name)
@@ -195,13 +193,13 @@ function indexTypes(bytes: Buffer) {
     return { kind: (info >>> 24) & 31, count: info & 0xffff, hasBitFields: info >>> 31 === 1 }
   }
 
-  /** Every named thing begins with the offset of its name. */
+  /** Every named record starts with the offset of its name. */
   function nameAt(position: number): string {
-    const start = strings + bytes.readUInt32LE(position)
-    const stop = bytes.indexOf(0, start)
-    if (start >= stringsEnd || stop < 0 || stop >= stringsEnd)
-      throw new BtfError('a name is outside of the names')
-    return bytes.toString('latin1', start, stop)
+    const first = strings + bytes.readUInt32LE(position)
+    const stop = bytes.indexOf(0, first)
+    if (first >= stringsEnd || stop < 0 || stop >= stringsEnd)
+      throw new BtfError('a name is outside the string section')
+    return bytes.toString('latin1', first, stop)
   }
 
   function positionOf(type: number): number {
@@ -210,7 +208,7 @@ function indexTypes(bytes: Buffer) {
     return position
   }
 
-  /** Through typedefs and qualifiers to the type they stand for. */
+  /** Follows typedefs and qualifiers to the underlying type. */
   function resolve(type: number): number {
     for (let depth = 0; depth < maxDepth; depth++) {
       if (type === 0) return 0
@@ -218,10 +216,10 @@ function indexTypes(bytes: Buffer) {
       if (!modifiers.has(infoAt(position).kind)) return type
       type = bytes.readUInt32LE(position + 8)
     }
-    throw new BtfError('typedefs refer to each other without an end')
+    throw new BtfError('typedefs form a cycle')
   }
 
-  /** None for what is no struct or union. */
+  /** Yields nothing for types other than structs and unions. */
   function* members(type: number): Iterable<Member & { name: string }> {
     if (type === 0) return
     const position = positionOf(type)
@@ -250,7 +248,7 @@ function indexTypes(bytes: Buffer) {
     return undefined
   }
 
-  /** Asked once, of some of 10,000 typedefs: searched, not indexed. */
+  /** Called once for a few of 10,000 typedefs, so it searches instead of indexing. */
   function parametersOf(typedef: string): Parameter[] | null {
     const position = positions.find(
       (one, type) => type > 0 && infoAt(one).kind === KIND.typedef && nameAt(one) === typedef,

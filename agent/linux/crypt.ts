@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import koffi from 'koffi'
 
-// sizeof(struct crypt_data) of libxcrypt's crypt.h; that of other libraries is smaller.
+// sizeof(struct crypt_data) in libxcrypt's crypt.h; other libraries use less.
 const dataBytes = 32_768
 
 type CryptR = {
@@ -16,19 +16,19 @@ type CryptR = {
 let cryptR: CryptR | undefined
 
 /**
- * Whether a password is the one that a hash was made of, by the C library's crypt(3), which knows bcrypt among others.
- * It takes some 100 ms by design, which a worker thread spends. Rejects where the host has no such library.
+ * Whether a password matches a hash, by the C library's crypt(3), which supports bcrypt among others. It takes some
+ * 100 ms by design and runs in a worker thread. Rejects if the host has no such library.
  */
 export function isPasswordOf(hash: string, password: string): Promise<boolean> {
   cryptR ??= loadCrypt()
   const call = cryptR
   return new Promise((resolve, reject) => {
-    // Kept referenced by the callback for as long as the thread writes to it.
+    // The callback references it for as long as the thread writes to it.
     const data = Buffer.alloc(dataBytes)
-    call.async(password, hash, data, (error, made) => {
+    call.async(password, hash, data, (error, computed) => {
       data.fill(0)
       if (error !== null && error !== undefined) return reject(error)
-      resolve(made !== null && isSame(made, hash))
+      resolve(computed !== null && isSame(computed, hash))
     })
   })
 }
@@ -38,7 +38,7 @@ function isSame(one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
-// Debian and its children; Fedora and its children; musl has it in the C library itself.
+// Debian and derivatives; Fedora and derivatives; musl has it in the C library itself.
 const names = ['libcrypt.so.1', 'libcrypt.so.2', null]
 
 function loadCrypt(): CryptR {
@@ -48,8 +48,8 @@ function loadCrypt(): CryptR {
         .load(name)
         .func('str crypt_r(const char *phrase, const char *setting, void *data)') as CryptR
     } catch {
-      // The next name may be there.
+      // Try the next name.
     }
   }
-  throw new Error('this host has no libcrypt, by which passwords are checked')
+  throw new Error('cannot check passwords: libcrypt not found on this host')
 }

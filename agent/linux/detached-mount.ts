@@ -2,8 +2,9 @@ import { closeSync } from 'node:fs'
 import { libc, SystemCallError } from './libc.ts'
 
 /**
- * Mounts a file system at no place, for the owner of the returned descriptor alone (fsopen(2), Linux 5.2): what the
- * kernel keeps there can be read below `/proc/self/fd/N`, and the host's mounts stay as they are. Closing it unmounts.
+ * Mounts a file system without attaching it to a path, for the owner of the returned descriptor only (fsopen(2),
+ * Linux 5.2). It can be read below `/proc/self/fd/N`, and the host's mounts do not change. Closing the descriptor
+ * unmounts it.
  */
 export function mountDetached(type: string): number {
   const context = checked('fsopen', fsopen(FSOPEN, type, CLOEXEC))
@@ -15,7 +16,7 @@ export function mountDetached(type: string): number {
   }
 }
 
-// Where system calls are newer than 4.17, their numbers are the same on all processors (asm-generic/unistd.h).
+// System calls added after Linux 4.17 have the same number on all processors (asm-generic/unistd.h).
 const FSOPEN = 430
 const FSCONFIG = 431
 const FSMOUNT = 432
@@ -23,10 +24,10 @@ const FSMOUNT = 432
 // linux/mount.h; the flag is the same for both calls.
 const CLOEXEC = 1
 const FSCONFIG_CMD_CREATE = 6
-// No setuid, devices or programs.
+// nosuid, nodev and noexec.
 const MOUNT_ATTR_HARMLESS = 0x2 | 0x4 | 0x8
 
-// The C library has names for them only since glibc 2.36.
+// glibc has wrappers for them only since 2.36.
 const fsopen = libc.func('long syscall(long number, const char *type, long flags)') as (
   number: number,
   type: string,

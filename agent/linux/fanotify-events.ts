@@ -1,20 +1,20 @@
-/** What happened to a marked object, as struct fanotify_event_metadata and its information records tell it. */
+/** An event on a marked object, from struct fanotify_event_metadata and its information records. */
 export type FanotifyEvent = {
   /** Bits of `fan`. */
   mask: number
-  /** Who did it; 0 when the kernel does not tell us, as for a process outside our pid namespace. */
+  /** The process; 0 if the kernel does not report it, as for a process outside our pid namespace. */
   pid: number
   subjects: readonly FanotifySubject[]
-  /** Of the object itself, to be closed; only in a group opened by `openFanotifyByDescriptor`. */
+  /** An open descriptor of the object, which must be closed; only in groups of `openFanotifyByDescriptor`. */
   descriptor?: number
 }
 
 export type FanotifySubject = {
-  /** What `fileHandle()` gives for the same object. */
+  /** Equal to `fileHandle()` of the same object. */
   handle: string
-  /** What `fileSystemId()` gives for its file system: handles alone need not differ between two. */
+  /** Equal to `fileSystemId()`; objects of two file systems can have equal handles. */
   fileSystem: string
-  /** Of the entry in the directory that `handle` names; null when the handle is the object itself. */
+  /** Name of the entry in the directory that `handle` identifies; null if the handle is the object itself. */
   name: string | null
 }
 
@@ -29,8 +29,8 @@ const withoutName = new Set([1, 3]) // FID, DFID
 const withName = new Set([2, 10, 12]) // DFID_NAME, OLD_DFID_NAME, NEW_DFID_NAME
 
 /**
- * Splits what read(2) gave into events; `intact` is false when the bytes were not what the kernel's header
- * promises, and then everything from the first such event on is missing.
+ * Splits the bytes from read(2) into events. `intact` is false if an event is malformed (linux/fanotify.h); that
+ * event and all later ones are then missing.
  */
 export function parseFanotifyEvents(bytes: Buffer): { events: FanotifyEvent[]; intact: boolean } {
   const events: FanotifyEvent[] = []
@@ -57,7 +57,7 @@ function parseRecord(record: Buffer): FanotifyEvent | null {
   if (record[4] !== METADATA_VERSION) return null
   if (metadataLength < METADATA_LENGTH || metadataLength > record.length) return null
   const subjects = parseInformation(record.subarray(metadataLength))
-  // The upper half of the 64-bit mask is not in use, and numbers are easier to test than bigints.
+  // The upper half of the 64-bit mask is unused, and numbers are easier to test than bigints.
   if (!subjects) return null
   const descriptor = record.readInt32LE(16)
   const event = { mask: record.readUInt32LE(8), pid: record.readInt32LE(20), subjects }
@@ -93,7 +93,7 @@ function parseSubject(info: Buffer, named: boolean): FanotifySubject | null {
   return end < 0 ? null : { handle, fileSystem, name: info.toString('utf8', nameOffset, end) }
 }
 
-/** A file handle as text, to compare and to look up by; those of two file systems can be equal. */
+/** A file handle as text, for comparison and lookup; handles of two file systems can be equal. */
 export function handleKey(type: number, bytes: Buffer): string {
   return `${type}:${bytes.toString('hex')}`
 }

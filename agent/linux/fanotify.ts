@@ -3,7 +3,7 @@ import { errorCode } from '../lib/errors.ts'
 import { handleKey, parseFanotifyEvents } from './fanotify-events.ts'
 import { libc, SystemCallError } from './libc.ts'
 
-/** The events that can be asked for and come back (<linux/fanotify.h>); permission events never are. */
+/** Event bits, to request and to receive (<linux/fanotify.h>). Permission events are never requested. */
 export const fan = {
   MODIFY: 0x2,
   ATTRIB: 0x4,
@@ -14,7 +14,7 @@ export const fan = {
   CREATE: 0x100,
   DELETE: 0x200,
   Q_OVERFLOW: 0x4000,
-  /** With a directory: also what happens to the files in it. */
+  /** For a directory: also report events of the files in it. */
   EVENT_ON_CHILD: 0x8000000,
 } as const
 
@@ -46,14 +46,13 @@ const FAN_REPORT_FID = 0x200
 const FAN_REPORT_DFID_NAME = 0xc00
 const FAN_MARK_ADD = 0x1
 const FAN_MARK_FILESYSTEM = 0x100
-// Node has no name for it; the same on x86-64 and arm64.
+// Node does not define it; the same on x86-64 and arm64.
 const O_CLOEXEC = 0o2000000
 const AT_FDCWD = -100
 
 /**
- * Opens a group that names the process behind each event, or throws a SystemCallError. Unlimited marks are
- * asked for because only CAP_SYS_ADMIN gets them: without it, Linux 5.13 and later would open a group
- * that hides every pid.
+ * Opens a group that reports the process behind each event, or throws a SystemCallError. It requests unlimited marks
+ * because they need CAP_SYS_ADMIN: without it, Linux 5.13 and later would open a group that hides every pid.
  */
 export function openFanotify(): number {
   const flags = FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_MARKS | FAN_REPORT_FID | FAN_REPORT_DFID_NAME
@@ -63,8 +62,8 @@ export function openFanotify(): number {
 }
 
 /**
- * Opens a group for file systems that cannot give handles, such as binfmt_misc: each event brings an open descriptor of
- * the object, which must be closed. The same rights are needed.
+ * Opens a group for file systems without file handles, such as binfmt_misc: each event carries an open descriptor of
+ * the object, which must be closed. It needs the same capability.
  */
 export function openFanotifyByDescriptor(): number {
   const flags = FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_MARKS
@@ -73,12 +72,12 @@ export function openFanotifyByDescriptor(): number {
   return fd
 }
 
-/** Asks for events of the file or directory that a path leads to; asking again is harmless. */
+/** Requests events of the file or directory that a path leads to; repeating it is harmless. */
 export function markPath(fd: number, path: string, mask: number): void {
   if (fanotify_mark(fd, FAN_MARK_ADD, mask, AT_FDCWD, path) < 0) throw new SystemCallError('fanotify_mark')
 }
 
-/** Asks for events of all files of a file system, through whatever mount in whatever namespace (Linux 4.20). */
+/** Requests events of all files of a file system, through any mount in any namespace (Linux 4.20). */
 export function markFileSystem(fd: number, path: string, mask: number): void {
   const flags = FAN_MARK_ADD | FAN_MARK_FILESYSTEM
   if (fanotify_mark(fd, flags, mask, AT_FDCWD, path) < 0) throw new SystemCallError('fanotify_mark')
@@ -88,18 +87,18 @@ const MAX_HANDLE_SZ = 128
 const AT_HANDLE_FID = 0x200
 const AT_SYMLINK_FOLLOW = 0x400
 
-/** The handle by which events name what a path leads to. */
+/** The handle that events carry for the object at a path. */
 export function fileHandle(path: string): string {
   const handle = Buffer.alloc(8 + MAX_HANDLE_SZ)
-  // AT_HANDLE_FID (Linux 6.5) also works where a file system can give handles but not open them.
+  // AT_HANDLE_FID (Linux 6.5) also works for file systems that have handles but cannot open them.
   if (!nameToHandle(path, handle, AT_HANDLE_FID) && !nameToHandle(path, handle, 0))
     throw new SystemCallError('name_to_handle_at')
   return handleKey(handle.readInt32LE(4), handle.subarray(8, 8 + handle.readUInt32LE(0)))
 }
 
 /**
- * Opens what a handle names, given any descriptor of the same file system (CAP_DAC_READ_SEARCH). Null where it is gone.
- * Only as a place in the tree (O_PATH): it is not opened for reading, which some files of the kernel would take as a request.
+ * Opens the object of a handle, given any descriptor of the same file system (CAP_DAC_READ_SEARCH). Null if it is
+ * gone. Uses O_PATH, because opening some kernel files for reading has side effects.
  */
 export function openHandle(descriptor: number, handle: string): number | null {
   const [type = '', digits = ''] = handle.split(':')
@@ -114,7 +113,7 @@ export function openHandle(descriptor: number, handle: string): number | null {
   throw error
 }
 
-/** By what events name the file system that a path is on (statfs(2)). */
+/** The id that events carry for the file system of a path (statfs(2)). */
 export function fileSystemId(path: string): string {
   const status = Buffer.alloc(STATFS_BYTES)
   if (statfs(path, status) < 0) throw new SystemCallError('statfs')
@@ -125,7 +124,7 @@ export function fileSystemId(path: string): string {
 const STATFS_BYTES = 120
 const F_FSID = 56
 const O_PATH = 0o10000000
-// Node has no name for it.
+// Node does not define it.
 const ESTALE = 116
 
 function nameToHandle(path: string, handle: Buffer, flags: number): boolean {
@@ -135,7 +134,7 @@ function nameToHandle(path: string, handle: Buffer, flags: number): boolean {
 
 const buffer = Buffer.alloc(64 * 1024)
 
-/** The events that wait now, or null when none does. */
+/** Reads the pending events; null if there are none. */
 export function readFanotify(fd: number): ReturnType<typeof parseFanotifyEvents> | null {
   try {
     return parseFanotifyEvents(buffer.subarray(0, readSync(fd, buffer)))

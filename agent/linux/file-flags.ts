@@ -12,7 +12,7 @@ const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *flags)')
 const FS_IOC_GETFLAGS = 0x80086601
 const FS_IMMUTABLE_FL = 0x10
 
-/** Whether a file cannot be changed by anybody (chattr(1)); null where its file system keeps no such flag. */
+/** Whether a file has the immutable flag (chattr(1)); null if its file system does not support it. */
 export function isImmutable(path: string): boolean | null {
   let fd: number
   try {
@@ -21,7 +21,7 @@ export function isImmutable(path: string): boolean | null {
     return null
   }
   try {
-    // The kernel writes an int, whatever the request's own number says.
+    // The kernel writes an int, although the request number says long.
     const flags = Buffer.alloc(8)
     return ioctl(fd, FS_IOC_GETFLAGS, flags) === 0 ? (flags.readUInt32LE(0) & FS_IMMUTABLE_FL) !== 0 : null
   } finally {

@@ -1,9 +1,9 @@
 import { readFileSync, statSync } from 'node:fs'
 
-/** Names of the host's users; the number as text where there is none. */
+/** Names of the host's users; the uid as text if it has no name. */
 export type HostUsers = { nameOf(uid: number): string }
 
-/** Reads /etc/passwd when it is first needed, and anew when it has changed. */
+/** Reads /etc/passwd on first use, and again when it has changed. */
 export function hostUsers(path = '/etc/passwd'): HostUsers {
   let names: ReadonlyMap<number, string> = new Map()
   let version = ''
@@ -16,7 +16,7 @@ export function hostUsers(path = '/etc/passwd'): HostUsers {
       names = parsePasswd(readFileSync(path, 'utf8'))
       version = current
     } catch {
-      // A host whose users are not in a file, or the moment between two versions of it: the old names are as good.
+      // The host has no such file, or it is being replaced: keep the names read before.
     }
   }
 
@@ -28,7 +28,7 @@ export function hostUsers(path = '/etc/passwd'): HostUsers {
   }
 }
 
-/** Reads passwd(5); the first of several names for a number counts, as for getpwuid(3). */
+/** Parses passwd(5). If several names share a uid the first one counts, as for getpwuid(3). */
 export function parsePasswd(text: string): ReadonlyMap<number, string> {
   const names = new Map<number, string>()
   for (const line of text.split('\n')) {

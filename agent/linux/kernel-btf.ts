@@ -5,8 +5,8 @@ import { type Btf, readBtf } from './btf.ts'
 let last: WeakRef<Btf> | undefined
 
 /**
- * The type information of the running kernel. Reading it takes 70 ms, and keeping it 5 MB: who asks at the same time
- * as another gets the same, and once nobody holds it, it goes.
+ * The type information of the running kernel. Reading it takes 70 ms and holding it 5 MB: concurrent callers share
+ * one object, which is freed once none of them references it.
  */
 export function kernelBtf(): Btf {
   const known = last?.deref()
@@ -21,8 +21,11 @@ function readTypeInformation(): Buffer {
     return readFileSync('/sys/kernel/btf/vmlinux')
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
-    throw new Error('the kernel has no type information (CONFIG_DEBUG_INFO_BTF, usual since Linux 5.8)', {
-      cause: error,
-    })
+    throw new Error(
+      'the kernel provides no BTF type information (CONFIG_DEBUG_INFO_BTF, common since Linux 5.8)',
+      {
+        cause: error,
+      },
+    )
   }
 }

@@ -4,7 +4,7 @@ import { getSystemErrorMap } from 'node:util'
 /** The C library that Node itself is linked with. */
 export const libc = koffi.load(null)
 
-/** A failed system call, named as the manual names it, with `code` as Node's own errors have it. */
+/** A failed system call, with its manual page name and a `code` like that of Node's own errors. */
 export class SystemCallError extends Error {
   override name = 'SystemCallError'
   readonly errno: number
@@ -23,7 +23,7 @@ const flock = libc.func('int flock(int fd, int operation)') as (fd: number, oper
 const LOCK_EX = 2
 const LOCK_NB = 4
 
-/** Takes the exclusive lock of an open file, or returns false when another process holds it (flock(2)). */
+/** Takes the exclusive lock of an open file; false if another process holds it (flock(2)). */
 export function tryLock(fd: number): boolean {
   if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true
   const error = new SystemCallError('flock')

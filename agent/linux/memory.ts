@@ -1,10 +1,10 @@
 import koffi from 'koffi'
 import { libc, SystemCallError } from './libc.ts'
 
-/** Memory that the kernel shares through a descriptor; touching it after `unmap` ends the process. */
+/** Memory shared with the kernel through a descriptor; accessing it after `unmap` crashes the process. */
 export type Mapping = { memory: ArrayBuffer; unmap(): void }
 
-/** Maps a descriptor's memory: what the kernel writes there is read without a system call. */
+/** Maps a descriptor's memory, so that what the kernel writes there can be read without system calls. */
 export function mapShared(fd: number, offset: number, length: number, access: 'read' | 'write'): Mapping {
   const protection = access === 'read' ? PROT_READ : PROT_READ | PROT_WRITE
   const address = mmap(0n, length, protection, MAP_SHARED, fd, offset)
@@ -22,7 +22,7 @@ export function pageSize(): number {
   return getpagesize()
 }
 
-/** The address of a buffer, for structures that hold pointers; the buffer must stay referenced while it is used. */
+/** The address of a buffer, for structures with pointers; keep the buffer referenced while it is in use. */
 export function addressOf(bytes: Buffer): bigint {
   return koffi.address(bytes)
 }
@@ -43,7 +43,7 @@ const mmapNumber = libc.func(
   offset: number,
 ) => number | bigint
 
-// koffi returns a number where it is exact, and a bigint elsewhere.
+// koffi returns a number if that is exact, and a bigint otherwise.
 const mmap = (...parameters: Parameters<typeof mmapNumber>): bigint => BigInt(mmapNumber(...parameters))
 
 const munmap = libc.func('int munmap(uintptr_t at, size_t length)') as (at: bigint, length: number) => number

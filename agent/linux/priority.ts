@@ -4,9 +4,9 @@ import { libc, SystemCallError } from './libc.ts'
 import { onReadable } from './poll.ts'
 
 /**
- * Calls back on the event loop whenever the kernel has something urgent to say of a descriptor (POLLPRI), which neither
- * Node nor koffi can ask for: the descriptor is put into an epoll of its own, and that one polled. Ends by itself when
- * what the descriptor stands for is gone. Throws where the descriptor cannot be polled, as no ordinary file can.
+ * Calls back on the event loop whenever a descriptor has an exceptional condition (POLLPRI), which neither Node nor
+ * koffi can watch: the descriptor is added to an epoll instance of its own, which is polled. Stops by itself when the
+ * object behind the descriptor is gone. Throws if the descriptor cannot be polled, as with any regular file.
  */
 export function onPriority(fd: number, callback: () => void): { close(): void } {
   const epoll = checked('epoll_create1', epoll_create1(EPOLL_CLOEXEC))
@@ -22,8 +22,8 @@ export function onPriority(fd: number, callback: () => void): { close(): void } 
   const polling = onReadable(epoll, onEvent)
 
   function onEvent(): void {
-    // Nothing, most often: to be asked whether it is there takes the urgency away (kernel: psi_trigger_poll). What
-    // stays is the error of a file whose cgroup was removed, and would call back for ever.
+    // Mostly empty: polling clears the event (kernel: psi_trigger_poll). Only the error of a file whose cgroup was
+    // removed persists, and would call back forever.
     const found = epoll_wait(epoll, event, 1, 0)
     if (found === 1 && (event.readUInt32LE() & EPOLLERR) !== 0) close()
     else callback()
@@ -58,7 +58,7 @@ const EPOLL_CLOEXEC = 0o2000000
 const EPOLL_CTL_ADD = 1
 const EPOLLPRI = 0x002
 const EPOLLERR = 0x008
-// Packed to 12 on x86 and 16 elsewhere; the events come first in both.
+// 12 bytes, packed, on x86 and 16 elsewhere; the events come first in both.
 const eventBytes = 16
 
 function checked(call: string, result: number): number {

@@ -4,7 +4,7 @@ import koffi from 'koffi'
 import { libc, SystemCallError } from './libc.ts'
 import { addressOf } from './memory.ts'
 
-/** What the proc connector tells (linux/cn_proc.h). `pid` is the process's; ids belong to each thread for itself. */
+/** Events of the proc connector (linux/cn_proc.h). `pid` is the process id; each thread has its own uids and gids. */
 export type ProcEvent =
   | { what: 'fork'; parentPid: number; pid: number }
   | { what: 'exec'; pid: number }
@@ -13,7 +13,7 @@ export type ProcEvent =
 
 export type IdsEvent = { what: 'uid' | 'gid'; pid: number; thread: number; real: number; effective: number }
 
-/** Any event with its place in the sequence of its processor; `event` is null for kinds that are of no use here. */
+/** An event with its per-processor sequence number; `event` is null for kinds that are not used here. */
 export type SequencedEvent = {
   processor: number
   sequence: number
@@ -22,11 +22,11 @@ export type SequencedEvent = {
 }
 
 export type ProcEventSocket = {
-  /** Readable when there are events. */
+  /** Readable when events are available. */
   fd: number
-  /** Takes one message; null when there is none left, undefined for one that is not of the kernel or makes no sense. */
+  /** Receives one message; null if none is left, undefined for one that is malformed or not from the kernel. */
   receive(): SequencedEvent | null | undefined
-  /** How many messages had no room, by the kernel's count. */
+  /** How many messages the kernel dropped because the socket was full. */
   dropped(): number
   close(): void
 }
@@ -37,7 +37,7 @@ export function openProcEvents({ idsOnly }: { idsOnly: boolean }): ProcEventSock
   if (fd < 0) throw new SystemCallError('socket')
   try {
     setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, uint32(receiveBytes))
-    // An overflow is counted; told as an error it would need handling in the middle of reading.
+    // Overflows are counted by `dropped`; as errors they would interrupt reading.
     setOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, uint32(1))
     if (idsOnly) attachFilter(fd)
     if (bind(fd, address(), 12) !== 0) throw new SystemCallError('bind')
@@ -59,7 +59,8 @@ export function openProcEvents({ idsOnly }: { idsOnly: boolean }): ProcEventSock
       senderLength.writeUInt32LE(sender.length)
       const length = recvfrom(fd, bytes, bytes.length, 0, sender, senderLength)
       if (length < 0) {
-        // Asked for hundreds of times in a second: an error object for each would cost more than all the rest.
+        // This runs hundreds of times a second: creating an error object each time would cost more than everything
+        // else.
         const errno = koffi.errno()
         if (errno === EAGAIN || errno === EINTR) return null
         throw new SystemCallError('recvfrom', errno)
@@ -76,7 +77,7 @@ export function openProcEvents({ idsOnly }: { idsOnly: boolean }): ProcEventSock
   }
 }
 
-/** Reads a netlink message with a `cn_msg` with a `proc_event` in it. */
+/** Parses a netlink message that contains a `cn_msg` with a `proc_event`. */
 export function parseProcEvent(bytes: Buffer): SequencedEvent | undefined {
   const data = 52
   if (bytes.length < data) return undefined
@@ -134,7 +135,7 @@ const NETLINK_NO_ENOBUFS = 5
 const CN_IDX_PROC = 1
 const CN_VAL_PROC = 1
 
-// About 30,000 events, used only while we do not read.
+// About 30,000 events, used only while we are not reading.
 const receiveBytes = 8 << 20
 
 type Socket = (domain: number, type: number, protocol: number) => number
@@ -193,7 +194,9 @@ function listenMessage(): Buffer {
   return bytes
 }
 
-/** Classic BPF on the message's `what`, which such a program loads in network byte order: pass uid and gid, drop the rest. */
+/**
+ * Classic BPF on the message's `what`, which it loads in network byte order: pass uid and gid events, drop the rest.
+ */
 function attachFilter(fd: number): void {
   const instructions: [code: number, ifTrue: number, ifFalse: number, value: number][] = [
     [0x20, 0, 0, 36],

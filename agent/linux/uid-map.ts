@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 
-/** Translates a user id of the host into what it is in a user namespace (user_namespaces(7)). */
+/** Translates a user id of the host into a user namespace (user_namespaces(7)). */
 export type UidMaps = {
-  /** The id itself where the namespace's map is not known. */
+  /** Returns the id unchanged if the namespace's map is unknown. */
   inNamespace(uid: number, userNamespace: number): number
-  /** Reads the map of a namespace from one of its processes; cheap when it is known already. */
+  /** Reads the map of a namespace from one of its processes; cheap if the map is already known. */
   learn(userNamespace: number, pid: number): void
 }
 
-/** Maps of user namespaces, remembered by the namespace: a process may be gone before it is asked for its own. */
+/** Caches maps by user namespace, because a process may exit before its map can be read. */
 export function uidMaps(procRoot: string, hostUserNamespace: number): UidMaps {
   const maps = new Map<number, UidMap>()
 
@@ -25,7 +25,7 @@ export function uidMaps(procRoot: string, hostUserNamespace: number): UidMaps {
 
 export type UidMap = readonly { inside: number; outside: number; count: number }[]
 
-/** Reads /proc/PID/uid_map; lines that are none are skipped. */
+/** Parses /proc/PID/uid_map, skipping malformed lines. */
 export function parseUidMap(text: string): UidMap {
   return text.split('\n').flatMap((line) => {
     const [inside, outside, count] = line.trim().split(/\s+/).map(Number)
@@ -34,12 +34,12 @@ export function parseUidMap(text: string): UidMap {
   })
 }
 
-/** What fits the kernel's uid_t, and so does the length of an extent. */
+/** Whether a value fits the kernel's uid_t, as must the length of an extent. */
 function isId(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff
 }
 
-/** What a host's uid is called inside; an unmapped one is the overflow uid, as the kernel shows it. */
+/** Maps a host uid into the namespace; an unmapped one becomes the overflow uid, as the kernel shows it. */
 export function mapUid(uid: number, map: UidMap | undefined): number {
   if (map === undefined) return uid
   const extent = map.find(({ outside, count }) => uid >= outside && uid < outside + count)
@@ -49,7 +49,7 @@ export function mapUid(uid: number, map: UidMap | undefined): number {
 // The default of /proc/sys/kernel/overflowuid.
 const overflowUid = 65_534
 
-// Every container has at most one, but anybody may make namespaces in a loop.
+// Every container has at most one, but any user may create namespaces in a loop.
 const maxMaps = 4_096
 
 function readUidMap(procRoot: string, pid: number): UidMap {

@@ -2,14 +2,14 @@ import { closeSync } from 'node:fs'
 import { endianness } from 'node:os'
 import { libc, SystemCallError } from './libc.ts'
 
-/** A socket for single messages to one address: the journal, syslog, systemd. Node itself has streams only. */
+/** A datagram socket to one address: the journal, syslog, systemd. Node itself supports stream sockets only. */
 export type UnixDatagram = {
-  /** Why the receiver does not take it now (`EAGAIN` where it does not keep up), or null: nothing ever waits for it. */
+  /** Sends without blocking. Returns null, or the error (`EAGAIN` if the receiver cannot keep up). */
   send(message: string | Buffer): SystemCallError | null
   close(): void
 }
 
-/** Opens a socket to a path, or, by a leading `@`, to a name in the abstract namespace (unix(7)). */
+/** Opens a socket to a path or, with a leading `@`, to a name in the abstract namespace (unix(7)). */
 export function openUnixDatagram(address: string): UnixDatagram {
   const to = socketAddress(address)
   const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
@@ -24,12 +24,12 @@ export function openUnixDatagram(address: string): UnixDatagram {
   }
 }
 
-/** `struct sockaddr_un`, exactly as long as it has to be: in the abstract namespace every byte is part of the name. */
+/** `struct sockaddr_un` of the exact length: in the abstract namespace every byte is part of the name. */
 export function socketAddress(address: string): Buffer {
   const isAbstract = address.startsWith('@')
-  if (!isAbstract && !address.startsWith('/')) throw new Error(`no address of a Unix socket: ${address}`)
+  if (!isAbstract && !address.startsWith('/')) throw new Error(`not a Unix socket address: ${address}`)
   const name = Buffer.from(isAbstract ? `\0${address.slice(1)}` : `${address}\0`)
-  if (name.length > MAX_NAME) throw new Error(`the address of a Unix socket is too long: ${address}`)
+  if (name.length > MAX_NAME) throw new Error(`Unix socket address too long: ${address}`)
   const family = Buffer.from(endianness() === 'LE' ? [AF_UNIX, 0] : [0, AF_UNIX])
   return Buffer.concat([family, name])
 }

@@ -7,7 +7,7 @@ const getxattr = libc.func('long getxattr(const char *path, const char *name, vo
   size: number,
 ) => number
 
-/** Whether a file gives capabilities to who runs it (capabilities(7)); Node has no call for extended attributes. */
+/** Whether a file has file capabilities (capabilities(7)). Node has no call for extended attributes. */
 export function hasFileCapabilities(path: string): boolean {
   return getxattr(path, 'security.capability', null, 0) > 0
 }

@@ -1,13 +1,16 @@
 import type { Finding } from '../model/finding.ts'
 import { clip, printable } from '../lib/text.ts'
 
-/** What the log is given for one line. */
-export type LogEntry = { level: string; message: unknown; finding?: Finding; [detail: string]: unknown }
+/** One log line: its level, its message and its fields. */
+export type LogEntry = { level: string; message: unknown; finding?: Finding; [field: string]: unknown }
 
-// A datagram of a socket holds some 200 KB; evidence is bounded, but not each of its parts together.
+/** A line to be logged. */
+export type LogLine = LogEntry & { message: string }
+
+// A socket datagram holds about 200 KB. Each evidence value is bounded, but their sum is not.
 const maxJson = 65_536
 
-/** The fields by which lines are looked for, and all there is behind them; values are one line each. */
+/** The fields to search log lines by, and the whole finding as JSON. Each value is a single line. */
 export function fieldsOf({
   level: _level,
   message: _message,
@@ -35,7 +38,7 @@ export function fieldsOf({
 // syslog(3): LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG. A critical finding is LOG_CRIT.
 const priorities: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 }
 
-/** The priority that the journal and syslog have for a line. */
+/** The priority of a line in the journal and in syslog. */
 export function priorityOf({ level, finding }: Pick<LogEntry, 'level' | 'finding'>): number {
   return finding?.severity === 'critical' && finding.state === 'firing' ? 2 : (priorities[level] ?? 6)
 }

@@ -4,8 +4,9 @@ import { fieldsOf, type LogEntry, priorityOf } from './entry.ts'
 export const journalSocket = '/run/systemd/journal/socket'
 
 /**
- * A line as the journal takes it (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/), so that findings are found by field:
- * `journalctl TIDEWATCH_RULE=interactive-shell`. No value holds a line end, so none needs the binary form.
+ * A line in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/), so that findings can be
+ * searched by field: `journalctl TIDEWATCH_RULE=interactive-shell`. No value contains a newline, so none needs the
+ * binary form.
  */
 export function journalEntry(entry: LogEntry): string {
   const fields = [
@@ -17,7 +18,7 @@ export function journalEntry(entry: LogEntry): string {
   return fields.map((field) => `${field}\n`).join('')
 }
 
-/** Whether standard output is the journal: systemd names the socket that it made for a service (systemd.exec(5)). */
+/** Whether standard output is the journal: systemd passes the socket's device and inode (systemd.exec(5)). */
 export function isJournal(stream: string | undefined, { dev, ino }: { dev: number; ino: number }): boolean {
   return stream === `${dev}:${ino}`
 }

@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { createLogger, format, type Logger, transports } from 'winston'
+import type { LogLine } from './entry.ts'
 import { isJournal, journalEntry, journalSocket } from './journald.ts'
 import { socketStream } from './socket-stream.ts'
 import { syslogLine, syslogSocket } from './syslog.ts'
@@ -13,43 +14,67 @@ export type LogOptions = {
   level: string
   format: LogFormat
   host: string
-  /** Masks secrets in lines: an error may quote what it failed on. */
+  /** Masks secrets in messages and fields: an error may quote its input. */
   redact: (text: string) => string
-  /** Told of lines that were dropped because nobody reads them. */
+  /** Called with the number of lines dropped because the reader is too slow. */
   onLost: (count: number) => void
 }
 
-// winston keeps what its reader does not take, without bound: a stuck journal must not eat the host's memory.
+// winston buffers unread output without a bound: a stuck journal must not exhaust the host's memory.
 const maxBufferedBytes = 1_048_576
 
-/** The daemon's log: JSON or text on standard output, or fields to the journal or syslog. */
-export function createLog({ level, format: lines, host, redact, onLost }: LogOptions): Logger {
+/** The daemon's log, and what starts it. */
+export type DaemonLog = {
+  log: Logger
+  /**
+   * Writes the start-up summary, then every line that was logged before it. Until then nothing is written, so that
+   * the summary comes first; an error that ends the daemon goes to standard error instead.
+   */
+  start: (summary: readonly LogLine[]) => void
+}
+
+/** Writes JSON or text to standard output, or fields to the journal or syslog. */
+export function createLog({ level, format: lines, host, redact, onLost }: LogOptions): DaemonLog {
+  let delayed: LogLine[] | null = []
+  const delayUntilStart = format((entry) => {
+    delayed?.push(entry as LogLine)
+    return delayed === null ? entry : false
+  })
   const dropWhenStuck = format((entry) => {
     if (process.stdout.writableLength <= maxBufferedBytes) return entry
     onLost(1)
     return false
   })
   const masked = format((entry) => {
-    entry.message = redact(String(entry.message))
-    if (typeof entry['stack'] === 'string') entry['stack'] = redact(entry['stack'])
+    entry.message = String(entry.message)
+    for (const [field, value] of Object.entries(entry))
+      if (field !== 'level' && typeof value === 'string') entry[field] = redact(value)
     return entry
   })
   const { line, stream, eol } = outputOf(lines, host, onLost)
-  return createLogger({
+  const log = createLogger({
     level,
-    format: format.combine(dropWhenStuck(), masked(), line),
+    format: format.combine(delayUntilStart(), dropWhenStuck(), masked(), line),
     transports: [new transports.Stream({ stream, eol })],
   })
+  return {
+    log,
+    start(summary) {
+      const earlier = delayed ?? []
+      delayed = null
+      for (const entry of [...summary, ...earlier]) log.log(entry)
+    },
+  }
 }
 
-/** What suits where standard output goes: a person, the journal, or whoever collects it. */
+/** The format that suits standard output: text for a terminal, fields for the journal, JSON otherwise. */
 export function defaultFormat(env: Readonly<Record<string, string | undefined>>): LogFormat {
   if (process.stdout.isTTY) return 'text'
-  const isOfJournal = env['JOURNAL_STREAM'] !== undefined && isJournal(env['JOURNAL_STREAM'], fstatSync(1))
-  return isOfJournal ? 'journald' : 'json'
+  const isToJournal = env['JOURNAL_STREAM'] !== undefined && isJournal(env['JOURNAL_STREAM'], fstatSync(1))
+  return isToJournal ? 'journald' : 'json'
 }
 
-/** Resolves when everything logged so far was written: `process.exit` does not wait for a pipe. */
+/** Resolves when everything logged so far is written: `process.exit` does not wait for a pipe. */
 export function flushLog(log: Logger): Promise<void> {
   return new Promise((resolve) => {
     log.once('finish', () => process.stdout.write('', () => resolve()))
@@ -81,17 +106,22 @@ function outputOf(lines: LogFormat, host: string, onLost: (count: number) => voi
   }
 }
 
-const jsonLine = format.combine(format.timestamp(), format.json({ deterministic: false }))
+const jsonLine = format.combine(
+  format.timestamp(),
+  format.printf(({ timestamp, level, message, ...fields }) =>
+    JSON.stringify({ timestamp, level, message, ...fields }),
+  ),
+)
 
 const colours: Readonly<Record<string, string>> = { error: '\x1b[31m', warn: '\x1b[33m', debug: '\x1b[2m' }
 
-function textLine(inColour: boolean) {
+function textLine(isColoured: boolean) {
   return format.combine(
     format.timestamp({ format: 'HH:mm:ss' }),
     format.printf(({ level, message, timestamp }) => {
-      const line = `${String(timestamp)} ${printable(String(message))}`
+      const line = `${String(timestamp)} ${level.padEnd(5)} ${printable(String(message))}`
       const colour = colours[level]
-      return inColour && colour !== undefined ? `${colour}${line}\x1b[0m` : line
+      return isColoured && colour !== undefined ? `${colour}${line}\x1b[0m` : line
     }),
   )
 }

@@ -3,13 +3,13 @@ import { openUnixDatagram, type UnixDatagram } from '../linux/unix-datagram.ts'
 
 export type SocketStreamOptions = {
   path: string
-  /** Takes what the socket does not: nobody listens there, or it is too long. */
+  /** Called with a message that the socket rejects: nothing listens there, or the message is too long. */
   otherwise: (text: string) => void
-  /** Told of lines that were dropped because nobody reads them fast enough. */
+  /** Called with the number of lines dropped because the reader is too slow. */
   onLost: (count: number) => void
 }
 
-/** A stream whose every write is one message to a service's socket; never fails and never waits. */
+/** A stream that sends each write as one message to a service's socket; it never fails and never blocks. */
 export function socketStream({ path, otherwise, onLost }: SocketStreamOptions): Writable {
   let datagram: UnixDatagram | undefined
   return new Writable({

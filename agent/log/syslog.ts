@@ -4,10 +4,10 @@ import { fieldsOf, type LogEntry, priorityOf } from './entry.ts'
 export const syslogSocket = '/dev/log'
 
 const facilityDaemon = 3
-// tidewatch has no number of its own; this one is for documentation (RFC 5612).
+// tidewatch has no enterprise number; this one is reserved for documentation (RFC 5612).
 const structuredId = 'tidewatch@32473'
 
-/** A line as RFC 5424 has it, the finding's fields as structured data. */
+/** A line in RFC 5424 format, with the finding's fields as structured data. */
 export function syslogLine(
   entry: LogEntry,
   { host, pid, time }: { host: string; pid: number; time: Date },
@@ -20,7 +20,7 @@ export function syslogLine(
   return `${head} ${nameOf(host)} tidewatch ${pid} ${id} ${structured} ${printable(String(entry.message))}`
 }
 
-/** RFC 5424, 6.3.3: these three would end a value. */
+/** RFC 5424, 6.3.3: these three characters must be escaped in a value. */
 function escaped(value: string): string {
   return value.replace(/["\\\]]/g, (character) => `\\${character}`)
 }

@@ -1,12 +1,12 @@
-/** Everything tidewatch knows of one container; what only an inspect can tell is absent until one was answered. */
+/** Everything tidewatch knows about one container; fields that need an inspect are null until it was answered. */
 export type Container = ContainerIdentity & {
-  /** The engine's word for its state; `unknown` when only an event spoke of the container. */
+  /** The engine's name for its state; `unknown` if the container is known only from an event. */
   state: ContainerState
-  /** What inspect told, or null when the container was gone before it could be asked. */
+  /** The result of inspect, or null if the container was gone before it was inspected. */
   details: ContainerDetails | null
 }
 
-/** What names a container to people and in labels; always known, from an event's attributes at the least. */
+/** What identifies a container to users and in labels; always known, at least from an event's attributes. */
 export type ContainerIdentity = {
   /** 64 hexadecimal digits. */
   id: string
@@ -33,9 +33,9 @@ export type ContainerState =
   | 'dead'
   | 'unknown'
 
-/** What `GET /containers/{id}/json` says that a detector may want to know. */
+/** The fields of `GET /containers/{id}/json` that detectors use. */
 export type ContainerDetails = {
-  /** Pid of the container's init on the host; 0 when it does not run. */
+  /** Pid of the container's init on the host; 0 if it is not running. */
   pid: number
   /** Epoch milliseconds of the last start; 0 when it never started. */
   startedAt: number
@@ -51,11 +51,11 @@ export type ContainerDetails = {
   mounts: readonly Mount[]
   /** `HostConfig.PidMode`: empty, `host` or `container:<id>`. */
   pidMode: string
-  /** Entry point and arguments together: what its first process is to run. */
+  /** Entry point and arguments together: the command of its first process. */
   command: readonly string[]
-  /** The OCI runtime by its name in the engine's configuration; empty where the engine does not say. */
+  /** Name of the OCI runtime in the engine's configuration; empty if the engine does not report it. */
   runtime: string
-  /** Below /proc and /sys: what the runtime hides, and what it lets nobody write. */
+  /** Paths below /proc and /sys that the runtime hides or mounts read-only. */
   maskedPaths: readonly string[]
   readonlyPaths: readonly string[]
   /** The AppArmor profile of its processes; empty for none. */
@@ -65,45 +65,45 @@ export type ContainerDetails = {
   workingDirectory: string
   restartCount: number
   oomKilled: boolean
-  /** Execs the engine still knows, running or ended minutes ago. */
+  /** Execs that the engine still knows: running ones, and those that ended within the last minutes. */
   execIds: readonly string[]
 }
 
-/** A health check as the engine will run it: as an exec with exactly this argv. */
+/** A health check as the engine runs it: an exec with exactly this argv. */
 export type Healthcheck = {
   argv: readonly string[]
   intervalSeconds: number
-  /** While the container starts, where it has a time for that. */
+  /** The interval during the container's start period, if it has one. */
   startIntervalSeconds?: number
 }
 
-/** Limits from the container's configuration; null where none is set. */
+/** Limits from the container's configuration; null if not set. */
 export type Limits = { memoryBytes: number | null; cpus: number | null; pids: number | null }
 
 export type Mount = { type: string; source: string; destination: string; writable: boolean }
 
-/** Whether a configured user is root: nobody set one, or it was set to root's name or number. */
+/** Whether a configured user is root: none is set, or it is root's name or number. */
 export function isRootUser(user: string): boolean {
   const name = user.split(':', 1)[0]
-  // Numbers are read as Go's strconv.Atoi does (moby's and runc's user lookup): 00 and +0 are root too.
+  // Numbers are parsed like Go's strconv.Atoi does (moby's and runc's user lookup): 00 and +0 are root too.
   return name === '' || name === 'root' || /^[+-]?0+$/.test(name ?? '')
 }
 
-/** The containers of the host as they are known now. */
+/** The currently known containers of the host. */
 export type ContainerView = {
   get(id: string): Container | undefined
   all(): readonly Container[]
-  /** Those that have processes: running or paused. */
+  /** Containers that have processes: running or paused. */
   running(): readonly Container[]
 }
 
-/** The same, for those who can wait for the engine's answer. */
+/** The same for callers that can wait for the engine's answer. */
 export type ContainerLookup = ContainerView & {
-  /** Whether the engine was asked about this container, or for its list of containers, and has not answered yet. */
+  /** Whether a request for this container or for the container list is still unanswered. */
   isPending(id: string): boolean
 }
 
-/** A container of which no more is known than what names it. */
+/** A container of which only the identity is known. */
 export function unknownContainer(id: string, name: string, image = ''): Container {
   return {
     id,

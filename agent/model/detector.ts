@@ -4,57 +4,23 @@ import type { Container } from './container.ts'
 import type { EvidenceFields } from './evidence-type.ts'
 import type { ExecView } from './exec-view.ts'
 import type { Detection, Rule } from './finding.ts'
-import type {
-  BreakoutFileObservation,
-  ContainerObservation,
-  DockerEvent,
-  EngineVersions,
-  EventsLost,
-  ExecCaller,
-  ExecEnded,
-  ExecObservation,
-  MaskObservation,
-  OomVictim,
-  ProcessKilled,
-  ProcessObservation,
-  ResourceSample,
-  RuntimeFileObservation,
-  RuntimeFileOpened,
-  SourceStatus,
-  UsermodeHelper,
-} from './observation.ts'
+import type { ObservationKind, ObservationOf } from './observation.ts'
 
-/** What a detector may look at: hot streams, one for each kind of observation, the execs of now, and its own memory. */
+/** A detector's inputs: a hot stream for each kind of observation, the current execs, and its own memory. */
 export type Observed = {
-  dockerEvents$: Observable<DockerEvent>
-  containers$: Observable<ContainerObservation>
-  execs$: Observable<ExecObservation>
-  execEnds$: Observable<ExecEnded>
-  execCallers$: Observable<ExecCaller>
-  processes$: Observable<ProcessObservation>
-  processKills$: Observable<ProcessKilled>
-  oomVictims$: Observable<OomVictim>
-  resources$: Observable<ResourceSample>
-  runtimeFiles$: Observable<RuntimeFileObservation>
-  runtimeFileOpens$: Observable<RuntimeFileOpened>
-  masks$: Observable<MaskObservation>
-  usermodeHelpers$: Observable<UsermodeHelper>
-  engineVersions$: Observable<EngineVersions>
-  breakoutFiles$: Observable<BreakoutFileObservation>
-  sourceStatuses$: Observable<SourceStatus>
-  eventsLost$: Observable<EventsLost>
+  /** The hot stream of all observations of one kind. */
+  on<Kind extends ObservationKind>(kind: Kind): Observable<ObservationOf<Kind>>
   execs: ExecView
   /**
-   * In milliseconds: how long after its entry who came into a container without an exec is told as that; 0 where
-   * nobody tells it.
+   * How many milliseconds after an entry without an exec `untracked-exec` is reported for it; 0 if the rule is off.
    */
-  entriesToldAfter: (container: Container) => number
+  untrackedExecDelay: (container: Container) => number
   memory: Memory
 }
 
 /**
- * What a detector may keep for longer than the daemon runs, by keys of its own. Commands write it too, so what
- * matters is read when it is needed and not kept.
+ * A detector's persistent key-value store, which survives restarts of the daemon. CLI commands write to it too, so
+ * detectors read values when they need them and do not cache them.
  */
 export type Memory = {
   get(key: string): string | null
@@ -64,19 +30,19 @@ export type Memory = {
 }
 
 /**
- * A detector is data and one function. It never logs, counts, reads the wall clock or a global: the core
- * isolates it, restarts it when it throws, and adds host, ids and times to what it says.
+ * A detector is data and one function. It never logs, counts, or reads the wall clock or a global: the core isolates
+ * it, restarts it when it throws, and adds host, ids and times to its detections.
  */
 export type Detector<Settings extends z.ZodObject = z.ZodObject> = {
   name: string
-  /** Its findings are about tidewatch itself, so their alerts belong to every site's health rules. */
+  /** Its findings are about tidewatch itself, so their alerts belong to the health rules. */
   isAboutTidewatch?: true
   rules: Readonly<Record<string, Rule>>
-  /** What the evidence of each rule can hold: expressions of the policy are checked by it. */
+  /** The evidence fields of each rule; policy expressions are checked against them. */
   evidence: Readonly<Record<string, EvidenceFields>>
-  /** The detector's own settings, beside `enabled` and `rules`; every key has a default and a description. */
+  /** The detector's own settings, next to `enabled` and `rules`; every key has a default and a description. */
   settings: Settings
-  /** The keys of those that may differ by container, and change while it runs: `detect` asks `settingsOf` for them. */
+  /** Keys of settings that can differ by container and change while it runs; `detect` gets them from `settingsOf`. */
   perContainer?: readonly (keyof z.output<Settings> & string)[]
   detect(
     observed: Observed,
@@ -85,10 +51,10 @@ export type Detector<Settings extends z.ZodObject = z.ZodObject> = {
   ): Observable<Detection>
 }
 
-/** The settings that hold for a container now. */
+/** The current settings for a container. */
 export type SettingsOf<Settings> = (container: Container) => Settings
 
-/** Keeps the types of one detector's settings and rules while it stands in a table with others. */
+/** Preserves the types of one detector's settings and rules. */
 export function defineDetector<Settings extends z.ZodObject>(
   detector: Detector<Settings>,
 ): Detector<Settings> {

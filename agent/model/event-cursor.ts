@@ -1,10 +1,10 @@
-/** Where the place in the stream is kept while no daemon runs. */
+/** Stores the position in the event stream across restarts. */
 export type Cursor = { load(): CursorState | null; save(state: CursorState): void }
 
-/** Where a daemon was in the event stream, for the next one to go on. */
+/** The position in the event stream at which the next daemon continues. */
 export type CursorState = {
-  /** Of the last event that was handed on; decimal, for it exceeds what a number holds. */
+  /** Time of the last event passed on; decimal text, because it exceeds a number's precision. */
   timeNano: string
-  /** Hashes of the last lines: what the engine may send a second time. */
+  /** Hashes of the last lines, which the engine may send again. */
   recent: readonly string[]
 }

@@ -1,11 +1,11 @@
-/** What a value of a finding's evidence is, where it is there at all; `any` is what differs within one rule. */
+/** The type of an evidence value, if it is present; `any` for values whose type differs within one rule. */
 export type EvidenceType = 'text' | 'number' | 'flag' | 'any' | readonly [EvidenceType] | EvidenceFields
 
-/** The fields that evidence, or a mapping in it, can have. */
+/** The fields of evidence or of a mapping in it. */
 export type EvidenceFields = { readonly [key: string]: EvidenceType }
 
-/** What the core adds to the evidence of any rule: further rules that applied, and summaries that were folded. */
+/** Evidence that the core adds to any rule: further rules that applied, and summaries of repeated findings. */
 export const commonEvidence = { also: ['text'], repeated: ['text'] } as const satisfies EvidenceFields
 
-/** What the evidence of one rule can hold. */
+/** The evidence fields of one rule. */
 export type RuleEvidence = { detector: string; rule: string; fields: EvidenceFields }

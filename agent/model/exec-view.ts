@@ -2,43 +2,45 @@ import { first, type Observable, of, timer } from 'rxjs'
 import type { ExecObservation, ProcessObservation } from './observation.ts'
 import type { ProcessKey } from './process-key.ts'
 
-/** What the execs of the Docker API explain of a process; asked when the engine has had its time to tell of one. */
+/** Explains processes by execs of the Docker API; to be used after the engine had time to report one. */
 export type ExecView = {
   entryOf(seen: ProcessObservation): ExecEntry
-  /** Whether the engine has yet to say which exec brought it, or as which user that runs. */
+  /** Whether the engine has not reported yet which exec started it, or that exec's user. */
   isPending(seen: ProcessObservation): boolean
-  /** Whether the exec was known before this run of the daemon, which may have told more of it than is known now. */
+  /** Whether the exec was known before this run of the daemon, which may have reported more than is known now. */
   isFromBefore(exec: Pick<ExecObservation, 'container' | 'execId'>): boolean
 }
 
-/** How a process came in: `exec`: by just this exec; `time`: while this one went on, and nothing says by which. */
+/**
+ * How a process entered. `exec`: by exactly this exec. `time`: while this exec was running, with no proof which one.
+ */
 export type ExecEntry = { by: 'exec' | 'time' | 'none'; asRoot: boolean; privileged: boolean }
 
 /**
- * What no exec explains is asked for once more after these milliseconds: on a host that is short of processors a timer may
- * be due before what has long arrived is read.
+ * A process that no exec explains is checked again after this delay: on a busy host a timer may fire before data that
+ * has already arrived is read.
  */
-export const secondLookMs = 500
+export const recheckDelayMs = 500
 
-/** Emits when the engine has said which exec brought a process and as which user, or has had its time to. */
+/** Emits when the engine has reported which exec started a process and as which user, or after a timeout. */
 export function settledExec(
   seen: ProcessObservation,
   execs: Pick<ExecView, 'isPending'>,
 ): Observable<unknown> {
   if (!execs.isPending(seen)) return of(true)
-  return timer(0, secondLookMs).pipe(
-    first((looks) => !execs.isPending(seen) || looks * secondLookMs >= longestInspectMs),
+  return timer(0, recheckDelayMs).pipe(
+    first((checks) => !execs.isPending(seen) || checks * recheckDelayMs >= maxInspectMs),
   )
 }
 
-// An exec is reported without its settings 5 s after its event at the latest; the queue of calls may be as long again.
-const longestInspectMs = 10_000
+// An exec is reported without its settings at most 5 s after its event; the queue of calls may take as long again.
+const maxInspectMs = 10_000
 
-/** No exec explains it. */
+/** No exec explains the process. */
 export const noEntry: ExecEntry = { by: 'none', asRoot: false, privileged: false }
 
-/** Which exec a process belongs to by its session, as far as anybody knows. */
-export type ExecOfSession = (asked: {
+/** The exec that a process belongs to by its session; null if unknown. */
+export type ExecOfSession = (query: {
   containerId: string
   /** When the container was started; epoch milliseconds, 0 where unknown. */
   runsSince: number

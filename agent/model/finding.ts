@@ -4,7 +4,7 @@ import type { Container } from './container.ts'
 export const severities = ['info', 'warning', 'critical'] as const
 export type Severity = (typeof severities)[number]
 
-/** An event happened once; a condition is firing until it is resolved. */
+/** An event happened once; a condition fires until it is resolved. */
 export type FindingKind = 'event' | 'condition'
 
 export type Json =
@@ -16,19 +16,21 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json }
 
-/** One row of a detector's rule table: what `tidewatch rules`, the docs and the alerts are made from. */
+/** One row of a detector's rule table, from which `tidewatch rules`, the docs and the alerts are generated. */
 export type Rule = {
   severity: Severity
   kind: FindingKind
+  /** MITRE ATT&CK technique (https://attack.mitre.org/matrices/enterprise/containers/); absent for routine operations. */
+  technique?: string
   /** What it means, in one sentence. */
   summary: string
   /** What to do about it, in one sentence. */
   remedy: string
-  /** Whether the rule is on when nothing is configured. */
+  /** Whether the rule is on by default. */
   enabledByDefault?: boolean
 }
 
-/** What a detector says; the core makes a finding of it. */
+/** A detector's output; the core turns it into a finding. */
 export type Detection = {
   rule: string
   /** Conditions only; an event is always firing. */
@@ -36,21 +38,21 @@ export type Detection = {
   /** Event time, epoch milliseconds. */
   time: number
   container: Container | null
-  /** One line for people; may quote hostile text, the core escapes it. */
+  /** One readable line; may quote hostile text, which the core escapes. */
   summary: string
-  /** What, beside host, rule and container, makes two findings the same thing happening again. */
+  /** Two findings with equal host, rule, container and subject are repetitions of each other. */
   subject: readonly string[]
-  /** Identifies this one act for ever, so that seeing it again after a restart is not a second finding. */
-  act?: string
-  /** More has become known of an act that was told already: its evidence is added to the finding, which stays one. */
-  completes?: boolean
-  /** Further rules that apply to the same act. */
+  /** Identifies this event permanently, so that observing it again after a restart is not a second finding. */
+  eventKey?: string
+  /** An update for an event that was reported already: its evidence is added to the existing finding. */
+  isUpdate?: boolean
+  /** Further rules that apply to the same event. */
   also?: readonly string[]
   /**
-   * An act that another rule tells, of whichever detector, and that says what this would say: where that was told, and
-   * is no less severe, this is only added to it. Where it was not told, or is allowed, this stands for itself.
+   * An event of another rule, of any detector, that covers this one. If it was reported with at least this severity,
+   * this rule is only added to its finding. If it was not reported, or is allowed, this becomes a finding of its own.
    */
-  partOf?: { rule: string; act: string }
+  mergeInto?: { rule: string; eventKey: string }
   evidence: { readonly [key: string]: Json }
 }
 
@@ -60,7 +62,7 @@ export type FindingState = 'firing' | 'resolved' | 'suppressed'
 export type Finding = {
   /** A ULID: sorts by the time it was made. */
   id: string
-  /** When it happened, RFC 3339 with milliseconds. */
+  /** When it happened; RFC 3339 with milliseconds. */
   time: string
   /** When tidewatch published it. */
   detected_at: string
@@ -76,13 +78,13 @@ export type Finding = {
   count: number
   first_seen: string
   last_seen: string
-  /** By what a finding of state `suppressed` is allowed, and why; it is not sent. */
+  /** What allows a finding in state `suppressed`, and why; it is not sent. */
   suppressed?: Suppression
   /** 12 hexadecimal digits over host, rule, container name and subject. */
   fingerprint: string
 }
 
-/** What allows a finding: an entry of the configuration or a label, and the reason given there. */
+/** What allows a finding: a configuration entry or a label, and the reason given there. */
 export type Suppression = { by: string; reason: string }
 
 export type FindingContainer = {
@@ -94,7 +96,7 @@ export type FindingContainer = {
   compose_service: string
 }
 
-/** The part of a container that goes into findings. */
+/** The container fields that findings contain. */
 export function findingContainer(container: Container): FindingContainer {
   return {
     id: container.id,

@@ -1,11 +1,11 @@
 import { baseName } from '../lib/text.ts'
 
-/** What is taken for a program of the host: where its file lies, and which programs run scripts. */
+/** How installed programs are recognised: by their folders, and which of them are interpreters of scripts. */
 export type Installed = { folders: RegExp; interpreters: RegExp }
 
 /**
- * Which installed program runs, by its file and never by what it calls itself: its name, and of an interpreter that of
- * its script; both empty for what lies elsewhere, where any file could be called so.
+ * Which installed program is running, by its file and never by its own claim: its name, and for an interpreter also
+ * the name of its script. Both are empty for files in other folders, where any file could have that name.
  */
 export function installedProgram(
   { exe, argv }: { exe: string; argv: readonly string[] },

@@ -2,12 +2,12 @@ import type { Json } from './finding.ts'
 
 type JsonObject = { readonly [key: string]: Json }
 
-/** Whether it is a list: `Array.isArray` does not know that one may be read-only. */
+/** Whether a value is a list: the type of `Array.isArray` does not cover read-only lists. */
 export function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value)
 }
 
-/** Each item as `work` makes it. What it leaves as it is, and that is most, is not copied: findings come in bursts. */
+/** Maps each item with `work`. An unchanged list, the common case, is not copied, because findings come in bursts. */
 export function mapItems<Item>(list: readonly Item[], work: (item: Item) => Item): readonly Item[] {
   let changed: Item[] | undefined
   for (const [index, before] of list.entries()) {
@@ -19,20 +19,20 @@ export function mapItems<Item>(list: readonly Item[], work: (item: Item) => Item
   return changed ?? list
 }
 
-/** Each field as `work` makes it, likewise. */
+/** Maps each field with `work`, in the same way. */
 export function mapFields(object: JsonObject, work: (key: string, value: Json) => Json): JsonObject {
   let changed: Record<string, Json> | undefined
   for (const key of Object.keys(object)) {
     const value = work(key, object[key])
     if (value === object[key]) continue
-    // A field that is called __proto__ is the copy's own by then, and stays one.
+    // In the copy a field named __proto__ is an own field, so it stays one.
     changed ??= { ...object }
     changed[key] = value
   }
   return changed ?? object
 }
 
-/** Without the fields that are null, however deep they stand in other fields. */
+/** Without null fields, at any depth. */
 export function withoutNulls(object: JsonObject): JsonObject {
   const keys = Object.keys(object)
   const kept = keys.some((key) => object[key] === null)

@@ -2,7 +2,7 @@ import { baseName } from '../lib/text.ts'
 
 const multiCall = ['busybox', 'toybox']
 
-/** Which of the many programs that one file holds was called; empty for a file that is one program only. */
+/** The applet of a multi-call binary that was called; empty for any other program. */
 export function appletOf({ exe, argv }: { exe: string; argv: readonly string[] }): string {
   if (!multiCall.includes(baseName(exe))) return ''
   // A login shell's name begins with a dash.

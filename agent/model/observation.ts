@@ -36,7 +36,7 @@ export const sourceNames = [
 ] as const
 export type SourceName = (typeof sourceNames)[number]
 
-/** One thing that was seen on the host. Every `time` is epoch milliseconds, with a fraction where it is known. */
+/** One observation on the host. Every `time` is epoch milliseconds, with a fraction if known. */
 export type Observation =
   | DockerEvent
   | ContainerObservation
@@ -58,28 +58,57 @@ export type Observation =
   | SourceStatus
   | EventsLost
 
-/** A source speaking of itself. */
+/** Which source each kind comes from; statuses and losses name their source themselves. */
+export const sourceOfKind: Readonly<
+  Record<Exclude<ObservationKind, 'source-status' | 'events-lost'>, SourceName>
+> = {
+  'docker-event': 'docker-events',
+  container: 'containers',
+  exec: 'containers',
+  'exec-ended': 'containers',
+  'exec-caller': 'containers',
+  'api-request': 'processes',
+  'oom-victim': 'processes',
+  process: 'processes',
+  'process-killed': 'processes',
+  resources: 'resources',
+  'runtime-file': 'runtime-files',
+  'host-hardening': 'runtime-files',
+  'runtime-file-opened': 'runtime-files',
+  masks: 'container-masks',
+  'usermode-helper': 'processes',
+  'engine-versions': 'containers',
+  'breakout-file': 'breakout-files',
+}
+
+/** What detectors subscribe to: the name of each kind of observation. */
+export type ObservationKind = Observation['kind']
+
+/** The observation of a kind. */
+export type ObservationOf<Kind extends ObservationKind> = Extract<Observation, { kind: Kind }>
+
+/** A source's report about itself. */
 export type SourceStatus = {
   kind: 'source-status'
   time: number
   source: SourceName
   up: boolean
-  /** How it works now: `ebpf`, `cgroup-v2`, `api`, …; empty while it is down. */
+  /** Its current mode: `ebpf`, `cgroup-v2`, `api`, …; empty while it is down. */
   mode: string
   /** Whether this is the best mode that the configuration allows. */
   best: boolean
-  /** Why it is down or not in its best mode, and what to do; empty when all is well. */
+  /** Why it is down or not in its best mode, and what to do; empty otherwise. */
   reason: string
 }
 
-/** A source or a queue could not keep up, and says how much it did not see. */
+/** A source or a queue could not keep up and lost this many events. */
 export type EventsLost = {
   kind: 'events-lost'
   time: number
   source: SourceName
   reason: string
-  /** How many; at least 1 where only the fact is known. */
+  /** Number of lost events; at least 1 if the number is unknown. */
   count: number
-  /** Whose events they were, where one container's alone were dropped. */
+  /** The container, if only its events were dropped. */
   container?: Container
 }

@@ -1,6 +1,6 @@
 import type { EvidenceFields } from './evidence-type.ts'
 import type { Process } from './observation.ts'
-import { clip, clipArgv } from '../lib/text.ts'
+import { clip, clipArgv, commandLine } from '../lib/text.ts'
 
 export const processFields = {
   program: 'text',
@@ -10,7 +10,7 @@ export const processFields = {
   uid: 'number',
 } as const satisfies EvidenceFields
 
-/** What every finding about a process of a container says of it; ids as the container counts them. */
+/** The evidence that every finding about a container process contains; ids are those inside the container. */
 export function processEvidence({ exe, argv, pid, parentPid, containerUid }: Process) {
   return {
     program: clip(exe, 1_024),
@@ -19,4 +19,9 @@ export function processEvidence({ exe, argv, pid, parentPid, containerUid }: Pro
     parent_pid: parentPid,
     uid: containerUid,
   }
+}
+
+/** One process of a list: its command line and pid. */
+export function processLine(pid: number, exe: string, argv: readonly string[]): string {
+  return `${clip(argv.length > 0 ? commandLine(argv) : exe, 256)} (pid ${pid})`
 }

@@ -1,8 +1,8 @@
 import type { Json } from './finding.ts'
 
-/** Masks secrets in what is about to leave the process. */
+/** Masks secrets before data leaves the process. */
 export type Redactor = {
   text(text: string): string
-  /** A field of evidence: lists of texts are taken for command lines, and fields whose name says so for secrets. */
+  /** A field of evidence: lists of strings count as command lines, and fields with a secret's name as secrets. */
   field(key: string, value: Json): Json
 }

@@ -2,17 +2,17 @@ import type { Observable } from 'rxjs'
 import type { Observation, SourceName } from './observation.ts'
 
 /**
- * How a source says that it goes round, and within how many milliseconds it will say so again unless it hangs. One
- * that waits for others, as for the engine's events, promises nothing.
+ * A source's heartbeat, and within how many milliseconds the next one follows unless the source hangs. A source that
+ * only waits for others, such as for the engine's events, sends none.
  */
 export type Pulse = (nextWithinMs: number) => void
 
 /**
- * Something that sees. It speaks of itself in the same stream (`SourceStatus` when it attaches or changes
- * mode, `EventsLost`), and when it throws, the core says that it is down and starts it again.
+ * A source of observations. It reports about itself in the same stream (`SourceStatus` when it attaches or changes
+ * mode, `EventsLost`). When it throws, the core reports it as down and restarts it.
  */
 export type Source = {
   name: SourceName
-  /** Cold: nothing is opened before it is subscribed to, and all is closed when it is unsubscribed from. */
+  /** Cold: it opens nothing before subscription and closes everything on unsubscription. */
   observe(): Observable<Observation>
 }

@@ -2,14 +2,14 @@ import type { Expression } from './cel.ts'
 import { notText, type Reader } from './cel-guards.ts'
 import type { Subject } from './cel-subject.ts'
 
-/** An entry, and its place among the others: the first that is true allows. */
+/** An entry and its position in the list: the first entry that is true allows the finding. */
 type Ranked = { rank: number; expression: Expression }
 
 type Lookup<Entry> = { get: Reader; byText: Map<string, Entry[]>; all: Entry[] }
 
 /**
- * Finds, in their order, the entries that can be true for a finding, without asking each: those that demand another
- * rule, or another text in some field (`container.name == "x"`), are passed over together.
+ * Finds the entries that can be true for a finding, in order, without evaluating each one: entries that require
+ * another rule, or another value in some field (`container.name == "x"`), are skipped as a group.
  */
 export function indexEntries<Entry extends Ranked>(entries: readonly Entry[]) {
   const byRule = new Map<string, { detector: string; find: (subject: Subject) => readonly Entry[] }>()
@@ -17,9 +17,9 @@ export function indexEntries<Entry extends Ranked>(entries: readonly Entry[]) {
     const { rule, detector } = subject
     let ofRule = byRule.get(rule)
     if (ofRule?.detector !== detector) {
-      const concerned = entries.filter(({ expression }) => expression.concerns(subject))
-      // There are some dozens of rules.
-      byRule.set(rule, (ofRule = { detector, find: byText(concerned) }))
+      const relevant = entries.filter(({ expression }) => expression.concerns(subject))
+      // Bounded: there are a few dozen rules.
+      byRule.set(rule, (ofRule = { detector, find: byText(relevant) }))
     }
     return ofRule.find(subject)
   }

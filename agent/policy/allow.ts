@@ -3,6 +3,7 @@ import { clip, printable } from '../lib/text.ts'
 import { indexEntries } from './allow-index.ts'
 import { createLanguage, type Expression } from './cel.ts'
 import { type Subject, subjectOf } from './cel-subject.ts'
+import { renameNotice } from './renamed-evidence.ts'
 
 /** One entry of `policy.allow`; `until` in epoch milliseconds. */
 export type AllowEntry = { reason: string; when: string; until?: number | undefined }
@@ -11,32 +12,41 @@ export type AllowOptions = {
   entries: readonly AllowEntry[]
   trustLabels: boolean
   now: () => number
-  /** Told once of each entry that cannot be asked about a finding, and then does not allow it. */
+  /** Called once for each entry that fails to evaluate for a finding; the entry then does not allow the finding. */
   onFailure: (entry: string, message: string) => void
+  /** Called for each deprecated name that an entry uses. */
+  onDeprecated?: (entry: string, notice: string) => void
 }
 
-/** Container labels, as the engine tells them. */
+/** Container labels, as reported by the engine. */
 export type Labels = Readonly<Record<string, string>>
 
-/** What is known and wanted. */
+/** The expected behaviour that `policy.allow` and trusted labels describe. */
 export type Allow = {
-  /** By what a finding is allowed; null where nothing allows it. */
+  /** Returns what allows a finding; null if nothing does. */
   by(finding: Finding, labels: Labels): Suppression | null
   entries(): readonly { name: string; reason: string; expired: boolean }[]
 }
 
-/** A label of this name and the rule's allows the rule in its container, where labels are trusted. */
+/** The label with this prefix and a rule's name allows the rule in its container, if labels are trusted. */
 export const allowLabel = 'tidewatch.allow/'
 
 type Compiled = AllowEntry & { name: string; rank: number; expression: Expression; hasFailed: boolean }
 
-/** The entries of a configuration that was found valid. */
-export function createAllow({ entries, trustLabels, now, onFailure }: AllowOptions): Allow {
+/** Compiles the entries of a valid configuration. */
+export function createAllow({
+  entries,
+  trustLabels,
+  now,
+  onFailure,
+  onDeprecated = () => undefined,
+}: AllowOptions): Allow {
   const language = createLanguage()
   const compiled = entries.map((entry, index): Compiled => {
     const expression = language.compile(entry.when)
     const name = `policy.allow[${index}]`
     if (!('matches' in expression)) throw new Error(`${name}: ${expression.message}`)
+    for (const oldName of expression.oldNames) onDeprecated(name, renameNotice(name, oldName))
     return { ...entry, name, rank: index, expression, hasFailed: false }
   })
 
@@ -45,11 +55,11 @@ export function createAllow({ entries, trustLabels, now, onFailure }: AllowOptio
   function byEntry(finding: Finding, labels: Labels): Compiled | undefined {
     const subject = subjectOf(finding, labels)
     const time = now()
-    language.begin()
-    return candidatesFor(subject).find((entry) => !isExpired(entry, time) && asks(entry, subject))
+    language.startFinding()
+    return candidatesFor(subject).find((entry) => !isExpired(entry, time) && isTrue(entry, subject))
   }
 
-  function asks(entry: Compiled, subject: Subject): boolean {
+  function isTrue(entry: Compiled, subject: Subject): boolean {
     try {
       return entry.expression.matches(subject)
     } catch (error) {

@@ -1,20 +1,20 @@
-/** Token buckets by name: each holds what it may spend in a minute, and fills again over a minute. */
+/** Token buckets by name: each holds one minute's worth of tokens and refills over one minute. */
 export type Budgets = {
-  /** Whether something is left; `limit` is a minute's worth, `time` in epoch milliseconds. */
+  /** Whether a token is left; `limit` is tokens per minute, `time` in epoch milliseconds. */
   has(name: string, limit: number, time: number): boolean
-  /** After `has` said yes. */
+  /** Takes a token; call after `has` returned true. */
   take(name: string): void
-  /** Forgets the buckets that are full: they are as good as new. */
+  /** Removes full buckets, which are the same as new ones. */
   sweep(time: number): void
 }
 
 type Bucket = { left: number; limit: number; at: number }
 
 const minuteMs = 60_000
-// Names of containers and rules; when an attacker makes more of them within a minute, the oldest begin anew.
+// Buckets are named after containers and rules. If an attacker creates more within a minute, the oldest are reset.
 const maxBuckets = 20_000
 
-/** Budgets of one kind; a limit that changed holds from then on. */
+/** Budgets of one kind; a changed limit takes effect at once. */
 export function createBudgets(): Budgets {
   const buckets = new Map<string, Bucket>()
   return {
@@ -28,7 +28,7 @@ export function createBudgets(): Budgets {
         buckets.set(name, { left: limit, limit, at: time })
         return limit >= 1
       }
-      // A clock that was set back fills nothing, and takes nothing away.
+      // A clock that was set back neither adds nor removes tokens.
       const gained = (Math.max(0, time - bucket.at) / minuteMs) * limit
       bucket.left = Math.min(limit, bucket.left + gained)
       bucket.limit = limit

@@ -1,5 +1,5 @@
 import type { ASTNode, Environment } from '@marcbachmann/cel-js'
-import { closest } from '../lib/did-you-mean.ts'
+import { didYouMean } from '../lib/did-you-mean.ts'
 import {
   commonEvidence,
   type EvidenceFields,
@@ -8,53 +8,53 @@ import {
 } from '../model/evidence-type.ts'
 import type { RuleName } from './cel-guards.ts'
 
-/** What is wrong, and where in the text: as an error of the type check, or said in words of our own. */
+/** An error and its position in the text: from the type check, or with a message of our own. */
 export type EvidenceProblem = { error: Error } | { offset: number; message: string }
 
-/** An expression that is right but for what it asks of evidence. */
+/** An expression whose use of evidence is still unchecked. */
 type Checked = {
   source: string
-  /** The arguments of `has`, whose fields no type check looks at. */
+  /** The arguments of `has`, whose fields the type check ignores. */
   asked: readonly ASTNode[]
-  /** Whether it can be true for findings of a rule. */
+  /** Whether the expression can be true for findings of a rule. */
   concerns: (rule: RuleName) => boolean
 }
 
-/** An environment in which evidence has the fields that some rules give it; `fields` of each of its types, by name. */
+/** An environment whose evidence has the fields of some rules; `fields` lists the fields of each type by name. */
 type Typed = { environment: Environment; fields: ReadonlyMap<string, EvidenceFields>; of: string }
 
-// Expressions name few sets of rules; whoever invents them by the hundred has them made anew.
+// Expressions use few sets of rules. Beyond this number the cache is cleared.
 const maxEnvironments = 50
 
-/** Checks what expressions ask of evidence by what the rules that they are for can have. `base` knows all the rest. */
+/** Checks the evidence fields in expressions against the rules they apply to. `base` declares all other variables. */
 export function evidenceCheck(base: Environment, rules: readonly RuleEvidence[]) {
   const environments = new Map<string, Typed>()
 
   function typedFor(concerns: Checked['concerns']): Typed {
-    const concerned = rules.filter(concerns)
-    // What is for no rule that is known is judged by all.
-    const meant = concerned.length === 0 ? rules : concerned
-    const key = meant.map(({ rule }) => rule).join()
+    const matching = rules.filter(concerns)
+    // An expression for no known rule is checked against all rules.
+    const relevant = matching.length === 0 ? rules : matching
+    const key = relevant.map(({ rule }) => rule).join()
     const known = environments.get(key)
     if (known !== undefined) return known
     if (environments.size >= maxEnvironments) environments.clear()
-    const names = meant.length <= maxNamed ? meant.map(({ rule }) => rule).join(' or ') : 'these rules'
+    const names = relevant.length <= maxNamed ? relevant.map(({ rule }) => rule).join(' or ') : 'these rules'
     const typed = {
-      ...typedBy(base, meant.map(({ fields }) => fields).reduce(merged, commonEvidence)),
-      of: meant.length === rules.length ? 'any rule' : names,
+      ...typedBy(base, relevant.map(({ fields }) => fields).reduce(merged, commonEvidence)),
+      of: relevant.length === rules.length ? 'any rule' : names,
     }
     environments.set(key, typed)
     return typed
   }
 
-  /** Null where all is right. */
+  /** Null if there is no error. */
   return ({ source, asked, concerns }: Checked): EvidenceProblem | null => {
     const typed = typedFor(concerns)
     const problem = problemIn(source, typed, 0)
     if (problem !== null) return problem
     for (const { start, end } of asked) {
       const within = problemIn(source.slice(start, end), typed, start)
-      // A variable of a macro is not known by itself.
+      // Ignore other errors: a macro's variable is unknown outside the macro.
       if (within !== null && 'message' in within) return within
     }
     return null
@@ -69,12 +69,12 @@ function problemIn(source: string, { environment, fields, of }: Typed, from: num
   const { node } = error
   const [left, key] =
     node !== undefined && 'op' in node && Array.isArray(node.args) ? (node.args as unknown[]) : []
-  // What the library found an expression to be stands on its node.
+  // The library stores the type of an expression on its node.
   const type = (left as { checkedType?: { name?: string } } | undefined)?.checkedType?.name ?? ''
   const known = fields.get(type)
   const name = typeof key === 'string' ? key : (key as { args?: unknown } | undefined)?.args
   if (error.code !== 'no_such_key' || known === undefined || typeof name !== 'string') return { error }
-  const meant = closest(name, Object.keys(known))
+  const meant = didYouMean(name, Object.keys(known))
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`
   return { offset: from + (error.range?.start ?? 0), message: `${type} has no field ${name} in ${of}${hint}` }
 }
@@ -91,7 +91,7 @@ function typedBy(base: Environment, evidence: EvidenceFields): Omit<Typed, 'of'>
     return name
   }
   environment.registerVariable('evidence', register(evidence, 'evidence'))
-  // Numbers are of one kind in JSON; when an expression is evaluated, they are compared with whole ones too.
+  // JSON has one number type, so expressions may compare evidence with integers.
   for (const operator of ['double == int', 'double in list<int>'])
     environment.registerOperator(`${operator}: bool`, () => false)
   return { environment, fields }
@@ -99,7 +99,7 @@ function typedBy(base: Environment, evidence: EvidenceFields): Omit<Typed, 'of'>
 
 const scalars = { text: 'string', number: 'double', flag: 'bool', any: 'dyn' } as const
 
-/** What evidence has by either of two rules: where they differ, anything. */
+/** The evidence fields of two rules together; a field whose types differ has any type. */
 function merged(one: EvidenceFields, other: EvidenceFields): EvidenceFields {
   const both = Object.entries(other).map(([key, type]): [string, EvidenceType] => {
     const before = Object.hasOwn(one, key) ? one[key] : undefined

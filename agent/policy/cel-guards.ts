@@ -1,22 +1,22 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 import type { Subject } from './cel-subject.ts'
 
-/** What has to be so for an expression to hold, and is looked up faster than the expression is evaluated. */
+/** A necessary condition of an expression that is cheaper to check than the expression. */
 export type Guard = {
   holds: (subject: Subject) => boolean
-  /** What it demands of the rule alone, so that it need not be asked of each finding; null where that is nothing. */
+  /** The part that depends on the rule only, so that it need not be checked for each finding; null if none. */
   ofRule: ((rule: RuleName) => boolean) | null
-  /** Where it demands that a field is one of some texts: which, so that entries can be found by it. */
+  /** The field and its possible values, if the guard requires one of several strings; used as an index. */
   oneOf: { field: string; get: Reader; texts: readonly string[] } | null
 }
 
-/** A rule, as far as an expression can say which it is for. */
+/** The names by which an expression can select a rule. */
 export type RuleName = Pick<Subject, 'rule' | 'detector'>
 
 /**
- * What an expression demands of texts of the finding, by `&&` and `||`: that one is a text that is written out, is one
- * of several, or begins, ends or goes like one. Nearly all findings are turned away by it: that is what makes many
- * entries cheap. It may let pass what the expression is not true for, and never turns away what it is true for.
+ * The string conditions in an expression, combined by `&&` and `||`: a field equals a literal, is in a list of
+ * literals, or starts with, ends with or contains a literal. They reject nearly all findings, which makes many entries cheap.
+ * A guard may pass a finding for which the expression is false, but never rejects one for which it is true.
  */
 export function guardsOf(node: ASTNode): readonly Guard[] {
   switch (node.op) {
@@ -38,7 +38,7 @@ export function guardsOf(node: ASTNode): readonly Guard[] {
 }
 
 function either(...sides: (readonly Guard[])[]): Guard[] {
-  // A side that demands nothing that is known may be true for anything.
+  // A side without guards may be true for any finding.
   if (sides.some((guards) => guards.length === 0)) return []
   const isForAny = sides.some((guards) => guards.every(({ ofRule }) => ofRule === null))
   return [
@@ -50,7 +50,7 @@ function either(...sides: (readonly Guard[])[]): Guard[] {
   ]
 }
 
-/** Whether all that is demanded can be so for findings of a rule. */
+/** Whether the guards can hold for findings of a rule. */
 export function areFor(guards: readonly Guard[], rule: RuleName): boolean {
   return guards.every(({ ofRule }) => ofRule === null || ofRule(rule))
 }
@@ -96,7 +96,7 @@ function guarding(
   return [{ holds, ofRule: key && ((rule) => test(rule[key])), oneOf }]
 }
 
-/** The texts that nodes write out; null where one does not. */
+/** The values of string literals; null if a node is not a string literal. */
 function literals(nodes: readonly ASTNode[]): string[] | null {
   const texts = nodes.map(literal).filter((text) => text !== null)
   return texts.length < nodes.length ? null : texts
@@ -106,12 +106,12 @@ function literal(node: ASTNode): string | null {
   return node.op === 'value' && typeof node.args === 'string' ? node.args : null
 }
 
-/** There, but no text: the expression itself has to say what is wrong with that. */
+/** The field exists but is not a string: the expression itself must report the error. */
 export const notText = Symbol('not text')
 
 export type Reader = (subject: Subject) => string | undefined | typeof notText
 
-/** How a text of the finding is read: a field, one of the container's, one of its labels, or one in the evidence. */
+/** A reader for a string of the finding: a field, a container field, a container label, or an evidence field. */
 function reader(node: ASTNode): Reader | null {
   if (node.op === 'id') return isField(node.args) ? fields[node.args] : null
   const path = pathOf(node)
@@ -127,7 +127,7 @@ function reader(node: ASTNode): Reader | null {
 
 type Path = readonly (string | number)[]
 
-/** A variable, and the keys and indexes that lead to a part of it. */
+/** A variable followed by the keys and indexes of a value in it. */
 function pathOf(node: ASTNode): Path | null {
   if (node.op === 'id') return [node.args]
   if (node.op !== '.' && node.op !== '[]') return null

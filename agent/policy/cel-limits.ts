@@ -1,34 +1,34 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 
-/** Why an expression is refused, and where in it: offsets into its text. */
+/** Why an expression is rejected, and the offset in its text. */
 export type Refusal = { start: number; message: string }
 
-/** A `matches` call, its pattern written out; `from` is where its name is to be looked for. */
+/** A `matches` call with a literal pattern; the method's name follows offset `from`. */
 export type MatchesCall = { from: number; pattern: string; patternAt: number }
 
-/** What an expression does, `asked` being the arguments of `has`; null where it may do all of it. */
+/** The result of the examination: `refusal` is null if the expression is allowed; `asked` are the arguments of `has`. */
 export type Examined = {
   refusal: Refusal | null
   matches: readonly MatchesCall[]
   asked: readonly ASTNode[]
 }
 
-// Evidence holds lists of this length at the most (agent/findings/findings.ts), literals have theirs.
+// The maximum length of lists in evidence (agent/findings/bounded-evidence.ts); literal lists have their own length.
 const longestList = 128
-/** What one evaluation may cost, in steps of some 30 ns: it stays under 5 ms. */
+/** Maximum cost of one evaluation, in steps of about 30 ns: it stays under 5 ms. */
 export const maxCost = 100_000
 const searchCost = 10
 const equalsCost = 4
 
-// What is here takes time in proportion to its operands and gives nothing longer than them. `map`, `cel.bind`,
-// `split` and `join` could multiply what they are given; dates and bytes are in no finding.
+// These take time proportional to their operands and return nothing longer. `map`, `cel.bind`, `split` and `join` could
+// multiply their input; no finding contains dates or bytes.
 const methods: ReadonlySet<string> = new Set(
   'contains startsWith endsWith lowerAscii upperAscii trim indexOf lastIndexOf substring size'.split(' '),
 )
 const functions: ReadonlySet<string> = new Set('has size string int double dyn type'.split(' '))
 const macros: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'filter'])
 
-/** What an expression may do: known to end soon whatever a finding holds. `search` is the name of the one method that takes patterns. */
+/** Checks that an expression ends quickly for any finding. `search` is the method that takes a pattern. */
 export function examine(root: ASTNode, search: string): Examined {
   const matches: MatchesCall[] = []
   const asked: ASTNode[] = []
@@ -62,12 +62,12 @@ export function examine(root: ASTNode, search: string): Examined {
         if (node.args[0] === 'has') asked.push(...node.args[1])
         return functions.has(node.args[0])
           ? total(node.args[1])
-          : refuse(node, `there is no function ${node.args[0]}`)
+          : refuse(node, `unknown function ${node.args[0]}`)
       case 'rcall':
         return costOfMethod(node, ...node.args)
       case '.?':
       case '[?]':
-        return refuse(node, 'optional values are not part of the language here; use has()')
+        return refuse(node, 'optional values are not supported; use has()')
       default:
         return total(node.args)
     }
@@ -78,10 +78,10 @@ export function examine(root: ASTNode, search: string): Examined {
     if (macros.has(name) && first !== undefined && second !== undefined) {
       return costOf(receiver) + lengthOf(receiver) * (1 + costOf(second))
     }
-    if (name !== search && !methods.has(name)) return refuse(node, `there is no method ${name}`)
+    if (name !== search && !methods.has(name)) return refuse(node, `unknown method ${name}`)
     if (name === search) {
       if (first?.op !== 'value' || typeof first.args !== 'string') {
-        return refuse(first ?? node, 'the pattern of matches must be written out as a string')
+        return refuse(first ?? node, 'the pattern of matches must be a string literal')
       }
       matches.push({ from: receiver.end, pattern: first.args, patternAt: first.start })
     }
@@ -90,7 +90,7 @@ export function examine(root: ASTNode, search: string): Examined {
 
   const cost = costOf(root)
   if (cost > maxCost) {
-    const message = `it could run away: it may take ${cost} steps, and ${maxCost} are allowed; nest no list in a list`
+    const message = `too expensive: up to ${cost} steps, the limit is ${maxCost}; avoid nested loops over lists`
     return { refusal: refusal ?? { start: root.start, message }, matches, asked }
   }
   return { refusal, matches, asked }

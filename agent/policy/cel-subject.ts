@@ -1,9 +1,9 @@
 import type { Finding } from '../model/finding.ts'
 
-/** What expressions see of a finding: see `subjectOf`. */
+/** The view of a finding that expressions have; see `subjectOf`. */
 export type Subject = ReturnType<typeof subjectOf>
 
-/** A finding as expressions see it; without a container, all of the container's fields are empty. */
+/** A finding as expressions see it. Without a container, all container fields are empty. */
 export function subjectOf(finding: Finding, labels: Readonly<Record<string, string>>) {
   const { rule, detector, severity, kind, summary, host, fingerprint, evidence } = finding
   const container = new ContainerValue(finding, mapOf(labels))
@@ -32,7 +32,7 @@ export class ContainerValue {
 
 const labelMaps = new WeakMap<object, ReadonlyMap<string, string>>()
 
-/** A container's labels are one object for all of its findings. */
+/** Cached: all findings of a container share one labels object. */
 function mapOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
   let map = labelMaps.get(labels)
   if (map === undefined) labelMaps.set(labels, (map = new Map(Object.entries(labels))))

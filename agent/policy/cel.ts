@@ -6,19 +6,22 @@ import { evidenceCheck } from './cel-evidence.ts'
 import { areFor, type Guard, guardsOf, type RuleName } from './cel-guards.ts'
 import { ContainerValue, type Subject } from './cel-subject.ts'
 import { examine } from './cel-limits.ts'
-import { rememberingLast } from '../lib/remember-last.ts'
+import { withCurrentNames } from './renamed-evidence.ts'
+import { rememberLast } from '../lib/remember-last.ts'
 
-/** An expression that was found right. */
+/** A valid expression. */
 export type Expression = {
-  /** Whether it can be true for findings of a rule. */
+  /** Deprecated names of evidence fields that it uses. */
+  oldNames: readonly string[]
+  /** Whether the expression can be true for findings of a rule. */
   concerns(rule: RuleName): boolean
-  /** What has to be so for it to be true. */
+  /** Necessary conditions for the expression to be true. */
   guards: readonly Guard[]
-  /** False also where the finding has not what the expression asks for; throws what else goes wrong. */
+  /** Also false if the finding lacks a field that the expression uses; throws on other errors. */
   matches(subject: Subject): boolean
 }
 
-/** What is wrong with an expression; `offset` is where in its text. */
+/** An error in an expression; `offset` is its position in the text. */
 export type ExpressionError = { offset: number; message: string }
 
 const maxLength = 4_096
@@ -29,9 +32,9 @@ const limits = {
   maxMapEntries: 50,
   maxCallArguments: 8,
 }
-// Programs of RE2 take at most (length of program) x (length of text) steps.
+// RE2 takes at most (length of program) x (length of text) steps.
 const maxProgram = 200
-/** Characters that patterns may look at for one finding: what is longer is no ordinary finding, and is not allowed. */
+/** Characters that patterns may search in one finding. Longer findings are unusual, and are not allowed. */
 const searchedPerFinding = 8_192
 
 const containerFields = {
@@ -56,51 +59,53 @@ export const variables: Readonly<Record<string, string>> = {
   container: 'Container',
 }
 
-// What is in it differs by rule, and is of any type where an expression is evaluated; `evidenceCheck` knows more.
+// Evidence differs by rule: its values have any type at evaluation. `evidenceCheck` checks the types.
 const evidenceType = 'map<string, dyn>'
 /**
- * The language of `policy.allow`: typed, without what could run away. One for each policy. With `rules`, what an
- * expression asks of evidence is checked by what these rules can have: where expressions are read for the first time.
+ * The language of `policy.allow`: typed, and limited to operations with bounded cost. One instance per policy. With
+ * `rules`, the evidence fields in an expression are checked against those rules, as for a new configuration.
  */
 export function createLanguage(rules?: readonly RuleEvidence[]) {
   const patterns = new Map<string, RE2JS>()
-  const known = rememberingLast(withoutUnknown)
+  const known = rememberLast(withoutUnknown)
   let searchesLeft = 0
 
   function search(text: string, pattern: string): boolean {
     searchesLeft -= text.length
-    if (searchesLeft < 0) throw new EvaluationError('the finding is too long to be searched by patterns')
+    if (searchesLeft < 0) throw new EvaluationError('the finding is too long for pattern matching')
     return patterns.get(pattern)?.test(text) ?? false
   }
 
   const base = new Environment({ limits })
     .registerType('Container', { ctor: ContainerValue, fields: containerFields })
-    // CEL's `matches` with RE2, as the language is specified: the library's own takes JavaScript's expressions, which
-    // can take for ever. As long as its name, so that places in the text stay what they are.
+    // CEL's `matches` with RE2, as specified: the library's own method uses JavaScript regular expressions, which can
+    // take unbounded time. The replacement name has the same length, so that offsets in the text stay valid.
     .registerFunction(`string.${searchMethod}(string): bool`, search)
   for (const [name, type] of Object.entries(variables)) base.registerVariable(name, type)
   const environment = base.clone().registerVariable('evidence', evidenceType)
   const checkEvidence = rules === undefined ? null : evidenceCheck(base, rules)
 
   return {
-    /** To be said before the expressions are asked about another finding. */
-    begin(): void {
+    /** Resets the search limit; call before evaluating the expressions for a finding. */
+    startFinding(): void {
       searchesLeft = searchedPerFinding
     },
 
     /** Never throws, whatever the text is. */
     compile(text: string): Expression | ExpressionError {
       if (text.length > maxLength)
-        return { offset: maxLength, message: `is longer than ${maxLength} characters` }
+        return { offset: maxLength, message: `must be at most ${maxLength} characters long` }
       try {
-        return compile(text)
+        const { source, oldNames } = withCurrentNames(text)
+        const compiled = compile(source)
+        return 'matches' in compiled ? { ...compiled, oldNames } : compiled
       } catch (error) {
         return toError(error)
       }
     },
   }
 
-  function compile(text: string): Expression | ExpressionError {
+  function compile(text: string): Omit<Expression, 'oldNames'> | ExpressionError {
     const { refusal, matches } = examine(environment.parse(text).ast, 'matches')
     if (refusal !== null) return { offset: refusal.start, message: refusal.message }
     let source = text
@@ -116,12 +121,12 @@ export function createLanguage(rules?: readonly RuleEvidence[]) {
     const checked = program.check()
     if (checked.error !== undefined) return toError(checked.error)
     if (!checked.valid || checked.type !== 'bool') {
-      return { offset: 0, message: `must be true or false, but is of type ${checked.type ?? 'unknown'}` }
+      return { offset: 0, message: `must be of type bool, but is of type ${checked.type ?? 'unknown'}` }
     }
     const guards = guardsOf(program.ast)
     const concerns = (rule: RuleName) => areFor(guards, rule)
-    const wrong = checkEvidence?.({ source, asked, concerns }) ?? null
-    if (wrong !== null) return 'error' in wrong ? toError(wrong.error) : wrong
+    const problem = checkEvidence?.({ source, asked, concerns }) ?? null
+    if (problem !== null) return 'error' in problem ? toError(problem.error) : problem
     const isTrue = (subject: Subject) => program(known(subject)) === true
     return {
       guards,
@@ -131,7 +136,7 @@ export function createLanguage(rules?: readonly RuleEvidence[]) {
   }
 }
 
-/** What is null was not known, which is as good as not there. */
+/** A null value was unknown, and is treated like a missing field. */
 function withoutUnknown(subject: Subject): Subject {
   const evidence = withoutNulls(subject.evidence)
   return evidence === subject.evidence ? subject : { ...subject, evidence }
@@ -150,17 +155,17 @@ function addPattern(patterns: Map<string, RE2JS>, pattern: string): string | nul
   }
 }
 
-/** A pattern of RE2, bounded; throws with a sentence what is wrong with it. */
+/** Compiles an RE2 pattern of limited size; throws if it is invalid. */
 export function compilePattern(pattern: string): RE2JS {
-  if (pattern.length > 1_000) throw new Error('the pattern is longer than 1000 characters')
+  if (pattern.length > 1_000) throw new Error('the pattern must be at most 1000 characters long')
   const compiled = RE2JS.compile(pattern)
   const size = compiled.programSize()
   if (size > maxProgram)
-    throw new Error(`the pattern is too large: ${size} steps, and ${maxProgram} are allowed`)
+    throw new Error(`the pattern is too complex: ${size} steps, the limit is ${maxProgram}`)
   return compiled
 }
 
-// Evidence differs by rule: to ask for what this finding has not is no error.
+// Evidence differs by rule: a field that this finding lacks is not an error.
 const absent: ReadonlySet<string> = new Set([
   'no_such_key',
   'index_out_of_bounds',
@@ -188,15 +193,15 @@ function toError(error: unknown): ExpressionError {
   return { offset: 0, message: error instanceof Error ? error.message : String(error) }
 }
 
-// A language costs as much as some hundred expressions; it keeps their patterns, and so is replaced now and then.
-const checksOfOne = 1_000
+// A language costs as much as some hundred expressions. It stores their patterns, so it is replaced regularly.
+const maxChecks = 1_000
 
 /** Checks the expressions of configuration files, one after another. */
 export function expressionChecker(rules: () => readonly RuleEvidence[]) {
   let language: ReturnType<typeof createLanguage> | undefined
   let checks = 0
   return (text: string): ExpressionError | null => {
-    if (language === undefined || checks % checksOfOne === 0) language = createLanguage(rules())
+    if (language === undefined || checks % maxChecks === 0) language = createLanguage(rules())
     checks += 1
     const compiled = language.compile(text)
     return 'matches' in compiled ? null : compiled

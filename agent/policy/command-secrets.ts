@@ -1,9 +1,9 @@
 import { mapItems } from '../model/json.ts'
 import { baseName } from '../lib/text.ts'
-import { remembering } from '../lib/remember-last.ts'
+import { rememberRecent } from '../lib/remember-last.ts'
 import { isSecretName, mask } from './secrets.ts'
 
-/** Options of a program that hold a secret: glued to their letter, as the next argument, or either. */
+/** Options of a program that hold a secret: attached to the option letter, as the next argument, or both. */
 type Client = { glued?: string; next?: readonly string[]; afterColon?: readonly string[]; nthPlain?: number }
 
 const mysql: Client = { glued: '-p' }
@@ -11,7 +11,7 @@ const mongo: Client = { glued: '-p', next: ['-p'] }
 const dockerLogin: Client = { glued: '-p', next: ['-p'] }
 const curl: Client = { afterColon: ['-u', '--user', '-U', '--proxy-user'] }
 
-// From the programs' manuals: only here does a short option mean a secret; elsewhere -p is a port, a path, a pid.
+// From the programs' manuals. For other programs, a short option such as -p is a port, a path or a PID.
 const clients: ReadonlyMap<string, Client> = new Map(
   Object.entries({
     mysql,
@@ -67,37 +67,37 @@ const clients: ReadonlyMap<string, Client> = new Map(
   } satisfies Record<string, Client>),
 )
 
-// Where a new command begins.
+// Separates commands.
 const separator = /^(?:[;&|]+|do|then|\()$/
-// A variable, option or property that is given a value.
+// A variable, option or property with a value.
 const assignment = /^(-{0,2}[A-Za-z_][\w.-]{0,127})(=|:=)([\s\S]+)$/
 const longOption = /^--?([A-Za-z][\w.-]{1,127})$/
 const quotedWhole = /^(['"])([\s\S]*)\1$/
 
-/** What an argument says by itself, wherever it stands. */
+/** An argument by itself, independent of its position. */
 export type Argument = {
   isOption: boolean
   isSeparator: boolean
-  /** What a shell is given after it is a command line of its own, and no value. */
+  /** The next argument is a shell command line, not a value. */
   isBeforeScript: boolean
-  /** Of a secret: what follows it is one. */
+  /** The next argument is a secret. */
   isSecretOption: boolean
-  /** An option's value would not look like this. */
+  /** Looks like an option, so it is not the value of one. */
   isLikeOption: boolean
-  /** As a program is called. */
+  /** The base name, if the argument is a program. */
   name: string
   client: Client | null
-  /** In a line for people, arguments with spaces stand between quotes; here without them. */
+  /** Without the quotes that a readable line puts around arguments with spaces. */
   bare: string
   mark: string
   given: Given | null
-  /** Masked, where it holds a secret whatever program it is given to. */
+  /** The masked argument, if it holds a secret for any program. */
   masked: string | null
-  /** What it is as a text of its own, once somebody has worked that out. */
+  /** The argument masked as a separate text; cached on first use. */
   alone: string | null
 }
 
-const known = remembering(argumentOf)
+const known = rememberRecent(argumentOf)
 
 function argumentOf(text: string): Argument {
   const isOption = text.startsWith('-')
@@ -130,7 +130,7 @@ function givenIn(text: string): Given | null {
   return { name, sign, value }
 }
 
-/** Whether a text begins as one that stands between quotes. */
+/** Whether a text starts with a quote. */
 export function isQuoted(text: string): boolean {
   return text.startsWith("'") || text.startsWith('"')
 }
@@ -144,16 +144,16 @@ function maskAnywhere(bare: string, given: Given | null): string | null {
     const inner = within === null ? null : maskAnywhere(value, within)
     if (inner !== null) return `${name}${sign}${inner}`
   }
-  // openssl's own way (openssl-passphrase-options(1)).
+  // The syntax of openssl (openssl-passphrase-options(1)).
   return bare.startsWith('pass:') && bare.length > 5 ? `pass:${mask}` : null
 }
 
-/** What is known while the arguments of a command are read from left to right. */
+/** State while the arguments of a command are read from left to right. */
 type Reading = { client: Client | null; name: string; plain: number }
 
 /**
- * Masks secrets that only the arguments around them give away. Every argument stays one argument, and the list is the
- * same one where nothing is masked.
+ * Masks secrets that are recognised by the arguments around them. Each argument stays one argument, and the same list is
+ * returned if nothing is masked.
  */
 export function maskArguments(
   argv: readonly string[],
@@ -164,12 +164,12 @@ export function maskArguments(
   let isScript = false
   return mapItems(argv, (text) => {
     const argument = known(text)
-    const told = expected
+    const current = expected
     const wasScript = isScript
     expected = null
     isScript = argument.isBeforeScript
-    if (told === 'secret' && !argument.isLikeOption) return mask
-    if (told === 'after-colon') return afterColon(text) ?? maskOne(text, argument)
+    if (current === 'secret' && !argument.isLikeOption) return mask
+    if (current === 'after-colon') return afterColon(text) ?? maskOne(text, argument)
     if (wasScript) return maskOne(text, argument)
     follow(reading, argument)
     const masked = argument.masked ?? maskForClient(reading, argument)
@@ -205,7 +205,7 @@ function maskForClient({ client, plain }: Reading, { bare, given }: Argument): s
   }
   const { glued, nthPlain } = client
   if (glued !== undefined && bare.startsWith(glued) && bare.length > glued.length) {
-    // One letter of several is no value glued to it: -pvf is none of these programs' own.
+    // None of these programs combines short options such as -pvf, so the rest is the value.
     return bare.startsWith(`${glued}=`) ? `${glued}=${mask}` : `${glued}${mask}`
   }
   for (const option of client.afterColon ?? []) {
@@ -227,7 +227,7 @@ function afterColon(text: string): string | null {
   return at === -1 || at === text.length - 1 ? null : `${text.slice(0, at + 1)}${mask}`
 }
 
-/** A secret that is only named: a variable of the shell, a file. */
+/** A reference to a secret, such as a shell variable, or an empty value. */
 function isReference(value: string): boolean {
   return /^\$\{?\w+\}?$|^["']{2}$/.test(value)
 }

@@ -7,21 +7,21 @@ import { createRedactor } from './redact.ts'
 export type PolicyOptions = {
   config: PolicyConfig
   now: () => number
-  /** Told what an operator has to know of the entries: each once. */
-  onNotice: (line: string) => void
+  /** Called once for each problem with an entry that the operator should know about. */
+  onNotice: (message: string, entry: string) => void
 }
 
-/** The policy in force: findings are made, judged and told by it, also after it was replaced. */
+/** The current policy; `replace` changes it in place. */
 export type Policy = {
   allowedBy(finding: Finding, labels: Labels): Suppression | null
   redact: Redactor
   entries: Allow['entries']
   replace(config: PolicyConfig): void
-  /** Says of entries that have expired since it was last asked; true where there are some. */
+  /** Reports entries that have expired since the last call; true if there are any. */
   hasExpired(): boolean
 }
 
-/** Compiles a policy that was found valid. */
+/** Compiles a valid policy. */
 export function createPolicy({ config, now, onNotice }: PolicyOptions): Policy {
   let allow: Allow
   let redactor: Redactor
@@ -30,8 +30,9 @@ export function createPolicy({ config, now, onNotice }: PolicyOptions): Policy {
 
   function use({ allow: entries, trust_labels: trustLabels, redact, redact_secrets }: PolicyConfig): void {
     const onFailure = (entry: string, message: string) =>
-      onNotice(`${entry} does not allow a finding that it cannot be asked about: ${message}`)
-    allow = createAllow({ entries, trustLabels, now, onFailure })
+      onNotice(`${entry} failed to evaluate, so it does not allow the finding: ${message}`, entry)
+    const onDeprecated = (entry: string, notice: string) => onNotice(notice, entry)
+    allow = createAllow({ entries, trustLabels, now, onFailure, onDeprecated })
     redactor = createRedactor({ secrets: redact_secrets, patterns: redact })
     expired = new Set()
   }
@@ -45,12 +46,12 @@ export function createPolicy({ config, now, onNotice }: PolicyOptions): Policy {
     entries: () => allow.entries(),
     replace: use,
     hasExpired() {
-      const since = allow.entries().filter((entry) => entry.expired && !expired.has(entry.name))
-      for (const { name, reason } of since) {
+      const newlyExpired = allow.entries().filter((entry) => entry.expired && !expired.has(entry.name))
+      for (const { name, reason } of newlyExpired) {
         expired.add(name)
-        onNotice(`${name} has expired and allows nothing any more: ${reason}`)
+        onNotice(`${name} has expired and no longer allows anything: ${reason}`, name)
       }
-      return since.length > 0
+      return newlyExpired.length > 0
     },
   }
 }

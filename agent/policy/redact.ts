@@ -2,24 +2,24 @@ import { RE2JS } from 're2js'
 import type { Json } from '../model/finding.ts'
 import { isList, mapFields, mapItems } from '../model/json.ts'
 import { type Argument, isQuoted, maskArguments } from './command-secrets.ts'
-import { remembering } from '../lib/remember-last.ts'
+import { rememberRecent } from '../lib/remember-last.ts'
 import type { Redactor } from '../model/redactor.ts'
 import { isSecretName, mask, maskSecrets } from './secrets.ts'
 
 export type RedactorOptions = {
-  /** Whether what is known to be secret is masked. */
+  /** Whether known forms of secrets are masked. */
   secrets: boolean
-  /** Further patterns (RE2): the first group of each, or all of it, is masked. */
+  /** Additional RE2 patterns: the first group of each, or the whole match, is masked. */
   patterns: readonly string[]
 }
 
-/** Redaction stands before store, log, page and alerts alike, so that none of them can forget it. */
+/** Redacts once, before store, log, status page and alerts, so that no output can miss it. */
 export function createRedactor({ secrets, patterns }: RedactorOptions): Redactor {
   const further = patterns.map((pattern) => RE2JS.compile(pattern))
   const own =
-    further.length === 0 ? asItIs : remembering((given) => further.reduce<string>(maskPattern, given))
-  const known = secrets ? remembering(maskText) : asItIs
-  const isSecret = remembering(isSecretName)
+    further.length === 0 ? asItIs : rememberRecent((given) => further.reduce<string>(maskPattern, given))
+  const known = secrets ? rememberRecent(maskText) : asItIs
+  const isSecret = rememberRecent(isSecretName)
   const text = (given: string) => own(known(given))
 
   function json(value: Json): Json {
@@ -49,17 +49,18 @@ function isTexts(list: readonly Json[]): list is readonly string[] {
   return list.every((item) => typeof item === 'string')
 }
 
-// A word, or what stands between quotes, which may hold a command line of its own (sh -c '…').
-const word = /'[^']*'|"[^"]*"|[;&|]+|[^\s'";&|]+(?:'[^']*'|"[^"]*"|[^\s'";&|]+)*/g
+// A word or a quoted text, which may be a command line itself (sh -c '…').
+// Backticks around a quoted command are not part of its words.
+const word = /'[^']*'|"[^"]*"|[;&|]+|[^\s'";&|`]+(?:'[^']*'|"[^"]*"|`*[^\s'";&|`]+)*/g
 const fieldInText =
   /(["']?)([A-Za-z_][\w.-]{1,100})\1(\s{0,3}[:=]\s{0,3})(["'])((?:(?!\4)[^\\]|\\.){1,4096})\4/g
-const worthALook = /[=:@'"-]/
+const mayHoldSecret = /[=:@'"-]/
 const maxDepth = 4
 
-/** Masks secrets in a line for people, which may quote command lines, and those command lines in them. */
+/** Masks secrets in a readable line, including quoted command lines and the command lines nested in them. */
 export function maskText(text: string, depth = 0): string {
   const byForm = maskSecrets(text)
-  if (!worthALook.test(byForm)) return byForm
+  if (!mayHoldSecret.test(byForm)) return byForm
   const byField = !/["']/.test(byForm)
     ? byForm
     : byForm.replace(fieldInText, (all, quote: string, name: string, sign: string, mark: string) =>

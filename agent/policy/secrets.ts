@@ -1,23 +1,23 @@
-/** What stands where a secret was. */
+/** Replaces a secret. */
 export const mask = '***'
 
 /**
- * A pattern for what is secret wherever it stands. `needs` are texts in small letters, one of which stands in whatever
- * matches: to look for them is faster.
+ * A pattern for a secret that is recognised anywhere. Every match contains one of the lower-case texts in `needs`, which
+ * are faster to search for.
  */
 type Secret = { needs: readonly string[]; pattern: RegExp; replacement: string }
 
-// Every repetition is bounded or cannot overlap with what follows it: the text is the container's, and must not be
-// able to make a search slow.
+// Every repetition is bounded or cannot overlap with what follows it: the text comes from the container, and must not
+// be able to make a search slow.
 const secrets: readonly Secret[] = [
-  // PEM (RFC 7468), with its line breaks or with what they were escaped to; one that was cut off ends with the text.
+  // PEM (RFC 7468), with line breaks or escaped ones; a truncated block extends to the end of the text.
   {
     needs: ['-----begin'],
     pattern:
       /(-----BEGIN [A-Z0-9 ]{1,40}-----)(?!\*\*\*)(?:(?!-----END )[\s\S])*(?:-----END [A-Z0-9 ]{1,40}-----)?/g,
     replacement: `$1${mask}`,
   },
-  // The password of a URL's user (RFC 3986, 3.2.1), and a token alone in the user's place.
+  // The password in a URL (RFC 3986, 3.2.1), or a token in place of the user.
   {
     needs: ['@'],
     pattern: /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:'"]{0,128}:)[^\s/?#@'"]{1,512}(?=@)/gi,
@@ -30,14 +30,14 @@ const secrets: readonly Secret[] = [
     pattern: /(?<![\w./:@-])([\w.+-]{1,64}:)(?!\/\/)[^\s@/:'"]{1,128}@(?!sha256:)(?=[\w[])/g,
     replacement: `$1${mask}@`,
   },
-  // Parameters of a URL's query.
+  // URL query parameters.
   {
     needs: ['?', '&'],
     pattern:
       /([?&](?:[a-z]{1,20}[_-])?(?:password|passwd|pwd|secret|token|api_?key|apikey|key|sig|signature|code|auth|credential|x-amz-(?:signature|credential|security-token))=)[^&\s#'"]{1,4096}/gi,
     replacement: `$1${mask}`,
   },
-  // Header fields (RFC 9110, 11.6.2), and the names by which services call theirs.
+  // Header fields (RFC 9110, 11.6.2), and the header names of common services.
   {
     needs: ['authorization'],
     pattern:
@@ -61,7 +61,7 @@ const secrets: readonly Secret[] = [
       /\b((?:x-)?(?:api-key|auth-token|access-token|amz-security-token|vault-token|gitlab-token|csrf-token)["']?\s{0,4}:\s{0,4}["']?|private-token\s{0,4}:\s{0,4}|(?:set-)?cookie\s{0,4}:\s{0,4})[^'"\n]{1,4096}/gi,
     replacement: `$1${mask}`,
   },
-  // Tokens that say themselves what they are: AWS, GitHub, GitLab, Slack, Stripe and OpenAI, Google, npm, Docker Hub,
+  // Tokens with a recognisable prefix: AWS, GitHub, GitLab, Slack, Stripe and OpenAI, Google, npm, Docker Hub,
   // SendGrid, HashiCorp Vault, age, JSON Web Tokens (RFC 7519).
   {
     needs: ['akia', 'asia', 'abia', 'acca'],
@@ -92,7 +92,7 @@ const secrets: readonly Secret[] = [
   { needs: ['eyj'], pattern: /\beyJ[\w-]{5,2048}\.eyJ[\w-]{5,4096}\.[\w-]{0,1024}/g, replacement: mask },
 ]
 
-// The shortest secret without one of these signs is a token of Slack.
+// The shortest secret without one of these characters is a Slack token.
 const sign = /[@?&:]/
 const shortest = 15
 const hint = new RegExp(
@@ -100,7 +100,7 @@ const hint = new RegExp(
   'i',
 )
 
-/** Masks what is secret by its form, whatever stands around it. Most text has nothing that one could not do without. */
+/** Masks secrets that are recognised by their format, in any context. Most text has no hint of one. */
 export function maskSecrets(text: string): string {
   if ((text.length < shortest && !sign.test(text)) || !hint.test(text)) return text
   const small = text.toLowerCase()
@@ -111,10 +111,10 @@ export function maskSecrets(text: string): string {
   return masked
 }
 
-// The whole of a name's last part must say it: `PASSWORD_FILE`, `TOKENIZER`, `KEYBOARD` and `PWD` are no secrets.
+// The last part of the name must match completely: `PASSWORD_FILE`, `TOKENIZER`, `KEYBOARD` and `PWD` are not secrets.
 const secretName =
   /(?:^|[_.-])(?:(?:new|old|root|admin|user|db|my)?pass(?:word|wd|phrase|wort|code)?|pwd|pw|secrets?|(?:auth|access|refresh|bearer|session|api|id|bot|csrf)?tokens?|jwt|(?:api|access|secret|private|signing|encryption|master|account|shared|client|storage|license)[_-]?key(?:[_-]?id)?|client[_-]?secret|secret[_-]?string|credentials?|creds|auth|dsn|connection[_-]?string|webhook[_-]?url)$/i
-// A name of several words in one, as in JSON: dbPassword, accessToken.
+// Camel-case names, as in JSON: dbPassword, accessToken.
 const secretCamelName =
   /(?:[a-z0-9])(?:Password|Passwd|Passphrase|Secret|Token|ApiKey|SecretKey|PrivateKey|AccessKey|Credentials?)$/
 const notSecret = /^(?:PWD|OLDPWD|SSH_AUTH_SOCK)$/
@@ -122,6 +122,6 @@ const notSecret = /^(?:PWD|OLDPWD|SSH_AUTH_SOCK)$/
 /** Whether a variable, option or field of this name holds a secret. */
 export function isSecretName(name: string): boolean {
   if (name.length > 128 || notSecret.test(name)) return false
-  // mysqldump's and Redis' own variables put a word behind: MYSQL_PWD, PGPASSWORD, REDISCLI_AUTH.
+  // The variables of some clients do not separate the last part: PGPASSWORD, SSHPASS.
   return secretName.test(name) || secretCamelName.test(name) || /^PGPASSWORD$|^SSHPASS$/i.test(name)
 }

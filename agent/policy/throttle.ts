@@ -1,67 +1,67 @@
 import type { Finding } from '../model/finding.ts'
 import { createBudgets } from './budgets.ts'
 
-/** `fold` in milliseconds; the others are findings a minute. */
+/** `fold` in milliseconds; the others are findings per minute. */
 export type ThrottleSettings = { fold: number; per_container: number; per_rule: number }
 
 export type ThrottleOptions = {
-  /** Asked for each finding, so that a reload holds from the next on. */
+  /** Called for each finding, so that a reload applies from the next one. */
   settings: () => ThrottleSettings
   /** Epoch milliseconds. */
   now: () => number
-  /** What an earlier run told, the oldest first: repetitions of it are folded into it. */
-  told?: readonly Finding[]
+  /** Findings that an earlier run reported, oldest first: their repeats are folded into them. */
+  reported?: readonly Finding[]
 }
 
-/** What becomes of an event's finding. */
-export type Admission = 'told' | 'folded' | 'over-budget'
+/** How an event's finding is handled. */
+export type Admission = 'reported' | 'folded' | 'over-budget'
 
-/** What has been folded into a finding since it was last asked for. */
-export type Folded = {
+/** The repeats folded into a finding since the last call. */
+export type Repeats = {
   id: string
   count: number
   lastSeen: string
-  /** The first few different summaries of the repetitions. */
+  /** The first few different summaries of the repeats. */
   summaries: readonly string[]
 }
 
-/** What was found beyond the budgets in the last minute. */
-export type Excess = {
+/** The findings suppressed by the budgets in the last minute. */
+export type Throttled = {
   count: number
   since: number
-  /** The most of them first. */
+  /** Largest group first. */
   groups: readonly { container: Finding['container']; rule: string; count: number }[]
 }
 
-/** Keeps what repeats itself, or comes in thousands, from drowning the rest; it says how much it held back. */
+/** Keeps repeated and very frequent findings from hiding the rest, and counts what it suppressed. */
 export type Throttle = {
   admit(finding: Finding): Admission
-  /** It was told as the first of its kind, but turned out to be known already. */
+  /** Undoes `admit` for a finding that turned out to be stored already. */
   forget(finding: Finding): void
-  /** How often a finding's first of its kind was repeated so far. */
+  /** How often this kind of finding has been repeated so far. */
   repetitions(finding: Finding): number
-  takeFolded(): Folded[]
-  takeExcess(): Excess | null
+  takeRepeats(): Repeats[]
+  takeThrottled(): Throttled | null
 }
 
 type Fold = { id: string; until: number; total: number; count: number; lastSeen: string; summaries: string[] }
 type Group = { container: Finding['container']; rule: string; count: number }
 
-// A fold takes some 300 bytes: 3 MB is what an attacker with ever new names may cost.
+// A fold takes about 300 bytes: an attacker who keeps inventing names can use 3 MB.
 export const maxFolds = 10_000
 const maxGroups = 1_000
 const maxSummaries = 10
 
-/** Folds, and budgets, which begin anew with the process. */
-export function createThrottle({ settings, now, told = [] }: ThrottleOptions): Throttle {
+/** Creates the folds and the budgets; the budgets start full with every process. */
+export function createThrottle({ settings, now, reported = [] }: ThrottleOptions): Throttle {
   const folds = new Map<string, Fold>()
   let changed = new Map<string, Fold>()
   let groups = new Map<string, Group>()
-  let excess = 0
+  let throttled = 0
   let since = 0
   const perContainer = createBudgets()
   const perRule = createBudgets()
-  for (const finding of told) resume(finding)
+  for (const finding of reported) resume(finding)
 
   function resume(finding: Finding): void {
     const { id, count, last_seen: lastSeen, detected_at, evidence } = finding
@@ -75,15 +75,15 @@ export function createThrottle({ settings, now, told = [] }: ThrottleOptions): T
     known.total += 1
     known.count += 1
     if (finding.last_seen > known.lastSeen) known.lastSeen = finding.last_seen
-    const isWorthKeeping = known.summaries.length < maxSummaries && !known.summaries.includes(finding.summary)
-    if (isWorthKeeping) known.summaries.push(finding.summary)
+    const isNewSummary = known.summaries.length < maxSummaries && !known.summaries.includes(finding.summary)
+    if (isNewSummary) known.summaries.push(finding.summary)
     changed.set(known.id, known)
   }
 
-  function open(finding: Finding, time: number, foldMs: number): void {
+  function openFold(finding: Finding, time: number, foldMs: number): void {
     const { id, last_seen: lastSeen } = finding
     const key = keyOf(finding)
-    // The newest is the last of the map, so that the oldest goes first.
+    // Re-inserted at the end of the map, so that the first entry is the oldest.
     folds.delete(key)
     folds.set(key, { id, until: time + foldMs, total: 0, count: 0, lastSeen, summaries: [] })
     if (folds.size <= maxFolds) return
@@ -91,9 +91,9 @@ export function createThrottle({ settings, now, told = [] }: ThrottleOptions): T
     if (oldest !== undefined) folds.delete(oldest)
   }
 
-  function refuse({ container, rule }: Finding, time: number): void {
-    if (excess === 0) since = time
-    excess += 1
+  function countThrottled({ container, rule }: Finding, time: number): void {
+    if (throttled === 0) since = time
+    throttled += 1
     const key = `${container?.id ?? ''} ${rule}`
     const group = groups.get(key)
     if (group !== undefined) group.count += 1
@@ -109,22 +109,22 @@ export function createThrottle({ settings, now, told = [] }: ThrottleOptions): T
         fold(known, finding)
         return 'folded'
       }
-      // Each severity has a budget of its own: thousands of small things must not hide the one that matters.
+      // Each severity has its own budget: thousands of minor findings must not hide the critical one.
       const { container, rule, severity, state } = finding
       const ofContainer = `${container?.id ?? ''} ${severity} ${state}`
       const ofRule = `${rule} ${state}`
       if (!perContainer.has(ofContainer, per_container, time) || !perRule.has(ofRule, per_rule, time)) {
-        refuse(finding, time)
+        countThrottled(finding, time)
         return 'over-budget'
       }
       perContainer.take(ofContainer)
       perRule.take(ofRule)
-      if (foldMs > 0) open(finding, time, foldMs)
-      return 'told'
+      if (foldMs > 0) openFold(finding, time, foldMs)
+      return 'reported'
     },
     forget: (finding) => void folds.delete(keyOf(finding)),
     repetitions: (finding) => folds.get(keyOf(finding))?.total ?? 0,
-    takeFolded() {
+    takeRepeats() {
       const taken = [...changed.values()].map(({ id, count, lastSeen, summaries }) => ({
         id,
         count,
@@ -135,23 +135,23 @@ export function createThrottle({ settings, now, told = [] }: ThrottleOptions): T
       changed = new Map()
       return taken
     },
-    takeExcess() {
+    takeThrottled() {
       perContainer.sweep(now())
       perRule.sweep(now())
-      if (excess === 0) return null
+      if (throttled === 0) return null
       const taken = {
-        count: excess,
+        count: throttled,
         since,
         groups: [...groups.values()].toSorted((a, b) => b.count - a.count),
       }
       groups = new Map()
-      excess = 0
+      throttled = 0
       return taken
     },
   }
 }
 
-/** What is allowed and what is not are never one, though they be of one kind. */
+/** Allowed and reported findings are never folded together, even with the same fingerprint. */
 function keyOf({ fingerprint, state }: Finding): string {
   return state === 'suppressed' ? `${fingerprint} allowed` : fingerprint
 }

@@ -1,56 +1,56 @@
 import type { SourceName, SourceStatus } from '../model/observation.ts'
 import type { Pulse } from '../model/source.ts'
+import { sourceDown } from '../model/source-reports.ts'
 
-/** Knows which sources have stopped going round although nothing failed: what no error tells of. */
+/** Detects sources whose loop has stopped without an error. */
 export type Heartbeat = {
-  /** For a source that goes round; one that has never said so is not waited for. */
+  /** The pulse of a source that runs a loop; a source that has never sent a pulse is not monitored. */
   pulseOf(source: SourceName): Pulse
-  /** To be told what sources say of themselves: one that is down waits for its next start, and is not hung. */
-  heard(status: SourceStatus): void
-  /** One beat: what changed since the last, as the sources would say it if they could. */
-  beat(at: Moment): SourceStatus[]
+  /** Records a source's status: a source that is down waits for its restart, and is not hung. */
+  record(status: SourceStatus): void
+  /** Checks all sources; returns the statuses that changed since the last call. */
+  beat(at: BeatTime): SourceStatus[]
   hung(): readonly SourceName[]
 }
 
-/** Milliseconds: `monotonic` for how much time went by, `epoch` for the record. */
-export type Moment = { monotonic: number; epoch: number }
+/** Milliseconds: `monotonic` to measure elapsed time, `epoch` for the reported status. */
+export type BeatTime = { monotonic: number; epoch: number }
 
-type Promised = { dueAt: number; isHung: boolean }
+type Deadline = { dueAt: number; isHung: boolean }
 
 /**
- * Time goes by in beats, and no beat counts for more than two: a process that was stopped, or whose machine
- * slept, finds its sources as it left them, and lets them go round before it judges.
+ * Measures time in beats, and counts a beat as two intervals at most: after the process was stopped or the machine
+ * slept, the sources get time to send a pulse before they count as hung.
  */
 export function createHeartbeat(everyMs: number): Heartbeat {
-  const promises = new Map<SourceName, Promised>()
+  const deadlines = new Map<SourceName, Deadline>()
   const statuses = new Map<SourceName, SourceStatus>()
   let elapsed = 0
   let last: number | null = null
 
-  function judge(source: SourceName, promised: Promised, time: number): SourceStatus[] {
-    const isHung = elapsed > promised.dueAt
-    if (isHung === promised.isHung) return []
-    promised.isHung = isHung
+  function check(source: SourceName, deadline: Deadline, time: number): SourceStatus[] {
+    const isHung = elapsed > deadline.dueAt
+    if (isHung === deadline.isHung) return []
+    deadline.isHung = isHung
     const before = statuses.get(source)
     if (!isHung) return before === undefined ? [] : [{ ...before, time }]
-    const reason = 'it hangs: it has not gone round in the time it takes'
-    return [{ kind: 'source-status', time, source, up: false, mode: '', best: false, reason }]
+    return [sourceDown(source, time, 'heartbeat missed; the source appears hung')]
   }
 
   return {
     pulseOf: (source) => (nextWithinMs) => {
-      const isHung = promises.get(source)?.isHung ?? false
-      promises.set(source, { dueAt: elapsed + nextWithinMs, isHung })
+      const isHung = deadlines.get(source)?.isHung ?? false
+      deadlines.set(source, { dueAt: elapsed + nextWithinMs, isHung })
     },
-    heard(status) {
+    record(status) {
       statuses.set(status.source, status)
-      if (!status.up) promises.delete(status.source)
+      if (!status.up) deadlines.delete(status.source)
     },
     beat({ monotonic, epoch }) {
       elapsed += Math.min(monotonic - (last ?? monotonic), 2 * everyMs)
       last = monotonic
-      return [...promises].flatMap(([source, promised]) => judge(source, promised, epoch))
+      return [...deadlines].flatMap(([source, deadline]) => check(source, deadline, epoch))
     },
-    hung: () => [...promises].filter(([, { isHung }]) => isHung).map(([source]) => source),
+    hung: () => [...deadlines].filter(([, { isHung }]) => isHung).map(([source]) => source),
   }
 }

@@ -5,18 +5,18 @@ export type ServiceStatus = {
   sources: readonly { name: SourceName; status: SourceStatus | undefined }[]
   /** Since the daemon started. */
   findings: number
-  /** Conditions that hold now. */
+  /** Currently firing conditions. */
   firing: number
 }
 
-/** What `systemctl status` shows of the daemon: what it watches, what it lacks, what it found. */
+/** The daemon's line in `systemctl status`: containers, degraded sources and findings. */
 export function statusLine({ containersRunning, sources, findings, firing }: ServiceStatus): string {
-  const lacking = sources.flatMap(({ name, status }) => {
+  const problems = sources.flatMap(({ name, status }) => {
     if (status === undefined) return [`${name} starting`]
     if (!status.up) return [`${name} down`]
-    return status.best ? [] : [`${name} in mode ${status.mode} only`]
+    return status.best ? [] : [`${name} degraded (mode ${status.mode})`]
   })
-  const state = lacking.length === 0 ? `all ${sources.length} sources at their best` : lacking.join(', ')
+  const state = problems.length === 0 ? `all sources up (${sources.length})` : problems.join(', ')
   return [
     counted(containersRunning, 'running container'),
     state,

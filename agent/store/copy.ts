@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { transaction } from './database.ts'
 
-/** Takes from a failing store what delivery and detection need to go on: open conditions, the outbox, the state. */
-export function copyWhatMatters(from: DatabaseSync, to: DatabaseSync): void {
+/** Copies what delivery and detection need from a failing store: open conditions, the outbox and the state. */
+export function copyEssentials(from: DatabaseSync, to: DatabaseSync): void {
   try {
     transaction(to, () => {
       copyRows(
@@ -15,11 +15,11 @@ export function copyWhatMatters(from: DatabaseSync, to: DatabaseSync): void {
       copyRows(from, to, 'state')
     })
   } catch {
-    // It cannot be read either: what it holds is delivered when it comes back, or is gone with its disk.
+    // The store cannot be read either. Its content is delivered when it recovers, or is lost with its disk.
   }
 }
 
-/** Brings everything back into a store that works again; what it holds already stays. */
+/** Copies everything back into a recovered store, whose own findings stay. */
 export function copyAll(from: DatabaseSync, to: DatabaseSync): void {
   transaction(to, () => {
     copyRows(from, to, 'findings')
@@ -36,14 +36,14 @@ const columns = {
 } as const
 
 const conflict = {
-  // The newer row has the newer state; an act that both know was stored before the failure.
+  // The newer row has the newer state. An event in both stores was stored before the failure.
   findings:
     'ON CONFLICT (id) DO UPDATE SET state = excluded.state, json = excluded.json ON CONFLICT DO NOTHING',
   outbox: 'ON CONFLICT DO NOTHING',
   state: 'ON CONFLICT (key) DO UPDATE SET value = excluded.value',
 } as const
 
-// A delivery whose finding was not taken, because its act was known, has nothing left to deliver.
+// Drop a delivery whose finding was not copied because its event is already stored.
 const condition = {
   findings: 'true',
   outbox: 'EXISTS (SELECT 1 FROM findings WHERE id = ?3)',

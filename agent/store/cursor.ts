@@ -3,12 +3,12 @@ import type { Cursor, CursorState } from '../model/event-cursor.ts'
 
 const key = 'docker-events-cursor'
 
-// Detectors may wait some seconds for what belongs to an event before they judge it.
+// Detectors may wait a few seconds for related events.
 const lagMs = 5_000
 
 /**
- * Keeps the place in the event stream, some seconds behind: an event is only safe once its finding is stored,
- * and what is read a second time after a crash is recognised by its act.
+ * Stores the position in the event stream, a few seconds behind: an event is only safe once its finding is stored.
+ * Events that are read again after a crash are recognised by their event key.
  */
 export function storedCursor(store: Pick<Store, 'getState' | 'setState'>, now: () => number): Cursor {
   let waiting: { state: CursorState; at: number }[] = []
@@ -16,14 +16,14 @@ export function storedCursor(store: Pick<Store, 'getState' | 'setState'>, now: (
     load() {
       const known = parseState(store.getState(key))
       if (known !== null) return known
-      // A first daemon that crashes before it has got anywhere is to go on from where it began.
-      const beginning = { timeNano: String(BigInt(now()) * 1_000_000n), recent: [] }
-      store.setState(key, JSON.stringify(beginning))
-      return beginning
+      // If the first run crashes before it saves a position, the next run resumes where it started.
+      const initial = { timeNano: String(BigInt(now()) * 1_000_000n), recent: [] }
+      store.setState(key, JSON.stringify(initial))
+      return initial
     },
     save(state) {
-      const ripe = waiting.findLast(({ at }) => at <= now() - lagMs)
-      if (ripe !== undefined) store.setState(key, JSON.stringify(ripe.state))
+      const settled = waiting.findLast(({ at }) => at <= now() - lagMs)
+      if (settled !== undefined) store.setState(key, JSON.stringify(settled.state))
       waiting = [...waiting.filter(({ at }) => at > now() - lagMs), { state, at: now() }]
     },
   }

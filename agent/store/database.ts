@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
-import { NewerStoreError } from './aside.ts'
+import { NewerStoreError } from './unusable-store.ts'
 
-/** One step per released version of the schema; steps are only ever added. */
+/** One step per released schema version; steps are only appended. */
 const migrations = [
   `CREATE TABLE findings (
      id TEXT PRIMARY KEY,
@@ -29,20 +29,20 @@ const migrations = [
    ) STRICT;
    CREATE INDEX outbox_by_finding ON outbox (finding_id);
    CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
-  // An alert takes the place of its earlier one, a webhook is told of each finding: it is a key either way.
+  // An alert replaces its earlier one, a webhook gets each finding: the queue key depends on the receiver.
   'ALTER TABLE outbox RENAME COLUMN fingerprint TO key',
 ]
 
-// Another program may hold the file for a moment; waiting blocks the event loop, so it is not waited for long.
+// Another program may lock the file briefly. Waiting blocks the event loop, so the timeout is short.
 const busyTimeoutMs = 100
 
-/** Opens a store file (or `:memory:`) for the daemon, and brings its schema up to date. Throws what SQLite throws. */
+/** Opens a store file (or `:memory:`) for the daemon and migrates its schema. Throws SQLite errors. */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs })
   try {
-    // A newer one is left as it is, to the byte.
+    // Checked first: a newer store must not be changed by a single byte.
     const version = versionOf(database)
-    // In WAL mode `normal` survives the death of the process, and a power cut leaves the file whole
+    // In WAL mode, `normal` survives a crash of the process, and a power loss does not corrupt the file
     // (https://www.sqlite.org/pragma.html#pragma_synchronous).
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
     migrate(database, version)
@@ -53,12 +53,12 @@ export function openDatabase(path: string): DatabaseSync {
   }
 }
 
-/** Opens a store file to read from while a daemon may be writing to it. */
+/** Opens a store file for reading, while a daemon may be writing to it. */
 export function openDatabaseReadOnly(path: string): DatabaseSync {
   return new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
 }
 
-/** Runs work as one transaction: all of it is kept, or none. */
+/** Runs work in one transaction. */
 export function transaction<T>(database: DatabaseSync, work: () => T): T {
   database.exec('BEGIN IMMEDIATE')
   try {
@@ -66,7 +66,7 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
     database.exec('COMMIT')
     return result
   } catch (error) {
-    // SQLite has already rolled back by itself after some errors, among them a full disk.
+    // After some errors, such as a full disk, SQLite has already rolled back.
     if (database.isTransaction) database.exec('ROLLBACK')
     throw error
   }
@@ -76,7 +76,7 @@ function versionOf(database: DatabaseSync): number {
   const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version'])
   if (version > migrations.length) {
     throw new NewerStoreError(
-      `it was written by a newer tidewatch (schema ${version}, this one knows ${migrations.length})`,
+      `written by a newer tidewatch (schema ${version}, this version supports up to ${migrations.length})`,
     )
   }
   return version

@@ -4,8 +4,8 @@ import { errorCode, UserError } from '../lib/errors.ts'
 import { tryLock } from '../linux/libc.ts'
 
 /**
- * Makes the state directory this daemon's own until the process ends, however it ends: two daemons on one
- * store would deliver everything twice. Throws what the file system throws when it cannot be written to.
+ * Locks the state directory until the process exits for any reason: two daemons on one store would deliver everything
+ * twice. Throws file system errors if the directory is not writable.
  */
 export function lockStateDirectory(directory: string): { release: () => void } {
   makeDirectory(directory)
@@ -13,11 +13,11 @@ export function lockStateDirectory(directory: string): { release: () => void } {
   if (tryLock(fd)) return { release: () => closeSync(fd) }
   closeSync(fd)
   throw new UserError(
-    `another tidewatch uses the state directory ${directory}: stop it, or give this one a --state.directory of its own`,
+    `another tidewatch uses the state directory ${directory}: stop it, or set a different --state.directory`,
   )
 }
 
-/** The same, where a directory that cannot be written to is no reason not to start: then there is nothing to share. */
+/** Like `lockStateDirectory`, but tolerates a directory that is not writable: no other daemon can use it either. */
 export function lockIfWritable(directory: string): { release: () => void } | undefined {
   try {
     return lockStateDirectory(directory)
@@ -27,7 +27,7 @@ export function lockIfWritable(directory: string): { release: () => void } | und
   }
 }
 
-/** With its parents. Not by `recursive: true`, which tries for ever where a file system answers ENOENT to mkdir, as procfs does. */
+/** Also creates parents. `recursive: true` loops forever on file systems whose mkdir returns ENOENT, like procfs. */
 function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { mode: 0o700 })

@@ -1,7 +1,7 @@
 import type { Memory } from '../model/detector.ts'
 import type { Store } from './store.ts'
 
-/** A detector's own part of the store's state. */
+/** A detector's namespace in the store's state. */
 export function memoryOf(
   store: Pick<Store, 'getState' | 'setState' | 'deleteState' | 'stateKeys'>,
   detector: string,

@@ -13,19 +13,17 @@ export type FindingsQuery = {
   /** At least this severe. */
   severity?: Severity | undefined
   container?: string | undefined
-  /** Those that were allowed, instead of those that were told; both where it is not said. */
+  /** true: only suppressed findings; false: only the others; undefined: both. */
   suppressed?: boolean | undefined
-  /** Only those made later than this one. */
+  /** Only findings created after this one. */
   afterId?: string
 }
 
-/** Reads findings from a store, oldest first, beside the daemon that writes to it. */
+/** Reads findings from a store, oldest first, also while a daemon writes to it. */
 export function readFindings(directory: string, query: FindingsQuery): Finding[] {
   const path = join(directory, storeFile)
   if (!existsSync(path)) {
-    throw new UserError(
-      `there is no findings store in ${directory}: has the daemon run with this --state.directory?`,
-    )
+    throw new UserError(`no findings store in ${directory}: has the daemon run with this --state.directory?`)
   }
   const conditions = ['time >= ?', 'id > ?']
   const values: SQLInputValue[] = [query.since, query.afterId ?? '']
@@ -37,9 +35,9 @@ export function readFindings(directory: string, query: FindingsQuery): Finding[]
     add(`severity IN (${severe.map(() => '?').join(', ')})`, ...severe)
   }
 
-  function add(condition: string, ...its: SQLInputValue[]): void {
+  function add(condition: string, ...bound: SQLInputValue[]): void {
     conditions.push(condition)
-    values.push(...its)
+    values.push(...bound)
   }
 
   try {

@@ -2,38 +2,38 @@ import type { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { messageOf } from '../lib/errors.ts'
 import type { Finding } from '../model/finding.ts'
-import { isUnusable, moveAside } from './aside.ts'
-import { copyAll, copyWhatMatters } from './copy.ts'
+import { isUnusable, moveAside } from './unusable-store.ts'
+import { copyAll, copyEssentials } from './copy.ts'
 import { openDatabase } from './database.ts'
 import { prune, type Retention } from './prune.ts'
 import { type Delivery, prepareTables, type Queue, type Tables } from './tables.ts'
 
 export const storeFile = 'findings.db'
 
-/** `memory` when the file cannot be written to: then all goes on, but a crash would lose it. */
+/** `memory` if the file is not writable: everything works, but a crash would lose the findings. */
 export type StoreMode = 'file' | 'memory'
 
-/** What detectors found and exporters have to deliver; its methods do not fail when the disk does. */
+/** Findings and pending deliveries; its methods do not fail when the disk does. */
 export type Store = Omit<Tables, 'deleteBefore' | 'deleteOldest'> & {
   mode(): StoreMode
-  /** Tries to go back from memory to the file; nothing happens in `file` mode. */
+  /** Tries to switch from memory back to the file; does nothing in `file` mode. */
   tryToRestore(): void
-  /** Forgets what is past its retention; returns how many findings that were. */
+  /** Deletes findings past their retention; returns how many. */
   prune(retention: Retention, now: number): number
   close(): void
 }
 
 export type StoreOptions = {
   directory: string
-  /** Told of each change of mode, with the reason for people. */
+  /** Called for each change of mode, with a readable reason. */
   onModeChange: (mode: StoreMode, reason: string) => void
-  /** Told where a store that cannot be used any more was moved to, and why. */
+  /** Called when an unusable store was moved aside, with its new path and the reason. */
   onMovedAside: (reason: string) => void
-  /** Told how many findings were forgotten because memory is bounded too. */
+  /** Called with the number of findings dropped because memory is limited. */
   onLost: (count: number) => void
 }
 
-// A finding takes about 1 KB: 10 MB is what a daemon may hold of them when its disk is gone.
+// A finding takes about 1 KB: without a disk, findings use at most 10 MB of memory.
 const memoryCapacity = 10_000
 
 /** Opens the store in a directory, or in memory when that fails. */
@@ -47,7 +47,7 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
   try {
     use(openDatabase(path), 'file')
   } catch (error) {
-    goOnInMemory(error)
+    switchToMemory(error)
   }
 
   function use(next: DatabaseSync, nextMode: StoreMode): void {
@@ -56,21 +56,21 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     mode = nextMode
   }
 
-  function goOnInMemory(error: unknown): void {
+  function switchToMemory(error: unknown): void {
     const failed = database as DatabaseSync | undefined
     const memory = openDatabase(':memory:')
-    if (failed !== undefined) copyWhatMatters(failed, memory)
+    if (failed !== undefined) copyEssentials(failed, memory)
     use(memory, 'memory')
     savedInMemory = 0
     closeQuietly(failed)
-    if (isUnusable(error) && beginAnew(error)) return
-    onModeChange('memory', `${path} cannot be used: ${messageOf(error)}`)
+    if (isUnusable(error) && replaceFile(error)) return
+    onModeChange('memory', `cannot use ${path}: ${messageOf(error)}`)
   }
 
-  /** In a new file, with what could be taken from the old one. */
-  function beginAnew(error: unknown): boolean {
+  /** Moves the file aside and creates a new one with everything that could still be read. */
+  function replaceFile(error: unknown): boolean {
     try {
-      onMovedAside(`${path} cannot be used, and is ${moveAside(path)} now: ${messageOf(error)}`)
+      onMovedAside(`cannot use ${path}, moved it to ${moveAside(path)}: ${messageOf(error)}`)
     } catch {
       return false
     }
@@ -91,13 +91,13 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     return true
   }
 
-  /** Runs work on the tables; when the file fails, once more on those in memory. */
+  /** Runs work on the tables; if the file fails, switches to memory and runs it again. */
   function attempt<T>(work: (tables: Tables) => T): T {
     if (mode === 'memory') return work(tables)
     try {
       return work(tables)
     } catch (error) {
-      goOnInMemory(error)
+      switchToMemory(error)
       return work(tables)
     }
   }
@@ -105,14 +105,14 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
   function keepMemoryBounded(): void {
     savedInMemory += 1
     if (savedInMemory <= memoryCapacity) return
-    const forgotten = tables.deleteOldest(memoryCapacity / 10)
+    const dropped = tables.deleteOldest(memoryCapacity / 10)
     savedInMemory -= memoryCapacity / 10
-    if (forgotten > 0) onLost(forgotten)
+    if (dropped > 0) onLost(dropped)
   }
 
   return {
-    save(finding: Finding, act: string | null, receivers: readonly Queue[], now: number): boolean {
-      const isNew = attempt((t) => t.save(finding, act, receivers, now))
+    save(finding: Finding, eventKey: string | null, receivers: readonly Queue[], now: number): boolean {
+      const isNew = attempt((t) => t.save(finding, eventKey, receivers, now))
       if (mode === 'memory') keepMemoryBounded()
       return isNew
     },
@@ -131,12 +131,12 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     setState: (key: string, value: string) => attempt((t) => t.setState(key, value)),
     deleteState: (key: string) => attempt((t) => t.deleteState(key)),
     stateKeys: (prefix: string) => attempt((t) => t.stateKeys(prefix)),
-    findByAct: (rule: string, act: string) => attempt((t) => t.findByAct(rule, act)),
+    findByEventKey: (rule: string, eventKey: string) => attempt((t) => t.findByEventKey(rule, eventKey)),
     prune: (retention: Retention, now: number) => attempt((t) => prune(database, t, retention, now)),
     mode: () => mode,
     tryToRestore(): void {
       if (mode === 'file' || !restore()) return
-      onModeChange('file', `${path} can be written to again; what was kept in memory is stored`)
+      onModeChange('file', `${path} is writable again; findings from memory are stored`)
     },
     close: () => closeQuietly(database),
   }
@@ -146,6 +146,6 @@ function closeQuietly(database: DatabaseSync | undefined): void {
   try {
     database?.close()
   } catch {
-    // A file on a full or vanished disk may refuse its last checkpoint; the WAL keeps what it holds.
+    // The last checkpoint may fail on a full or missing disk; the data stays in the WAL.
   }
 }

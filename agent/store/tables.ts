@@ -2,25 +2,25 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Finding } from '../model/finding.ts'
 import { transaction } from './database.ts'
 
-/** A finding that a receiver still has to get, or to be reminded of. Times are epoch milliseconds. */
+/** A finding to send or resend to a receiver. Times are epoch milliseconds. */
 export type Delivery = {
   finding: Finding
-  /** When the receiver first took it; null until then. */
+  /** When the receiver first accepted it; null until then. */
   deliveredAt: number | null
 }
 
-/** Where findings wait for a receiver. */
+/** The queue of a receiver. */
 export type Queue = {
   /** Kind and address of the receiver, without credentials; a label value. */
   name: string
-  /** `fingerprint`: a finding takes the place of an earlier one of the same thing and severity, as an alert does; `finding`: none does. */
+  /** `fingerprint`: a finding replaces an earlier one of the same fingerprint and severity. `finding`: all are queued. */
   queuedBy: 'fingerprint' | 'finding'
 }
 
-/** The statements of one open database; every method may throw what SQLite throws. */
+/** The statements of one open database; every method may throw SQLite errors. */
 export type Tables = ReturnType<typeof prepareTables>
 
-/** Prepares all statements once: preparing costs more than running them. */
+/** Prepares all statements once, because preparing them costs more than running them. */
 export function prepareTables(database: DatabaseSync) {
   const insertFinding = database.prepare(
     `INSERT INTO findings (id, time, detector, rule, severity, kind, state, container, fingerprint, act, json)
@@ -77,8 +77,8 @@ export function prepareTables(database: DatabaseSync) {
   )
 
   return {
-    /** Stores a finding and who shall get it; false when its act is in the store already. */
-    save(finding: Finding, act: string | null, receivers: readonly Queue[], now: number): boolean {
+    /** Stores a finding and queues it for its receivers; false if its event is already stored. */
+    save(finding: Finding, eventKey: string | null, receivers: readonly Queue[], now: number): boolean {
       return transaction(database, () => {
         const { changes } = insertFinding.run(
           finding.id,
@@ -90,7 +90,7 @@ export function prepareTables(database: DatabaseSync) {
           finding.state,
           finding.container?.name ?? '',
           finding.fingerprint,
-          act,
+          eventKey,
           JSON.stringify(finding),
         )
         if (changes === 0) return false
@@ -107,7 +107,7 @@ export function prepareTables(database: DatabaseSync) {
         deliveredAt: row['delivered_at'] === null ? null : Number(row['delivered_at']),
       }))
     },
-    /** When a receiver has to be looked after next, 0 for now; null when nothing waits for it. */
+    /** When the receiver's next delivery is due, 0 for now; null if its queue is empty. */
     nextDue(receiver: string, now: number): number | null {
       const at = nextDue.get(receiver, now)?.['at']
       return typeof at === 'number' ? at : null
@@ -122,7 +122,7 @@ export function prepareTables(database: DatabaseSync) {
         for (const id of findingIds) dequeue.run(receiver, id)
       })
     },
-    /** How many findings a receiver has not got yet. */
+    /** How many findings have not been delivered to a receiver yet. */
     pending(receiver: string): number {
       return Number(pending.get(receiver)?.['n'])
     },
@@ -133,11 +133,11 @@ export function prepareTables(database: DatabaseSync) {
       const row = byId.get(id)
       return row === undefined ? null : parseFinding(row['json'])
     },
-    /** The newest findings that were told, newest first. */
+    /** The newest findings that are not suppressed, newest first. */
     latest(limit: number): Finding[] {
       return latest.all(limit).map((row) => parseFinding(row['json']))
     },
-    /** The newest events since a time, the oldest of them first. */
+    /** The newest events since a time, oldest first. */
     eventsSince(time: number, limit: number): Finding[] {
       return eventsSince
         .all(time, limit)
@@ -154,15 +154,15 @@ export function prepareTables(database: DatabaseSync) {
     deleteState(key: string): void {
       deleteState.run(key)
     },
-    /** All keys that begin with a prefix, in order. */
+    /** All keys with a prefix, in order. */
     stateKeys(prefix: string): string[] {
       return stateKeys.all(prefix).map((row) => String(row['key']))
     },
-    findByAct(rule: string, act: string): Finding | null {
-      const row = byAct.get(rule, act)
+    findByEventKey(rule: string, eventKey: string): Finding | null {
+      const row = byAct.get(rule, eventKey)
       return row === undefined ? null : parseFinding(row['json'])
     },
-    /** Forgets findings older than a time, except conditions that still fire; returns how many. */
+    /** Deletes findings older than a time, except firing conditions; returns how many. */
     deleteBefore(time: number): number {
       return Number(deleteBefore.run(time).changes)
     },
@@ -172,12 +172,12 @@ export function prepareTables(database: DatabaseSync) {
   }
 }
 
-// Nothing is ever put off for longer than a minute: what lies further ahead was put off by a clock that has been
-// set back since.
-const furthestMs = 300_000
+// Deliveries are postponed by a minute at most. One that lies further ahead than this was postponed by a clock that has
+// been set back since, and is due now.
+const maxPostponedMs = 300_000
 
 function isDue(now: string): string {
-  return `(next_at <= ${now} OR next_at > ${now} + ${furthestMs})`
+  return `(next_at <= ${now} OR next_at > ${now} + ${maxPostponedMs})`
 }
 
 function parseFinding(json: unknown): Finding {

@@ -1,9 +1,11 @@
 import type { Memory } from '../../agent/model/detector.ts'
 import type { Json } from '../../agent/model/finding.ts'
 import type { Caller } from '../../agent/model/observation.ts'
-import { clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
+import { clip, clipArgv } from '../../agent/lib/text.ts'
+import { userName } from '../../agent/model/user-name.ts'
+import { processLine } from '../../agent/model/process-evidence.ts'
 
-/** Whether it is known who called, and not only that somebody did. */
+/** Whether the caller is identified, and not only known to exist. */
 function isKnownCaller({ confidence }: Caller): boolean {
   return confidence === 'exact' || confidence === 'argv' || confidence === 'remote'
 }
@@ -18,7 +20,9 @@ export function callerEvidence(caller: Caller | null): Json | undefined {
     user: process?.user,
     login_user: process?.loginUser || undefined,
     argv: process === null ? undefined : clipArgv(process.argv),
-    ancestors: process?.ancestors.slice(0, maxAncestors).map(({ pid, exe, argv }) => lineOf(pid, exe, argv)),
+    ancestors: process?.ancestors
+      .slice(0, maxAncestors)
+      .map(({ pid, exe, argv }) => processLine(pid, exe, argv)),
     container: container?.name,
     container_id: container?.id,
     address: address || undefined,
@@ -27,24 +31,21 @@ export function callerEvidence(caller: Caller | null): Json | undefined {
   }
 }
 
-/** A process in a list of them: what it was told to do, and its pid. */
-export function lineOf(pid: number, exe: string, argv: readonly string[]): string {
-  return `${clip(argv.length > 0 ? commandLine(argv) : exe, 256)} (pid ${pid})`
-}
-
 const maxAncestors = 16
 
-/** The caller as the end of a sentence; empty where nobody is known. */
-export function callerPhrase(caller: Caller | null): string {
-  if (caller === null || !isKnownCaller(caller)) return ''
-  if (caller.container !== null) return `, called from the container ${caller.container.name}`
-  if (caller.process !== null) return `, called by ${caller.process.loginUser || caller.process.user}`
-  return caller.address === '' ? '' : `, called from ${clip(caller.address, 64)}`
+/** The subject of a summary. */
+export function callerName(caller: Caller | null): string {
+  if (caller === null || !isKnownCaller(caller)) return unknownCaller
+  if (caller.container !== null) return `a client in container ${caller.container.name}`
+  if (caller.process !== null) return userName(caller.process.loginUser || caller.process.user)
+  return caller.address === '' ? unknownCaller : `a client at ${clip(caller.address, 64)}`
 }
 
+export const unknownCaller = 'unknown caller'
+
 /**
- * Counts the execs that clients of one image ask for, in the detector's memory: after so many they are what these
- * clients do. `approved` instead of a number says the same from the first on.
+ * Counts the execs by clients of one image, in the detector's memory. After `learnAfter` execs they count as normal
+ * for these clients; `approved` instead of a number has the same effect from the first one on.
  */
 export function isUnusualClient(caller: Caller, memory: Memory, learnAfter: number): boolean {
   if (caller.container === null || !isKnownCaller(caller)) return false

@@ -31,7 +31,7 @@ const exec = {
   checks_in_last_minute: 'number',
 } as const satisfies EvidenceFields
 
-/** What is known of each entry. */
+/** The evidence of each rule. */
 export const execEvidence = {
   'exec-command': exec,
   'interactive-shell': exec,

@@ -1,5 +1,5 @@
 import { defer, merge, mergeMap, type Observable, timer } from 'rxjs'
-import { type Container, isRootUser } from '../../agent/model/container.ts'
+import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type {
@@ -8,83 +8,91 @@ import type {
   ExecObservation,
   ProcessObservation,
 } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
-import { callerEvidence, callerPhrase, isUnusualClient } from './caller.ts'
+import { baseName, clipArgv } from '../../agent/lib/text.ts'
+import { callerEvidence, isUnusualClient } from './caller.ts'
+import { execCache, type ExecRecord } from './exec-cache.ts'
+import { execSummary, secondsOf } from './exec-summary.ts'
 import { healthcheckRate } from './healthcheck-rate.ts'
-import { type KnownExec, knownExecs } from './known-execs.ts'
 import { rulesOfExec } from './rules.ts'
 
 /**
- * One finding for each exec of the Docker API, with what is known when the engine has told of it, which a caller that
- * was seen is in the same turn; another caller, its first programs and its end are added as they become known.
+ * One finding per exec of the Docker API, emitted as soon as the engine reports the exec. A caller that was seen
+ * arrives in the same turn; a later caller, the first programs and the exit update the finding as they become known.
  */
 export function execFindings(
-  observed: Pick<Observed, 'execs$' | 'execEnds$' | 'execCallers$' | 'processes$' | 'memory' | 'execs'>,
+  observed: Pick<Observed, 'on' | 'memory' | 'execs'>,
   learnAfterOf: (container: Container) => number,
 ): Observable<Detection> {
   return defer(() => findingsOf(observed, learnAfterOf))
 }
 
 function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>): Observable<Detection> {
-  const { execs$, execEnds$, execCallers$, processes$, memory, execs } = observed
-  const all = knownExecs()
+  const { on, memory, execs } = observed
+  const cache = execCache()
   const countHealthcheck = healthcheckRate()
 
   function onExec(exec: ExecObservation): Observable<Detection> {
-    const known = all.started(keyOf(exec), exec)
+    const record = cache.started(cacheKeyOf(exec), exec)
     const checks = exec.healthcheck ? countHealthcheck(exec) : null
     return timer(0).pipe(
       mergeMap(() => {
-        known.judged = true
-        return tell(known, exec, checks === null ? {} : { checks_in_last_minute: checks })
+        record.judged = true
+        return report(record, exec, checks === null ? {} : { checks_in_last_minute: checks })
       }),
     )
   }
 
-  function onCaller(told: ExecCaller): Detection[] {
-    const { execId, caller, time } = told
-    // Whoever called before this run was told then, if anybody could tell.
-    if (caller.client !== 'seen' && execs.isFromBefore(told)) return []
-    const known = all.of(execId, time)
-    known.caller = caller
-    const { exec, judged } = known
+  function onCaller(observation: ExecCaller): Detection[] {
+    const { execId, caller, time } = observation
+    // The earlier run reported this exec, with its caller if one was known.
+    if (caller.client !== 'seen' && execs.isFromBefore(observation)) return []
+    const record = cache.getOrCreate(execId, time)
+    record.caller = caller
+    const { exec, judged } = record
     if (exec === null || !judged) return []
-    if (known.told.length === 0) return tell(known, exec)
-    const completed = complete(known)
-    // It was told as a plain command, and is more than that: so it is told as the finding that it would have been.
+    if (record.reportedRules.length === 0) return report(record, exec)
+    const updates = updateOf(record)
+    // It was reported as a plain command, but the caller makes it more: emit the finding that an early caller would
+    // have
+    // produced.
     const isMore =
-      known.told[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfterOf(exec.container))
-    if (!isMore) return completed
-    known.told = ['exec-from-container', ...known.told]
-    return [...completed, describeExec(known, exec, known.told)]
+      record.reportedRules[0] === 'exec-command' &&
+      isUnusualClient(caller, memory, learnAfterOf(exec.container))
+    if (!isMore) return updates
+    record.reportedRules = ['exec-from-container', ...record.reportedRules]
+    return [...updates, describeExec(record, exec, record.reportedRules)]
   }
 
   function onProcess({ change, origin, process, time }: ProcessObservation): Detection[] {
     if (change === 'ids-changed' || origin.via === 'init' || origin.execId === '') return []
-    const known = all.of(origin.execId, time)
-    if (known.programs.length >= maxPrograms) return []
-    known.programs.push(process)
-    return complete(known)
+    const record = cache.getOrCreate(origin.execId, time)
+    if (record.programs.length >= maxPrograms) return []
+    record.programs.push(process)
+    return updateOf(record)
   }
 
   function onEnd(end: ExecEnded): Detection[] {
-    const known = all.get(end.execId)
-    if (known === undefined) return []
-    all.ended(end.execId, end)
-    return complete(known)
+    const record = cache.get(end.execId)
+    if (record === undefined) return []
+    cache.ended(end.execId, end)
+    return updateOf(record)
   }
 
-  function tell(known: KnownExec, exec: ExecObservation, evidence: Detection['evidence'] = {}): Detection[] {
-    const rules = rulesOf(known, exec, 'checks_in_last_minute' in evidence)
+  function report(
+    record: ExecRecord,
+    exec: ExecObservation,
+    evidence: Detection['evidence'] = {},
+  ): Detection[] {
+    const rules = rulesOf(record, exec, 'checks_in_last_minute' in evidence)
     if (rules.length === 0) return []
-    known.told = rules
-    const detection = describeExec(known, exec, rules)
+    record.reportedRules = rules
+    const detection = describeExec(record, exec, rules)
     return [{ ...detection, evidence: { ...detection.evidence, ...evidence } }]
   }
 
-  function rulesOf({ caller }: KnownExec, exec: ExecObservation, isTooMany: boolean): string[] {
+  function rulesOf({ caller }: ExecRecord, exec: ExecObservation, isTooMany: boolean): string[] {
     if (exec.healthcheck) {
-      // The engine asks nobody for its health checks.
+      // The engine starts its own health checks without an API client.
       return caller?.client === 'seen' || isTooMany ? ['healthcheck-lookalike', 'exec-command'] : []
     }
     const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfterOf(exec.container))
@@ -92,45 +100,43 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
   }
 
   return merge(
-    execs$.pipe(mergeMap(onExec)),
-    execEnds$.pipe(mergeMap(onEnd)),
-    execCallers$.pipe(mergeMap(onCaller)),
-    processes$.pipe(mergeMap(onProcess)),
+    on('exec').pipe(mergeMap(onExec)),
+    on('exec-ended').pipe(mergeMap(onEnd)),
+    on('exec-caller').pipe(mergeMap(onCaller)),
+    on('process').pipe(mergeMap(onProcess)),
   )
 }
 
-// What somebody came for is among the first; what a build or a test suite runs after that is not evidence.
+// What the caller wanted to run is among the first; what a build or a test suite runs after that is not evidence.
 const maxPrograms = 5
 
-/** An image may hide the id of its execs; each is then known by when it was. */
-function keyOf({ execId, container, time }: ExecObservation): string {
+/** An image may hide the id of its execs; each of those is identified by its time. */
+function cacheKeyOf({ execId, container, time }: ExecObservation): string {
   return execId === '' ? `${container.id}@${time}` : execId
 }
 
-function complete(known: KnownExec): Detection[] {
-  const { exec, told } = known
-  if (exec === null || exec.execId === '' || told.length === 0) return []
-  return [{ ...describeExec(known, exec, told), completes: true }]
+function updateOf(record: ExecRecord): Detection[] {
+  const { exec, reportedRules } = record
+  if (exec === null || exec.execId === '' || reportedRules.length === 0) return []
+  return [{ ...describeExec(record, exec, reportedRules), isUpdate: true }]
 }
 
-function describeExec(known: KnownExec, exec: ExecObservation, rules: readonly string[]): Detection {
+function describeExec(record: ExecRecord, exec: ExecObservation, rules: readonly string[]): Detection {
   const { container, settings, argv, execId } = exec
-  const { caller, programs, end } = known
+  const { caller, programs, end } = record
   const [rule = 'exec-command', ...also] = rules
-  const user = settings === null ? undefined : settings.user || 'root'
-  const seconds = end === null ? undefined : Math.max(0, Math.round(end.time - exec.time)) / 1_000
   return {
     rule,
     also,
     time: exec.time,
     container,
-    summary: `${nameOf(user)} ${phraseOf(rules)} ${clip(commandLine(argv), 160)} in ${container.name}${callerPhrase(caller)}${endPhrase(end, seconds)}`,
+    summary: execSummary(record, exec, rules),
     subject: [baseName(argv[0] ?? ''), settings?.user ?? ''],
-    ...(execId === '' ? {} : { act: execId }),
+    ...(execId === '' ? {} : { eventKey: execId }),
     evidence: {
       argv: clipArgv(argv),
       argv_exact: exec.exact,
-      user,
+      user: settings === null ? undefined : settings.user || 'root',
       tty: settings?.tty,
       open_stdin: settings?.openStdin,
       privileged: settings?.privileged,
@@ -143,23 +149,7 @@ function describeExec(known: KnownExec, exec: ExecObservation, rules: readonly s
           ? undefined
           : programs.map((one) => ({ argv: clipArgv(one.argv), pid: one.pid, uid: one.containerUid })),
       exit_code: end === null ? undefined : end.exitCode,
-      duration_seconds: seconds,
+      duration_seconds: end === null ? undefined : secondsOf(exec, end),
     },
   }
-}
-
-/** Root by its name, whether it was given as that or as 0. */
-function nameOf(user: string | undefined): string {
-  if (user === undefined) return 'somebody'
-  return isRootUser(user) ? 'root' : user
-}
-
-function phraseOf(rules: readonly string[]): string {
-  if (rules.includes('privileged-exec')) return 'ran with --privileged'
-  return rules.includes('interactive-shell') ? 'opened an interactive' : 'ran'
-}
-
-function endPhrase(end: ExecEnded | null, seconds: number | undefined): string {
-  if (end === null) return ''
-  return end.exitCode === null ? ' (ended)' : ` (exit code ${end.exitCode} after ${seconds} s)`
 }

@@ -3,30 +3,28 @@ import { type Container, unknownContainer } from '../../agent/model/container.ts
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, DockerEvent } from '../../agent/model/observation.ts'
+import { unknownCaller } from './caller.ts'
 
-/** `docker cp` either way, by the engine's events; these tell neither path nor caller. */
-export function fileCopies({
-  dockerEvents$,
-  containers$,
-}: Pick<Observed, 'dockerEvents$' | 'containers$'>): Observable<Detection> {
-  const known$ = containers$.pipe(
-    scan(keep, new Map<string, Container>()),
+/** `docker cp` in either direction, from the engine's events, which contain neither the path nor the caller. */
+export function fileCopies({ on }: Pick<Observed, 'on'>): Observable<Detection> {
+  const known$ = on('container').pipe(
+    scan(track, new Map<string, Container>()),
     startWith(new Map<string, Container>()),
   )
-  return dockerEvents$.pipe(
+  return on('docker-event').pipe(
     filter(({ type, action }) => type === 'container' && directions.has(action)),
     withLatestFrom(known$),
     map(([event, known]) => describeCopy(event, known.get(event.actorId) ?? containerOf(event))),
   )
 }
 
-// daemon/archive.go of moby.
+// From moby's daemon/archive.go.
 const directions: ReadonlyMap<string, 'in' | 'out'> = new Map([
   ['extract-to-dir', 'in'],
   ['archive-path', 'out'],
 ])
 
-function keep(
+function track(
   known: Map<string, Container>,
   { action, container }: ContainerObservation,
 ): Map<string, Container> {
@@ -35,7 +33,7 @@ function keep(
   return known
 }
 
-/** What the event itself tells of a container that nobody has told of yet. */
+/** A container that was not reported yet, from the event's own attributes. */
 function containerOf({ actorId, attributes }: DockerEvent): Container {
   const { name = '', image = '' } = attributes
   return unknownContainer(actorId, name, image)
@@ -47,9 +45,9 @@ function describeCopy({ action, time, timeNano }: DockerEvent, container: Contai
     rule: 'file-copy',
     time,
     container,
-    summary: `files were copied ${direction === 'in' ? 'into' : 'out of'} ${container.name}`,
+    summary: `${unknownCaller} copied files ${direction === 'in' ? 'into' : 'out of'} ${container.name} (docker cp)`,
     subject: [direction],
-    act: `${container.id}:${action}:${timeNano}`,
+    eventKey: `${container.id}:${action}:${timeNano}`,
     evidence: { direction },
   }
 }

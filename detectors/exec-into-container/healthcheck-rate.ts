@@ -4,11 +4,11 @@ import type { ExecObservation } from '../../agent/model/observation.ts'
 const windowMs = 60_000
 const maxContainers = 1_000
 
-/** Counts the health checks of each container in the last minute; whoever copies one exactly shows in their number. */
+/** Counts the health checks of each container in the last minute: an exact copy of one shows only in their number. */
 export function healthcheckRate() {
   const times = new Map<string, number[]>()
 
-  /** How many there were with this one, where these are far more than the interval explains; else null. */
+  /** The count including this one, if it is far more than the interval explains; otherwise null. */
   return ({ container, time }: ExecObservation): number | null => {
     const recent = (times.get(container.id) ?? []).filter((earlier) => earlier > time - windowMs)
     recent.push(time)
@@ -16,12 +16,12 @@ export function healthcheckRate() {
     times.set(container.id, recent)
     if (times.size > maxContainers) times.delete(times.keys().next().value as string)
     const healthcheck = container.details?.healthcheck
-    return healthcheck && recent.length > mostIn(healthcheck) ? recent.length : null
+    return healthcheck && recent.length > maxPerMinute(healthcheck) ? recent.length : null
   }
 }
 
-/** In a minute; twice what the engine does, and some for a container that is started again. */
-function mostIn({ intervalSeconds, startIntervalSeconds = intervalSeconds }: Healthcheck): number {
+/** Per minute: twice the engine's own rate, plus a margin for container restarts. */
+function maxPerMinute({ intervalSeconds, startIntervalSeconds = intervalSeconds }: Healthcheck): number {
   const shortest = Math.min(intervalSeconds, startIntervalSeconds)
   return (2 * windowMs) / 1_000 / shortest + 5
 }

@@ -1,18 +1,12 @@
 import type { EnteringProcess } from '../../agent/model/observation.ts'
-import { lineOf } from './caller.ts'
+import { processLine } from '../../agent/model/process-evidence.ts'
 
-/** Who logged in, by the nearest that says so; a login is inherited, so that the others would say the same. */
+/** The login user, from the nearest process that has one; a login is inherited, so the others would have the same. */
 export function loginUserIn(line: readonly EnteringProcess[]): string | undefined {
   return line.map(({ loginUser }) => loginUser).find((name) => name !== '')
 }
 
-/** Who logged in, as the end of a sentence; empty where nobody did. */
-export function loginPhrase(line: readonly EnteringProcess[]): string {
-  const name = loginUserIn(line)
-  return name === undefined ? '' : `, by ${name}`
-}
-
-/** A line of processes as evidence, each with its user: somebody who was root only later is himself further up. */
+/** A line of processes as evidence, each with its user: a user who became root later is listed further up. */
 export function ancestryOf(line: readonly EnteringProcess[]): string[] {
-  return line.map(({ pid, exe, argv, user }) => `${lineOf(pid, exe, argv)} as ${user}`)
+  return line.map(({ pid, exe, argv, user }) => `${processLine(pid, exe, argv)} as ${user}`)
 }

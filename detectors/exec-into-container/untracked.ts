@@ -14,39 +14,49 @@ import {
 } from 'rxjs'
 import { type Container, isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
-import { secondLookMs, settledExec } from '../../agent/model/exec-view.ts'
+import { recheckDelayMs, settledExec } from '../../agent/model/exec-view.ts'
 import type { Detection } from '../../agent/model/finding.ts'
-import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
-import { type Entered, entryAct, isEntry, isMonitor, isRuntimeInit, programOf } from './entry.ts'
-import { ancestryOf, loginPhrase, loginUserIn } from './lineage.ts'
+import type { EnteringProcess } from '../../agent/model/observation.ts'
+import { baseName, clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
+import { userName } from '../../agent/model/user-name.ts'
+import { unknownCaller } from './caller.ts'
+import {
+  type Entered,
+  entryKey,
+  isEntry,
+  isMonitor,
+  isRuntimeInit,
+  programOf,
+} from '../../agent/model/entry.ts'
+import { ancestryOf, loginUserIn } from './lineage.ts'
 import { isShell } from './rules.ts'
 
-/** Entries that no exec of the Docker API explains; judged when the engine has had its time to tell of one. */
+/** Entries that no exec of the Docker API explains; judged after the engine had time to report one. */
 export function untrackedExecs(
-  { processes$, sourceStatuses$, execs }: Pick<Observed, 'processes$' | 'sourceStatuses$' | 'execs'>,
+  { on, execs }: Pick<Observed, 'on' | 'execs'>,
   settleOf: (container: Container) => number,
 ): Observable<Detection> {
-  const isEngineHeard$ = sourceStatuses$.pipe(
+  const isEngineUp$ = on('source-status').pipe(
     filter(({ source }) => source === 'docker-events'),
     map(({ up }) => up),
     startWith(true),
     share({ connector: () => new ReplaySubject<boolean>(1) }),
   )
-  const untracked$ = processes$.pipe(
+  const untracked$ = on('process').pipe(
     filter(isEntry),
-    delayWhen(({ container }) => isEngineHeard$.pipe(first(Boolean), delay(settleOf(container)))),
+    delayWhen(({ container }) => isEngineUp$.pipe(first(Boolean), delay(settleOf(container)))),
     filter((seen) => !isExplained(seen, execs)),
-    delay(secondLookMs),
+    delay(recheckDelayMs),
     delayWhen((seen) => settledExec(seen, execs)),
     filter((seen) => !isExplained(seen, execs)),
     map(describeEntry),
   )
-  return merge(isEngineHeard$.pipe(ignoreElements()), untracked$)
+  return merge(isEngineUp$.pipe(ignoreElements()), untracked$)
 }
 
 /**
- * By just this exec, or by one that went on at the time where nothing of who came speaks against it: of a runtime whose
- * arguments were lost only its maker is known, which is the engine's monitor.
+ * Explained by exactly this exec, or by one that was running at the time, if nothing about the process contradicts
+ * it: if the runtime's arguments were lost, only its parent is known, and that is the engine's monitor.
  */
 function isExplained(seen: Entered, execs: Observed['execs']): boolean {
   const { by } = execs.entryOf(seen)
@@ -66,9 +76,9 @@ function describeEntry(seen: Entered): Detection {
     rule: 'untracked-exec',
     time,
     container,
-    summary: `${name} ran ${clip(commandLine(process.argv), 160)} in ${container.name} as ${asWhom(seen)}, without the Docker API${loginPhrase(by)}`,
+    summary: summaryOf(seen, name, tool),
     subject: [name, program],
-    act: entryAct(seen),
+    eventKey: entryKey(seen),
     evidence: {
       argv: clipArgv(process.argv),
       program: clip(process.exe, 1_024),
@@ -81,18 +91,35 @@ function describeEntry(seen: Entered): Detection {
       login_user: loginUserIn(by),
       tool_argv: tool === undefined ? undefined : clipArgv(tool.argv),
       ancestry: ancestryOf(own),
-      from_container_id: by.find(({ containerId }) => containerId !== null)?.containerId ?? undefined,
+      from_container_id: containerIdIn(by),
       unknown_exec_id: execId || undefined,
       started_at: isoTime(entry.startedAt),
     },
   }
 }
 
-/** Where another user is configured, root is what has to be said of an entry: its other processes go without a finding. */
-function asWhom({ container, process: { containerUid } }: Entered): string {
+function summaryOf(seen: Entered, toolName: string, tool: EnteringProcess | undefined): string {
+  const { container, process, origin } = seen
+  const user = loginUserIn(origin.by) ?? tool?.user
+  const who = user === undefined ? unknownCaller : userName(user)
+  const from = containerIdIn(origin.by)
+  const place = from === undefined ? 'on the host' : `in container ${from.slice(0, 12)}`
+  const means = toolName === '' ? '' : ` with ${toolName}`
+  const command = process.argv.length === 0 ? 'a command' : quotedCommand(process.argv)
+  return `${who} ${place} entered ${container.name}${means}, bypassing Docker, and ran ${command} as ${runAsPhrase(seen)}`
+}
+
+function containerIdIn(by: Entered['origin']['by']): string | undefined {
+  return by.find(({ containerId }) => containerId !== null)?.containerId ?? undefined
+}
+
+/** Unexpected root is part of the entry: the root processes of an entry have no finding of their own. */
+function runAsPhrase({ container, process: { containerUid } }: Entered): string {
   const configured = container.details?.user ?? ''
   const isExpected = containerUid !== 0 || isRootUser(configured)
-  return isExpected ? userOf(containerUid) : `root, where ${clip(configured, 64)} is configured`
+  return isExpected
+    ? userOf(containerUid)
+    : `root (${container.name} is configured for ${userName(configured)})`
 }
 
 function userOf(uid: number): string {

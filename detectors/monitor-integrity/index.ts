@@ -19,7 +19,7 @@ import { defineDetector, type Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EventsLost, SourceStatus } from '../../agent/model/observation.ts'
 
-/** A monitor that went blind must say so itself: attackers impair defences first (MITRE ATT&CK T1562). */
+/** A monitor must report its own blind spots: attackers impair defences first (MITRE ATT&CK T1562). */
 export const monitorIntegrity = defineDetector({
   name: 'monitor-integrity',
   isAboutTidewatch: true,
@@ -27,29 +27,33 @@ export const monitorIntegrity = defineDetector({
     'events-lost': {
       severity: 'warning',
       kind: 'event',
-      summary: 'Something happened on the host that tidewatch did not see.',
+      technique: 'T1562',
+      summary: 'Events were lost: something happened on the host that tidewatch did not see.',
       remedy:
-        'Look at what else happened at that time; if it comes again, find out what makes so many events, or report it.',
+        'Check what else happened at that time. If it recurs, find out what causes so many events, or report a bug.',
     },
     'event-budget-exceeded': {
       severity: 'warning',
       kind: 'event',
-      summary: 'A container made more process events in a second than its budget, and was not seen whole.',
+      technique: 'T1562',
+      summary: 'A container exceeded its budget of process events per second; some events were dropped.',
       remedy:
-        'Find out what it starts so many processes for; an attacker may do it to hide, a shell script does it by accident.',
+        'Find out why it starts so many processes. An attacker may do it to hide, a shell script does it by accident.',
     },
     'findings-throttled': {
       severity: 'warning',
       kind: 'event',
-      summary: 'More was found in a minute than the budgets allow to be told; the rest was counted only.',
+      technique: 'T1562',
+      summary: 'More findings occurred in a minute than the budgets allow; the rest were only counted.',
       remedy:
-        'See in the evidence which container and rule it was; allow what is known, or raise policy.throttle if all of it matters.',
+        'The evidence names the containers and rules. Allow known ones, or raise policy.throttle if all of them matter.',
     },
     'source-degraded': {
       severity: 'warning',
       kind: 'condition',
-      summary: 'A source is down, or works in a mode that sees less than its best one.',
-      remedy: 'The evidence says what is missing and how to grant it.',
+      technique: 'T1562',
+      summary: 'A source is down or runs in a fallback mode with reduced coverage.',
+      remedy: 'The reason in the evidence names what is missing and how to grant it.',
     },
   },
   evidence: {
@@ -66,26 +70,26 @@ export const monitorIntegrity = defineDetector({
     degraded_hold: duration('30s').describe(
       'How long a source must be down or degraded before it is reported.',
     ),
-    lost_window: duration('1m').describe('Losses that follow a first one are added up over this time.'),
+    lost_window: duration('1m').describe('Time window over which losses after the first one are added up.'),
   }),
-  detect: ({ sourceStatuses$, eventsLost$ }: Observed, settings): Observable<Detection> =>
+  detect: ({ on }: Observed, settings): Observable<Detection> =>
     merge(
-      eventsLost$.pipe(
+      on('events-lost').pipe(
         groupBy(({ source, reason, container }) => [source, reason, container?.id].join('\0'), {
           duration: () => timer(settings.lost_window),
         }),
         mergeMap(addUp),
         map(describeLoss),
       ),
-      sourceStatuses$.pipe(
+      on('source-status').pipe(
         groupBy(({ source }) => source),
-        mergeMap((statuses$) => holdTrouble(statuses$, settings.degraded_hold)),
+        mergeMap((statuses$) => holdProblems(statuses$, settings.degraded_hold)),
         map(describeStatus),
       ),
     ),
 })
 
-/** The first loss at once, and when the window is over what followed as one sum. */
+/** The first loss immediately, and the sum of the following ones at the end of the window. */
 function addUp(losses$: Observable<EventsLost>): Observable<EventsLost> {
   return losses$.pipe(connect((shared$) => merge(shared$.pipe(take(1)), shared$.pipe(skip(1), reduce(sum)))))
 }
@@ -101,8 +105,8 @@ function healthOf({ up, best }: SourceStatus): Health {
   return best ? 'well' : 'degraded'
 }
 
-/** Trouble only once it has lasted, so that a restart of the engine is no news; its end at once. */
-function holdTrouble(statuses$: Observable<SourceStatus>, holdMs: number): Observable<SourceStatus> {
+/** Problems only after they have lasted, so that an engine restart is not reported; recovery immediately. */
+function holdProblems(statuses$: Observable<SourceStatus>, holdMs: number): Observable<SourceStatus> {
   return statuses$.pipe(
     distinctUntilChanged((a, b) => healthOf(a) === healthOf(b)),
     switchMap((status) => (healthOf(status) === 'well' ? of(status) : timer(holdMs).pipe(map(() => status)))),
@@ -112,25 +116,25 @@ function holdTrouble(statuses$: Observable<SourceStatus>, holdMs: number): Obser
 function describeStatus(status: SourceStatus): Detection {
   const { source, mode, reason, time } = status
   const health = healthOf(status)
-  const trouble = health === 'down' ? 'is down' : `works in mode ${mode} only`
+  const problem = health === 'down' ? 'is down' : `is degraded (mode ${mode})`
   return {
     rule: 'source-degraded',
     state: health === 'well' ? 'resolved' : 'firing',
     time,
     container: null,
-    summary: health === 'well' ? `source ${source} is well again` : `source ${source} ${trouble}: ${reason}`,
+    summary: health === 'well' ? `source ${source} recovered` : `source ${source} ${problem}: ${reason}`,
     subject: [source],
     evidence: { source, health, mode, reason },
   }
 }
 
 function describeLoss({ source, reason, count, time, container }: EventsLost): Detection {
-  const events = count === 1 ? 'an event' : `${count} events`
+  const events = count === 1 ? '1 event' : `${count} events`
   const evidence = { source, reason, count }
   if (container === undefined) {
     const summary = `source ${source} lost ${events}: ${reason}`
     return { rule: 'events-lost', time, container: null, summary, subject: [source, reason], evidence }
   }
-  const summary = `${container.name} made more process events than its budget; ${events} of it not seen`
+  const summary = `${container.name} exceeded its process event budget (${events} dropped)`
   return { rule: 'event-budget-exceeded', time, container, summary, subject: [source], evidence }
 }

@@ -1,48 +1,52 @@
 import type { Observable } from 'rxjs'
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { ResourceSample } from '../../agent/model/observation.ts'
-import { isEnd, type Life, type Moment, walk } from './moment.ts'
+import { type ContainerEvent, type ContainerEvents, isEnd, scanSteps } from './container-event.ts'
 
-/** One rule about how a container stands to its limits, judged sample by sample. */
+/** A rule about a container and its limits, judged sample by sample. */
 export type Condition<State extends { firing: boolean }> = {
   rule: string
   start: State
   judge: (before: State, sample: ResourceSample) => State
-  /** The same words serve while it is firing and when it is resolved. */
+  /** Describes the sample, both while the condition is firing and when it is resolved. */
   describe: (sample: ResourceSample, before: ResourceSample | null, state: State) => Description
 }
 
 export type Description = { summary: string; evidence: { readonly [key: string]: Json } }
 
-/** Says when a condition begins and ends, and at most once a minute what it has come to. */
-export function watch<State extends { firing: boolean }>(
+/** Reports when a condition starts and ends, and, while it is firing, updates at most once a minute. */
+export function monitorCondition<State extends { firing: boolean }>(
   condition: Condition<State>,
-): (life$: Life) => Observable<Detection> {
-  const start: Watched<State> = { state: condition.start, sample: null, told: nothingTold }
-  return walk(start, (before: Watched<State>, moment: Moment) =>
-    moment.kind === 'resources' ? judged(condition, before, moment) : ended(condition, before, moment),
+): (events$: ContainerEvents) => Observable<Detection> {
+  const start: Monitored<State> = { state: condition.start, sample: null, reported: nothingReported }
+  return scanSteps(start, (before: Monitored<State>, event: ContainerEvent) =>
+    event.kind === 'resources' ? onSample(condition, before, event) : onLifecycle(condition, before, event),
   )
 }
 
-type Watched<State> = { state: State; sample: ResourceSample | null; told: { summary: string; time: number } }
-type Watching<State> = readonly [Watched<State>, readonly Detection[]]
+type Monitored<State> = {
+  state: State
+  sample: ResourceSample | null
+  reported: { summary: string; time: number }
+}
+type Result<State> = readonly [Monitored<State>, readonly Detection[]]
 
-const nothingTold = { summary: '', time: 0 }
+const nothingReported = { summary: '', time: 0 }
 const updateEveryMs = 60_000
 
-function judged<State extends { firing: boolean }>(
+function onSample<State extends { firing: boolean }>(
   { rule, judge, describe }: Condition<State>,
-  before: Watched<State>,
+  before: Monitored<State>,
   sample: ResourceSample,
-): Watching<State> {
+): Result<State> {
   const { container, time } = sample
   const state = judge(before.state, sample)
-  const isTurn = state.firing !== before.state.firing
-  const isDue = state.firing && time - before.told.time >= updateEveryMs
-  if (!isTurn && !isDue) return [{ ...before, state, sample }, []]
+  const isChange = state.firing !== before.state.firing
+  const isDue = state.firing && time - before.reported.time >= updateEveryMs
+  if (!isChange && !isDue) return [{ ...before, state, sample }, []]
 
   const { summary, evidence } = describe(sample, before.sample, state)
-  if (!isTurn && summary === before.told.summary) return [{ ...before, state, sample }, []]
+  if (!isChange && summary === before.reported.summary) return [{ ...before, state, sample }, []]
   const detection: Detection = {
     rule,
     state: state.firing ? 'firing' : 'resolved',
@@ -52,17 +56,17 @@ function judged<State extends { firing: boolean }>(
     subject: [],
     evidence,
   }
-  return [{ state, sample, told: { summary, time } }, [detection]]
+  return [{ state, sample, reported: { summary, time } }, [detection]]
 }
 
-function ended<State extends { firing: boolean }>(
+function onLifecycle<State extends { firing: boolean }>(
   { rule, start }: Condition<State>,
-  before: Watched<State>,
-  moment: Moment,
-): Watching<State> {
-  if (!isEnd(moment)) return [before, []]
-  const { container, time } = moment
-  const summary = `${container.name} ended`
+  before: Monitored<State>,
+  event: ContainerEvent,
+): Result<State> {
+  if (!isEnd(event)) return [before, []]
+  const { container, time } = event
+  const summary = `${container.name}: container stopped`
   const detection: Detection = {
     rule,
     state: 'resolved',
@@ -72,5 +76,5 @@ function ended<State extends { firing: boolean }>(
     subject: [],
     evidence: {},
   }
-  return [{ state: start, sample: null, told: nothingTold }, before.state.firing ? [detection] : []]
+  return [{ state: start, sample: null, reported: nothingReported }, before.state.firing ? [detection] : []]
 }

@@ -1,14 +1,14 @@
 import type { EvidenceFields } from '../../agent/model/evidence-type.ts'
 
 const oom = {
-  told_by: 'text',
+  seen_by: 'text',
   limit_bytes: 'number',
   last_working_set_bytes: 'number',
 } as const satisfies EvidenceFields
 const pids = { current: 'number', limit: 'number' } as const satisfies EvidenceFields
 const burst = { ...pids, grown_by: 'number', in_seconds: 'number' } as const satisfies EvidenceFields
 
-/** What is known of a container at its limits. */
+/** Evidence about a container at its limits. */
 export const limitEvidence = {
   'memory-near-limit': {
     working_set_bytes: 'number',
@@ -33,7 +33,7 @@ export const limitEvidence = {
     quota_cores: 'number',
   },
   'pids-near-limit': { ...pids, ratio: 'number' },
-  // A burst that gets to the limit is told with it.
+  // A burst that reaches the limit is reported as part of this finding.
   'pids-limit-hit': { ...burst, refused_forks: 'number' },
   'process-burst': burst,
   'restart-loop': {

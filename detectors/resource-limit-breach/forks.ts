@@ -1,12 +1,12 @@
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ResourceSample } from '../../agent/model/observation.ts'
-import type { Moment, Step } from './moment.ts'
+import type { ContainerEvent, Step } from './container-event.ts'
 import { slide } from './window.ts'
 
-/** A burst is growth by so many processes and threads within a time in milliseconds. */
+/** A burst is growth by at least `processes` processes and threads within `within` milliseconds. */
 export type BurstSettings = { processes: number; within: number }
 
-/** What is known of a container's forks. */
+/** The state kept about a container's forks. */
 export type Forks = {
   sampledAt: number
   /** The kernel's count of refused forks at the last sample; null before there is a baseline. */
@@ -16,8 +16,8 @@ export type Forks = {
   burstAt: number
 }
 
-/** Refused forks that follow each other are one act, told when it begins and then as it goes on. */
-type Refusals = { act: string; count: number; lastAt: number; toldCount: number; toldAt: number }
+/** Consecutive refused forks are one event: reported at the first refusal, then updated. */
+type Refusals = { eventKey: string; count: number; lastAt: number; reportedCount: number; reportedAt: number }
 
 export const noForks: Forks = {
   sampledAt: -Infinity,
@@ -27,21 +27,21 @@ export const noForks: Forks = {
   burstAt: -Infinity,
 }
 
-// Refusals or growth after so long a pause are another act.
+// Refusals or growth after a pause this long are a new event.
 const pauseMs = 60_000
-const tellEveryMs = 10_000
+const updateEveryMs = 10_000
 
 /**
- * Tells that forks were refused, and that processes multiply: what a fork bomb does until it has reached its
- * limit. Both are judged by what the kernel counts: process observations tell of programs that are run, and a
- * fork bomb need not run any.
+ * Reports refused forks, and bursts of new processes: what a fork bomb causes before it reaches its limit. Both are
+ * judged by the kernel's counters, because process observations report only executed programs, and a fork bomb does
+ * not have to execute any.
  */
-export function judgeForks(settings: BurstSettings): Step<Forks, Moment, Detection> {
-  return (before, moment) => {
-    if (moment.kind === 'resources') return judgeSample(before, moment, settings)
-    // A replayed start, from before the last sample, says nothing of the cgroup that was sampled.
-    if (moment.action !== 'started' || moment.time < before.sampledAt) return [before, []]
-    return [{ ...noForks, counter: 0, window: [{ time: moment.time, current: 0 }] }, []]
+export function judgeForks(settings: BurstSettings): Step<Forks, ContainerEvent, Detection> {
+  return (before, event) => {
+    if (event.kind === 'resources') return judgeSample(before, event, settings)
+    // A replayed start from before the last sample says nothing about the sampled cgroup.
+    if (event.action !== 'started' || event.time < before.sampledAt) return [before, []]
+    return [{ ...noForks, counter: 0, window: [{ time: event.time, current: 0 }] }, []]
   }
 }
 
@@ -56,7 +56,7 @@ function judgeSample(
   const isBurst = isBurstOf(grown, pids, settings) && time - before.burstAt >= pauseMs
   const burst = isBurst ? describeBurst(sample, grown, window[0]?.time ?? time) : null
 
-  const { refusals, told } = tellRefusals(before, sample)
+  const { refusals, detection } = judgeRefusals(before, sample)
   const after: Forks = {
     sampledAt: time,
     counter: pids.refusedForks,
@@ -64,12 +64,15 @@ function judgeSample(
     window,
     burstAt: isBurst ? time : before.burstAt,
   }
-  if (told === null || burst === null) return [after, [told, burst].filter((one) => one !== null)]
-  // A bomb that got to its limit between two looks is one act.
-  return [after, [{ ...told, also: [burst.rule], evidence: { ...burst.evidence, ...told.evidence } }]]
+  if (detection === null || burst === null) return [after, [detection, burst].filter((one) => one !== null)]
+  // A fork bomb that reaches its limit between two samples is one event.
+  return [
+    after,
+    [{ ...detection, also: [burst.rule], evidence: { ...burst.evidence, ...detection.evidence } }],
+  ]
 }
 
-/** Growth that no ordinary start shows, or that has eaten up most of a smaller limit. */
+/** Growth beyond that of an ordinary start, or growth that used up most of a smaller limit. */
 export function isBurstOf(
   grown: number,
   { current, limit }: Pick<ResourceSample['pids'], 'current' | 'limit'>,
@@ -85,49 +88,50 @@ function describeBurst({ container, time, pids }: ResourceSample, grown: number,
     rule: 'process-burst',
     time,
     container,
-    summary: `${container.name} grew by ${grown} processes and threads in ${seconds} s, to ${pids.current}`,
+    summary: `${container.name}: ${grown} new processes and threads in ${seconds} s (now ${pids.current})`,
     subject: [],
-    act: `burst:${container.id}:${time}`,
+    eventKey: `burst:${container.id}:${time}`,
     evidence: { grown_by: grown, in_seconds: seconds, current: pids.current, limit: pids.limit },
   }
 }
 
-function tellRefusals(
+function judgeRefusals(
   { counter, refusals: before }: Forks,
   sample: ResourceSample,
-): { refusals: Refusals | null; told: Detection | null } {
+): { refusals: Refusals | null; detection: Detection | null } {
   const { time, container, pids } = sample
   const more = refusedBetween(counter, pids.refusedForks)
   const isOver = before !== null && time - before.lastAt >= pauseMs
   const known = isOver ? null : before
-  if (known === null && more === 0) return { refusals: null, told: null }
+  if (known === null && more === 0) return { refusals: null, detection: null }
 
-  const act =
-    known?.act ?? `refused:${container.id}:${container.details?.startedAt ?? 0}:${pids.refusedForks}`
+  const eventKey =
+    known?.eventKey ?? `refused:${container.id}:${container.details?.startedAt ?? 0}:${pids.refusedForks}`
   const count = (known?.count ?? 0) + more
   const lastAt = more > 0 || known === null ? time : known.lastAt
-  const isDue = known === null || (count > known.toldCount && time - known.toldAt >= tellEveryMs)
-  if (!isDue) return { refusals: { ...known, count, lastAt }, told: null }
-  const told: Detection = {
+  const isDue = known === null || (count > known.reportedCount && time - known.reportedAt >= updateEveryMs)
+  if (!isDue) return { refusals: { ...known, count, lastAt }, detection: null }
+  const detection: Detection = {
     rule: 'pids-limit-hit',
     time: lastAt,
     container,
-    summary: `${count === 1 ? 'a fork was' : `${count} forks were`} refused in ${container.name}, which ${has(pids)}`,
+    summary: describeRefusals(container.name, count, pids),
     subject: [],
-    act,
-    ...(known === null ? {} : { completes: true }),
+    eventKey,
+    ...(known === null ? {} : { isUpdate: true }),
     evidence: { refused_forks: count, current: pids.current, limit: pids.limit },
   }
-  return { refusals: { act, count, lastAt, toldCount: count, toldAt: time }, told }
+  return { refusals: { eventKey, count, lastAt, reportedCount: count, reportedAt: time }, detection }
 }
 
-function has({ current, limit }: ResourceSample['pids']): string {
+function describeRefusals(name: string, count: number, { current, limit }: ResourceSample['pids']): string {
+  const refused = count === 1 ? '1 fork refused' : `${count} forks refused`
   return limit === null
-    ? `has ${current} processes and threads and no limit of its own: one above it was reached`
-    : `has ${current} processes and threads of at most ${limit}`
+    ? `${name} hit the process limit of a parent cgroup (${current} processes and threads, ${refused})`
+    : `${name} hit its process limit (${current} of ${limit}, ${refused})`
 }
 
-/** A counter that went back belongs to a new cgroup, which counted from 0. */
+/** A counter that decreased belongs to a new cgroup, which started at 0. */
 function refusedBetween(before: number | null, now: number | null): number {
   if (before === null || now === null) return 0
   return now < before ? now : now - before

@@ -5,27 +5,27 @@ import { duration } from '../../agent/config/units.ts'
 import { defineDetector, type Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerAction, ContainerObservation } from '../../agent/model/observation.ts'
-import { watch } from './condition.ts'
+import { monitorCondition } from './condition.ts'
 import { limitEvidence } from './evidence.ts'
 import { judgeForks, noForks } from './forks.ts'
-import { isEnd, isRunning, walk } from './moment.ts'
+import { isEnd, isRunning, scanSteps } from './container-event.ts'
 import { memoryNearLimit, pidsNearLimit } from './near-limit.ts'
 import { noLimits } from './no-limits.ts'
 import { afterDeath, oomKills, sigkillRequestOf } from './oom.ts'
-import { type Followed, perContainer } from './per-container.ts'
+import { type CurrentContainer, perContainer } from './per-container.ts'
 import { memoryPressure } from './pressure.ts'
-import { askedOf, restartLoop, restartsAreOver } from './restart-loop.ts'
+import { restartLoop, restartsAreOver, stopRequestOf } from './restart-loop.ts'
 import { cpuThrottled } from './throttling.ts'
 import { withVictims } from './victims.ts'
 
 const share = z.number().gt(0).max(1)
 
-const thresholdSettings = (what: string, ratio: number, resolveRatio: number) =>
+const thresholdSettings = (subject: string, ratio: number, resolveRatio: number) =>
   z
     .strictObject({
-      ratio: share.default(ratio).describe(`Share, 0 to 1, from which it fires: ${what}.`),
-      resolve_ratio: share.default(resolveRatio).describe('Share, 0 to 1, under which it is over.'),
-      hold: duration('30s').describe('How long the share must be reached without a break.'),
+      ratio: share.default(ratio).describe(`Share, 0 to 1, at which it fires: ${subject}.`),
+      resolve_ratio: share.default(resolveRatio).describe('Share, 0 to 1, below which it resolves.'),
+      hold: duration('30s').describe('How long the share must be reached without interruption.'),
     })
     .refine((given) => given.resolve_ratio <= given.ratio, {
       error: 'must not be above ratio',
@@ -33,70 +33,81 @@ const thresholdSettings = (what: string, ratio: number, resolveRatio: number) =>
     })
     .prefault({})
 
-/** Containers that come to their limits, are held down or killed by them, or have none. */
+/** Containers that reach their limits, are slowed down or killed by them, or have none. */
 export const resourceLimitBreach = defineDetector({
   name: 'resource-limit-breach',
   rules: {
     'memory-near-limit': {
       severity: 'warning',
       kind: 'condition',
-      summary: 'A container uses nearly all of its memory limit, page cache not counted.',
-      remedy: 'Look for a leak in the growth; raise the limit before the kernel kills a process.',
+      technique: 'T1496',
+      summary: 'A container uses nearly all of its memory limit (page cache not included).',
+      remedy: 'Check the growth for a leak; raise the limit before the kernel kills a process.',
     },
     'memory-pressure': {
       severity: 'warning',
       kind: 'condition',
+      technique: 'T1496',
       summary: 'Processes of a container spend much of their time waiting for memory to be reclaimed.',
-      remedy: 'Raise the memory limit or lower its use; it is slow already, and a kill may come next.',
+      remedy:
+        'Raise the memory limit or reduce memory use; the container is already slow, and an OOM kill may follow.',
     },
     'oom-kill': {
       severity: 'warning',
       kind: 'event',
-      summary: 'The kernel killed a process of a container for want of memory; the container lives on.',
-      remedy: 'Check that the service still works without the process; raise the limit or lower its use.',
+      technique: 'T1499',
+      summary: 'A process of a container was OOM-killed; the container is still running.',
+      remedy: 'Check that the service still works without the process; raise the limit or reduce memory use.',
     },
     'container-oom-killed': {
       severity: 'critical',
       kind: 'event',
-      summary: 'A container died because the kernel killed its first process for want of memory.',
-      remedy: 'Raise the memory limit, or find what made the use grow; it will happen again after a restart.',
+      technique: 'T1499',
+      summary: 'A container died because its first process was OOM-killed.',
+      remedy:
+        'Raise the memory limit, or find out why memory use grew; it will happen again after a restart.',
     },
     'cpu-throttled': {
       severity: 'warning',
       kind: 'condition',
-      summary: 'A container is denied CPU time by its quota in many of its scheduling periods.',
-      remedy: 'Raise the CPU limit if its latency matters, or accept it for batch work.',
+      technique: 'T1496',
+      summary: 'A container is throttled by its CPU quota in many of its scheduling periods.',
+      remedy: 'Raise the CPU limit if latency matters, or accept it for batch work.',
     },
     'pids-near-limit': {
       severity: 'warning',
       kind: 'condition',
-      summary: 'A container has nearly as many processes and threads as it may.',
-      remedy:
-        'Look for processes that are not reaped or threads that pile up; at the limit every fork fails.',
+      technique: 'T1499',
+      summary: 'A container has nearly reached its limit of processes and threads.',
+      remedy: 'Look for unreaped processes or accumulating threads; at the limit every fork fails.',
     },
     'pids-limit-hit': {
       severity: 'warning',
       kind: 'event',
-      summary: 'A container could not start a process or thread because it has as many as it may.',
-      remedy:
-        'Look for a fork bomb or for processes that are not reaped; raise --pids-limit if it is neither.',
+      technique: 'T1499',
+      summary: 'A container could not start a process or thread because it reached its process limit.',
+      remedy: 'Look for a fork bomb or unreaped processes; raise --pids-limit if it is neither.',
     },
     'process-burst': {
       severity: 'warning',
       kind: 'event',
-      summary: 'The processes and threads of a container multiply, as those of a fork bomb do.',
-      remedy: 'Stop the container if it is not meant to do this; give it a --pids-limit if it has none.',
+      technique: 'T1499',
+      summary: 'The number of processes and threads in a container grew very fast, like that of a fork bomb.',
+      remedy: 'Stop the container if this is not intended; set --pids-limit if it has none.',
     },
     'restart-loop': {
       severity: 'warning',
       kind: 'condition',
-      summary: 'A container ends and is started again and again.',
-      remedy: 'Read its logs and the exit codes: 137 is a kill, 139 a crash, others are its own.',
+      technique: 'T1499',
+      summary: 'A container repeatedly exits and is restarted.',
+      remedy:
+        'Read its logs and the exit codes: 137 is a SIGKILL, 139 a crash, others come from the program.',
     },
     'no-limits': {
       severity: 'info',
       kind: 'condition',
-      summary: 'A container runs without a limit for memory, CPU or processes.',
+      technique: 'T1499',
+      summary: 'A container runs without a memory, CPU or process limit.',
       remedy: 'Set the missing limits (--memory, --cpus, --pids-limit), so that it cannot starve the host.',
     },
   },
@@ -108,10 +119,8 @@ export const resourceLimitBreach = defineDetector({
       .strictObject({
         throttled_ratio: share
           .default(0.25)
-          .describe(
-            'Share of its scheduling periods, 0 to 1, above which a throttled container is reported.',
-          ),
-        hold: duration('5m').describe('Over how long the share is taken.'),
+          .describe('Share of scheduling periods, 0 to 1, above which a throttled container is reported.'),
+        hold: duration('5m').describe('Time over which the share is measured.'),
       })
       .prefault({}),
     pids: thresholdSettings('processes and threads against their limit', 0.9, 0.8),
@@ -121,59 +130,63 @@ export const resourceLimitBreach = defineDetector({
           .int()
           .min(10)
           .default(500)
-          .describe('Growth in processes and threads; half of a limit, if it gets near it, will do too.'),
-        within: duration('10s').describe('How fast a container must grow so much.'),
+          .describe(
+            'Growth in processes and threads that is a burst; growth by half of a limit counts too if it ends near that limit.',
+          ),
+        within: duration('10s').describe('Time within which a container must grow that much.'),
       })
       .prefault({}),
     restarts: z
       .strictObject({
-        count: z.int().min(2).default(3).describe('How many restarts are a loop.'),
-        within: duration('5m').describe('Within how long; as long without one is its end.'),
+        count: z.int().min(2).default(3).describe('Number of restarts that is a loop.'),
+        within: duration('5m').describe(
+          'Time within which they must happen; the loop ends after the same time without a restart.',
+        ),
       })
       .prefault({}),
   }),
   perContainer: ['memory', 'memory_pressure', 'cpu', 'pids', 'process_burst', 'restarts'],
   detect: (observed: Observed, settings, settingsOf = () => settings): Observable<Detection> => {
-    const { resources$, containers$ } = observed
-    const settingsNow = (followed: Followed) => () => {
-      const container = followed()
+    const { on } = observed
+    const settingsNow = (current: CurrentContainer) => () => {
+      const container = current()
       return container === null ? settings : settingsOf(container)
     }
-    const during = (followed: Followed) => {
-      const now = settingsNow(followed)
+    const judgesOf = (current: CurrentContainer) => {
+      const now = settingsNow(current)
       return [
-        watch(memoryNearLimit(live(() => now().memory))),
-        watch(memoryPressure(live(() => now().memory_pressure))),
-        watch(cpuThrottled(live(() => now().cpu))),
-        watch(pidsNearLimit(live(() => now().pids))),
-        walk(noForks, judgeForks(live(() => now().process_burst))),
-        watch(noLimits),
+        monitorCondition(memoryNearLimit(live(() => now().memory))),
+        monitorCondition(memoryPressure(live(() => now().memory_pressure))),
+        monitorCondition(cpuThrottled(live(() => now().cpu))),
+        monitorCondition(pidsNearLimit(live(() => now().pids))),
+        scanSteps(noForks, judgeForks(live(() => now().process_burst))),
+        monitorCondition(noLimits),
       ]
     }
     return merge(
       perContainer(
-        merge(resources$, containers$.pipe(filter(beginsOrEnds))),
-        (life$) => life$.pipe(filter(isEnd)),
-        (life$, followed) => merge(...during(followed).map((judge) => judge(life$))),
+        merge(on('resources'), on('container').pipe(filter(isStartOrEnd))),
+        (events$) => events$.pipe(filter(isEnd)),
+        (events$, current) => merge(...judgesOf(current).map((judge) => judge(events$))),
       ),
       perContainer(
         merge(
-          containers$.pipe(filter(beginsOrEnds)),
-          observed.dockerEvents$.pipe(
-            map(askedOf),
-            filter((asked) => asked !== null),
+          on('container').pipe(filter(isStartOrEnd)),
+          observed.on('docker-event').pipe(
+            map(stopRequestOf),
+            filter((request) => request !== null),
           ),
         ),
         restartsAreOver,
-        (life$, followed) => restartLoop(live(() => settingsNow(followed)().restarts))(life$),
+        (events$, current) => restartLoop(live(() => settingsNow(current)().restarts))(events$),
       ),
       withVictims(
         perContainer(
           merge(
-            resources$,
-            containers$.pipe(filter(concernsOom)),
-            observed.oomVictims$,
-            observed.dockerEvents$.pipe(
+            on('resources'),
+            on('container').pipe(filter(isOomFact)),
+            observed.on('oom-victim'),
+            observed.on('docker-event').pipe(
               map(sigkillRequestOf),
               filter((request) => request !== null),
             ),
@@ -187,12 +200,12 @@ export const resourceLimitBreach = defineDetector({
   },
 })
 
-function beginsOrEnds(observation: ContainerObservation): boolean {
+function isStartOrEnd(observation: ContainerObservation): boolean {
   return observation.action === 'started' || isEnd(observation)
 }
 
 const oomActions: readonly ContainerAction[] = ['started', 'oom', 'died', 'removed']
 
-function concernsOom(observation: ContainerObservation): boolean {
+function isOomFact(observation: ContainerObservation): boolean {
   return oomActions.includes(observation.action) || (observation.action === 'seen' && isRunning(observation))
 }

@@ -2,15 +2,15 @@ import type { ResourceSample } from '../../agent/model/observation.ts'
 import { formatBytes, formatPercent } from '../../agent/lib/format.ts'
 import type { Condition } from './condition.ts'
 
-/** Shares of a limit, and how long the first must be reached. */
+/** Shares of a limit: it fires at `ratio` after `hold` milliseconds, and resolves below `resolve_ratio`. */
 export type Threshold = { ratio: number; resolve_ratio: number; hold: number }
 
-/** `since` is when the ratio was reached, without a break until now; null below it. */
+/** `since` is when the ratio was reached, without interruption until now; null below the ratio. */
 export type NearLimit = { firing: boolean; since: number | null }
 
 const notNear: NearLimit = { firing: false, since: null }
 
-/** Near is what reached the ratio and stayed for the hold; far again is what fell under the lower ratio. */
+/** Fires when the ratio has been reached for the whole hold, and resolves below the lower ratio. */
 export function nearLimit(
   before: NearLimit,
   time: number,
@@ -20,12 +20,12 @@ export function nearLimit(
   if (used === null) return notNear
   if (before.firing) return used < resolve_ratio ? notNear : before
   if (used < ratio) return notNear
-  // A clock that was set back must not hold the condition off until it has caught up.
+  // A clock that was set back must not delay the condition until it has caught up.
   const since = Math.min(before.since ?? time, time)
   return { firing: time - since >= hold, since }
 }
 
-/** The working set against the memory limit: what the kernel cannot take back is what it kills for. */
+/** The working set against the memory limit: memory that the kernel cannot reclaim leads to an OOM kill. */
 export function memoryNearLimit(threshold: Threshold): Condition<NearLimit> {
   return {
     rule: 'memory-near-limit',
@@ -40,8 +40,8 @@ export function memoryNearLimit(threshold: Threshold): Condition<NearLimit> {
       return {
         summary:
           ratio === null || limitBytes === null
-            ? `${sample.container.name} uses ${used} of memory and has no memory limit any more`
-            : `${sample.container.name} uses ${formatPercent(ratio)} of its memory limit (${used} of ${formatBytes(limitBytes)})`,
+            ? `${sample.container.name}: no longer has a memory limit (${used} used)`
+            : `${sample.container.name}: memory at ${formatPercent(ratio)} of its limit (${used} of ${formatBytes(limitBytes)})`,
         evidence: {
           working_set_bytes: workingSetBytes,
           limit_bytes: limitBytes,
@@ -65,26 +65,26 @@ export function pidsNearLimit(threshold: Threshold): Condition<NearLimit> {
       return {
         summary:
           ratio === null
-            ? `${container.name} has ${pids.current} processes and no limit any more`
-            : `${container.name} has ${pids.current} processes and threads, ${formatPercent(ratio)} of its limit of ${pids.limit}`,
+            ? `${container.name}: no longer has a process limit (process count ${pids.current})`
+            : `${container.name}: process count at ${formatPercent(ratio)} of its limit (${pids.current} of ${pids.limit})`,
         evidence: { current: pids.current, limit: pids.limit, ratio: rounded(ratio) },
       }
     },
   }
 }
 
-/** Null without a limit; nothing can be near a limit of 0. */
+/** Null without a limit, and for a limit of 0, which nothing can be near. */
 function shareOf(used: number, limit: number | null): number | null {
   return limit === null || limit === 0 ? null : used / limit
 }
 
-/** Bytes per second from one sample to the next; null where time did not pass. */
+/** Bytes per second from one sample to the next; null if no time passed. */
 export function growthPerSecond(before: ResourceSample, after: ResourceSample): number | null {
   const seconds = (after.time - before.time) / 1000
   return seconds > 0 ? (after.memory.workingSetBytes - before.memory.workingSetBytes) / seconds : null
 }
 
-/** When the limit is reached at this growth; null when it never is. */
+/** Seconds until the limit is reached at this growth; null if it is never reached. */
 export function secondsToLimit(
   { workingSetBytes, limitBytes }: ResourceSample['memory'],
   growth: number | null,

@@ -1,7 +1,7 @@
 import type { ResourceSample } from '../../agent/model/observation.ts'
 import type { Condition } from './condition.ts'
 
-/** Which limits a container lacks, counting those of its parents in as far as they are seen. */
+/** The limits that a container lacks. Limits of its parent cgroups count where they are visible. */
 export function missingLimits({
   memory,
   cpu,
@@ -13,7 +13,7 @@ export function missingLimits({
     .map(([resource]) => resource)
 }
 
-/** A container without limits can starve its neighbours and the host. */
+/** A container without limits can starve other containers and the host. */
 export const noLimits: Condition<{ firing: boolean }> = {
   rule: 'no-limits',
   start: { firing: false },
@@ -24,14 +24,16 @@ export const noLimits: Condition<{ firing: boolean }> = {
     return {
       summary:
         missing.length === 0
-          ? `${name} has limits for memory, cpu and pids`
-          : `${name} runs without a limit for ${listed(missing)}`,
+          ? `${name}: memory, CPU and process limits are set`
+          : `${name}: no ${listed(missing.map((resource) => names[resource] ?? resource))} limit`,
       evidence: { missing },
     }
   },
 }
 
+const names: Readonly<Record<string, string>> = { memory: 'memory', cpu: 'CPU', pids: 'process' }
+
 function listed(words: readonly string[]): string {
   const [last = '', ...others] = words.toReversed()
-  return others.length === 0 ? last : `${others.toReversed().join(', ')} and ${last}`
+  return others.length === 0 ? last : `${others.toReversed().join(', ')} or ${last}`
 }

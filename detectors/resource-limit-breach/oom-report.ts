@@ -3,52 +3,52 @@ import { formatBytes } from '../../agent/lib/format.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, OomVictim, ResourceSample } from '../../agent/model/observation.ts'
 
-/** A detection, and what identifies its victims: the kernel's own records, or the SIGKILLs since a moment. */
+/** A detection, and what identifies its victims: the kernel's own records, or the SIGKILLs since a point in time. */
 export type OomReport = { detection: Detection; victims: readonly OomVictim[] | { since: number } }
 
-/** What is known of kills that are reported together. */
+/** Kills that are reported together. */
 export type Kills = {
   time: number
   container: Container
   count: number
-  toldBy: 'kernel' | 'event' | 'counter' | 'exit'
+  reportedBy: 'kernel' | 'event' | 'counter' | 'exit'
   /** Identifies these kills permanently. */
-  act: string
-  /** From the last sample before, if there was one. */
+  eventKey: string
+  /** From the last sample before the kills, if there was one. */
   memory: ResourceSample['memory'] | null
   victims: OomReport['victims']
 }
 
 /** The container survived the kills. */
 export function survived(kills: Kills): OomReport {
-  const { time, container, act, count, toldBy, victims } = kills
+  const { time, container, eventKey, count, reportedBy, victims } = kills
   const detection: Detection = {
     rule: 'oom-kill',
     time,
     container,
     summary: `${container.name}: out of memory, ${count} ${count === 1 ? 'process' : 'processes'} killed${limitOf(kills)}`,
     subject: [],
-    act,
-    evidence: { kills: count, told_by: toldBy, ...memoryOf(kills) },
+    eventKey,
+    evidence: { kills: count, seen_by: reportedBy, ...memoryOf(kills) },
   }
   return { detection, victims }
 }
 
 /** The container's first process was killed. */
 export function died(
-  kill: Pick<Kills, 'time' | 'container' | 'toldBy' | 'memory'>,
+  kill: Pick<Kills, 'time' | 'container' | 'reportedBy' | 'memory'>,
   death: Pick<ContainerObservation, 'time' | 'exitCode'>,
 ): OomReport {
-  const { time, container, toldBy } = kill
+  const { time, container, reportedBy } = kill
   const detection: Detection = {
     rule: 'container-oom-killed',
     time,
     container,
     summary: `${container.name} was OOM-killed${limitOf(kill)}`,
     subject: [],
-    // A container dies once at a time, whichever facts report it.
-    act: `oom:${container.id}:${death.time}`,
-    evidence: { exit_code: death.exitCode ?? undefined, told_by: toldBy, ...memoryOf(kill) },
+    // A container can die only once at a given time, whichever facts report it.
+    eventKey: `oom:${container.id}:${death.time}`,
+    evidence: { exit_code: death.exitCode ?? undefined, seen_by: reportedBy, ...memoryOf(kill) },
   }
   return { detection, victims: [] }
 }

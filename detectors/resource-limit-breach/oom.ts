@@ -18,24 +18,18 @@ import {
   timer,
 } from 'rxjs'
 import type { DockerEvent } from '../../agent/model/observation.ts'
-import { isRunning } from './moment.ts'
-import {
-  emptyLedger,
-  lastResortMs,
-  type Ledger,
-  type OomFact,
-  recordFact,
-  type SigkillRequest,
-} from './oom-ledger.ts'
+import { isRunning } from './container-event.ts'
+import { lastResortMs, type OomFact, recordFact, type SigkillRequest } from './oom-facts.ts'
+import { emptyLedger, type Ledger } from './oom-ledger.ts'
 import type { OomReport } from './oom-report.ts'
 
 /** Reports each OOM kill of one container once: the container survived it, or died of it. */
 export function oomKills(facts$: Observable<OomFact>): Observable<OomReport> {
   return defer(() => {
     const deadlines$ = new Subject<'deadline'>()
-    const over$ = facts$.pipe(ignoreElements(), endWith('over'))
+    const end$ = facts$.pipe(ignoreElements(), endWith('end'))
     const seed: readonly [Ledger, readonly OomReport[]] = [emptyLedger, []]
-    const steps$ = merge(facts$, deadlines$.pipe(takeUntil(over$))).pipe(
+    const steps$ = merge(facts$, deadlines$.pipe(takeUntil(end$))).pipe(
       scan(([ledger]: readonly [Ledger, readonly OomReport[]], fact) => recordFact(ledger, fact), seed),
       share(),
     )
@@ -45,25 +39,25 @@ export function oomKills(facts$: Observable<OomFact>): Observable<OomReport> {
       switchMap((since) => (since === null ? EMPTY : timer(lastResortMs))),
       tap(() => deadlines$.next('deadline')),
       ignoreElements(),
-      takeUntil(over$),
+      takeUntil(end$),
     )
     return merge(waits$, steps$.pipe(concatMap(([, reports]) => reports)))
   })
 }
 
-/** Emits when no fact about the container's kills can arrive any more: some time after its death. */
+/** Emits when further facts about the container's kills are impossible: some time after its death. */
 export function afterDeath(facts$: Observable<OomFact>): Observable<unknown> {
   return facts$.pipe(
-    scan((lives: boolean, fact) => {
+    scan((alive: boolean, fact) => {
       if (fact.kind === 'resources') return true
-      return fact.kind === 'container' ? fact.action === 'started' || isRunning(fact) : lives
+      return fact.kind === 'container' ? fact.action === 'started' || isRunning(fact) : alive
     }, false),
     distinctUntilChanged((before, now) => before && now),
-    switchMap((lives) => (lives ? NEVER : timer(lastResortMs + 1_000))),
+    switchMap((alive) => (alive ? NEVER : timer(lastResortMs + 1_000))),
   )
 }
 
-/** A client asked the engine to end the container by SIGKILL; null for any other event. */
+/** Reads a request to kill the container with SIGKILL; null for any other event. */
 export function sigkillRequestOf({
   type,
   action,

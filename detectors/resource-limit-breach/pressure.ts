@@ -4,7 +4,7 @@ import type { Condition } from './condition.ts'
 import { nearLimit, type NearLimit, type Threshold } from './near-limit.ts'
 import { slide } from './window.ts'
 
-/** `some` and `full` are the shares of the last seconds in which processes waited; null where nothing tells. */
+/** `some` and `full` are the shares of the last seconds in which processes waited; null where unknown. */
 export type Pressure = NearLimit & {
   window: readonly { time: number; stall: Stall }[]
   some: number | null
@@ -13,10 +13,10 @@ export type Pressure = NearLimit & {
 
 const calm: Pressure = { firing: false, since: null, window: [], some: null, full: null }
 
-// As the kernel's own shortest average (avg10): one stall is not pressure yet.
+// The kernel's own shortest average (avg10): a single stall is not yet pressure.
 const averagedMs = 10_000
 
-/** Under pressure is a container in which processes waited for more than a share of the time, for the whole hold. */
+/** Fires when processes have waited for more than a share of the time, over the whole hold. */
 export function pressure(
   before: Pressure,
   time: number,
@@ -35,7 +35,7 @@ export function pressure(
   return { ...nearLimit(before, time, some, threshold), window, some, full }
 }
 
-/** Time lost to reclaim and swap: a container is slowed down for want of memory before anything is killed. */
+/** Time lost to reclaim and swap: a container short of memory slows down before a process is OOM-killed. */
 export function memoryPressure(threshold: Threshold): Condition<Pressure> {
   return {
     rule: 'memory-pressure',
@@ -44,8 +44,8 @@ export function memoryPressure(threshold: Threshold): Condition<Pressure> {
     describe: ({ container, memory }: ResourceSample, _, { some, full }) => ({
       summary:
         some === null
-          ? `what ${container.name} waits for memory is not known any more`
-          : `processes of ${container.name} wait for memory ${formatPercent(some)} of the time`,
+          ? `${container.name}: memory pressure can no longer be measured`
+          : `${container.name}: processes waited for memory ${formatPercent(some)} of the time`,
       evidence: {
         some_ratio: rounded(some),
         full_ratio: rounded(full),

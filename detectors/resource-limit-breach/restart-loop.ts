@@ -13,82 +13,87 @@ import {
 } from 'rxjs'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, DockerEvent } from '../../agent/model/observation.ts'
-import { type Step, walk } from './moment.ts'
+import { scanSteps, type Step } from './container-event.ts'
 
-/** So many restarts within a time in milliseconds are a loop, and none for as long is its end. */
+/** `count` restarts within `within` milliseconds are a loop, which ends after the same time without a restart. */
 export type LoopSettings = { count: number; within: number }
 
-/** No restart has followed one for as long as ends a loop. */
+/** No restart followed this one for long enough to end a loop. */
 export type Quiet = { action: 'quiet'; after: ContainerObservation }
 
-/** Somebody asked the engine to end the container, or to start it anew. */
-export type Asked = { action: 'asked'; time: number; container: { id: string } }
+/** A client asked the engine to stop or restart the container. */
+export type StopRequest = { action: 'stop-request'; time: number; container: { id: string } }
 
-/** What an event says of that; null for others. `stop` comes after the end, `kill` before it. */
-export function askedOf({ type, action, actorId, time }: DockerEvent): Asked | null {
+/** Reads a stop request from an engine event; null for other events. `stop` follows the death, `kill` precedes it. */
+export function stopRequestOf({ type, action, actorId, time }: DockerEvent): StopRequest | null {
   if (type !== 'container' || !['stop', 'kill'].includes(action)) return null
-  return { action: 'asked', time, container: { id: actorId } }
+  return { action: 'stop-request', time, container: { id: actorId } }
 }
 
 export type Restarts = {
   firing: boolean
-  /** The last ones, each with the exit code that came before it. */
+  /** The last restarts, each with the exit code that preceded it. */
   restarts: readonly { time: number; exitCode: number | null }[]
-  /** The end that no start has followed yet. */
+  /** The death that no start has followed yet. */
   death: ContainerObservation | null
-  /** When somebody last asked for an end. */
-  askedAt: number
-  toldAt: number
+  /** When a client last asked to stop the container. */
+  requestedAt: number
+  reportedAt: number
 }
 
 export const noRestarts: Restarts = {
   firing: false,
   restarts: [],
   death: null,
-  askedAt: -Infinity,
-  toldAt: 0,
+  requestedAt: -Infinity,
+  reportedAt: 0,
 }
 
-/** Says when a container begins to die and start again and again, and when it does so no more. */
+/** Reports when a container starts to die and restart repeatedly, and when that stops. */
 export function restartLoop(settings: LoopSettings) {
-  return (life$: Observable<ContainerObservation | Asked>): Observable<Detection> => {
-    const quiet$ = life$.pipe(
+  return (events$: Observable<ContainerObservation | StopRequest>): Observable<Detection> => {
+    const quiet$ = events$.pipe(
       filter((seen): seen is ContainerObservation => seen.action === 'started'),
       switchMap((after) => timer(settings.within).pipe(map((): Quiet => ({ action: 'quiet', after })))),
-      // Of a container that is gone nothing is waited for: where thousands come and go, each would be kept for so long.
-      takeUntil(life$.pipe(ignoreElements(), endWith('over'))),
+      // No timer outlives its container: where thousands of containers come and go, each timer would be kept that
+      // long.
+      takeUntil(events$.pipe(ignoreElements(), endWith('over'))),
     )
-    return merge(life$, quiet$).pipe(walk(noRestarts, judgeRestarts(settings)))
+    return merge(events$, quiet$).pipe(scanSteps(noRestarts, judgeRestarts(settings)))
   }
 }
 
-/** That a container is removed. The engine may tell of a stop only after that: what nothing follows was the last of it. */
-export function restartsAreOver(life$: Observable<ContainerObservation | Asked>): Observable<unknown> {
-  return life$.pipe(
+/**
+ * Emits when the container is removed. The engine can report a stop after that: if nothing follows, it was the last.
+ */
+export function restartsAreOver(
+  events$: Observable<ContainerObservation | StopRequest>,
+): Observable<unknown> {
+  return events$.pipe(
     switchMap(({ action }) => {
       if (action === 'removed') return of(action)
-      return action === 'asked' ? timer(followsWithinMs) : NEVER
+      return action === 'stop-request' ? timer(followsWithinMs) : NEVER
     }),
   )
 }
 
-// Longer than any engine waits for a container to obey, unless it was told to.
+// Longer than any engine waits for a container to stop, unless it is configured to.
 const followsWithinMs = 600_000
 
-// The engine's own back-off makes ten restarts in five minutes; somebody's script may make thousands.
+// The engine's own back-off allows ten restarts in five minutes; a script can cause thousands.
 const maxRestarts = 100
 const updateEveryMs = 60_000
 
-/** A restart is a start after an end: with a restart policy the engine tells of both and of no `restart`. */
+/** A restart is a start after a death: under a restart policy the engine emits both, but no `restart`. */
 export function judgeRestarts(
   settings: LoopSettings,
-): Step<Restarts, ContainerObservation | Asked | Quiet, Detection> {
+): Step<Restarts, ContainerObservation | StopRequest | Quiet, Detection> {
   return (before, input) => {
     switch (input.action) {
       case 'died':
         return [{ ...before, death: input }, []]
-      case 'asked':
-        return [{ ...before, askedAt: input.time }, []]
+      case 'stop-request':
+        return [{ ...before, requestedAt: input.time }, []]
       case 'started':
         if (isDeliberate(before)) return [{ ...before, death: null }, []]
         return before.death === null ? [before, []] : judgeRestart(before, before.death, input, settings)
@@ -101,12 +106,12 @@ export function judgeRestarts(
   }
 }
 
-// From the signal to the end of what obeys it, or of what nobody can disobey.
+// From the signal to the death of a process that obeys it, or that SIGKILL ends.
 const obeysWithinMs = 2_000
 
-/** Whether the container ended because somebody wanted it to: then it is no loop when it starts again. */
-function isDeliberate({ death, askedAt }: Restarts): boolean {
-  return death !== null && askedAt >= death.time - obeysWithinMs
+/** Whether a client asked to stop the container: then the next start is not part of a loop. */
+function isDeliberate({ death, requestedAt }: Restarts): boolean {
+  return death !== null && requestedAt >= death.time - obeysWithinMs
 }
 
 function judgeRestart(
@@ -119,7 +124,7 @@ function judgeRestart(
   const recent = before.restarts.filter((restart) => restart.time > time - settings.within)
   const restarts = [...recent, { time, exitCode }].slice(-maxRestarts)
   const firing = before.firing || restarts.length >= settings.count
-  const isDue = firing && (!before.firing || time - before.toldAt >= updateEveryMs)
+  const isDue = firing && (!before.firing || time - before.reportedAt >= updateEveryMs)
   if (!isDue) return [{ ...before, restarts, firing, death: null }, []]
   const codes = restarts.map((restart) => restart.exitCode)
   const detection: Detection = {
@@ -127,7 +132,7 @@ function judgeRestart(
     state: 'firing',
     time,
     container,
-    summary: `${container.name} restarted ${codes.length} times within ${inWords(settings.within)}, the last time after exit code ${codes.at(-1) ?? 'unknown'}`,
+    summary: `${container.name}: restarted ${codes.length} times within ${formatSpan(settings.within)} (last exit code ${codes.at(-1) ?? 'unknown'})`,
     subject: [],
     evidence: {
       restarts: codes.length,
@@ -136,7 +141,7 @@ function judgeRestart(
       restart_count: container.details?.restartCount,
     },
   }
-  return [{ ...before, firing, restarts, death: null, toldAt: time }, [detection]]
+  return [{ ...before, firing, restarts, death: null, reportedAt: time }, [detection]]
 }
 
 function ended(end: ContainerObservation | Quiet, { within }: LoopSettings): Detection {
@@ -148,13 +153,13 @@ function ended(end: ContainerObservation | Quiet, { within }: LoopSettings): Det
     container,
     summary:
       end.action === 'quiet'
-        ? `${container.name} has not restarted for ${inWords(within)}`
-        : `${container.name} was removed`,
+        ? `${container.name}: no restart for ${formatSpan(within)}`
+        : `${container.name}: container removed`,
     subject: [],
     evidence: {},
   }
 }
 
-function inWords(ms: number): string {
+function formatSpan(ms: number): string {
   return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`
 }

@@ -7,7 +7,7 @@ export type ThrottlingThreshold = { throttled_ratio: number; hold: number }
 
 type Counters = Pick<ResourceSample, 'time' | 'cpu'>
 
-/** The trailing window, its oldest sample first, and what it comes to. */
+/** The trailing window, oldest sample first, and the throttling within it. */
 export type Throttling = {
   firing: boolean
   window: readonly Counters[]
@@ -17,12 +17,12 @@ export type Throttling = {
 
 const unthrottled: Throttling = { firing: false, window: [], share: 0, waitedSeconds: 0 }
 
-// Under this share of the threshold it is over, so that a share which wavers about it is one finding.
+// It resolves below this fraction of the threshold, so that a share that fluctuates around it is one finding.
 const resolveFactor = 0.8
-// A container that idles and wakes for a moment is throttled in most of its few periods and misses nothing.
+// An idle container that wakes briefly is throttled in most of its few periods, but loses almost no time.
 const negligibleWait = 0.01
 
-/** Throttled is what had to wait in more than this share of its scheduling periods, over the whole hold. */
+/** Fires when a container was throttled in more than this share of its scheduling periods, over the whole hold. */
 export function throttling(
   before: Throttling,
   { time, cpu }: Counters,
@@ -43,7 +43,7 @@ export function throttling(
   return { firing, window, share, waitedSeconds }
 }
 
-/** CPU time denied by the quota: latency that no usage graph shows. */
+/** CPU time denied by the quota: latency that usage graphs do not show. */
 export function cpuThrottled(threshold: ThrottlingThreshold): Condition<Throttling> {
   return {
     rule: 'cpu-throttled',
@@ -52,7 +52,7 @@ export function cpuThrottled(threshold: ThrottlingThreshold): Condition<Throttli
     describe: ({ container, cpu, time }, _, { share, waitedSeconds, window }) => {
       const seconds = Math.round((time - (window[0]?.time ?? time)) / 1000)
       return {
-        summary: `${container.name} was throttled in ${formatPercent(share)} of its CPU periods in the last ${seconds} s`,
+        summary: `${container.name}: CPU throttled in ${formatPercent(share)} of its scheduling periods (last ${seconds} s)`,
         evidence: {
           throttled_ratio: Math.round(share * 1000) / 1000,
           throttled_seconds: Math.round(waitedSeconds * 1000) / 1000,

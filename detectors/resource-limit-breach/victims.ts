@@ -13,28 +13,29 @@ import { clip, commandLine } from '../../agent/lib/text.ts'
 import type { OomReport } from './oom-report.ts'
 
 /**
- * Names the victims of OOM kills. Where the kernel names them there is nothing to guess. Elsewhere a container that died
- * lost its first process, and the victims of other kills are among the processes and execs that ended by SIGKILL since
- * all kills were last accounted for: they are named if they are as many as the kills and no exit was missed.
+ * Names the victims of OOM kills, from the kernel's own records where there are any. Otherwise: in a container that
+ * died, the victim is its first process; the victims of other kills are among the processes and execs that were ended
+ * by SIGKILL since all kills were last accounted for. They are named only if their number equals the number of kills
+ * and no exit was missed.
  */
 export function withVictims(
   reports$: Observable<OomReport>,
-  observed: Pick<Observed, 'processes$' | 'processKills$' | 'execs$' | 'execEnds$' | 'eventsLost$'>,
+  observed: Pick<Observed, 'on'>,
 ): Observable<Detection> {
   return defer(() => {
     const { sawProcess, sawKill, sawExec, sawExecEnd, sawLoss, name } = victims()
-    const learnt$ = merge(
-      observed.processes$.pipe(tap(sawProcess)),
-      observed.processKills$.pipe(tap(sawKill)),
-      observed.execs$.pipe(tap(sawExec)),
-      observed.execEnds$.pipe(tap(sawExecEnd)),
-      observed.eventsLost$.pipe(tap(sawLoss)),
+    const tracked$ = merge(
+      observed.on('process').pipe(tap(sawProcess)),
+      observed.on('process-killed').pipe(tap(sawKill)),
+      observed.on('exec').pipe(tap(sawExec)),
+      observed.on('exec-ended').pipe(tap(sawExecEnd)),
+      observed.on('events-lost').pipe(tap(sawLoss)),
     )
-    return merge(learnt$.pipe(ignoreElements()), reports$.pipe(map(name)))
+    return merge(tracked$.pipe(ignoreElements()), reports$.pipe(map(name)))
   })
 }
 
-/** What is remembered of first processes and execs, bounded whatever happens on the host. */
+/** Tracks first processes, execs and killed processes, in bounded memory. */
 export function victims() {
   const firstProcesses = new Map<string, string>()
   const execs = new Map<string, string>()
@@ -64,7 +65,7 @@ export function victims() {
   return {
     sawProcess({ container, process }: ProcessObservation): void {
       if (process.pid !== container.details?.pid) return
-      remember(firstProcesses, container.id, inShort(process.argv))
+      remember(firstProcesses, container.id, shortCommand(process.argv))
     },
     sawKill({ container, process, time }: ProcessKilled): void {
       const key = `${process.pid} ${process.startTicks}`
@@ -74,7 +75,7 @@ export function victims() {
       if (source === 'processes') lostAt = time
     },
     sawExec({ execId, argv }: ExecObservation): void {
-      if (execId !== '') remember(execs, execId, inShort(argv))
+      if (execId !== '') remember(execs, execId, shortCommand(argv))
     },
     sawExecEnd({ execId, container, exitCode, time }: ExecEnded): void {
       const command = execs.get(execId)
@@ -93,7 +94,7 @@ function withEvidence(detection: Detection, more: Evidence): Detection {
   return { ...detection, evidence: { ...detection.evidence, ...more } }
 }
 
-/** The commands of those that ended since a moment; undefined unless they are as many as the kills. */
+/** The commands killed since a point in time; undefined unless their number equals the number of kills. */
 function allOf(
   { containerId, kills, since }: { containerId: string; kills: number; since: number },
   ended: ReadonlyMap<string, Victim>,
@@ -110,7 +111,7 @@ function someOf(commands: readonly string[]): string[] | undefined {
   return commands.length === 0 ? undefined : commands.slice(0, maxNamed)
 }
 
-// Fewer than are reported in a second: of more, it is unknown whether they are all.
+// Fewer than the kills reported in one second: of more, it is unknown whether all were seen.
 const maxNamed = 10
 const maxRemembered = 4_096
 const maxCommand = 200
@@ -118,14 +119,14 @@ const maxCommand = 200
 const killedExitCode = 137
 
 function commandOf({ argv, exe }: ProcessKilled['process']): string {
-  return argv.length > 0 ? inShort(argv) : clip(exe, maxCommand)
+  return argv.length > 0 ? shortCommand(argv) : clip(exe, maxCommand)
 }
 
-function inShort(argv: readonly string[]): string {
+function shortCommand(argv: readonly string[]): string {
   return clip(commandLine(argv), maxCommand)
 }
 
-/** The oldest are forgotten. */
+/** Drops the oldest entries. */
 function remember<T>(known: Map<string, T>, key: string, value: T): void {
   known.delete(key)
   known.set(key, value)

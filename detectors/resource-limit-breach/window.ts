@@ -1,12 +1,12 @@
-/** Something that was seen at one moment, epoch milliseconds. */
+/** Something with a time, in epoch milliseconds. */
 type Timed = { time: number }
 
-// A window keeps this many samples at most, however often a container is looked at.
+// A window keeps at most this many samples, however often a container is sampled.
 const steps = 60
 
 /**
- * A trailing window with one more moment, the oldest first: drops what is older than its span but for the one
- * that reaches back over it, and starts anew when the clock was set back.
+ * Adds a sample to a trailing window, oldest first. Drops samples older than the span, except the newest of them, so
+ * that the window covers the whole span. Starts again if the clock was set back.
  */
 export function slide<T extends Timed>(window: readonly T[], next: T, spanMs: number): readonly T[] {
   const last = window.at(-1)

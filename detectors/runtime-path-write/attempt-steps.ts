@@ -6,35 +6,38 @@ import type {
 import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import type { Attempt } from './attempts.ts'
 
-/** Whether a path leads to whatever runs it: for the runtime on its way into a container, to the runtime. */
-export function leadsToRunner(path: string): boolean {
+/**
+ * Whether a path refers to the executable of the process that opens it: for a runtime entering a container, to the
+ * runtime.
+ */
+export function isOwnExecutable(path: string): boolean {
   return /^\/+proc\/+(?:self|thread-self|\d+)\/+(?:task\/+\d+\/+)?exe$/.test(path)
 }
 
-/** A container that is to run the runtime itself. */
+/** A container that is configured to execute the runtime itself. */
 export function configuredAttempt({ container, time }: ContainerObservation): Attempt | null {
   const command = container.details?.command ?? []
-  if (!leadsToRunner(command[0] ?? '')) return null
+  if (!isOwnExecutable(command[0] ?? '')) return null
   return {
     step: 'configured',
     time,
     container,
-    words: `${container.name} is configured to run ${clip(commandLine(command), 160)}: the runtime itself`,
+    summary: `${container.name} is configured to execute the runtime itself: \`${clip(commandLine(command), 160)}\``,
     subject: 'entry point',
     key: `entry-point:${container.id}`,
     evidence: { command: clipArgv(command) },
   }
 }
 
-/** An exec that is to do so. */
+/** An exec that asks for the same. */
 export function requestedAttempt({ container, time, argv, execId }: ExecObservation): Attempt | null {
-  // Of an exec that the engine could not be asked about, the event's words are all there is: `argv` is one text.
-  if (!leadsToRunner((argv[0] ?? '').split(' ')[0] ?? '')) return null
+  // If the engine could not be asked about the exec, `argv` is a single string from its event.
+  if (!isOwnExecutable((argv[0] ?? '').split(' ')[0] ?? '')) return null
   return {
     step: 'requested',
     time,
     container,
-    words: `an exec in ${container.name} is to run ${clip(commandLine(argv), 160)}: the runtime itself`,
+    summary: `an exec in ${container.name} requested the runtime itself: \`${clip(commandLine(argv), 160)}\``,
     subject: 'exec',
     key: `exec:${container.id}:${execId === '' ? time : execId}`,
     evidence: { argv: clipArgv(argv), exec_id: execId },
@@ -42,8 +45,8 @@ export function requestedAttempt({ container, time, argv, execId }: ExecObservat
 }
 
 /**
- * Somebody who has opened the runtime. In the host's pid namespace it is visible at all times, and profilers and
- * scanners read every program there; in a container's own it shows for the moment in which it enters.
+ * A process that opened the runtime. In the host's pid namespace the runtime is always visible, and profilers and
+ * scanners read every program there. In a container's own pid namespace it is visible only while it enters.
  */
 export function openedAttempt(seen: RuntimeFileOpened): Attempt | null {
   const { container, time, path, opener, startTicks, byRuntime } = seen
@@ -53,9 +56,9 @@ export function openedAttempt(seen: RuntimeFileOpened): Attempt | null {
     step: 'opened',
     time,
     container,
-    words: byRuntime
-      ? `the runtime at ${path} was led to run itself in ${container.name}`
-      : `${program} (pid ${opener.pid}) in ${container.name} opened the runtime at ${path} through /proc`,
+    summary: byRuntime
+      ? `${container.name} tricked ${path} into executing itself (CVE-2019-5736 pattern)`
+      : `${program} (pid ${opener.pid}) in ${container.name} opened the runtime ${path} through /proc`,
     subject: byRuntime ? 'runtime' : program,
     key: `${container.id}:${opener.pid}:${startTicks}`,
     evidence: {

@@ -5,77 +5,76 @@ import type { PackageFile, RuntimeFileObservation } from '../../agent/model/obse
 import { type Change, isChange, tampered, upgraded } from './describe.ts'
 import { integrity } from './integrity.ts'
 import { isAccepted, type KnownBinary, readBinary } from './known-binaries.ts'
-import { upgradeLedger } from './upgrades.ts'
+import { upgradeTracker } from './upgrades.ts'
 import { managerIn, type Signs, type Verdict, verdictOn } from './verdict.ts'
 
-/** Tells changes of the runtime's programs, upgrades apart from tampering, and programs that are not what they should be. */
-export function binaryDetections({
-  runtimeFiles$,
-  memory,
-}: Pick<Observed, 'runtimeFiles$' | 'memory'>): Observable<Detection> {
+/**
+ * Reports changes of the runtime's programs as upgrades or tampering, and programs that are not what they should be.
+ */
+export function binaryDetections({ on, memory }: Pick<Observed, 'on' | 'memory'>): Observable<Detection> {
   return defer(() => {
-    const binaries$ = runtimeFiles$.pipe(filter(({ file }) => file === 'binary'))
+    const binaries$ = on('runtime-file').pipe(filter(({ file }) => file === 'binary'))
     const judge = judgement(binaries$, memory)
     const changes$ = binaries$.pipe(filter(isChange), mergeMap(judge))
     return merge(changes$, integrity(binaries$, memory))
   })
 }
 
-// Whoever changes a file again does not make the first change unsaid; but upgrades come in several steps.
+// A second change must not hide the first one. Upgrades, however, consist of several steps.
 const overtaken: Verdict = {
   is: 'tampering',
-  why: 'it was changed again before it could be told for an upgrade',
+  why: 'it was changed again before it could be recognised as an upgrade',
 }
-const nothing: Verdict = { is: 'wait' }
+const ignored: Verdict = { is: 'wait' }
 
-// Should the package managers not answer, or the source fail meanwhile: when to judge without.
-const anywayMs = [5_000, 65_000]
+// When to judge without an answer, if the package managers do not respond or the source fails meanwhile.
+const timeoutsMs = [5_000, 65_000]
 
 function judgement(binaries$: Observable<RuntimeFileObservation>, memory: Memory) {
-  const upgrades = upgradeLedger()
+  const upgrades = upgradeTracker()
   return (change: Change): Observable<Detection> => {
     const { path, after, time } = change
-    // Before the same observations are taken for what is now.
+    // Read before the same observations update the record.
     const before = readBinary(memory, path)
     const manager = managerIn(change)
-    let said: RuntimeFileObservation['package']
+    let answer: RuntimeFileObservation['package']
 
     const verdict = (age: number): Verdict =>
       verdictOn({
         change: change.change,
         manager,
         inContainer: change.container !== null,
-        digest: digestSign(change, said, before !== null && before.package !== ''),
-        accepted: !change.completes && (change.accepted === true || isAccepted(memory, path, after?.sha256)),
+        digest: digestSign(change, answer, before !== null && before.package !== ''),
+        accepted: !change.isUpdate && (change.accepted === true || isAccepted(memory, path, after?.sha256)),
         age,
       })
     const detection = (is: Verdict): Detection[] => {
       if (is.is === 'wait') return []
       if (is.is === 'tampering') return [tampered(change, is.why)]
-      const byPackage = said ?? packageBefore(before)
-      const isOfPackage = said?.matches === true || after === null
+      const byPackage = answer ?? packageBefore(before)
+      const isOfPackage = answer?.matches === true || after === null
       const packaged = isOfPackage ? byPackage : null
       return [upgraded(change, packaged, upgrades.take(change, packaged, before?.version ?? ''))]
     }
 
-    const atOnce = verdict(0)
-    // Told before it was read: what has to wait for the digest is judged when that is there.
-    if (after?.sha256 === '' && atOnce.is !== 'tampering') return EMPTY
-    if (atOnce.is !== 'wait') return of(...detection(atOnce))
+    const immediate = verdict(0)
+    // Reported before the file was read: a verdict that needs the digest waits for it.
+    if (after?.sha256 === '' && immediate.is !== 'tampering') return EMPTY
+    if (immediate.is !== 'wait') return of(...detection(immediate))
     const ofFile$ = binaries$.pipe(filter((seen) => seen.path === path))
     const answers$ = ofFile$.pipe(
       filter((seen) => seen.change === 'verified' && seen.after?.sha256 === after?.sha256),
-      tap((seen) => (said = seen.package)),
+      tap((seen) => (answer = seen.package)),
       map((seen) => seen.time - time),
     )
-    const anyway$ = merge(...anywayMs.map((ms) => timer(ms).pipe(map(() => ms))))
-    const decided$ = merge(answers$, anyway$).pipe(
+    const timeouts$ = merge(...timeoutsMs.map((ms) => timer(ms).pipe(map(() => ms))))
+    const decided$ = merge(answers$, timeouts$).pipe(
       map(verdict),
       filter(({ is }) => is !== 'wait'),
     )
     const overtaken$ = ofFile$.pipe(
       filter(isChange),
-      map((next) => (manager === 'yes' && managerIn(next) === 'yes' ? nothing : overtaken)),
+      map((next) => (manager === 'yes' && managerIn(next) === 'yes' ? ignored : overtaken)),
     )
     return merge(decided$, overtaken$).pipe(take(1), mergeMap(detection))
   }
@@ -83,14 +82,14 @@ function judgement(binaries$: Observable<RuntimeFileObservation>, memory: Memory
 
 function digestSign(
   { change }: Change,
-  said: RuntimeFileObservation['package'],
+  answer: RuntimeFileObservation['package'],
   hadPackage: boolean,
 ): Signs['digest'] {
-  if (said === undefined) return 'unasked'
-  // Removed with its package: what no package has any more need not be there.
-  if (change === 'removed') return said === null && hadPackage ? 'matches' : 'differs'
-  if (said === null) return 'no-package'
-  return said.matches === true ? 'matches' : 'differs'
+  if (answer === undefined) return 'unasked'
+  // Removed with its package: a file that no package contains any longer may be absent.
+  if (change === 'removed') return answer === null && hadPackage ? 'matches' : 'differs'
+  if (answer === null) return 'no-package'
+  return answer.matches === true ? 'matches' : 'differs'
 }
 
 function packageBefore(before: KnownBinary | null): PackageFile | null {

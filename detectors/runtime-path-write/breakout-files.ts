@@ -3,32 +3,30 @@ import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { BreakoutFile, BreakoutFileObservation } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv } from '../../agent/lib/text.ts'
-import { isUpkeep } from './upkeep.ts'
-import { byWhom, writerEvidence } from './writer.ts'
+import { isMaintenance } from './maintenance.ts'
+import { actorOf, writerEvidence } from './writer.ts'
 
-/** Tells who set what, and what it was before. */
-export function breakoutFileDetections({
-  breakoutFiles$,
-}: Pick<Observed, 'breakoutFiles$'>): Observable<Detection> {
-  return breakoutFiles$.pipe(
+/** Reports who set what, and the previous value. */
+export function breakoutFileDetections({ on }: Pick<Observed, 'on'>): Observable<Detection> {
+  return on('breakout-file').pipe(
     map(breakoutFileDetection),
     filter((detection) => detection !== null),
   )
 }
 
-/** What one act means; null for what the host does as it should, and for what it did in vain. */
+/** The finding for one change; null for the host's own maintenance, and for its writes without effect. */
 export function breakoutFileDetection(seen: BreakoutFileObservation): Detection | null {
   const { time, container, path, writer } = seen
   if (isHarmlessFlag(seen)) return null
-  if (container === null && (seen.change !== 'changed' || isUpkeep(seen))) return null
+  if (container === null && (seen.change !== 'changed' || isMaintenance(seen))) return null
   return {
     rule: container === null ? 'breakout-file-changed' : 'breakout-file-changed-by-container',
     time,
     container,
-    summary: `${nameOf(seen)} ${whatHappened(seen)} ${byWhomOrWhere(seen)}`,
-    // Setting it and putting it back are two things: the second must not take the place of the first in an alert.
+    summary: `${actorOf(seen)} ${whatHappened(seen)}`,
+    // Setting and restoring a value are two findings: the second must not replace the first in an alert.
     subject: [path, seen.after ?? ''],
-    act: [seen.file, path, seen.after, writer?.pid, Math.round(time)].join(' '),
+    eventKey: [seen.file, path, seen.after, writer?.pid, Math.round(time)].join(' '),
     evidence: {
       file: seen.file,
       path,
@@ -45,8 +43,8 @@ export function breakoutFileDetection(seen: BreakoutFileObservation): Detection 
 }
 
 /**
- * The flag alone makes the agent of the hierarchy run. Where that is the host's own, as systemd's is, systemd in a
- * container sets it too, and nothing runs but what the host wants; a change of the agent is told in any case.
+ * The flag alone makes the hierarchy's release agent run. If that agent is the host's own, as systemd's is, only the
+ * host's program runs, and systemd in a container sets the flag too. A change of the agent is always reported.
  */
 function isHarmlessFlag({ file, hostAgent }: BreakoutFileObservation): boolean {
   return file === 'notify_on_release' && hostAgent !== undefined && hostAgent !== null
@@ -60,32 +58,35 @@ const names: Readonly<Partial<Record<BreakoutFile, string>>> = {
 }
 
 function nameOf({ file, path }: BreakoutFileObservation): string {
-  if (file === 'cgroup_hierarchy') return `a cgroup hierarchy of version 1, ${path},`
-  if (file === 'binfmt_misc') return `the interpreter ${baseName(path)} of binfmt_misc`
+  if (file === 'binfmt_misc') return `the binfmt_misc interpreter ${baseName(path)}`
   return names[file] ?? path
 }
 
-function whatHappened({ file, change, before, after }: BreakoutFileObservation): string {
-  if (file === 'cgroup_hierarchy') return 'was mounted'
-  if (change === 'rewritten') return 'was written to, and holds what it held before,'
-  if (after === undefined) return 'was written to, and is gone since,'
-  const value = after === null ? 'nothing' : quoted(file, after)
-  if (change === 'refused') return `was to be set to ${value}, which the kernel refused,`
-  if (after === null) return file === 'binfmt_misc' ? 'was removed' : 'was emptied'
-  return `was set${before === null || before === undefined ? '' : ` from ${quoted(file, before)}`} to ${value}`
+function whatHappened(seen: BreakoutFileObservation): string {
+  const { file, change, path, before, after } = seen
+  const name = nameOf(seen)
+  if (file === 'cgroup_hierarchy') return `mounted a cgroup v1 hierarchy (${path})${mountedWhere(seen)}`
+  if (change === 'rewritten') return `wrote to ${name} without changing its value`
+  if (after === undefined) return `wrote to ${name}, which no longer exists`
+  if (change === 'refused') {
+    const attempt = after === null ? `clear ${name}` : `set ${name} to ${quoted(file, after)}`
+    return `tried to ${attempt} (refused by the kernel)`
+  }
+  if (after === null) return `${file === 'binfmt_misc' ? 'removed' : 'cleared'} ${name}`
+  if (before === null || before === undefined) return `set ${name} to ${quoted(file, after)}`
+  return `changed ${name} from ${quoted(file, before)} to ${quoted(file, after)}`
 }
 
-/** A registration has several lines; the one that says what runs is told. */
+/** A registration has several lines; the one that names the program is quoted. */
 function quoted(file: BreakoutFile, value: string): string {
   const program = file === 'binfmt_misc' ? /^interpreter (.*)$/m.exec(value)?.[1] : undefined
-  return `“${clip(program ?? value, maxValue)}”`
+  return `\`${clip(program ?? value, maxValue)}\``
 }
 
 const maxValue = 100
 
-function byWhomOrWhere({ writer, container, holders = [] }: BreakoutFileObservation): string {
-  if (writer === null && container !== null) return `in container ${container.name}`
+function mountedWhere({ writer, container, holders = [] }: BreakoutFileObservation): string {
   const [holder] = holders
-  if (writer === null && holder !== undefined) return `in a mount namespace of the host (pid ${holder.pid})`
-  return byWhom({ writer, container })
+  if (writer !== null || container !== null || holder === undefined) return ''
+  return ` in a mount namespace of the host (pid ${holder.pid})`
 }

@@ -4,11 +4,11 @@ import type { Detection } from '../../agent/model/finding.ts'
 import { maskConditions, maskRules } from './mask-missing.ts'
 import { mountedPathRules, mountedRuntimePaths } from './mounted-path.ts'
 import { overwriteAttempts, overwriteRules } from './overwrite-attempt.ts'
-import { containersHelpers, helperRules } from './usermode-helper.ts'
+import { containerHelpers, helperRules } from './usermode-helper.ts'
 import { vulnerableComponents, vulnerableRules } from './vulnerable.ts'
 import { directoryEscapes, directoryRules } from './working-directory.ts'
 
-/** Ways out of a container by way of the runtime, before, during and after: what each of them lets be seen. */
+/** Container escapes through the runtime: what can be observed before, during and after each of them. */
 export const breakoutRules = {
   ...overwriteRules,
   ...directoryRules,
@@ -18,14 +18,14 @@ export const breakoutRules = {
   ...vulnerableRules,
 } as const
 
-/** What these rules say of what is observed. */
+/** The detections of these rules. */
 export function breakouts(observed: Observed): Observable<Detection> {
   return merge(
     overwriteAttempts(observed),
     directoryEscapes(observed),
     mountedRuntimePaths(observed),
     maskConditions(observed),
-    containersHelpers(observed),
+    containerHelpers(observed),
     vulnerableComponents(observed),
   )
 }

@@ -4,30 +4,28 @@ import type { Detection } from '../../agent/model/finding.ts'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { baseName, clip } from '../../agent/lib/text.ts'
 import { type Change, differences, isChange } from './describe.ts'
-import { byWhom, writerEvidence } from './writer.ts'
+import { actorOf, writerEvidence } from './writer.ts'
 
-/** Tells changes of what configures the engine: a runtime, a hook or a unit's command is enough to run as root. */
-export function configurationDetections({
-  runtimeFiles$,
-}: Pick<Observed, 'runtimeFiles$'>): Observable<Detection> {
-  return runtimeFiles$.pipe(
+/** Reports changes of the engine's configuration: a runtime, a hook or a unit's command is enough to run as root. */
+export function configurationDetections({ on }: Pick<Observed, 'on'>): Observable<Detection> {
+  return on('runtime-file').pipe(
     filter(isChange),
     filter((seen) => seen.file !== 'binary' && !isExpected(seen)),
     map(describe),
   )
 }
 
-// A socket is made anew, and given its owner, at every start of its server.
-const socketMakers = new Set(['dockerd', 'containerd', 'systemd', 'podman'])
+// A socket is recreated, and its owner set, at every start of its server.
+const socketServers = new Set(['dockerd', 'containerd', 'systemd', 'podman'])
 
-/** What is told as nothing: the package manager's own files, and a socket as its server makes it. */
+/** Changes that are not reported: the package manager's own, and a socket that its server creates. */
 export function isExpected({ file, writer, container, before, after }: Change): boolean {
   if (container !== null && writer?.packageManager === '') return false
   if (writer !== null && writer.packageManager !== '') return true
   if (file !== 'socket') return false
-  if (writer !== null && container === null && socketMakers.has(baseName(writer.exe)))
+  if (writer !== null && container === null && socketServers.has(baseName(writer.exe)))
     return !isOpenToAll(after)
-  // Nobody was seen: only who may write to it tells something.
+  // The writer is unknown: only a change of access rights is reported.
   return writer === null && (after === null || before === null || isSameAccess(before, after))
 }
 
@@ -39,23 +37,25 @@ function isSameAccess(before: FileState, after: FileState): boolean {
   return before.mode === after.mode && before.uid === after.uid && before.gid === after.gid
 }
 
-const words = {
-  written: 'was changed',
-  replaced: 'was replaced',
-  removed: 'was removed',
-  attributes: 'had its mode or owner changed',
+const verbs = {
+  written: 'changed',
+  replaced: 'replaced',
+  removed: 'removed',
+  attributes: 'changed the mode or owner of',
 } as const
 
 function describe(seen: Change): Detection {
   const { change, path, before, after, writer, container, time, file } = seen
-  const what = change === 'replaced' && before === null ? 'was made' : words[change]
+  const verb = change === 'replaced' && before === null ? 'created' : verbs[change]
   return {
     rule: container === null ? 'breakout-file-changed' : 'breakout-file-changed-by-container',
     time,
     container,
-    summary: `${path}, ${roles[file]}, ${what} ${byWhom(seen)}`,
+    summary: `${actorOf(seen)} ${verb} ${path} (${roles[file]})`,
     subject: [path],
-    act: [change, path, after?.inode, after?.sha256, after?.mode, writer?.pid, Math.round(time)].join(' '),
+    eventKey: [change, path, after?.inode, after?.sha256, after?.mode, writer?.pid, Math.round(time)].join(
+      ' ',
+    ),
     evidence: {
       path,
       change,
@@ -67,15 +67,15 @@ function describe(seen: Change): Detection {
 }
 
 const roles: Readonly<Record<RuntimeFileObservation['file'], string>> = {
-  binary: 'a program of the runtime',
-  configuration: 'which configures the engine',
-  socket: 'by which the engine takes orders',
+  binary: 'runtime program',
+  configuration: 'engine configuration',
+  socket: 'engine API socket',
 }
 
 const maxLines = 20
 const maxLine = 500
 
-/** The lines that went and that came; passwords in addresses are left out, for evidence is sent on. */
+/** The removed and added lines. Passwords in URLs are omitted, because evidence is sent to receivers. */
 export function changedLines(before: string, after: string): Detection['evidence'] {
   const [old, now] = [before.split('\n'), after.split('\n')]
   const removed = linesBeyond(old, new Set(now))
@@ -88,9 +88,9 @@ export function changedLines(before: string, after: string): Detection['evidence
 
 function linesBeyond(lines: readonly string[], others: ReadonlySet<string>): string[] {
   const beyond = lines.filter((line) => line.trim() !== '' && !others.has(line))
-  const kept = beyond
+  const shown = beyond
     .slice(0, maxLines)
     .map((line) => clip(line.replace(/:\/\/[^/@\s]*@/g, '://…@'), maxLine))
-  const left = beyond.length - kept.length
-  return left > 0 ? [...kept, `…[${left} more lines]`] : kept
+  const left = beyond.length - shown.length
+  return left > 0 ? [...shown, `…[${left} more lines]`] : shown
 }

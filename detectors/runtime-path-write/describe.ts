@@ -1,34 +1,33 @@
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { FileState, PackageFile, RuntimeFileObservation } from '../../agent/model/observation.ts'
-import { baseName } from '../../agent/lib/text.ts'
-import { byWhom, writerEvidence } from './writer.ts'
+import { actorOf, writerEvidence } from './writer.ts'
 
 const changes = {
-  written: { rule: 'runtime-binary-written', words: 'was overwritten' },
-  attributes: { rule: 'runtime-binary-written', words: 'had its mode or owner changed' },
-  replaced: { rule: 'runtime-binary-replaced', words: 'was replaced' },
-  removed: { rule: 'runtime-binary-replaced', words: 'was removed' },
+  written: { rule: 'runtime-binary-written', verb: 'overwrote' },
+  attributes: { rule: 'runtime-binary-written', verb: 'changed the mode or owner of' },
+  replaced: { rule: 'runtime-binary-replaced', verb: 'replaced' },
+  removed: { rule: 'runtime-binary-replaced', verb: 'removed' },
 } as const
 
 export type Change = RuntimeFileObservation & { change: keyof typeof changes }
 
-/** Whether something happened to a file, as opposed to its being looked at, and was not told already. */
+/** Whether the observation is a new change of a file, not a mere reading or the rest of a reported write. */
 export function isChange(seen: RuntimeFileObservation): seen is Change {
   return seen.change in changes && !seen.continued
 }
 
-/** A change of a program of the runtime that is no upgrade; `why` says what speaks against one, where something speaks for it. */
+/** A change of a runtime program that is not an upgrade; `why` says why not, if one sign of an upgrade is present. */
 export function tampered(seen: Change, why = ''): Detection {
   const { change, path, before, after, writer, container, time } = seen
-  const { rule, words } = changes[change]
+  const { rule, verb } = changes[change]
   return {
     rule,
     time,
     container,
-    summary: `${baseName(path)} at ${path} ${words} ${byWhom(seen)}${why === '' ? '' : `: ${why}`}`,
+    summary: `${actorOf(seen)} ${verb} ${path}${why === '' ? '' : `: ${why}`}`,
     subject: [path],
-    act: actOf(seen),
-    ...(seen.completes && { completes: true }),
+    eventKey: eventKeyOf(seen),
+    ...(seen.isUpdate && { isUpdate: true }),
     evidence: {
       path,
       change,
@@ -39,27 +38,27 @@ export function tampered(seen: Change, why = ''): Detection {
   }
 }
 
-/** By the event's time, which does not change, and not by the digest: the same act is told before the file was read. */
-export function actOf({ change, path, after, writer, time }: Change): string {
+/** Uses the event's time, which does not change, and not the digest: a change is reported before the file is read. */
+export function eventKeyOf({ change, path, after, writer, time }: Change): string {
   return [change, path, after?.inode, writer?.pid, Math.round(time)].join(' ')
 }
 
-/** What is known of the versions on both sides of an upgrade. */
-export type Upgrade = { versionBefore: string; files: readonly string[]; act: string; completes: boolean }
+/** The files of an upgrade, and the version before it. */
+export type Upgrade = { versionBefore: string; files: readonly string[]; eventKey: string; isUpdate: boolean }
 
-/** An upgrade of one package, or of one file that no package has: one finding, whatever many files it brings. */
+/** An upgrade of one package, or of one file that no package contains: one finding, however many files it has. */
 export function upgraded(seen: Change, of: PackageFile | null, upgrade: Upgrade): Detection {
   const { path, before, after, writer, time, container } = seen
-  const { versionBefore, files, act, completes } = upgrade
+  const { versionBefore, files, eventKey, isUpdate } = upgrade
   const name = of === null ? path : of.name
   return {
     rule: 'runtime-upgraded',
     time,
     container,
-    summary: `${name} was ${upgradeWords(of, after, versionBefore)}${writer === null ? '' : ` ${byWhom(seen)}`}`,
+    summary: `${actorOf(seen)} ${describeUpgrade(path, of, after, versionBefore)}`,
     subject: [name],
-    act,
-    ...(completes && { completes }),
+    eventKey,
+    ...(isUpdate && { isUpdate }),
     evidence: {
       files,
       ...(of !== null && {
@@ -75,33 +74,34 @@ export function upgraded(seen: Change, of: PackageFile | null, upgrade: Upgrade)
   }
 }
 
-function upgradeWords(of: PackageFile | null, after: FileState | null, versionBefore: string): string {
-  if (after === null) return 'removed with its package'
-  if (of === null) return 'replaced by a file that was accepted before'
-  if (versionBefore === of.version) return `installed anew in version ${of.version}`
+function describeUpgrade(
+  path: string,
+  of: PackageFile | null,
+  after: FileState | null,
+  versionBefore: string,
+): string {
+  if (after === null) return of === null ? `removed ${path} with its package` : `removed files of ${of.name}`
+  if (of === null) return `replaced ${path} with a previously accepted file`
+  if (versionBefore === of.version) return `reinstalled ${of.name} ${of.version}`
   return versionBefore === ''
-    ? `installed in version ${of.version}`
-    : `upgraded from version ${versionBefore} to ${of.version}`
+    ? `installed ${of.name} ${of.version}`
+    : `upgraded ${of.name} from ${versionBefore} to ${of.version}`
 }
 
-/** That a program of the runtime is not, or is again, what it should be. */
+/** Whether a runtime program differs from what it should be. */
 export function mismatch(
   seen: RuntimeFileObservation,
   state: 'firing' | 'resolved',
   expected: string,
 ): Detection {
   const { path, after, time, package: of } = seen
-  const from =
-    of?.matches === false ? `what package ${of.name} ${of.version} brought` : 'what was there before'
+  const from = of?.matches === false ? `its package ${of.name} ${of.version}` : 'its recorded baseline'
   return {
     rule: 'runtime-binary-mismatch',
     state,
     time,
     container: null,
-    summary:
-      state === 'firing'
-        ? `${baseName(path)} at ${path} differs from ${from}`
-        : `${baseName(path)} at ${path} is as it should be again`,
+    summary: state === 'firing' ? `${path} differs from ${from}` : `${path} is in its expected state again`,
     subject: [path],
     evidence: {
       path,
@@ -114,7 +114,7 @@ export function mismatch(
 
 type Compared = Pick<FileState, 'sha256' | 'mode' | 'uid' | 'gid'> & Partial<Pick<FileState, 'inode'>>
 
-/** The digests always, the rest only where it differs. */
+/** The digests, and other attributes only if they differ. */
 export function differences(before: Compared | null, after: Compared | null): Detection['evidence'] {
   const changed = (key: string, of: (file: Compared) => Json | undefined) =>
     before !== null && after !== null && of(before) === of(after) ? {} : beforeAndAfter(key, of)

@@ -34,7 +34,7 @@ const fileChange = {
   ...differences,
 } as const satisfies EvidenceFields
 
-// Files that configure the engine, and settings of the kernel: they are seen in different ways.
+// Files that configure the engine, and kernel settings; they are observed in different ways.
 const breakoutFile = {
   file: 'text',
   path: 'text',
@@ -50,7 +50,7 @@ const breakoutFile = {
   ...differences,
 } as const satisfies EvidenceFields
 
-/** What is known of files of the runtime, and of ways out by it. */
+/** Evidence about runtime files, and about escapes through the runtime. */
 export const runtimeEvidence = {
   'runtime-binary-written': fileChange,
   'runtime-binary-replaced': fileChange,

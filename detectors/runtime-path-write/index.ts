@@ -10,7 +10,10 @@ import { runtimeEvidence } from './evidence.ts'
 import { binaryRules, breakoutFileRules } from './rules.ts'
 import { unwatchedConfiguration } from './unwatched-configuration.ts'
 
-/** Who changes what starts containers runs as root on the host with the next one (CVE-2019-5736 and its successors). */
+/**
+ * A change to a program that starts containers runs as root on the host at the next start (CVE-2019-5736 and its
+ * successors).
+ */
 export const runtimePathWrite = defineDetector({
   name: 'runtime-path-write',
   rules: { ...binaryRules, ...breakoutFileRules, ...breakoutRules },

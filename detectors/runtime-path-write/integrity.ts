@@ -5,46 +5,46 @@ import type { RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { isChange, mismatch } from './describe.ts'
 import { isAccepted, readBinary, type Trust, writeBinary } from './known-binaries.ts'
 
-// A change is told as an event; that it was not undone in this time is told as a condition.
+// A change is reported as an event; if it was not undone within this time, a condition fires too.
 const changeMs = 60_000
 
-// `tidewatch runtime accept` writes beside the daemon, and is to be in force at once.
+// `tidewatch runtime accept` runs in another process, and must take effect immediately.
 const acceptedEveryMs = 1_000
 
-/** Keeps what every program is and should be, and tells those that differ until they do not. */
+/** Records what every program is and should be, and reports the programs that differ until they no longer do. */
 export function integrity(
   binaries$: Observable<RuntimeFileObservation>,
   memory: Memory,
 ): Observable<Detection> {
   const changedAt = new Map<string, number>()
-  const states = new Map<string, 'well' | 'firing'>()
+  const states = new Map<string, 'matching' | 'firing'>()
   const firing = new Map<string, RuntimeFileObservation>()
 
-  function look(seen: RuntimeFileObservation): Detection[] {
+  function examine(seen: RuntimeFileObservation): Detection[] {
     const { path, after, time } = seen
     if (isChange(seen)) changedAt.set(path, time)
-    if (after === null) return become('well', seen)
+    if (after === null) return setState('matching', seen)
     if (seen.change === 'found') firstSeen(seen)
     if (seen.change !== 'verified') return []
     const trust = trustIn(seen, memory)
     remember(seen, trust)
-    if (trust !== 'differs') return become('well', seen)
-    // An event tells it first.
-    return time - (changedAt.get(path) ?? -Infinity) < changeMs ? [] : become('firing', seen)
+    if (trust !== 'differs') return setState('matching', seen)
+    // The event is reported first.
+    return time - (changedAt.get(path) ?? -Infinity) < changeMs ? [] : setState('firing', seen)
   }
 
-  function become(state: 'well' | 'firing', seen: RuntimeFileObservation): Detection[] {
+  function setState(state: 'matching' | 'firing', seen: RuntimeFileObservation): Detection[] {
     const { path } = seen
     if (state === 'firing') firing.set(path, seen)
     else firing.delete(path)
     if (states.get(path) === state) return []
     states.set(path, state)
     const expected = readBinary(memory, path)?.expected ?? ''
-    // Also when nothing fired in this run: what an earlier one left firing is over.
+    // Resolved even if nothing fired in this run: an earlier run may have left the condition firing.
     return [mismatch(seen, state === 'firing' ? 'firing' : 'resolved', expected)]
   }
 
-  /** What no package has is taken as it is at first sight; so is all until its package was asked. */
+  /** A file without a package is trusted as first seen; so is every file until its package has been queried. */
   function firstSeen({ path, after, time }: RuntimeFileObservation): void {
     if (after === null || readBinary(memory, path) !== null) return
     const { sha256 } = after
@@ -66,12 +66,12 @@ export function integrity(
   const accepted$ = timer(acceptedEveryMs, acceptedEveryMs).pipe(
     mergeMap(() => from([...firing.values()])),
     filter(({ path, after }) => isAccepted(memory, path, after?.sha256)),
-    mergeMap((seen) => look(seen)),
+    mergeMap((seen) => examine(seen)),
   )
-  return merge(binaries$.pipe(mergeMap((seen) => look(seen))), accepted$)
+  return merge(binaries$.pipe(mergeMap((seen) => examine(seen))), accepted$)
 }
 
-/** Why a program may be what it is now. */
+/** Why the current content of a program is trusted, or that it is not. */
 export function trustIn(
   { path, after, package: of, accepted }: RuntimeFileObservation,
   memory: Memory,
@@ -81,7 +81,7 @@ export function trustIn(
   if (accepted === true || isAccepted(memory, path, sha256)) return 'accepted'
   const known = readBinary(memory, path)
   const isExpected = known === null || known.expected === sha256
-  // Of the package's files that it keeps no digest of, what was there before is all there is to compare with.
+  // Files without a digest in their package can only be compared with their previous content.
   if (of?.matches === false || !isExpected) return 'differs'
   return known === null || known.trust === 'differs' ? 'first-seen' : known.trust
 }

@@ -1,27 +1,27 @@
 import { z } from 'zod'
 import type { Memory } from '../../agent/model/detector.ts'
 
-/** What is kept of a program of the runtime for longer than the daemon runs. */
+/** The persistent record of a runtime program. */
 export type KnownBinary = z.output<typeof schema>
 
 const schema = z.object({
-  /** What it was when last looked at. */
+  /** The digest when last read. */
   sha256: z.string(),
-  /** What it should be, where no package says it. */
+  /** The expected digest, if no package defines it. */
   expected: z.string(),
-  /** Empty where no package has it, as the next two. */
+  /** Empty if no package contains it, like the next two fields. */
   manager: z.enum(['dpkg', 'rpm', 'apk', 'snap', '']),
   package: z.string(),
   version: z.string(),
-  /** Why it is trusted as it is: by its package, by a person, or because it was so when first seen; or that it is not. */
+  /** Why its content is trusted: by its package, by an operator, or as first seen; `differs` if it is not. */
   trust: z.enum(['package', 'accepted', 'first-seen', 'differs']),
-  /** Epoch milliseconds of the last look that told something new. */
+  /** Epoch milliseconds of the last reading that changed this record. */
   seenAt: z.number(),
 })
 
 export type Trust = KnownBinary['trust']
 
-/** Null where it was never seen, or what is kept cannot be read. */
+/** Null if the program was never seen, or its record is unreadable. */
 export function readBinary(memory: Memory, path: string): KnownBinary | null {
   try {
     return schema.parse(JSON.parse(memory.get(entryOf(path)) ?? 'null'))
@@ -30,7 +30,7 @@ export function readBinary(memory: Memory, path: string): KnownBinary | null {
   }
 }
 
-/** Keeps what is known of a program, unless it is kept already. */
+/** Stores the record of a program, unless it is unchanged. */
 export function writeBinary(memory: Memory, path: string, binary: KnownBinary): void {
   const known = readBinary(memory, path)
   const isSame =
@@ -38,7 +38,7 @@ export function writeBinary(memory: Memory, path: string, binary: KnownBinary): 
   if (!isSame) memory.set(entryOf(path), JSON.stringify(binary))
 }
 
-/** Every program that was ever seen, by its path. */
+/** Every recorded program, by its path. */
 export function allBinaries(memory: Memory): { path: string; binary: KnownBinary }[] {
   return memory.keys('binary/').flatMap((key) => {
     const path = key.slice('binary/'.length)
@@ -47,17 +47,17 @@ export function allBinaries(memory: Memory): { path: string; binary: KnownBinary
   })
 }
 
-/** Whether a person has accepted this digest for a path. A command writes it while the daemon runs. */
+/** Whether an operator has accepted this digest for a path. A command writes it while the daemon runs. */
 export function isAccepted(memory: Memory, path: string, sha256: string | undefined): boolean {
   return Boolean(sha256) && memory.get(`accepted/${path}`) === sha256
 }
 
-/** Takes a program as it is for what it should be. */
+/** Accepts a digest as the expected one for a path. */
 export function acceptDigest(memory: Memory, path: string, sha256: string): void {
   memory.set(`accepted/${path}`, sha256)
 }
 
-/** Forgets a program that is not there any more. */
+/** Deletes the record of a program that no longer exists. */
 export function forgetBinary(memory: Memory, path: string): void {
   memory.delete(entryOf(path))
   memory.delete(`accepted/${path}`)

@@ -9,36 +9,34 @@ export const maskRules = {
   'mask-missing': {
     severity: 'critical',
     kind: 'condition',
+    technique: 'T1611',
     summary:
-      'What is to keep a container from the host is not in place: a path of /proc or /sys that ought to be masked or read-only, its terminal, its security label or its seccomp filter.',
+      'A container lacks part of its isolation: a path of /proc or /sys that must be masked or read-only, its terminal, its security label or its seccomp filter.',
     remedy:
-      'Stop the container and keep it for inspection, look at core_pattern and what the evidence names, and update runc: CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881 end so.',
+      'Stop and preserve the container, check core_pattern and the evidence, and update runc: CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881 have this result.',
   },
 } as const satisfies Record<string, Rule>
 
-/** One condition for each thing that is missing, until it is there again or the container has ended. */
-export function maskConditions({
-  masks$,
-  containers$,
-}: Pick<Observed, 'masks$' | 'containers$'>): Observable<Detection> {
+/** One condition for each missing mask, until it is in place again or the container has stopped. */
+export function maskConditions({ on }: Pick<Observed, 'on'>): Observable<Detection> {
   return defer(() => {
     const firing = new Map<string, Firing>()
 
-    function onLook({ container, missing, pid, time, state }: MaskObservation): Detection[] {
-      // Who could not be looked at is neither better nor worse than before.
+    function onMasks({ container, missing, pid, time, state }: MaskObservation): Detection[] {
+      // A container that could not be read keeps its state.
       if (state === 'unknown') return []
       const before = firing.get(container.id)
       const masks = new Map(missing.map((mask) => [keyOf(mask), mask]))
       if (masks.size === 0) firing.delete(container.id)
       else firing.set(container.id, { container, masks })
       const isSame = before?.container.name === container.name
-      const mended = [...(before?.masks ?? [])].filter(([key]) => !isSame || !masks.has(key))
+      const restored = [...(before?.masks ?? [])].filter(([key]) => !isSame || !masks.has(key))
       return [
-        ...mended.map(([, mask]) =>
+        ...restored.map(([, mask]) =>
           resolved(
             mask,
             before?.container ?? container,
-            `${nameOf(mask)} is in place again in ${container.name}`,
+            `${container.name}: ${nameOf(mask)} is in place again`,
             time,
           ),
         ),
@@ -51,23 +49,25 @@ export function maskConditions({
       firing.delete(id)
       if (before === undefined) return []
       const { container, masks } = before
-      return [...masks.values()].map((mask) => resolved(mask, container, `${container.name} ended`, time))
+      return [...masks.values()].map((mask) =>
+        resolved(mask, container, `${container.name}: container stopped`, time),
+      )
     }
 
-    const ends$ = containers$.pipe(filter(({ action }) => action === 'died' || action === 'removed'))
+    const ends$ = on('container').pipe(filter(({ action }) => action === 'died' || action === 'removed'))
     return merge(
-      masks$.pipe(mergeMap(onLook)),
+      on('masks').pipe(mergeMap(onMasks)),
       ends$.pipe(mergeMap(({ container, time }) => onEnd(container, time))),
     )
   })
 }
 
-/** Under which name it was told: a condition ends under the same, whatever the container is called by then. */
+/** The container as it was reported: a condition resolves under that name, even if the container was renamed. */
 type Firing = { container: Container; masks: ReadonlyMap<string, MissingMask> }
 
 const names: Readonly<Record<MaskKind, (path: string) => string>> = {
-  'masked-path': (path) => `the mask of ${path}`,
-  'readonly-path': (path) => `the write protection of ${path}`,
+  'masked-path': (path) => `the mask over ${path}`,
+  'readonly-path': (path) => `the read-only mount of ${path}`,
   console: (path) => `the terminal at ${path}`,
   terminals: (path) => `the terminals at ${path}`,
   'security-label': () => 'the security label',
@@ -89,7 +89,7 @@ function describe(mask: MissingMask, container: Container, pid: number, time: nu
     state: 'firing',
     time,
     container,
-    summary: `${nameOf(mask)} is missing in ${container.name}: ${clip(found, 160)}`,
+    summary: `${container.name}: ${nameOf(mask)} is missing (${clip(found, 160)})`,
     subject: [what, path],
     evidence: { missing: what, path: clip(path, 1_024), found: clip(found, 1_024), pid },
   }

@@ -10,20 +10,18 @@ export const mountedPathRules = {
   'runtime-path-mounted': {
     severity: 'warning',
     kind: 'condition',
-    summary:
-      'A container has a program that runs when Docker starts a container, or a folder above one, mounted writable.',
-    remedy: 'Mount it read-only, or a folder that does not contain it; who writes there is root on the host.',
+    technique: 'T1611',
+    summary: 'A container has a writable mount of a runtime program, or of a directory above one.',
+    remedy:
+      'Mount it read-only, or mount a directory without runtime programs; write access there gives root on the host.',
   },
 } as const satisfies Record<string, Rule>
 
-/** Judged anew when a container changes and when a runtime file becomes known, whichever comes first. */
-export function mountedRuntimePaths({
-  containers$,
-  runtimeFiles$,
-}: Pick<Observed, 'containers$' | 'runtimeFiles$'>): Observable<Detection> {
+/** Judges each container again when it changes, and all of them when a runtime file becomes known. */
+export function mountedRuntimePaths({ on }: Pick<Observed, 'on'>): Observable<Detection> {
   return defer(() => {
     const paths = new Set<string>()
-    const running = new Map<string, { container: Container; told: string; as: Container | null }>()
+    const running = new Map<string, { container: Container; reported: string; as: Container | null }>()
 
     function onContainer({ container, action, time }: ContainerObservation): Detection[] {
       if (action === 'died' || action === 'removed') {
@@ -33,7 +31,7 @@ export function mountedRuntimePaths({
       }
       if (!isUp(container)) return []
       const known = running.get(container.id)
-      running.set(container.id, { container, told: known?.told ?? '', as: known?.as ?? null })
+      running.set(container.id, { container, reported: known?.reported ?? '', as: known?.as ?? null })
       return judge(container.id, time)
     }
 
@@ -48,22 +46,22 @@ export function mountedRuntimePaths({
       const known = running.get(id)
       if (known === undefined) return []
       const mounted = mountedWritable(known.container, paths)
-      const told = JSON.stringify([known.container.name, mounted])
-      if (mounted.length === 0 || told === known.told) return []
+      const reported = JSON.stringify([known.container.name, mounted])
+      if (mounted.length === 0 || reported === known.reported) return []
       const former = known.as
-      running.set(id, { container: known.container, told, as: known.container })
-      // A condition ends under the name that it was told under.
+      running.set(id, { container: known.container, reported, as: known.container })
+      // A condition resolves under the container name it was reported with.
       const ended = former !== null && former.name !== known.container.name ? [resolved(former, time)] : []
       return [...ended, firing(known.container, mounted, time)]
     }
 
-    return merge(containers$.pipe(mergeMap(onContainer)), runtimeFiles$.pipe(mergeMap(onFile)))
+    return merge(on('container').pipe(mergeMap(onContainer)), on('runtime-file').pipe(mergeMap(onFile)))
   })
 }
 
 export type MountedPath = { source: string; destination: string; files: string[] }
 
-/** The writable mounts that hold runtime files, and which. */
+/** The writable mounts that contain runtime files, with those files. */
 export function mountedWritable(
   { details }: Pick<Container, 'details'>,
   paths: ReadonlySet<string>,
@@ -74,7 +72,7 @@ export function mountedWritable(
   })
 }
 
-/** Whether a file is what is mounted, or below of it, also by its name from before /usr was merged. */
+/** Whether a file is the mount's source or below it, also by its name from before the /usr merge. */
 function isIn(path: string, source: string): boolean {
   return [path, path.replace(/^\/usr(?=\/(?:s?bin|lib)\/)/, '')].some(
     (name) => source === '/' || name === source || name.startsWith(`${source.replace(/\/$/, '')}/`),
@@ -92,7 +90,7 @@ function firing(container: Container, mounted: readonly MountedPath[], time: num
     state: 'firing',
     time,
     container,
-    summary: `${container.name} can write to ${clip(first?.files[0] ?? '', 160)}: ${clip(first?.source ?? '', 160)} is mounted at ${clip(first?.destination ?? '', 160)}`,
+    summary: `${container.name} can write to ${clip(first?.files[0] ?? '', 160)} (${clip(first?.source ?? '', 160)} is mounted at ${clip(first?.destination ?? '', 160)})`,
     subject: [],
     evidence: {
       mounts: mounted.map(({ source, destination, files }) => ({
@@ -110,7 +108,7 @@ function resolved(container: Container, time: number): Detection {
     state: 'resolved',
     time,
     container,
-    summary: `${container.name} ended`,
+    summary: `${container.name}: container stopped`,
     subject: [],
     evidence: {},
   }

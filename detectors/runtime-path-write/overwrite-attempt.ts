@@ -9,34 +9,35 @@ export const overwriteRules = {
   'overwrite-attempt': {
     severity: 'critical',
     kind: 'event',
+    technique: 'T1611',
     summary:
-      'A container reached for the host’s runtime as CVE-2019-5736 does it: it ran the runtime in the place of a program, or opened it through /proc.',
+      'A container executed the host’s runtime instead of its own program, or opened it through /proc, as CVE-2019-5736 does.',
     remedy:
-      'Start nothing and run no exec in the container, keep it for inspection, compare the runtime with its package, and find out where the image comes from.',
+      'Start nothing in the container and run no exec in it; preserve it, verify the runtime against its package, and find out where the image comes from.',
   },
 } as const satisfies Record<string, Rule>
 
-/** The attack also when it fails: runtimes that seal themselves cannot be overwritten, but whoever tries means to. */
+/** Reports failed attacks too: a runtime that seals itself cannot be overwritten, but the attempt shows intent. */
 export function overwriteAttempts(observed: Observed): Observable<Detection> {
-  const { containers$, execs$, processes$, runtimeFiles$, runtimeFileOpens$ } = observed
+  const { on } = observed
   return defer(() => {
     const attempts = gatherAttempts()
     const execs = runtimeExecs()
-    const told = (attempt: Attempt | null) => (attempt === null ? [] : attempts.take(attempt))
-    const noted$ = merge(
-      runtimeFiles$.pipe(tap(execs.file)),
-      observed.sourceStatuses$.pipe(tap(execs.status)),
-      observed.eventsLost$.pipe(tap(execs.lost)),
+    const report = (attempt: Attempt | null) => (attempt === null ? [] : attempts.take(attempt))
+    const tracked$ = merge(
+      on('runtime-file').pipe(tap(execs.file)),
+      observed.on('source-status').pipe(tap(execs.status)),
+      observed.on('events-lost').pipe(tap(execs.lost)),
     ).pipe(ignoreElements())
     return merge(
-      noted$,
-      containers$.pipe(
+      tracked$,
+      on('container').pipe(
         filter(({ action }) => action === 'created' || action === 'started' || action === 'seen'),
-        mergeMap((seen) => told(configuredAttempt(seen))),
+        mergeMap((seen) => report(configuredAttempt(seen))),
       ),
-      execs$.pipe(mergeMap((seen) => told(requestedAttempt(seen)))),
-      runtimeFileOpens$.pipe(mergeMap((seen) => told(openedAttempt(seen)))),
-      processes$.pipe(mergeMap((seen) => told(execs.attemptIn(seen)))),
+      on('exec').pipe(mergeMap((seen) => report(requestedAttempt(seen)))),
+      on('runtime-file-opened').pipe(mergeMap((seen) => report(openedAttempt(seen)))),
+      on('process').pipe(mergeMap((seen) => report(execs.attemptIn(seen)))),
     )
   })
 }

@@ -1,5 +1,5 @@
-/** Remembers the last so many of something: what a container can make more and more of must not fill the memory. */
-export function recent<Value>(max: number) {
+/** A map of the most recently set entries, at most `max`, so that a container cannot fill the memory. */
+export function rememberRecent<Value>(max: number) {
   const known = new Map<string, Value>()
   return {
     get: (key: string): Value | undefined => known.get(key),

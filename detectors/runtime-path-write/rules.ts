@@ -1,28 +1,31 @@
 import type { Rule } from '../../agent/model/finding.ts'
 
-/** The rules on the programs of the runtime. */
+/** Rules about the programs of the runtime. */
 export const binaryRules = {
   'runtime-binary-written': {
     severity: 'critical',
     kind: 'event',
+    technique: 'T1611',
     summary:
-      'A program that runs as root on the host whenever a container starts was written to, or got another mode or owner.',
+      'A runtime program, which runs as root on the host at every container start, was overwritten, or its mode or owner was changed.',
     remedy:
-      'Start no container; compare the file with its package (dpkg --verify, rpm -V), reinstall it, and treat the host as entered if a container wrote it.',
+      'Start no container; verify the file against its package (dpkg --verify, rpm -V), reinstall it, and assume the host is compromised if a container wrote it.',
   },
   'runtime-binary-replaced': {
     severity: 'critical',
     kind: 'event',
+    technique: 'T1554',
     summary:
-      'A program that runs as root on the host whenever a container starts was replaced by another file, or removed, and not by an upgrade.',
+      'A runtime program, which runs as root on the host at every container start, was replaced or removed, and not by an upgrade.',
     remedy:
-      'If you put it there yourself, run `tidewatch runtime accept PATH`; else start no container, reinstall it from its package, and find out what the writer is.',
+      'If you put it there yourself, run `tidewatch runtime accept PATH`; otherwise start no container, reinstall it from its package, and identify the writer.',
   },
   'runtime-binary-mismatch': {
     severity: 'critical',
     kind: 'condition',
+    technique: 'T1554',
     summary:
-      'A program that runs as root on the host whenever a container starts differs from what its package brought, or from what was accepted.',
+      'A runtime program, which runs as root on the host at every container start, differs from its package or its accepted version.',
     remedy:
       'Reinstall it from its package; if you put it there yourself, run `tidewatch runtime accept PATH`.',
   },
@@ -30,26 +33,28 @@ export const binaryRules = {
     severity: 'info',
     kind: 'event',
     summary:
-      'The programs of the runtime were upgraded by the package manager, or by what was accepted before.',
-    remedy: 'Nothing; it is told so that a change of the runtime can be found later.',
+      'The programs of the runtime were upgraded by the package manager, or replaced with a previously accepted file.',
+    remedy: 'Nothing; it is reported so that a change of the runtime can be traced later.',
   },
 } as const satisfies Record<string, Rule>
 
-/** What can be said of settings that turn into programs of the host's root. */
+/** Rules about settings that make a program run as root on the host. */
 export const breakoutFileRules = {
   'breakout-file-changed': {
     severity: 'warning',
     kind: 'event',
+    technique: 'T1611',
     summary:
-      'On the host, a setting was changed by which the kernel, the engine or every process runs a program as root.',
-    remedy: 'Nothing if you set it; else set it back, and find out who the writer is.',
+      'A setting that makes the kernel, the engine or every process run a program as root was changed on the host.',
+    remedy: 'Nothing if you set it; otherwise restore it, and identify the writer.',
   },
   'breakout-file-changed-by-container': {
     severity: 'critical',
     kind: 'event',
+    technique: 'T1611',
     summary:
-      'A container changed, or tried to change, a setting by which a program is run as root on the host.',
+      'A container changed, or tried to change, a setting that makes a program run as root on the host.',
     remedy:
-      'Stop the container and treat the host as entered; set it back, and take the mount or the right from the container that it was written through.',
+      'Stop the container and assume the host is compromised; restore the setting, and remove the mount or privilege that let the container write it.',
   },
 } as const satisfies Record<string, Rule>

@@ -8,21 +8,21 @@ import { isSandboxProgram } from '../../agent/model/sandbox-program.ts'
 import { isRuntimeProgram } from '../../agent/model/runtime-program.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
 import { baseName, clip, commandLine } from '../../agent/lib/text.ts'
-import { leadsToRunner } from './attempt-steps.ts'
+import { isOwnExecutable } from './attempt-steps.ts'
 import type { Attempt } from './attempts.ts'
-import { recent } from './recent.ts'
+import { rememberRecent } from './recent.ts'
 
-/** What a process of a container is known to have run there. */
+/** What a process of a container last executed there. */
 type Ran = 'runtime' | 'program'
 
 /**
- * Containers that run the host's runtime. Every start runs it on its way in, so neither its inode nor its name says
- * anything: what counts is that it runs where the container's program ought to, and that no runtime of the container's
- * own (Docker-in-Docker, BuildKit) made it.
+ * Containers that execute the host's runtime. Every start executes it on its way into the container, so neither its
+ * inode nor its name proves anything. What counts is that it runs instead of the container's program, and that no
+ * runtime inside the container (Docker-in-Docker, BuildKit) started it.
  */
 export function runtimeExecs() {
   const files = new Map<string, string>()
-  const ran = recent<Ran>(maxProcesses)
+  const ran = rememberRecent<Ran>(maxProcesses)
   let mode = ''
   let lostAt = -Infinity
 
@@ -32,22 +32,19 @@ export function runtimeExecs() {
     const key = keyOf(process.pid, process.startTicks)
     const before = ran.get(key)
     const parent = ran.get(keyOf(process.parentPid))
-    const isOfHost = isHostsRuntime(seen)
-    ran.set(key, isOwnRuntime(seen) && !isOfHost ? 'runtime' : 'program')
+    const isHost = isHostRuntime(seen)
+    ran.set(key, isOwnRuntime(seen) && !isHost ? 'runtime' : 'program')
     ran.set(keyOf(process.pid), ran.get(key) ?? 'program')
     if (seen.hostFiles !== null || isSandbox(seen)) return null
-    // Seen a while after it happened, it may be the runtime that has yet to become the program.
-    if (!isExact(seen) && isOnItsWay(seen)) return null
+    // Observed with a delay, it may be the runtime before it executes the container's program.
+    if (!isExact(seen) && isEntering(seen)) return null
     const isCopy = isSealedCopy(process.exe) && before !== 'runtime' && parent !== 'runtime'
-    const isFirst = before === undefined && parent === undefined && isTop(seen)
-    const runsItself = isFirst && isExact(seen) && leadsToRunner(process.argv[0] ?? '')
-    return isOfHost || isCopy || runsItself ? attemptOf(seen) : null
+    const isFirst = before === undefined && parent === undefined && isTopLevel(seen)
+    const runsItself = isFirst && isExact(seen) && isOwnExecutable(process.argv[0] ?? '')
+    return isHost || isCopy || runsItself ? attemptOf(seen) : null
   }
 
-  function isHostsRuntime({
-    process: { exeFile, exe },
-    container: { details },
-  }: ProcessObservation): boolean {
+  function isHostRuntime({ process: { exeFile, exe }, container: { details } }: ProcessObservation): boolean {
     if (exeFile === null || exe === engineInit) return false
     const isKnown = [...files.values()].includes(`${exeFile.device}:${exeFile.inode}`)
     return isKnown && !(details?.mounts ?? []).some(({ destination }) => isAtOrBelow(exe, destination))
@@ -73,7 +70,7 @@ export function runtimeExecs() {
   }
 }
 
-// Losses are told once a second, and /proc is looked through after that.
+// Losses are reported once a second, and /proc is scanned after that.
 const unsureMs = 5_000
 const maxProcesses = 16_384
 
@@ -89,25 +86,25 @@ function isSandbox({ process, container }: ProcessObservation): boolean {
 }
 
 /** The runtime's own processes in the container, before the last exec (libcontainer/nsenter/nsexec.c of runc). */
-function isOnItsWay({ process: { argv, startedAt }, time }: ProcessObservation): boolean {
-  return argv[1] === 'init' && argv.length === 2 && time - startedAt < onItsWayMs
+function isEntering({ process: { argv, startedAt }, time }: ProcessObservation): boolean {
+  return argv[1] === 'init' && argv.length === 2 && time - startedAt < enteringMs
 }
 
-// Milliseconds, unless the disk is slow.
-const onItsWayMs = 10_000
+// It takes milliseconds, unless the disk is slow.
+const enteringMs = 10_000
 
-/** Nobody in the container made it. */
-function isTop({ origin, process, container }: ProcessObservation): boolean {
+/** Whether no other process in the container started it. */
+function isTopLevel({ origin, process, container }: ProcessObservation): boolean {
   if (origin.via === 'entered') return origin.entry.pid === process.pid
   return container.details === null || container.details.pid === 0 || container.details.pid === process.pid
 }
 
-/** What runc runs instead of its file: a copy in memory that nobody can write (its libcontainer/nsenter/cloned_binary.c). */
+/** What runc executes instead of its file: a sealed copy in memory (libcontainer/nsenter/cloned_binary.c of runc). */
 function isSealedCopy(exe: string): boolean {
   return exe.startsWith('/memfd:runc_cloned:')
 }
 
-/** A runtime that the container brought along, and what that runs from a copy of itself. */
+/** A runtime inside the container's files, or a sealed copy that such a runtime executes. */
 function isOwnRuntime({ process: { exe, argv } }: ProcessObservation): boolean {
   const name = baseName(exe.replace(/ \(deleted\)$/, ''))
   return (
@@ -126,7 +123,7 @@ function attemptOf({ process, container, origin, time }: ProcessObservation): At
     step: 'executed',
     time,
     container,
-    words: `${container.name} ran the host’s runtime in the place of a program: ${line}`,
+    summary: `${container.name} executed the host’s runtime instead of its own program: \`${line}\``,
     subject: 'runtime',
     key: `${container.id}:${process.pid}:${process.startTicks}`,
     evidence: {

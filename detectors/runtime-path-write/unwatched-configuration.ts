@@ -5,28 +5,27 @@ import type { Detection } from '../../agent/model/finding.ts'
 import type { FileState, RuntimeFileObservation, SourceStatus } from '../../agent/model/observation.ts'
 import { differences } from './describe.ts'
 
-/** What is kept of a file that configures the engine for longer than the daemon runs; its lines may hold passwords. */
-type Kept = Pick<FileState, 'sha256' | 'mode' | 'uid' | 'gid'>
+/** The persistent record of an engine configuration file; not its lines, because they can hold passwords. */
+type Recorded = Pick<FileState, 'sha256' | 'mode' | 'uid' | 'gid'>
 
-/** Null for a file that was not there, undefined for one that nobody has heard of. */
-type Known = Kept | null | undefined
+/** Null for a file that did not exist, undefined for a file without a record. */
+type Known = Recorded | null | undefined
 
 const schema = z.object({ sha256: z.string(), mode: z.number(), uid: z.number(), gid: z.number() }).nullable()
 
-/** Tells what configures the engine and is not what it was when tidewatch last watched it: nobody saw who did it. */
+/** Reports engine configuration that changed while tidewatch was not watching; the writer is unknown. */
 export function unwatchedConfiguration({
-  runtimeFiles$,
-  sourceStatuses$,
+  on,
   memory,
-}: Pick<Observed, 'runtimeFiles$' | 'sourceStatuses$' | 'memory'>): Observable<Detection> {
+}: Pick<Observed, 'on' | 'memory'>): Observable<Detection> {
   return defer(() => {
-    // There is nothing to compare with, and all of it is taken as it is.
+    // There is nothing to compare with, so everything is accepted as found.
     const isFirstRun = memory.keys(prefix).length === 0
-    /** Those that were found, and of which the package manager has yet to say whether it brought them. */
+    /** Files that were found, and that the package manager has not been asked about yet. */
     const awaited = new Set<string>()
     const found = new Set<string>()
 
-    function look(seen: RuntimeFileObservation): Detection[] {
+    function examine(seen: RuntimeFileObservation): Detection[] {
       const { file, path, change, after } = seen
       if (file !== 'configuration') return []
       if (change === 'found') {
@@ -36,21 +35,21 @@ export function unwatchedConfiguration({
         return []
       }
       if (change === 'verified') return awaited.delete(path) ? compare(seen) : []
-      // It is watched by now, and the change is told by itself.
+      // The file is watched by now, and the change is reported separately.
       awaited.delete(path)
-      keep(memory, path, after)
+      store(memory, path, after)
       return []
     }
 
     function compare({ path, after, time, package: of }: RuntimeFileObservation): Detection[] {
       const before = known(memory, path)
-      keep(memory, path, after)
+      store(memory, path, after)
       const isNew = before === undefined
       if ((isNew && isFirstRun) || of?.matches === true || isSame(before ?? null, after)) return []
       return [describe(path, before ?? null, after, time)]
     }
 
-    /** What adds to a unit is found when it is there, and all is found before the source is up. */
+    /** Unit drop-ins are found only if they exist, and all files are found before the source is up. */
     function lookForRemoved({ source, up, time }: SourceStatus): Detection[] {
       if (source !== 'runtime-files') return []
       if (!up) {
@@ -66,7 +65,10 @@ export function unwatchedConfiguration({
       })
     }
 
-    return merge(runtimeFiles$.pipe(mergeMap(look)), sourceStatuses$.pipe(mergeMap(lookForRemoved)))
+    return merge(
+      on('runtime-file').pipe(mergeMap(examine)),
+      on('source-status').pipe(mergeMap(lookForRemoved)),
+    )
   })
 }
 
@@ -84,41 +86,44 @@ function known(memory: Memory, path: string): Known {
   }
 }
 
-function keep(memory: Memory, path: string, state: FileState | null): void {
-  const text = JSON.stringify(state && keptOf(state))
+function store(memory: Memory, path: string, state: FileState | null): void {
+  const text = JSON.stringify(state && recordOf(state))
   if (memory.get(prefix + path) !== text) memory.set(prefix + path, text)
 }
 
-function keptOf({ sha256, mode, uid, gid }: Kept): Kept {
+function recordOf({ sha256, mode, uid, gid }: Recorded): Recorded {
   return { sha256, mode, uid, gid }
 }
 
-function isSame(before: Kept | null, after: Kept | null): boolean {
-  return JSON.stringify(before && keptOf(before)) === JSON.stringify(after && keptOf(after))
+function isSame(before: Recorded | null, after: Recorded | null): boolean {
+  return JSON.stringify(before && recordOf(before)) === JSON.stringify(after && recordOf(after))
 }
 
-function describe(path: string, before: Kept | null, after: Kept | null, time: number): Detection {
-  const [change, words] = changeBetween(before, after)
+function describe(path: string, before: Recorded | null, after: Recorded | null, time: number): Detection {
+  const [change, verb] = changeBetween(before, after)
   return {
     rule: 'breakout-file-changed',
     time,
     container: null,
-    summary: `${path}, which configures the engine, ${words} by an unknown process while nobody watched`,
+    summary: `an unknown process ${verb} ${path} (engine configuration) while tidewatch was not watching`,
     subject: [path],
-    act: ['unwatched', path, after?.sha256, after?.mode, after?.uid, after?.gid].join(' '),
+    eventKey: ['unwatched', path, after?.sha256, after?.mode, after?.uid, after?.gid].join(' '),
     evidence: {
       path,
       change,
       unwatched: true,
-      ...differences(before && keptOf(before), after && keptOf(after)),
+      ...differences(before && recordOf(before), after && recordOf(after)),
     },
   }
 }
 
-function changeBetween(before: Kept | null, after: Kept | null): [RuntimeFileObservation['change'], string] {
-  if (before === null) return ['replaced', 'was made']
-  if (after === null) return ['removed', 'was removed']
+function changeBetween(
+  before: Recorded | null,
+  after: Recorded | null,
+): [RuntimeFileObservation['change'], string] {
+  if (before === null) return ['replaced', 'created']
+  if (after === null) return ['removed', 'removed']
   return before.sha256 === after.sha256
-    ? ['attributes', 'had its mode or owner changed']
-    : ['written', 'was changed']
+    ? ['attributes', 'changed the mode or owner of']
+    : ['written', 'changed']
 }

@@ -8,37 +8,36 @@ export const helperRules = {
   'usermode-helper-from-container': {
     severity: 'critical',
     kind: 'event',
+    technique: 'T1611',
     summary:
-      'The kernel ran a program out of a container’s files as root of the host: the end of an escape by core_pattern, release_agent, modprobe or uevent_helper.',
+      'The kernel ran a program from a container’s files as root on the host: a completed escape through core_pattern, release_agent, modprobe or uevent_helper.',
     remedy:
-      'Treat the host as entered: disconnect it, keep the container and the file for inspection, and put /proc/sys/kernel/core_pattern, modprobe and the release agents of all cgroup hierarchies right.',
+      'Assume the host is compromised: isolate it, preserve the container and the file, and restore /proc/sys/kernel/core_pattern, modprobe and the release agents of all cgroup hierarchies.',
   },
 } as const satisfies Record<string, Rule>
 
-/** What the kernel runs by itself is its own business, except where a container could have written it. */
-export function containersHelpers({
-  usermodeHelpers$,
-}: Pick<Observed, 'usermodeHelpers$'>): Observable<Detection> {
-  return usermodeHelpers$.pipe(map(helperDetection))
+/** Reports programs that the kernel runs by itself, if a container could have written them. */
+export function containerHelpers({ on }: Pick<Observed, 'on'>): Observable<Detection> {
+  return on('usermode-helper').pipe(map(helperDetection))
 }
 
 const places: Readonly<Record<HelperPlace, (name: string | null) => string>> = {
-  root: (name) => `out of the files of ${name ?? 'a container'}`,
+  root: (name) => `from the files of ${name ?? 'a container'}`,
   layer: (name) =>
-    name === null ? 'out of a layer of an image or of an ended container' : `out of the layer of ${name}`,
-  volume: (name) => `out of a folder that ${name ?? 'a container'} can write`,
-  process: (name) => `through /proc, out of what a process of ${name ?? 'a container'} sees`,
+    name === null ? 'from the layer of an image or of a stopped container' : `from the layer of ${name}`,
+  volume: (name) => `from a directory that ${name ?? 'a container'} can write to`,
+  process: (name) => `through /proc, from the files visible to a process of ${name ?? 'a container'}`,
 }
 
-/** One such run as a finding. */
+/** The finding for one such program. */
 export function helperDetection({ process, container, path, via, time }: UsermodeHelper): Detection {
   return {
     rule: 'usermode-helper-from-container',
     time,
     container,
-    summary: `the kernel ran ${clip(path, 200)} as root of the host ${places[via](container?.name ?? null)}`,
+    summary: `the kernel ran \`${clip(path, 200)}\` as root on the host, ${places[via](container?.name ?? null)}`,
     subject: [path],
-    act: `${process.pid}:${process.startTicks}`,
+    eventKey: `${process.pid}:${process.startTicks}`,
     evidence: {
       path: clip(path, 1_024),
       found_by: via,

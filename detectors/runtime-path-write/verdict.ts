@@ -1,16 +1,16 @@
 import type { RuntimeFileObservation } from '../../agent/model/observation.ts'
 import type { Change } from './describe.ts'
 
-/** What speaks for and against an upgrade. */
+/** The signs for and against an upgrade. */
 export type Signs = {
   change: Change['change']
-  /** Whether the writer or an ancestor is the host's package manager; `unknown` where nobody was seen. */
+  /** Whether the writer or an ancestor is the host's package manager; `unknown` if the writer is. */
   manager: 'yes' | 'no' | 'unknown'
   /** The writer is in a container. */
   inContainer: boolean
-  /** Whether the file is what a package brought; `unasked` before the package managers have answered. */
+  /** Whether the file matches its package; `unasked` before the package managers have answered. */
   digest: 'matches' | 'differs' | 'no-package' | 'unasked'
-  /** A person or the configuration has accepted this digest. */
+  /** An operator or the configuration has accepted this digest. */
   accepted: boolean
   /** Milliseconds since the change. */
   age: number
@@ -18,17 +18,17 @@ export type Signs = {
 
 export type Verdict = { is: 'wait' } | { is: 'upgrade' } | { is: 'tampering'; why: string }
 
-// Both signs of an upgrade must be there by then.
+// Both signs of an upgrade must be present by then.
 const deadlineMs = 60_000
-// Where nobody was seen the digest alone speaks; dpkg puts it in place some milliseconds after the file.
-const unseenMs = 1_000
-// The package managers answer in a second on a busy host: the largest program has 100 MB.
+// If the writer is unknown, the digest alone decides; dpkg writes it some milliseconds after the file.
+const unknownWriterMs = 1_000
+// The package managers answer within a second on a busy host: the largest program is 100 MB.
 const answerMs = 5_000
 
 /**
- * An upgrade is a change by the package manager to what a package brought. What has neither sign is told at once,
- * what has one of them when the other did not come in a minute. Package managers replace files and never write into
- * them, so a write needs no waiting.
+ * An upgrade is a change by the package manager to a file that matches its package. A change with neither sign is
+ * reported at once, a change with one sign if the other does not appear within a minute. Package managers replace
+ * files and never write into them, so a write is judged without waiting.
  */
 export function verdictOn({ change, manager, inContainer, digest, accepted, age }: Signs): Verdict {
   if (manager === 'yes') {
@@ -36,8 +36,8 @@ export function verdictOn({ change, manager, inContainer, digest, accepted, age 
     if (age < deadlineMs) return wait
     return tampering(
       digest === 'differs'
-        ? 'the package manager wrote it, but it is not what the package brought'
-        : 'the package manager wrote it, but no package has it',
+        ? 'the package manager wrote it, but it does not match its package'
+        : 'the package manager wrote it, but no package contains it',
     )
   }
   if (inContainer) return tampering()
@@ -46,19 +46,17 @@ export function verdictOn({ change, manager, inContainer, digest, accepted, age 
   if (digest === 'unasked') return age < answerMs ? wait : tampering()
   if (manager === 'unknown') {
     if (digest === 'matches') return upgrade
-    return age < unseenMs ? wait : tampering()
+    return age < unknownWriterMs ? wait : tampering()
   }
   if (digest !== 'matches' || change === 'removed') return tampering()
-  return age < deadlineMs
-    ? wait
-    : tampering('it is what its package brought, but no package manager wrote it')
+  return age < deadlineMs ? wait : tampering('it matches its package, but no package manager wrote it')
 }
 
 const wait: Verdict = { is: 'wait' }
 const upgrade: Verdict = { is: 'upgrade' }
 const tampering = (why = ''): Verdict => ({ is: 'tampering', why })
 
-/** Whether the package manager did it: of a process that nobody could look at, not even that is known. */
+/** Whether the package manager made the change; `unknown` for a writer that could not be read. */
 export function managerIn({ writer }: Pick<RuntimeFileObservation, 'writer'>): Signs['manager'] {
   if (writer === null || (writer.exe === '' && writer.ancestors.length === 0)) return 'unknown'
   return writer.packageManager === '' ? 'no' : 'yes'

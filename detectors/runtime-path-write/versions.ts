@@ -1,14 +1,14 @@
 /** A version as upstream projects number them. */
 export type Version = {
-  /** Major, minor, patch, and where it stands among a release's own: candidates come before it. */
+  /** Major, minor, patch, then the pre-release stage and its number, which sort before the release. */
   numbers: readonly number[]
-  /** What a builder put behind it: `+ds1`, `-ce`, `+dev`; empty for a plain release. */
+  /** A suffix added by a builder: `+ds1`, `-ce`, `+dev`; empty for a plain release. */
   extra: string
 }
 
 const stages: Readonly<Record<string, number>> = { alpha: -3, beta: -2, rc: -1 }
 
-/** Reads `1.2.8`, `v1.4.0-rc.3`, `1.0.0~rc93+ds1`, `20.10.24+dfsg1`; null for what is no version, such as a commit. */
+/** Reads `1.2.8`, `v1.4.0-rc.3`, `1.0.0~rc93+ds1`, `20.10.24+dfsg1`; null for anything else, such as a commit. */
 export function parseVersion(text: string): Version | null {
   const found = /^v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?:[-~](alpha|beta|rc)\.?(\d{1,6})?)?(.*)$/s.exec(
     text,
@@ -19,7 +19,7 @@ export function parseVersion(text: string): Version | null {
   return { numbers: [Number(major), Number(minor), Number(patch), place, Number(count)], extra }
 }
 
-/** Below zero when `a` came before `b`; what stands behind the numbers does not count. */
+/** Below zero if `a` precedes `b`; suffixes after the numbers are ignored. */
 export function compareVersions(a: Version, b: Version): number {
   const index = a.numbers.findIndex((number, at) => number !== b.numbers[at])
   return index < 0 ? 0 : (a.numbers[index] ?? 0) - (b.numbers[index] ?? 0)
@@ -27,19 +27,23 @@ export function compareVersions(a: Version, b: Version): number {
 
 /** The order of Debian's package versions (deb-version(7)). */
 export function comparePackageVersions(a: string, b: string): number {
-  const [x, y] = [partsOf(a), partsOf(b)]
-  return x.epoch - y.epoch || compareParts(x.upstream, y.upstream) || compareParts(x.revision, y.revision)
+  const [x, y] = [componentsOf(a), componentsOf(b)]
+  return (
+    x.epoch - y.epoch ||
+    compareComponents(x.upstream, y.upstream) ||
+    compareComponents(x.revision, y.revision)
+  )
 }
 
-function partsOf(version: string) {
+function componentsOf(version: string) {
   const [, epoch = '0', rest = ''] = /^(?:(\d+):)?(.*)$/s.exec(version) ?? []
   const dash = rest.lastIndexOf('-')
   const upstream = dash < 0 ? rest : rest.slice(0, dash)
   return { epoch: Number(epoch), upstream, revision: dash < 0 ? '' : rest.slice(dash + 1) }
 }
 
-/** By turns what is no digit, in an order of its own, and digits by their value. */
-function compareParts(a: string, b: string): number {
+/** Compares alternately non-digits, in dpkg's own order, and digits, by value. */
+function compareComponents(a: string, b: string): number {
   let [x, y] = [a, b]
   while (x !== '' || y !== '') {
     const [wordX, wordY] = [leading(x, /^\D*/), leading(y, /^\D*/)]
@@ -66,7 +70,7 @@ function compareWords(a: string, b: string): number {
   return 0
 }
 
-/** `~` before the end, the end before letters, letters before all else. */
+/** `~` sorts before the end, the end before letters, letters before all other characters. */
 function weight(character: string | undefined): number {
   if (character === undefined) return 0
   if (character === '~') return -1

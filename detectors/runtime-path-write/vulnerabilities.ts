@@ -1,27 +1,27 @@
 import type { EngineComponent } from '../../agent/model/observation.ts'
 
-/** A known way out of a container, or to the engine's rights, by a fault of one of the engine's parts. */
+/** A known vulnerability of an engine component that leads out of a container, or to the engine's privileges. */
 export type Vulnerability = {
   cve: string
   component: EngineComponent
-  /** What it lets do, for people. */
+  /** A short description for findings. */
   what: string
-  /** Upstream's versions that have it: from one to before another. */
+  /** Affected upstream versions. */
   affected: readonly Range[]
-  /** Versions about which the sources disagree. */
+  /** Versions on which the sources disagree. */
   disputed?: readonly Range[]
-  /** Packages of distributions that carry an affected version, by the packages' own changelogs. */
+  /** Distribution packages of an affected version, judged by the packages' own changelogs. */
   packages?: readonly PackagedFix[]
-  /** It takes this to be of any consequence. */
+  /** The vulnerability only matters if this is in use. */
   needs?: 'authorization-plugin'
-  /** Where the versions are from. */
+  /** The sources of the version ranges. */
   sources: readonly string[]
 }
 
-/** `from` an alpha counts a release's candidates in; `before` is the first version that is not affected any more. */
+/** A `from` of an alpha includes the release's pre-releases; `before` is the first unaffected version. */
 export type Range = { from: string; before: string }
 
-/** Of one upstream version as it is packaged: the first fixed package, or up to which none was. */
+/** For one packaged upstream version: the first fixed package version, or the last one known to be unfixed. */
 export type PackagedFix = { upstream: string } & ({ fixed: string } | { unfixedUpTo: string })
 
 const osv = (id: string) => `https://pkg.go.dev/vuln/${id}`
@@ -29,11 +29,11 @@ const runcAdvisory = (id: string) => `https://github.com/opencontainers/runc/sec
 const runcChangelog = 'https://github.com/opencontainers/runc/blob/main/CHANGELOG.md'
 const debian = (cve: string) => `https://security-tracker.debian.org/tracker/${cve}`
 
-// changelog.Debian.gz of runc 1.1.5+ds1-1+deb12u1 and of docker.io 20.10.24+dfsg1-1+deb12u1 name what they fix.
+// changelog.Debian.gz of runc 1.1.5+ds1-1+deb12u1 and of docker.io 20.10.24+dfsg1-1+deb12u1 list their fixes.
 const runcOfDebian12 = '1.1.5+ds1'
 const dockerOfDebian12 = '20.10.24+dfsg1'
 
-const masksRaced = [
+const maskRaces = [
   { from: '1.3.0-rc.1', before: '1.3.3' },
   { from: '1.4.0-rc.1', before: '1.4.0-rc.3' },
 ]
@@ -47,17 +47,17 @@ const buildKit = {
     { from: '18.09.0-alpha', before: '24.0.9' },
     { from: '25.0.0-alpha', before: '25.0.2' },
   ],
-  // Docker names 24.0.9 as fixed; others count its BuildKit as affected.
+  // Docker lists 24.0.9 as fixed; other sources list its BuildKit as affected.
   disputed: [{ from: '24.0.9', before: '25.0.0-alpha' }],
   packages: notInDockerOfDebian12,
 } as const
 
-/** One place for all that is known; a row without a source does not belong here. */
+/** All known vulnerabilities; each one must have a source. */
 export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2019-5736',
     component: 'runc',
-    what: 'a container overwrites runc through /proc/self/exe',
+    what: 'a container can overwrite runc through /proc/self/exe',
     affected: [{ from: '0.0.0', before: '1.0.0-rc7' }],
     sources: [
       'https://nvd.nist.gov/vuln/detail/CVE-2019-5736',
@@ -67,14 +67,14 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2021-30465',
     component: 'runc',
-    what: 'a symbolic link exchanged during a mount leads onto the host',
+    what: 'a symbolic link swapped during a mount gives access to the host',
     affected: [{ from: '0.0.0', before: '1.0.0-rc95' }],
     sources: [runcAdvisory('GHSA-c3xm-pvg7-gh7r')],
   },
   {
     cve: 'CVE-2024-21626',
     component: 'runc',
-    what: 'a working directory in /proc/self/fd leads onto the host',
+    what: 'a working directory in /proc/self/fd gives access to the host',
     affected: [{ from: '1.0.0-rc93', before: '1.1.12' }],
     packages: [{ upstream: runcOfDebian12, fixed: '1.1.5+ds1-1+deb12u1' }],
     sources: [runcAdvisory('GHSA-xr7r-f8xq-vfvv'), osv('GO-2024-2491'), debian('CVE-2024-21626')],
@@ -82,31 +82,31 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2025-31133',
     component: 'runc',
-    what: 'a raced mask of a path leaves /proc/sys/kernel/core_pattern writable',
-    affected: [{ from: '0.0.0', before: '1.2.8' }, ...masksRaced],
+    what: 'a race while masking a path leaves /proc/sys/kernel/core_pattern writable',
+    affected: [{ from: '0.0.0', before: '1.2.8' }, ...maskRaces],
     packages: notInDebian12,
     sources: [runcAdvisory('GHSA-9493-h29p-rfm2'), osv('GO-2025-4096'), runcChangelog],
   },
   {
     cve: 'CVE-2025-52565',
     component: 'runc',
-    what: 'a raced mount of /dev/console leaves a path of /proc writable',
-    affected: [{ from: '1.0.0-rc3', before: '1.2.8' }, ...masksRaced],
+    what: 'a race while mounting /dev/console leaves a path of /proc writable',
+    affected: [{ from: '1.0.0-rc3', before: '1.2.8' }, ...maskRaces],
     packages: notInDebian12,
     sources: [runcAdvisory('GHSA-qw9x-cqr3-wc7r'), runcChangelog],
   },
   {
     cve: 'CVE-2025-52881',
     component: 'runc',
-    what: 'raced writes to /proc go elsewhere: a security label is not set, or core_pattern is',
-    affected: [{ from: '0.0.0', before: '1.2.8' }, ...masksRaced],
+    what: 'a race redirects writes to /proc: a security label is not set, or core_pattern is written',
+    affected: [{ from: '0.0.0', before: '1.2.8' }, ...maskRaces],
     packages: notInDebian12,
     sources: [runcAdvisory('GHSA-cgrx-mc8f-2prm'), runcChangelog],
   },
   {
     cve: 'CVE-2024-23651',
     ...buildKit,
-    what: 'a raced cache mount of a build step leads onto the host',
+    what: 'a race in a cache mount of a build step gives access to the host',
     sources: [
       'https://github.com/moby/buildkit/security/advisories/GHSA-m3r6-h7wv-7xxv',
       'https://securityonline.info/cve-2024-21626-docker-confronts-critical-container-escape-threat',
@@ -115,7 +115,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2024-23652',
     ...buildKit,
-    what: 'the removal of a build’s mount point removes a file of the host',
+    what: 'removing the mount point of a build can remove a file on the host',
     sources: [
       'https://github.com/moby/buildkit/security/advisories/GHSA-4v98-7qmw-rqr8',
       'https://securityonline.info/cve-2024-21626-docker-confronts-critical-container-escape-threat',
@@ -124,7 +124,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2024-23653',
     ...buildKit,
-    what: 'a build’s frontend runs privileged containers unasked',
+    what: 'a build frontend can run privileged containers without permission',
     sources: [
       'https://github.com/moby/buildkit/security/advisories/GHSA-wr6v-9f75-vh2g',
       'https://securityonline.info/cve-2024-21626-docker-confronts-critical-container-escape-threat',
@@ -133,7 +133,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2024-41110',
     component: 'engine',
-    what: 'a request without its body passes the authorization plugin',
+    what: 'a request forwarded without its body bypasses the authorization plugin',
     affected: [
       { from: '19.03.0-alpha', before: '19.03.16' },
       { from: '20.10.0-alpha', before: '20.10.28' },
@@ -156,7 +156,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2026-34040',
     component: 'engine',
-    what: 'a request with a large body passes the authorization plugin',
+    what: 'a request with a large body bypasses the authorization plugin',
     affected: [{ from: '0.0.0', before: '29.3.1' }],
     packages: notInDockerOfDebian12,
     needs: 'authorization-plugin',
@@ -165,7 +165,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2026-41567',
     component: 'engine',
-    what: 'a compressed archive copied into a container is unpacked on the host by a program of the container',
+    what: 'a compressed archive copied into a container is unpacked on the host by a program from the container',
     affected: [{ from: '0.0.0', before: '29.5.1' }],
     packages: notInDockerOfDebian12,
     sources: [
@@ -176,7 +176,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2020-15257',
     component: 'containerd',
-    what: 'a container in the host’s network reaches the shim’s socket',
+    what: 'a container in the host network can reach the shim’s socket',
     affected: [
       { from: '0.0.0', before: '1.3.9' },
       { from: '1.4.0-alpha', before: '1.4.3' },
@@ -186,7 +186,7 @@ export const vulnerabilities: readonly Vulnerability[] = [
   {
     cve: 'CVE-2022-23648',
     component: 'containerd',
-    what: 'an image’s volume shows files of the host',
+    what: 'a volume of an image can expose files of the host',
     affected: [
       { from: '0.0.0', before: '1.4.13' },
       { from: '1.5.0-alpha', before: '1.5.10' },

@@ -9,19 +9,22 @@ export const vulnerableRules = {
   'runtime-vulnerable': {
     severity: 'warning',
     kind: 'condition',
+    technique: 'T1611',
     summary:
-      'A part of the engine has a known vulnerability by which containers, or who talks to the engine, get out of bounds.',
+      'A component of the engine has a known vulnerability that lets containers or API clients bypass their restrictions.',
     remedy:
-      'Update the component to a version that its advisory names as fixed, or to the distribution’s package that is.',
+      'Update the component to a version that its advisory lists as fixed, or to a fixed package of the distribution.',
   },
 } as const satisfies Record<string, Rule>
 
-/** `unknown` is said where nobody can tell, and never taken for the better. */
+/** `unknown` if the version cannot be judged; it never counts as not vulnerable. */
 export type Verdict = 'vulnerable' | 'not-vulnerable' | 'unknown'
 
 export type Judged = ComponentVersion & { vulnerability: Vulnerability; verdict: Verdict }
 
-/** Every known vulnerability against what the engine consists of; those of a part that it does not name are unknown. */
+/**
+ * Judges every known vulnerability against the engine's components; `unknown` for a component that it does not name.
+ */
 export function judgeVersions(
   { components, authorizationPlugins }: Pick<EngineVersions, 'components' | 'authorizationPlugins'>,
   known: readonly Vulnerability[] = vulnerabilities,
@@ -29,15 +32,21 @@ export function judgeVersions(
   return known.map((vulnerability) => {
     const { component, needs } = vulnerability
     const found = components.find((one) => one.component === component)
-    const part = found ?? { component, version: '', packageVersion: '' }
-    const byVersion = verdictOf(part, vulnerability)
+    const present = found ?? { component, version: '', packageVersion: '' }
+    const byVersion = verdictOf(present, vulnerability)
     if (byVersion !== 'vulnerable' || needs === undefined || authorizationPlugins === true)
-      return { ...part, vulnerability, verdict: byVersion }
-    return { ...part, vulnerability, verdict: authorizationPlugins === false ? 'not-vulnerable' : 'unknown' }
+      return { ...present, vulnerability, verdict: byVersion }
+    return {
+      ...present,
+      vulnerability,
+      verdict: authorizationPlugins === false ? 'not-vulnerable' : 'unknown',
+    }
   })
 }
 
-/** One version against one vulnerability; distributions mend old versions, which only their packages' versions tell. */
+/**
+ * Judges one version for one vulnerability. Distributions patch old versions, which only the package version shows.
+ */
 export function verdictOf(
   { version: text, packageVersion }: Pick<ComponentVersion, 'version' | 'packageVersion'>,
   { affected, disputed = [], packages = [] }: Pick<Vulnerability, 'affected' | 'disputed' | 'packages'>,
@@ -48,21 +57,21 @@ export function verdictOf(
   if (!isWithin(version, affected)) return 'not-vulnerable'
   if (packageVersion === '' && isPlain(version)) return 'vulnerable'
   const fix = packages.find(({ upstream }) => packageVersion.startsWith(`${upstream}-`))
-  // Others build on Debian's packages, with fixes of their own.
+  // Derivatives build on Debian's packages, with their own fixes.
   if (fix === undefined || /ubuntu|mint|raspbian|\+rpi/i.test(packageVersion)) return 'unknown'
   if ('fixed' in fix)
     return comparePackageVersions(packageVersion, fix.fixed) >= 0 ? 'not-vulnerable' : 'vulnerable'
-  // A rebuild changes nothing but the number behind `+b`.
+  // A rebuild changes only the number after `+b`.
   const source = packageVersion.replace(/\+b\d+$/, '')
   return comparePackageVersions(source, fix.unfixedUpTo) <= 0 ? 'vulnerable' : 'unknown'
 }
 
-/** `-ce` is what Docker called its own releases until 18.06. */
+/** `-ce` is the suffix of Docker's own releases until 18.06. */
 function isPlain({ extra }: Version): boolean {
   return extra === '' || extra === '-ce'
 }
 
-/** Somewhere between two releases. */
+/** Whether the version is a snapshot between two releases. */
 function isSnapshot({ extra }: Version): boolean {
   return /dev|^[-+.]\d+[-.+]g?[0-9a-f]{7}|dirty/.test(extra)
 }
@@ -79,13 +88,11 @@ function isWithin(version: Version, ranges: readonly Range[]): boolean {
   })
 }
 
-/** A condition for each vulnerability that applies, until the engine consists of something else. */
-export function vulnerableComponents({
-  engineVersions$,
-}: Pick<Observed, 'engineVersions$'>): Observable<Detection> {
+/** A condition for each vulnerability that applies, until the component changes. */
+export function vulnerableComponents({ on }: Pick<Observed, 'on'>): Observable<Detection> {
   return defer(() => {
     const firing = new Set<string>()
-    return engineVersions$.pipe(
+    return on('engine-versions').pipe(
       mergeMap((seen) =>
         judgeVersions(seen).flatMap((judged) => {
           const { cve } = judged.vulnerability
@@ -102,17 +109,17 @@ export function vulnerableComponents({
 function detectionOf({ vulnerability, verdict, version, packageVersion }: Judged, time: number): Detection {
   const { cve, component, what, sources } = vulnerability
   const shown = packageVersion === '' ? version : packageVersion
-  const words: Record<Verdict, string> = {
-    vulnerable: `has ${cve}: ${what}`,
-    'not-vulnerable': `does not have ${cve} any more`,
-    unknown: `cannot be judged for ${cve} any more`,
+  const phrases: Record<Verdict, string> = {
+    vulnerable: `is vulnerable to ${cve}: ${what}`,
+    'not-vulnerable': `is no longer vulnerable to ${cve}`,
+    unknown: `can no longer be checked for ${cve}`,
   }
   return {
     rule: 'runtime-vulnerable',
     state: verdict === 'vulnerable' ? 'firing' : 'resolved',
     time,
     container: null,
-    summary: `${component} ${shown} ${words[verdict]}`.replace(/ {2,}/g, ' '),
+    summary: `${component} ${shown} ${phrases[verdict]}`.replace(/ {2,}/g, ' '),
     subject: [cve, component],
     evidence: { cve, component, version, package_version: packageVersion || undefined, sources },
   }

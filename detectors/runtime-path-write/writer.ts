@@ -1,41 +1,41 @@
 import type { Container } from '../../agent/model/container.ts'
 import type { Json } from '../../agent/model/finding.ts'
 import type { Writer } from '../../agent/model/observation.ts'
-import { lineOf } from '../exec-into-container/caller.ts'
 import { baseName, clipArgv } from '../../agent/lib/text.ts'
+import { processLine } from '../../agent/model/process-evidence.ts'
 
 type Known = Omit<Writer, 'packageManager'> & Partial<Pick<Writer, 'packageManager'>>
 
-/** Who did it, in words for a summary. */
-export function byWhom({
+/** The process that did it, as the subject of a summary: `sh (pid 7) in web`. */
+export function actorOf({
   writer,
   container,
 }: {
   writer: Pick<Writer, 'pid' | 'exe' | 'argv'> | null
   container: Container | null
 }): string {
-  if (writer === null) return 'by an unknown process'
+  if (writer === null) return container === null ? 'an unknown process' : `a process in ${container.name}`
   const program = baseName(writer.exe || (writer.argv[0] ?? ''))
-  const who = program === '' ? `by process ${writer.pid}` : `by ${program} (pid ${writer.pid})`
-  if (container !== null) return `${who} in container ${container.name}`
-  // Of a process that ended before it could be looked at, nobody knows where it was.
-  return writer.exe === '' ? who : `${who} on the host`
+  const actor = program === '' ? `process ${writer.pid}` : `${program} (pid ${writer.pid})`
+  if (container !== null) return `${actor} in ${container.name}`
+  // A process that exited before it was read may have been anywhere.
+  return writer.exe === '' ? actor : `${actor} on the host`
 }
 
-/** Who did it, as evidence: what is unknown is left out. */
+/** The process that did it, as evidence; unknown fields are omitted. */
 export function writerEvidence(writer: Known): Json {
   const { ancestors, packageManager = '', unknownBecause } = writer
   return {
     ...ownEvidence(writer),
     ...(ancestors.length > 0 && {
-      ancestors: ancestors.map((one) => lineOf(one.pid, one.exe, one.argv)),
+      ancestors: ancestors.map((one) => processLine(one.pid, one.exe, one.argv)),
     }),
     ...(packageManager !== '' && { package_manager: packageManager }),
     ...(unknownBecause !== undefined && { unknown_because: unknownBecause }),
   }
 }
 
-/** What there is to say of a process by itself. */
+/** The evidence about the process itself, without its ancestors. */
 function ownEvidence({ pid, uid, user, loginUser, exe, argv }: Known) {
   return {
     pid,

@@ -1,6 +1,8 @@
 import type { ContainerDetails } from '../../agent/model/container.ts'
 
-/** What a container's processes may hold by its configuration, as a bit mask (`TweakCapabilities` of moby's oci/caps). */
+/**
+ * The capabilities that a container's configuration allows, as a bit mask (`TweakCapabilities` of moby's oci/caps).
+ */
 export function configuredCapabilities({
   privileged,
   capabilitiesAdded,
@@ -14,13 +16,13 @@ export function configuredCapabilities({
   return (maskOf(defaults) & ~maskOf(dropped)) | maskOf(added)
 }
 
-/** The names of a bit mask's capabilities, as Docker's options have them. */
+/** The names of a bit mask's capabilities, as in Docker's options. */
 export function capabilityNames(mask: bigint): string[] {
   return names.filter((_name, number) => (mask & (1n << BigInt(number))) !== 0n)
 }
 
 function maskOf(wanted: readonly string[]): bigint {
-  // A name that is none is refused by the engine.
+  // The engine refuses unknown names.
   return wanted.reduce(
     (mask, name) => (names.includes(name) ? mask | (1n << BigInt(names.indexOf(name))) : mask),
     0n,
@@ -31,16 +33,16 @@ function normalized(name: string): string {
   return name.toUpperCase().replace(/^CAP_/, '')
 }
 
-// Also those that a later kernel may add.
+// Including those that a later kernel may add.
 const all = -1n
 
-// What Docker gives when nothing is configured: moby's oci/caps/defaults.go.
+// Docker's defaults: moby's oci/caps/defaults.go.
 const defaults = (
   'CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL ' +
   'AUDIT_WRITE'
 ).split(' ')
 
-// In the order of their numbers: include/uapi/linux/capability.h.
+// Ordered by number: include/uapi/linux/capability.h.
 const names = (
   'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE ' +
   'NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN ' +

@@ -1,13 +1,17 @@
 import { isoTime } from '../../agent/lib/iso-time.ts'
 import type { Detection, Json } from '../../agent/model/finding.ts'
-import type { Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
+import type { FileOrigin, Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
-import { baseName, clip, commandLine } from '../../agent/lib/text.ts'
+import { userName } from '../../agent/model/user-name.ts'
+import { baseName, clip, quotedCommand } from '../../agent/lib/text.ts'
 import { capabilityNames } from './capabilities.ts'
 import { givesOnlyCapabilities } from './judge.ts'
 import { programNames } from './program.ts'
 
-/** The finding that the first of these rules makes; `beyond` are capabilities that the configuration withholds. */
+/**
+ * The finding of the first of these rules; `beyond` are capabilities that the container's configuration does not
+ * allow.
+ */
 export function describe(seen: ProcessObservation, rules: readonly string[], beyond: bigint): Detection {
   const [rule = '', ...also] = rules
   const { container, process, time, file, gain } = seen
@@ -18,14 +22,14 @@ export function describe(seen: ProcessObservation, rules: readonly string[], bey
     container,
     summary: summaryOf(seen, rule, beyond),
     subject: subjectOf(seen, rule),
-    act: actOf(seen, rule),
+    eventKey: eventKeyOf(seen, rule),
     also,
     evidence: {
       ...processEvidence(process),
       euid: process.containerEuid,
       host_uid: process.uid,
       host_euid: process.euid,
-      // Under userns-remap and rootless the container's root is nobody on the host.
+      // Under userns-remap and in rootless mode the container's root is an unprivileged user on the host.
       ...(isRoot ? { root_on_host: process.uid === 0 || process.euid === 0 } : {}),
       configured_user: container.details?.user ?? '',
       started_at: isoTime(process.startedAt),
@@ -37,34 +41,50 @@ export function describe(seen: ProcessObservation, rules: readonly string[], bey
 }
 
 function summaryOf(seen: ProcessObservation, rule: string, beyond: bigint): string {
-  const { container, process, file } = seen
+  const { container, process, file, gain } = seen
+  const { name, image } = container
   const program = baseName(process.exe) || process.comm
-  const ran = clip(commandLine(process.argv), 160)
+  const command = process.argv.length === 0 ? program : quotedCommand(process.argv)
   switch (rule) {
     case 'privilege-escalation':
-      return `${program} gained ${gained(seen, beyond)} in ${container.name} ${how(seen, beyond)}: ${ran}`
-    case 'setuid-program':
-      return `${program}, a ${kindOf(file)}${file?.origin === 'image' ? ' of the image' : ''}, was used in ${container.name}: ${ran}`
+      return `${escalationPhrase(seen, program, beyond)} (${command})`
+    case 'setuid-program': {
+      const who = gain === undefined ? 'a process' : userName(String(gain.before.uid))
+      const from = file?.origin === 'image' ? ' of the image' : ''
+      return `${who} ran ${program}, a ${kindOf(file)}${from}, in ${name} (${command})`
+    }
     case 'new-root-program':
-      return `${program} ran as root in ${container.name}, for the first time in ${container.image || 'it'}: ${ran}`
+      return `root ran ${command} in ${name} (first run of ${program} as root${image === '' ? '' : ` in ${image}`})`
     default:
-      return `${program} runs as root in ${container.name}, which is configured to run as ${container.details?.user ?? ''}: ${ran}`
+      return `${program} runs as root in ${name} (${command}, ${name} is configured for ${userName(container.details?.user ?? '')})`
   }
 }
 
-function gained({ process }: ProcessObservation, beyond: bigint): string {
-  if (beyond !== 0n) return 'capabilities beyond its configuration'
+function escalationPhrase(seen: ProcessObservation, program: string, beyond: bigint): string {
+  const { gain, process, container } = seen
+  const rights = gainedRights(seen, beyond)
+  const gained = `${program} gained ${rights} in ${container.name}`
+  if (gain?.isNew !== true) return gained
+  if (gain.way === 'setuid-call') return `${gained} by changing its ids, without running a program`
+  if (gain.way === 'overwrite')
+    return `${gained} without a setuid program or setuid(2), as a kernel exploit does`
+  const path = clip(process.exe, 128) || program
+  const means = givesOnlyCapabilities(gain.file) ? 'file capabilities' : 'setuid'
+  return `${path}, ${originPhrases[gain.file.origin]}, gave ${rights} through ${means} in ${container.name}`
+}
+
+const originPhrases: Readonly<Record<FileOrigin, string>> = {
+  image: 'from the image',
+  container: 'created or changed inside the container',
+  volume: 'from a mount or volume',
+  tmpfs: 'from a tmpfs',
+  memory: 'from memory without a file',
+  unknown: 'of unknown origin',
+}
+
+function gainedRights({ process }: ProcessObservation, beyond: bigint): string {
+  if (beyond !== 0n) return 'capabilities beyond the container’s configuration'
   return process.containerUid === 0 || process.containerEuid === 0 ? 'root' : 'capabilities'
-}
-
-function how({ gain }: ProcessObservation, beyond: bigint): string {
-  if (gain?.isNew !== true) return beyond === 0n ? '' : 'without a right to them'
-  const ways = {
-    file: `by a ${fileKindOf(gain.file)} that is not the image’s (${gain.file.origin})`,
-    'setuid-call': 'by changing its ids without running a program',
-    overwrite: 'without anything that gives it, as an exploit of the kernel does',
-  }
-  return ways[gain.way]
 }
 
 function kindOf(file: ProgramFile | undefined): string {
@@ -73,20 +93,16 @@ function kindOf(file: ProgramFile | undefined): string {
     : 'setuid program'
 }
 
-function fileKindOf(file: ProgramFile): string {
-  return givesOnlyCapabilities(file) ? 'file with capabilities' : 'setuid file'
-}
-
 function subjectOf(seen: ProcessObservation, rule: string): string[] {
   if (rule === 'new-root-program') return [programNames(seen)[0] ?? '']
   if (rule === 'privilege-escalation') return [seen.process.exe, seen.gain?.way ?? 'capabilities']
   return [seen.process.exe]
 }
 
-/** Root where it should not be is told once of a process, whatever it goes on to run. */
-function actOf({ container, process }: ProcessObservation, rule: string): string {
-  const who = `${container.id}:${process.pid}:${process.startTicks}`
-  return rule === 'root-in-nonroot-container' ? who : `${who}:${process.exe}`
+/** Unexpected root is reported once per process, whatever it runs later. */
+function eventKeyOf({ container, process }: ProcessObservation, rule: string): string {
+  const key = `${container.id}:${process.pid}:${process.startTicks}`
+  return rule === 'root-in-nonroot-container' ? key : `${key}:${process.exe}`
 }
 
 function fileEvidence(file: ProgramFile | undefined): Record<string, Json> {
@@ -111,7 +127,7 @@ function gainEvidence(
     uid_before: before.uid,
     euid_before: before.euid,
     capabilities_gained: capabilityNames((capabilities & ~before.capabilities) | beyond),
-    // It only keeps files from giving rights (Documentation/userspace-api/no_new_privs.rst).
+    // It stops only gains through files (Documentation/userspace-api/no_new_privs.rst).
     no_new_privileges_would_stop_it: way === 'file',
   }
 }

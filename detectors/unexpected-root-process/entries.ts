@@ -1,30 +1,30 @@
 import type { ProcessObservation } from '../../agent/model/observation.ts'
-import { entryAct, isEntry } from '../exec-into-container/entry.ts'
+import { entryKey, isEntry } from '../../agent/model/entry.ts'
 
-/** Who came into containers from outside, and whether as root: then root explains itself by that. */
+/** Processes that entered containers from outside, and whether as root: that explains their root rights. */
 export type Entries = {
   observe(seen: ProcessObservation): void
-  /** The act of the entry that a process descends from; null where nobody came as root. */
-  actOf(seen: ProcessObservation): string | null
+  /** The event key of the root entry that a process descends from; null if it did not enter as root. */
+  rootEntryOf(seen: ProcessObservation): string | null
 }
 
-/** Bounded, the oldest make room: what descends from them then speaks for itself. */
+/** Bounded; the oldest entries are evicted first. Their descendants then get findings of their own. */
 export function entries(max = 4_096): Entries {
-  const cameAsRoot = new Map<string, boolean>()
+  const enteredAsRoot = new Map<string, boolean>()
 
   return {
     observe(seen) {
       if (!isEntry(seen)) return
-      const act = entryAct(seen)
-      // What it becomes later is not how it came.
-      if (cameAsRoot.has(act)) return
-      cameAsRoot.set(act, seen.process.containerUid === 0)
-      if (cameAsRoot.size > max) cameAsRoot.delete(cameAsRoot.keys().next().value ?? '')
+      const eventKey = entryKey(seen)
+      // Later changes of its ids do not change how it entered.
+      if (enteredAsRoot.has(eventKey)) return
+      enteredAsRoot.set(eventKey, seen.process.containerUid === 0)
+      if (enteredAsRoot.size > max) enteredAsRoot.delete(enteredAsRoot.keys().next().value ?? '')
     },
-    actOf({ container, origin }) {
+    rootEntryOf({ container, origin }) {
       if (origin.via === 'init') return null
-      const act = entryAct({ container, origin })
-      return cameAsRoot.get(act) === true ? act : null
+      const eventKey = entryKey({ container, origin })
+      return enteredAsRoot.get(eventKey) === true ? eventKey : null
     },
   }
 }

@@ -21,7 +21,7 @@ const process = {
   capabilities_beyond_configuration: ['text'],
 } as const satisfies EvidenceFields
 
-/** What is known of a process that has what it should not have. */
+/** The evidence of each rule. */
 export const rootEvidence = {
   'root-in-nonroot-container': process,
   'setuid-program': process,

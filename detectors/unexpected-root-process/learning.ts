@@ -12,23 +12,23 @@ import {
 } from './profile.ts'
 import { programNames } from './program.ts'
 
-/** Learns which programs run as root in the containers of an image, and says what is new once that is learned. */
+/** Learns which programs run as root in the containers of an image, and recognises new ones after that. */
 export type Learning = {
-  /** The container runs at this moment: the time until then counts as learned from. */
+  /** The container is running at this time: the time since the last call counts as learning time. */
   running(container: Container, time: number): void
   containerChanged(seen: ContainerObservation): void
   lost(losses: EventsLost): void
   isKnown(seen: ProcessObservation): boolean
   isLearned(container: Container): boolean
-  /** Takes a program into the profile; true where it should have been there. */
+  /** Adds a program to the profile; true if the profile was learned already and did not contain it. */
   isNew(seen: ProcessObservation): boolean
-  /** Remembers a setuid program of an image; true for the first time. */
+  /** Stores a setuid program of an image; true the first time. */
   isFirstUse(seen: ProcessObservation): boolean
 }
 
-/** Profiles are read when they are needed: `tidewatch profile` changes them beside the daemon. */
+/** Profiles are read on every use, because `tidewatch profile` changes them while the daemon runs. */
 export function learning(memory: Memory, learnForMs: (container: Container) => number): Learning {
-  // When an image's containers were last seen to run, and for how long since that was written down.
+  // When an image's containers were last seen running, and the running time since the last save.
   const ran = new Map<string, { until: number; unsavedMs: number }>()
   const bursts = new Map<string, number>()
 
@@ -55,7 +55,7 @@ export function learning(memory: Memory, learnForMs: (container: Container) => n
   function containerChanged({ action, container, time }: ContainerObservation): void {
     if (action === 'died') {
       running(container, time)
-      // Another of the image's containers may still run: its next sign of life begins anew.
+      // Another container of the image may still be running: its next sample restarts the clock.
       ran.delete(profileKey(container))
     } else if (container.state === 'running') running(container, time)
   }
@@ -63,7 +63,7 @@ export function learning(memory: Memory, learnForMs: (container: Container) => n
   function lost({ container: from, time }: EventsLost): void {
     if (from === undefined) return
     bursts.set(from.id, time)
-    // It may be told when the container is gone.
+    // The loss may be reported after the container is gone.
     for (const [id, at] of bursts) if (time - at > keepBurstsMs) bursts.delete(id)
   }
 
@@ -105,13 +105,13 @@ export function learning(memory: Memory, learnForMs: (container: Container) => n
   }
 }
 
-// Containers show themselves at least this often: `sources.resources.interval` is 5 minutes at most.
+// Running containers are sampled at least this often: `sources.resources.interval` is 5 minutes at most.
 const longestGapMs = 300_000
 
-// What a crash may cost of what was learned.
+// A crash loses at most this much learning time.
 const saveEveryMs = 60_000
 
-// Losses are told once a second, of the second before.
+// Losses are reported once a second, for the second before.
 const burstMs = 2_000
 const keepBurstsMs = 60_000
 

@@ -2,28 +2,28 @@ import { z } from 'zod'
 import type { Container } from '../../agent/model/container.ts'
 import type { Memory } from '../../agent/model/detector.ts'
 
-/** What is learned of an image: which programs run as root in its containers. Its programs are entries of their own. */
+/** What was learned about an image: which programs run as root in its containers. Programs are stored separately. */
 export type Profile = z.output<typeof profileSchema>
 
 const profileSchema = z.object({
-  /** As people call it: the image, or the container where that has no name. */
+  /** The display name: that of the image, or of the container if the image has none. */
   image: z.string(),
   /** Whether a program that is not in it is a finding. */
   learned: z.boolean(),
-  /** For how long containers of the image have been seen to run. */
+  /** How long containers of the image were seen running. */
   ranMs: z.number(),
-  /** How many programs it has. */
+  /** Number of programs in the profile. */
   programs: z.number(),
-  /** When a container of it was last seen to run; epoch milliseconds. */
+  /** When a container of the image was last seen running; epoch milliseconds. */
   seenAt: z.number(),
 })
 
-/** What an image's profile is kept under: its digest, or the container's name where there is none. */
+/** The key of an image's profile: its digest, or the container's name if there is none. */
 export function profileKey({ imageId, name }: Pick<Container, 'imageId' | 'name'>): string {
   return imageId === '' ? `container:${name}` : imageId
 }
 
-/** Null where there is none, or none that can be read. */
+/** Null if there is no readable profile. */
 export function readProfile(memory: Memory, key: string): Profile | null {
   const text = memory.get(`profile/${key}`)
   if (text === null) return null
@@ -34,12 +34,12 @@ export function readProfile(memory: Memory, key: string): Profile | null {
   }
 }
 
-/** Keeps a profile; its programs are kept by `addProgram`. */
+/** Stores a profile; `addProgram` stores its programs. */
 export function writeProfile(memory: Memory, key: string, profile: Profile): void {
   memory.set(`profile/${key}`, JSON.stringify(profile))
 }
 
-/** Every profile there is, by its key. */
+/** All profiles with their keys. */
 export function allProfiles(memory: Memory): { key: string; profile: Profile }[] {
   return memory.keys('profile/').flatMap((stored) => {
     const key = stored.slice('profile/'.length)
@@ -48,7 +48,7 @@ export function allProfiles(memory: Memory): { key: string; profile: Profile }[]
   })
 }
 
-/** What the metric shows: whether an image's profile is still being learned. */
+/** For the metric: whether an image's profile is still being learned. */
 export function profileStates(memory: Memory): { image: string; state: 'learning' | 'learned' }[] {
   return allProfiles(memory).map(({ profile: { image, learned } }) => ({
     image,
@@ -56,7 +56,7 @@ export function profileStates(memory: Memory): { image: string; state: 'learning
   }))
 }
 
-/** The profile of a container's image; a new digest of a repository begins with what the one before it had learned. */
+/** The profile of a container's image; a new digest of a repository inherits the profile of the previous digest. */
 export function profileOf(memory: Memory, container: Container, time: number): Profile {
   const key = profileKey(container)
   const known = readProfile(memory, key)
@@ -79,28 +79,28 @@ export function profileOf(memory: Memory, container: Container, time: number): P
   }
   writeProfile(memory, key, profile)
   if (repository !== '') {
-    const kept = [key, ...digests.filter((digest) => digest !== key)]
-    for (const digest of kept.slice(keptDigests)) forget(memory, digest)
-    memory.set(`repository/${repository}`, JSON.stringify(kept.slice(0, keptDigests)))
+    const latest = [key, ...digests.filter((digest) => digest !== key)]
+    for (const digest of latest.slice(maxDigests)) forget(memory, digest)
+    memory.set(`repository/${repository}`, JSON.stringify(latest.slice(0, maxDigests)))
   }
   return profile
 }
 
-// The one in use, the one a deploy replaces, and what a rollback goes back to.
-const keptDigests = 4
+// The current digest, the one that a deploy replaces, and earlier ones for rollbacks.
+const maxDigests = 4
 
-/** The programs of a profile, in order. */
+/** The programs of a profile, sorted. */
 export function programsOf(memory: Memory, key: string): string[] {
   const prefix = programEntry(key, '')
   return memory.keys(prefix).map((entry) => entry.slice(prefix.length))
 }
 
-/** Asked of every program that runs as root, and so by one look at the store. */
+/** Called for every program that runs as root, so it needs only one lookup. */
 export function hasProgram(memory: Memory, key: string, program: string): boolean {
   return memory.get(programEntry(key, program)) !== null
 }
 
-/** Takes a program into a profile; false when the profile is full. */
+/** Adds a program to a profile; false if the profile is full. */
 export function addProgram(memory: Memory, key: string, profile: Profile, program: string): boolean {
   if (profile.programs >= maxPrograms) return false
   memory.set(programEntry(key, program), '')
@@ -108,7 +108,7 @@ export function addProgram(memory: Memory, key: string, profile: Profile, progra
   return true
 }
 
-// A distribution's whole /usr/bin has some hundreds; an image that goes on beyond runs programs with made-up names.
+// A distribution's whole /usr/bin has some hundreds; an image with more runs programs with made-up names.
 const maxPrograms = 1_000
 
 /** Removes a profile with all its programs. */
@@ -117,7 +117,7 @@ export function forget(memory: Memory, key: string): void {
   memory.delete(`profile/${key}`)
 }
 
-/** An image's name without what changes with a deploy, its tag and digest; empty where it has no name. */
+/** An image's name without its tag and digest, which change with a deploy; empty if it has no name. */
 export function repositoryOf(image: string): string {
   const name = image.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
   return name === 'sha256' ? '' : name
@@ -138,7 +138,7 @@ function makeRoom(memory: Memory): void {
   if (oldest !== undefined) forget(memory, oldest.key)
 }
 
-// Of hosts that build images: those are named for each build.
+// Hosts that build images give each build a name of its own.
 const maxProfiles = 500
 
 function programEntry(key: string, program: string): string {

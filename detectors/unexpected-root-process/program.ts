@@ -3,7 +3,9 @@ import type { ProcessObservation } from '../../agent/model/observation.ts'
 import { appletOf } from '../../agent/model/multi-call.ts'
 import { clip } from '../../agent/lib/text.ts'
 
-/** Whether a profile of its image has to know what runs: a container's own process, as root, where root is configured. */
+/**
+ * Whether the image's profile must contain the program: a container's own process, as root, where root is configured.
+ */
 export function isRootProgram({
   container,
   process,
@@ -11,7 +13,7 @@ export function isRootProgram({
   change,
   hostFiles,
 }: ProcessObservation): boolean {
-  // What came by an exec is told as that, and whoever only changed its ids has run nothing.
+  // Processes of an exec belong to its finding, and a change of ids runs no program.
   if (origin.via !== 'init' || change === 'ids-changed' || hostFiles !== null || process.exe === '')
     return false
   const isRoot = process.containerUid === 0 || process.containerEuid === 0
@@ -19,8 +21,8 @@ export function isRootProgram({
 }
 
 /**
- * What a process runs, as a profile knows it: path, the applet of a program that is many in one, and where the file
- * comes from when that is not the image. Where that is unknown, any place will do: then there are several names.
+ * A process's program as profiles name it: the path, the applet of a multi-call binary, and the origin of the file if
+ * it is not the image. An unknown origin may be any of them, which gives several names.
  */
 export function programNames({
   process,
@@ -29,11 +31,11 @@ export function programNames({
   const applet = appletOf(process)
   const name = clip(process.exe, maxPath) + (applet === '' ? '' : ` ${clip(applet, maxApplet)}`)
   const origin = file?.origin ?? 'unknown'
-  if (origin === 'unknown') return [name, ...elsewhere.map((place) => `${name} (${place})`)]
+  if (origin === 'unknown') return [name, ...otherOrigins.map((place) => `${name} (${place})`)]
   return [origin === 'image' ? name : `${name} (${origin})`]
 }
 
-const elsewhere = ['container', 'volume', 'tmpfs', 'memory']
+const otherOrigins = ['container', 'volume', 'tmpfs', 'memory']
 
 const maxPath = 512
 const maxApplet = 64

@@ -2,7 +2,7 @@ import { isoTime } from '../../agent/lib/iso-time.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { printable } from '../../agent/lib/text.ts'
 import { evidenceLines } from '../evidence.ts'
-import { runbookUrl } from '../runbooks.ts'
+import type { Describe } from '../receiver.ts'
 
 /** One alert of Alertmanager's API v2 (`PostableAlert` of its openapi.yaml). */
 export type Alert = {
@@ -12,21 +12,27 @@ export type Alert = {
   endsAt: string
 }
 
-/** How long an event is held, and a resolution repeated: an alert that ends before `group_wait` is never notified. */
+/**
+ * How long an event's alert stays active and a resolution is repeated. Alertmanager never notifies about an alert
+ * that ends before `group_wait`.
+ */
 export const holdMs = 15 * 60_000
 
-/** How often what still holds is sent again: Alertmanager forgets all alerts when it restarts. */
+/** How often active alerts are sent again: Alertmanager loses all alerts when it restarts. */
 export const resendMs = 60_000
 
-// A condition whose daemon dies is resolved by Alertmanager after this long: some missed sends, not one.
+// When the daemon dies, Alertmanager resolves its conditions after this time. One missed send is not enough for that.
 const conditionTtlMs = 5 * resendMs
 
-/** A finding as an alert. An event is held from when the receiver first gets it, so that a late one is seen too. */
+/**
+ * Converts a finding to an alert. The hold time of an event starts at its first delivery, so that a late event is
+ * notified too.
+ */
 export function toAlert(
   finding: Finding,
   deliveredAt: number | null,
   now: number,
-  runbookBase?: string,
+  { runbookUrl, techniqueOf }: Describe,
 ): Alert {
   const { container } = finding
   const name = alertName(finding.rule)
@@ -50,7 +56,8 @@ export function toAlert(
       count: String(finding.count),
       first_seen: finding.first_seen,
       last_seen: finding.last_seen,
-      runbook_url: runbookUrl(name, runbookBase),
+      technique: techniqueOf(finding.rule),
+      runbook_url: runbookUrl(name),
       ...evidenceAnnotations(finding.evidence),
     }),
     startsAt: finding.first_seen,
@@ -58,7 +65,7 @@ export function toAlert(
   }
 }
 
-/** Whether a receiver that has a finding needs no further reminder of it. */
+/** Whether the receiver has the finding and needs no further reminder of it. */
 export function isOver(finding: Finding, deliveredAt: number | null, now: number): boolean {
   if (deliveredAt === null) return false
   if (finding.kind === 'condition' && finding.state === 'firing') return false
@@ -72,7 +79,7 @@ export function alertName(rule: string): string {
 
 function endsAt(finding: Finding, deliveredAt: number | null, now: number): number {
   const lastSeen = Date.parse(finding.last_seen)
-  // What is allowed since it was sent has ended with that.
+  // A policy change since the alert was sent allows it: the alert ends.
   if (finding.state === 'suppressed') return lastSeen
   if (finding.kind === 'event') return Math.max(lastSeen, deliveredAt ?? now) + holdMs
   return finding.state === 'firing' ? now + conditionTtlMs : lastSeen
@@ -86,7 +93,7 @@ function describe({ summary, severity, host, container, last_seen }: Finding): s
 
 const maxAnnotation = 1_000
 
-/** Evidence as text: annotations do not count for an alert's identity, so they may hold what changes. */
+/** Evidence as annotations: they are not part of an alert's identity, so their values may change. */
 function evidenceAnnotations(evidence: Finding['evidence']): Record<string, string> {
   return Object.fromEntries(
     evidenceLines(evidence, maxAnnotation).map(([key, text]) => [

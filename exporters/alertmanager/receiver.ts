@@ -1,30 +1,28 @@
 import type { Config } from '../../agent/config/schema.ts'
 import { poster } from '../http.ts'
-import type { Receiver } from '../receiver.ts'
+import type { Describe, Receiver } from '../receiver.ts'
 import { isOver, resendMs, toAlert } from './alert.ts'
 
-// Alertmanager takes far more at once; small batches keep a slow instance from timing out on all of it.
+// Alertmanager accepts far larger batches. With small ones, a slow instance does not time out on all findings at once.
 const batchSize = 64
 
-/** One Alertmanager instance. Each is told all: they do not tell each other of alerts (`gossip` is of silences and notifications). */
-export function alertmanagerReceiver(
-  config: Config['alertmanagers'][number],
-  runbookBase?: string,
-): Receiver {
+/**
+ * One Alertmanager instance. Every instance gets every alert: the instances of a cluster share silences and the
+ * notification log (`gossip`), but not alerts.
+ */
+export function alertmanagerReceiver(config: Config['alertmanagers'][number], describe: Describe): Receiver {
   const { host, pathname } = new URL(config.url)
   const base = pathname.replace(/\/+$/, '')
   const post = poster(new URL(`${base}/api/v2/alerts`, config.url).href, config)
   return {
     name: `alertmanager/${host}${base}`,
-    reachedBy: JSON.stringify({ ...config, min_severity: undefined, runbookBase }),
+    connectionKey: JSON.stringify({ ...config, min_severity: undefined }),
     minSeverity: config.min_severity,
     queuedBy: 'fingerprint',
     batchSize,
     send: (batch, now, signal) =>
       post(
-        JSON.stringify(
-          batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now, runbookBase)),
-        ),
+        JSON.stringify(batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now, describe))),
         {},
         signal,
       ),

@@ -1,21 +1,21 @@
 import { dashboard } from './frame.ts'
-import { bars, happenedOrNot, lines, of, stat, table, timeline } from './parts.ts'
+import { bars, happenedOrNot, lines, selector, stat, table, timeline } from './panels.ts'
 
-const one = of('container=~"$container"')
-const found = (detector: string) => of('container=~"$container"', `detector${detector}`)
+const one = selector('container=~"$container"')
+const found = (detector: string) => selector('container=~"$container"', `detector${detector}`)
 
-/** One container: what it uses against what it may use, what held it down, who came in, what was found. */
+/** One container: usage and limits, throttling, pressure, execs, findings. */
 export const container = () =>
   dashboard({
     uid: 'tidewatch-container',
     title: 'tidewatch / Container',
-    description: 'One container: limits against usage, throttling, pressure, execs and findings.',
+    description: 'One container: usage and limits, throttling, pressure, execs and findings.',
     ofContainer: true,
     rows: {
       Now: [
         stat({
           title: 'Memory used',
-          description: 'Working set against the memory limit; nothing without a limit.',
+          description: 'Working set as a share of the memory limit; empty without a limit.',
           unit: 'percentunit',
           queries: {
             memory: `max(tidewatch_container_memory_working_set_bytes${one} / (tidewatch_container_memory_limit_bytes${one} > 0))`,
@@ -25,7 +25,7 @@ export const container = () =>
         }),
         stat({
           title: 'Processes used',
-          description: 'Processes and threads against their limit; nothing without a limit.',
+          description: 'Processes and threads as a share of their limit; empty without a limit.',
           unit: 'percentunit',
           queries: {
             pids: `max(tidewatch_container_pids${one} / (tidewatch_container_pids_limit${one} > 0))`,
@@ -35,14 +35,14 @@ export const container = () =>
         }),
         stat({
           title: 'Firing now',
-          description: 'Conditions of this container that fire.',
+          description: 'Conditions currently firing for this container.',
           unit: 'none',
           queries: { conditions: `sum(tidewatch_findings_active${one}) or vector(0)` },
           warnFrom: 1,
         }),
         stat({
           title: 'Restarts',
-          description: 'Restarts by the restart policy in the time that is shown.',
+          description: 'Restarts by the restart policy in the selected time range.',
           unit: 'none',
           queries: { restarts: `sum(increase(tidewatch_container_restarts_total${one}[$__range]))` },
           warnFrom: 1,
@@ -50,15 +50,15 @@ export const container = () =>
         }),
         table(
           {
-            title: 'Which container',
-            description: 'Its image and id now, and where it comes from.',
+            title: 'Container details',
+            description: 'Current image and ID, Compose project and service, and host.',
             unit: 'none',
             queries: { '': `tidewatch_container_info${one}` },
             width: 8,
             height: 4,
           },
           {
-            container_id: 'Id',
+            container_id: 'ID',
             image: 'Image',
             compose_project: 'Compose project',
             compose_service: 'Service',
@@ -69,7 +69,8 @@ export const container = () =>
       'Limits and usage': [
         lines({
           title: 'Memory',
-          description: 'Working set: what cannot be reclaimed at once. At the limit the kernel kills.',
+          description:
+            'Working set: memory that cannot be reclaimed immediately. At the limit the OOM killer kills a process.',
           unit: 'bytes',
           queries: {
             'working set': `sum(tidewatch_container_memory_working_set_bytes${one})`,
@@ -87,7 +88,7 @@ export const container = () =>
         }),
         lines({
           title: 'Throttled periods',
-          description: 'Share of the scheduling periods in which its CPU quota held it down.',
+          description: 'Share of scheduling periods in which the CPU quota throttled the container.',
           unit: 'percentunit',
           queries: {
             throttled: `sum(rate(tidewatch_container_cpu_throttled_periods_total${one}[$__rate_interval])) / (sum(rate(tidewatch_container_cpu_periods_total${one}[$__rate_interval])) > 0)`,
@@ -97,7 +98,7 @@ export const container = () =>
         }),
         lines({
           title: 'Throttled time',
-          description: 'Seconds in each second for which its processes waited for the quota.',
+          description: 'Seconds per second for which the CPU quota throttled its processes.',
           unit: 's',
           queries: {
             throttled: `sum(rate(tidewatch_container_cpu_throttled_seconds_total${one}[$__rate_interval]))`,
@@ -107,7 +108,7 @@ export const container = () =>
         }),
         lines({
           title: 'Processes and threads',
-          description: 'At the limit every fork fails.',
+          description: 'At the limit, every fork fails.',
           unit: 'none',
           queries: {
             processes: `sum(tidewatch_container_pids${one})`,
@@ -115,8 +116,8 @@ export const container = () =>
           },
         }),
         bars({
-          title: 'Kills and refused forks',
-          description: 'Processes killed for want of memory, and forks refused at the limit of processes.',
+          title: 'OOM kills and refused forks',
+          description: 'Processes killed by the OOM killer, and forks refused at the process limit.',
           unit: 'none',
           queries: {
             'OOM kills': `sum(increase(tidewatch_container_oom_kills_total${one}[$__rate_interval]))`,
@@ -127,7 +128,7 @@ export const container = () =>
         lines({
           title: 'Pressure',
           description:
-            'Share of time for which some, or all (full), processes waited for the resource. Needs a kernel with PSI.',
+            'Share of time for which some or all (full) processes waited for the resource. Requires a kernel with PSI.',
           unit: 'percentunit',
           queries: {
             '{{resource}} {{kind}}': `sum by (resource, kind) (rate(tidewatch_container_pressure_stall_seconds_total${one}[$__rate_interval]))`,
@@ -136,7 +137,7 @@ export const container = () =>
           badFrom: 0.2,
         }),
         lines({
-          title: 'Block IO',
+          title: 'Block I/O',
           description: 'Bytes read from and written to block devices.',
           unit: 'Bps',
           queries: {
@@ -147,24 +148,24 @@ export const container = () =>
       ],
       'Execs and findings': [
         timeline({
-          title: 'Execs and entries',
-          description: 'When somebody ran something in the container, entered it or copied files, by rule.',
+          title: 'Execs and other entries',
+          description: 'Execs, entries without the Docker API and file copies, by rule.',
           unit: 'none',
           queries: { '{{rule}}': happened('="exec-into-container"') },
           warnFrom: 1,
         }).mappings(happenedOrNot),
         timeline({
           title: 'Other findings',
-          description: 'When each of the other rules spoke of the container.',
+          description: 'Findings of all other rules for this container.',
           unit: 'none',
           queries: { '{{rule}}': happened('!="exec-into-container"') },
           warnFrom: 1,
         }).mappings(happenedOrNot),
         table(
           {
-            title: 'Last findings',
+            title: 'Latest findings',
             description:
-              'When each rule last spoke of the container. The whole finding: tidewatch findings --container.',
+              'Time of the latest finding of each rule for this container. Details: tidewatch findings --container.',
             unit: 'dateTimeFromNow',
             queries: { '': `sort_desc(tidewatch_finding_last_timestamp_seconds${one}) * 1000` },
             warnFrom: 0,
@@ -176,7 +177,7 @@ export const container = () =>
     },
   })
 
-// The last time, and not an increase: a series that is born with its first finding has none.
+// Uses the timestamp of the last finding: increase() misses the first sample of a new series.
 function happened(detector: string): string {
   return `max by (rule) (time() - tidewatch_finding_last_timestamp_seconds${found(detector)} < bool 60)`
 }

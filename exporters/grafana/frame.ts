@@ -12,19 +12,19 @@ import {
   VariableRefresh,
   VariableSort,
 } from '@grafana/grafana-foundation-sdk/dashboard'
-import { datasource, of } from './parts.ts'
+import { datasource, selector } from './panels.ts'
 
-/** A dashboard before the frame that all of them share is put around it. */
+/** The specific content of a dashboard, without the elements that all dashboards share. */
 export type Content = {
   uid: string
   title: string
   description: string
-  /** Whether it shows one container, chosen by a variable. */
+  /** Whether the dashboard shows one container, selected by a variable. */
   ofContainer?: boolean
   rows: Readonly<Record<string, readonly Builder<BuiltPanel>[]>>
 }
 
-/** Data source, job and instance to choose from, findings as annotations, links to the other dashboards, and rows. */
+/** Builds a dashboard: variables for data source, job and instance, findings as annotations, links, and rows. */
 export function dashboard({ uid, title, description, ofContainer = false, rows }: Content): Dashboard {
   const builder = new DashboardBuilder(title)
     .uid(uid)
@@ -52,7 +52,9 @@ export function dashboard({ uid, title, description, ofContainer = false, rows }
         .allValue('.+'),
     )
   if (ofContainer)
-    builder.withVariable(variable('container', `label_values(tidewatch_container_info${of()}, container)`))
+    builder.withVariable(
+      variable('container', `label_values(tidewatch_container_info${selector()}, container)`),
+    )
   builder.annotation(findings(ofContainer ? ['container=~"$container"'] : []))
   for (const [name, panels] of Object.entries(rows)) {
     builder.withRow(new RowBuilder(name))
@@ -71,14 +73,14 @@ function variable(name: string, query: string): QueryVariableBuilder {
   return builder.sort(VariableSort.AlphabeticalAsc)
 }
 
-/** Marks when things were found; the value of the series is the time, in milliseconds as Grafana wants it. */
+/** Marks the times of findings. The value of the series is the time, in milliseconds as Grafana expects it. */
 function findings(matchers: readonly string[]): AnnotationQueryBuilder {
   return new AnnotationQueryBuilder()
     .name('Findings')
     .datasource(datasource)
     .enable(true)
     .iconColor('red')
-    .expr(`tidewatch_finding_last_timestamp_seconds${of('severity!="info"', ...matchers)} * 1000`)
+    .expr(`tidewatch_finding_last_timestamp_seconds${selector('severity!="info"', ...matchers)} * 1000`)
     .useValueForTime(true)
     .titleFormat('{{rule}}')
     .textFormat('{{severity}} in {{container}} on {{instance}}')
@@ -86,7 +88,7 @@ function findings(matchers: readonly string[]): AnnotationQueryBuilder {
     .step('30s')
 }
 
-/** Links and repeated looks need panels that keep their number. */
+/** Links to panels need stable panel IDs. */
 function withPanelIds(built: Dashboard): Dashboard {
   built.panels?.forEach((panel, index) => (panel.id = index + 1))
   return built

@@ -1,74 +1,86 @@
 import { limitUse } from '../prometheus/rules/recording.ts'
 import { dashboard } from './frame.ts'
-import { barCell, bars, lostBySource, of, severityColors, stat, table, timeline, upOrDown } from './parts.ts'
+import {
+  barCell,
+  bars,
+  lostBySource,
+  selector,
+  severityColors,
+  stat,
+  table,
+  timeline,
+  upOrDown,
+} from './panels.ts'
 
-/** What happens now on the hosts that are chosen: what was found, which containers are near a limit, what is watched. */
+/** The selected hosts: findings, containers near their limits, and the state of the sources. */
 export const hostOverview = () =>
   dashboard({
     uid: 'tidewatch-host-overview',
     title: 'tidewatch / Host overview',
-    description: 'What tidewatch finds on its hosts, and whether it sees everything.',
+    description: 'Findings of tidewatch on the selected hosts, and the health of its sources.',
     rows: {
       Now: [
         stat({
           title: 'Firing now',
-          description: 'Conditions that fire: they are not over yet. The table below names them.',
+          description: 'Conditions that are currently firing. The table below lists them.',
           unit: 'none',
-          queries: { conditions: `sum(tidewatch_findings_active${of('severity!="info"')}) or vector(0)` },
+          queries: {
+            conditions: `sum(tidewatch_findings_active${selector('severity!="info"')}) or vector(0)`,
+          },
           warnFrom: 1,
         }),
         stat({
           title: 'Critical findings',
-          description: 'Findings of severity critical in the time that is shown.',
+          description: 'Findings of severity critical in the selected time range.',
           unit: 'none',
           queries: { critical: foundInRange('critical') },
           badFrom: 1,
         }),
         stat({
           title: 'Warnings',
-          description: 'Findings of severity warning in the time that is shown.',
+          description: 'Findings of severity warning in the selected time range.',
           unit: 'none',
           queries: { warnings: foundInRange('warning') },
           warnFrom: 1,
         }),
         stat({
           title: 'Running containers',
-          description: 'Containers that run on the chosen hosts.',
+          description: 'Running containers on the selected hosts.',
           unit: 'none',
-          queries: { running: `sum(tidewatch_containers${of('state="running"')})` },
+          queries: { running: `sum(tidewatch_containers${selector('state="running"')})` },
         }),
         stat({
           title: 'Hosts without tidewatch',
-          description: 'Hosts whose daemon could not be scraped: nobody watches them.',
+          description: 'Hosts whose daemon cannot be scraped; they may be unmonitored.',
           unit: 'none',
-          queries: { down: `count(up${of()} == 0) or vector(0)` },
+          queries: { down: `count(up${selector()} == 0) or vector(0)` },
           badFrom: 1,
         }),
         stat({
           title: 'Sources down',
-          description: 'Sources that are not attached: what they would see is not seen.',
+          description: 'Sources that are not attached; their events are not observed.',
           unit: 'none',
-          queries: { down: `count(tidewatch_source_up${of()} == 0) or vector(0)` },
+          queries: { down: `count(tidewatch_source_up${selector()} == 0) or vector(0)` },
           badFrom: 1,
         }),
       ],
       Findings: [
         bars({
           title: 'Findings by severity',
-          description: 'How many things were found in each interval, by how bad they are.',
+          description: 'Number of findings per interval, by severity.',
           unit: 'none',
           queries: {
-            '{{severity}}': `sum by (severity) (increase(tidewatch_findings_total${of()}[$__rate_interval]))`,
+            '{{severity}}': `sum by (severity) (increase(tidewatch_findings_total${selector()}[$__rate_interval]))`,
           },
           badFrom: 1,
           width: 12,
         }).overrides(severityColors),
         bars({
           title: 'Findings by rule',
-          description: 'The same by rule, for the ten rules that speak most in each interval.',
+          description: 'Number of findings per interval, for the ten rules with the most findings.',
           unit: 'none',
           queries: {
-            '{{rule}}': `topk(10, sum by (rule) (increase(tidewatch_findings_total${of()}[$__rate_interval])))`,
+            '{{rule}}': `topk(10, sum by (rule) (increase(tidewatch_findings_total${selector()}[$__rate_interval])))`,
           },
           warnFrom: 1,
           width: 12,
@@ -76,9 +88,9 @@ export const hostOverview = () =>
         table(
           {
             title: 'Active conditions',
-            description: 'What fires now, and in which container. Empty when all is well.',
+            description: 'Currently firing conditions by container. Empty when nothing fires.',
             unit: 'none',
-            queries: { '': `tidewatch_findings_active${of()} > 0` },
+            queries: { '': `tidewatch_findings_active${selector()} > 0` },
             warnFrom: 1,
             width: 12,
           },
@@ -93,11 +105,13 @@ export const hostOverview = () =>
         ),
         table(
           {
-            title: 'Last findings',
+            title: 'Latest findings',
             description:
-              'When each rule last spoke of each container, newest first; of the last hour at least. The whole finding: tidewatch findings.',
+              'Time of the latest finding of each rule and container, newest first; covers at least the last hour. Details: tidewatch findings.',
             unit: 'dateTimeFromNow',
-            queries: { '': `sort_desc(topk(50, tidewatch_finding_last_timestamp_seconds${of()})) * 1000` },
+            queries: {
+              '': `sort_desc(topk(50, tidewatch_finding_last_timestamp_seconds${selector()})) * 1000`,
+            },
             warnFrom: 0,
             width: 12,
           },
@@ -114,11 +128,11 @@ export const hostOverview = () =>
       Containers: [
         table(
           {
-            title: 'Nearest to their limits',
+            title: 'Containers nearest to their limits',
             description:
-              'Share of the limit that is used: memory, processes; of CPU the share of periods that were throttled. Needs the recording rules that come with tidewatch.',
+              'Used share of the memory and process limits; for CPU, the share of throttled periods. Requires the recording rules shipped with tidewatch.',
             unit: 'percentunit',
-            queries: { '': `sort_desc(topk(15, ${limitUse}${of()}))` },
+            queries: { '': `sort_desc(topk(15, ${limitUse}${selector()}))` },
             warnFrom: 0.8,
             badFrom: 0.9,
             width: 12,
@@ -127,29 +141,31 @@ export const hostOverview = () =>
         ).overrideByName('Used', barCell),
         bars({
           title: 'Execs',
-          description: 'Execs through the Docker API by kind; health checks are counted and not reported.',
+          description: 'Execs through the Docker API by kind. Health checks are counted but not reported.',
           unit: 'none',
-          queries: { '{{kind}}': `sum by (kind) (increase(tidewatch_execs_total${of()}[$__rate_interval]))` },
+          queries: {
+            '{{kind}}': `sum by (kind) (increase(tidewatch_execs_total${selector()}[$__rate_interval]))`,
+          },
           warnFrom: 100,
           width: 12,
         }),
         bars({
-          title: 'Kills for want of memory, restarts, refused forks',
-          description: 'What containers suffered from their limits.',
+          title: 'OOM kills, restarts, refused forks',
+          description: 'Effects of resource limits on containers.',
           unit: 'none',
           queries: {
-            'OOM kills': `sum(increase(tidewatch_container_oom_kills_total${of()}[$__rate_interval]))`,
-            restarts: `sum(increase(tidewatch_container_restarts_total${of()}[$__rate_interval]))`,
-            'refused forks': `sum(increase(tidewatch_container_forks_refused_total${of()}[$__rate_interval]))`,
+            'OOM kills': `sum(increase(tidewatch_container_oom_kills_total${selector()}[$__rate_interval]))`,
+            restarts: `sum(increase(tidewatch_container_restarts_total${selector()}[$__rate_interval]))`,
+            'refused forks': `sum(increase(tidewatch_container_forks_refused_total${selector()}[$__rate_interval]))`,
           },
           warnFrom: 1,
           width: 12,
         }),
         stat({
           title: 'Containers without a limit',
-          description: 'Running containers that may take all of a resource from the host.',
+          description: 'Running containers that can exhaust a resource of the host.',
           unit: 'none',
-          queries: { '{{resource}}': `sum by (resource) (tidewatch_container_limit_missing${of()})` },
+          queries: { '{{resource}}': `sum by (resource) (tidewatch_container_limit_missing${selector()})` },
           warnFrom: 1,
           width: 12,
           height: 8,
@@ -158,25 +174,25 @@ export const hostOverview = () =>
       Sources: [
         timeline({
           title: 'Sources',
-          description: 'Which sources were attached, and when not.',
+          description: 'When each source was attached.',
           unit: 'bool_on_off',
-          queries: { '{{source}} on {{instance}}': `tidewatch_source_up${of()}` },
+          queries: { '{{source}} on {{instance}}': `tidewatch_source_up${selector()}` },
           width: 12,
         }).mappings(upOrDown),
         table(
           {
             title: 'Modes',
             description:
-              'How each source sees: eBPF and fanotify see most. Why not a better one: the status page.',
+              'Current mode of each source; eBPF and fanotify have the best coverage. The status page shows why a better mode is unavailable.',
             unit: 'none',
-            queries: { '': `tidewatch_source_mode${of()} == 1` },
+            queries: { '': `tidewatch_source_mode${selector()} == 1` },
             width: 6,
           },
           { source: 'Source', mode: 'Mode', instance: 'Host' },
         ),
         bars({
           title: 'Events lost',
-          description: 'What a source could not see or keep. Anything above nothing is worth a look.',
+          description: 'Events that a source missed or dropped. Investigate any value above zero.',
           unit: 'none',
           queries: { '{{source}}': lostBySource },
           badFrom: 1,
@@ -187,5 +203,5 @@ export const hostOverview = () =>
   })
 
 function foundInRange(severity: string): string {
-  return `round(sum(increase(tidewatch_findings_total${of(`severity="${severity}"`)}[$__range])))`
+  return `round(sum(increase(tidewatch_findings_total${selector(`severity="${severity}"`)}[$__range])))`
 }

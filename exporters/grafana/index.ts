@@ -3,7 +3,7 @@ import { container } from './container.ts'
 import { hostOverview } from './host-overview.ts'
 import { tidewatchItself } from './tidewatch-itself.ts'
 
-/** The dashboards that are shipped, by the names of their files. */
+/** The shipped dashboards by file name. */
 export function dashboards(): Readonly<Record<string, Dashboard>> {
   return {
     'host-overview.json': hostOverview(),
@@ -12,7 +12,7 @@ export function dashboards(): Readonly<Record<string, Dashboard>> {
   }
 }
 
-/** The text of a dashboard's file. */
+/** The content of a dashboard's JSON file. */
 export function renderDashboard(dashboard: Dashboard): string {
   return `${JSON.stringify(dashboard, null, 2)}\n`
 }

@@ -1,111 +1,113 @@
 import { dashboard } from './frame.ts'
-import { bars, lines, lostBySource, of, stat, table, timeline, upOrDown } from './parts.ts'
+import { bars, lines, lostBySource, selector, stat, table, timeline, upOrDown } from './panels.ts'
 
-/** The daemon: whether it sees everything, how fast it tells, whether anybody hears it, and what it costs. */
+/** The daemon itself: source health, detection latency, delivery, and resource usage. */
 export const tidewatchItself = () =>
   dashboard({
     uid: 'tidewatch-itself',
     title: 'tidewatch / tidewatch itself',
-    description: 'Whether the monitor sees, tells and is heard, and what that costs.',
+    description: 'Health of the monitor: sources, detection latency, delivery and resource usage.',
     rows: {
       Now: [
         stat({
           title: 'Up',
-          description: 'Daemons that Prometheus can scrape.',
+          description: 'Daemons that Prometheus scrapes successfully.',
           unit: 'none',
-          queries: { up: `count(up${of()} == 1) or vector(0)` },
+          queries: { up: `count(up${selector()} == 1) or vector(0)` },
         }),
         stat({
-          title: 'Starts',
-          description: 'Times a daemon was started again in the time that is shown.',
+          title: 'Restarts',
+          description: 'Daemon restarts in the selected time range.',
           unit: 'none',
-          queries: { starts: `sum(changes(process_start_time_seconds${of()}[$__range]))` },
+          queries: { restarts: `sum(changes(process_start_time_seconds${selector()}[$__range]))` },
           warnFrom: 3,
         }),
         stat({
-          title: 'Findings that wait',
-          description: 'Findings that a receiver has not got yet.',
+          title: 'Queued findings',
+          description: 'Findings queued for delivery to any receiver.',
           unit: 'none',
-          queries: { waiting: `sum(tidewatch_notification_queue_length${of()}) or vector(0)` },
+          queries: { waiting: `sum(tidewatch_notification_queue_length${selector()}) or vector(0)` },
           warnFrom: 10,
           badFrom: 100,
         }),
         stat({
           title: 'Store',
-          description: 'Whether findings are stored on disk by every daemon; down: in memory only.',
+          description:
+            'Up if every daemon stores its findings on disk; down if one stores them only in memory.',
           unit: 'none',
-          queries: { store: `min(tidewatch_store_up${of()})` },
+          queries: { store: `min(tidewatch_store_up${selector()})` },
         }).mappings(upOrDown),
         stat({
           title: 'Configuration',
           description:
-            'Whether every daemon runs with the configuration that is on its disk; down: the new one is wrong.',
+            'Up if every daemon loaded its configuration successfully; down if one failed and still uses the previous one.',
           unit: 'none',
-          queries: { configuration: `min(tidewatch_config_last_reload_successful${of()})` },
+          queries: { configuration: `min(tidewatch_config_last_reload_successful${selector()})` },
         }).mappings(upOrDown),
         stat({
           title: 'Configuration loaded',
-          description: 'When the oldest configuration in use was loaded.',
+          description: 'Load time of the oldest configuration in use.',
           unit: 'dateTimeFromNow',
-          queries: { loaded: `min(tidewatch_config_last_reload_success_timestamp_seconds${of()}) * 1000` },
+          queries: {
+            loaded: `min(tidewatch_config_last_reload_success_timestamp_seconds${selector()}) * 1000`,
+          },
         }),
       ],
-      'What it sees': [
+      Sources: [
         timeline({
           title: 'Sources',
-          description: 'Which sources were attached, and when not.',
+          description: 'When each source was attached.',
           unit: 'bool_on_off',
-          queries: { '{{source}} on {{instance}}': `tidewatch_source_up${of()}` },
+          queries: { '{{source}} on {{instance}}': `tidewatch_source_up${selector()}` },
         }).mappings(upOrDown),
         lines({
           title: 'Events',
-          description: 'What the sources saw, in each second.',
+          description: 'Events per second by source.',
           unit: 'cps',
           queries: {
-            '{{source}}': `sum by (source) (rate(tidewatch_source_events_total${of()}[$__rate_interval]))`,
+            '{{source}}': `sum by (source) (rate(tidewatch_source_events_total${selector()}[$__rate_interval]))`,
           },
           warnFrom: 20_000,
         }),
         bars({
           title: 'Events lost',
-          description: 'What a source could not see or keep.',
+          description: 'Events that a source missed or dropped.',
           unit: 'none',
           queries: { '{{source}}': lostBySource },
           badFrom: 1,
         }),
         bars({
-          title: 'Gaps in the engine’s events',
-          description: 'Times when the engine had forgotten events before they were read.',
+          title: 'Gaps in the Docker event stream',
+          description: 'Times when the engine discarded events before tidewatch read them.',
           unit: 'none',
           queries: {
-            '{{instance}}': `sum by (instance) (increase(tidewatch_docker_event_gaps_total${of()}[$__rate_interval]))`,
+            '{{instance}}': `sum by (instance) (increase(tidewatch_docker_event_gaps_total${selector()}[$__rate_interval]))`,
           },
           badFrom: 1,
         }),
         lines({
           title: 'Time since the last event',
-          description: 'How long ago each source last saw something; a quiet host is quiet.',
+          description: 'Time since the last event of each source; long times are normal on an idle host.',
           unit: 's',
           queries: {
-            '{{source}}': `max by (source) (time() - tidewatch_source_last_event_timestamp_seconds${of()})`,
+            '{{source}}': `max by (source) (time() - tidewatch_source_last_event_timestamp_seconds${selector()})`,
           },
           warnFrom: 3_600,
         }),
         table(
           {
-            title: 'Learned programs of root',
-            description: 'Images whose programs of root are known, or still being learned.',
+            title: 'Profiles of root programs',
+            description: 'Images and the state of their profile of root programs: learning or learned.',
             unit: 'none',
-            queries: { '': `tidewatch_profile_state${of()} == 1` },
+            queries: { '': `tidewatch_profile_state${selector()} == 1` },
           },
           { image: 'Image', state: 'State', instance: 'Host' },
         ),
       ],
-      'What it tells': [
+      'Detection and delivery': [
         lines({
-          title: 'From event to finding',
-          description:
-            'How long it took from what happened to the finding: the median and the slowest hundredth.',
+          title: 'Detection latency',
+          description: 'Time from the event to the finding: median and 99th percentile.',
           unit: 's',
           queries: {
             median: latency(0.5),
@@ -115,85 +117,88 @@ export const tidewatchItself = () =>
           badFrom: 1,
         }),
         bars({
-          title: 'Detectors that failed',
-          description: 'Times a detector failed and was started again.',
+          title: 'Detector failures',
+          description: 'Times a detector failed and was restarted.',
           unit: 'none',
           queries: {
-            '{{detector}}': `sum by (detector) (increase(tidewatch_detector_errors_total${of()}[$__rate_interval]))`,
+            '{{detector}}': `sum by (detector) (increase(tidewatch_detector_errors_total${selector()}[$__rate_interval]))`,
           },
           badFrom: 1,
         }),
         bars({
           title: 'Notifications',
-          description: 'What became of sending findings: delivered, failed (tried again), rejected, expired.',
+          description:
+            'Notification attempts by outcome: delivered, failed (will be retried), rejected, expired.',
           unit: 'none',
           queries: {
-            '{{receiver}} {{outcome}}': `sum by (receiver, outcome) (increase(tidewatch_notifications_total${of()}[$__rate_interval]))`,
+            '{{receiver}} {{outcome}}': `sum by (receiver, outcome) (increase(tidewatch_notifications_total${selector()}[$__rate_interval]))`,
           },
           warnFrom: 100,
         }),
         lines({
-          title: 'Findings that wait',
-          description: 'Findings that the receiver has not got yet.',
+          title: 'Queued findings',
+          description: 'Findings queued for delivery, by receiver.',
           unit: 'none',
-          queries: { '{{receiver}}': `sum by (receiver) (tidewatch_notification_queue_length${of()})` },
+          queries: { '{{receiver}}': `sum by (receiver) (tidewatch_notification_queue_length${selector()})` },
           warnFrom: 10,
           badFrom: 100,
         }),
         bars({
-          title: 'Findings and log lines lost',
-          description: 'Findings that could not be stored, and log lines that nobody read fast enough.',
+          title: 'Lost findings and log lines',
+          description:
+            'Findings that could not be stored, and log lines dropped because the log reader was too slow.',
           unit: 'none',
           queries: {
-            findings: `sum(increase(tidewatch_store_findings_lost_total${of()}[$__rate_interval]))`,
-            'log lines': `sum(increase(tidewatch_log_lines_lost_total${of()}[$__rate_interval]))`,
+            findings: `sum(increase(tidewatch_store_findings_lost_total${selector()}[$__rate_interval]))`,
+            'log lines': `sum(increase(tidewatch_log_lines_lost_total${selector()}[$__rate_interval]))`,
           },
           badFrom: 1,
         }),
       ],
-      'What it costs': [
+      'Resource usage': [
         lines({
           title: 'CPU',
-          description: 'Cores that the daemon uses.',
+          description: 'CPU cores used by the daemon.',
           unit: 'none',
-          queries: { '{{instance}}': `rate(process_cpu_seconds_total${of()}[$__rate_interval])` },
+          queries: { '{{instance}}': `rate(process_cpu_seconds_total${selector()}[$__rate_interval])` },
           warnFrom: 0.5,
         }),
         lines({
           title: 'Memory',
           description: 'Resident memory of the daemon.',
           unit: 'bytes',
-          queries: { '{{instance}}': `process_resident_memory_bytes${of()}` },
+          queries: { '{{instance}}': `process_resident_memory_bytes${selector()}` },
           warnFrom: 268_435_456,
         }),
         lines({
           title: 'Open files',
-          description: 'File descriptors of the daemon; it keeps the cgroup files of every container open.',
+          description:
+            'Open file descriptors of the daemon; it keeps the cgroup files of every container open.',
           unit: 'none',
-          queries: { '{{instance}}': `process_open_fds${of()}` },
+          queries: { '{{instance}}': `process_open_fds${selector()}` },
         }),
         lines({
-          title: 'Scrape',
-          description: 'How long a scrape took.',
+          title: 'Scrape duration',
+          description: 'Duration of a scrape.',
           unit: 's',
-          queries: { '{{instance}}': `scrape_duration_seconds${of()}` },
+          queries: { '{{instance}}': `scrape_duration_seconds${selector()}` },
           warnFrom: 0.1,
           badFrom: 1,
         }),
         lines({
           title: 'Series',
-          description: 'How many series a scrape got.',
+          description: 'Number of series per scrape.',
           unit: 'none',
-          queries: { '{{instance}}': `scrape_samples_scraped${of()}` },
+          queries: { '{{instance}}': `scrape_samples_scraped${selector()}` },
           warnFrom: 5_000,
           badFrom: 20_000,
         }),
         table(
           {
             title: 'Versions',
-            description: 'What runs on which host.',
+            description: 'Versions of tidewatch and Node.js by host.',
             unit: 'none',
-            queries: { '': `tidewatch_build_info${of()}` },
+            queries: { '': `tidewatch_build_info${selector()}` },
           },
           { instance: 'Host', version: 'tidewatch', node_version: 'Node.js' },
         ),
@@ -202,5 +207,5 @@ export const tidewatchItself = () =>
   })
 
 function latency(quantile: number): string {
-  return `histogram_quantile(${quantile}, sum by (le) (rate(tidewatch_detection_latency_seconds_bucket${of()}[$__rate_interval])))`
+  return `histogram_quantile(${quantile}, sum by (le) (rate(tidewatch_detection_latency_seconds_bucket${selector()}[$__rate_interval])))`
 }

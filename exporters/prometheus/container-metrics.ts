@@ -6,19 +6,19 @@ import type { Instruments, Series } from './instruments.ts'
 export type ContainerMetricsOptions = {
   containers: ContainerView
   now: () => number
-  /** How many series about containers there may be. */
+  /** Maximum number of time series about containers. */
   maxSeries: number
 }
 
-// What one container has at most: the metrics below, with pressure of three resources in two kinds.
-const seriesOfOne = 24
+// Maximum per container: the metrics below, including pressure for three resources in two kinds.
+const seriesPerContainer = 24
 
-/** What containers use against what they may use, from the latest samples. */
+/** Resource usage and limits of containers, from the latest samples. */
 export function createContainerMetrics(
   make: Instruments,
   { containers, now, maxSeries }: ContainerMetricsOptions,
 ) {
-  const maxContainers = Math.max(1, Math.floor(maxSeries / seriesOfOne))
+  const maxContainers = Math.max(1, Math.floor(maxSeries / seriesPerContainer))
   const series = containerSeries({ containers, now, maxContainers })
 
   const gauge = (name: string, help: string, valueOf: (sample: ResourceSample) => number | null) =>
@@ -33,37 +33,41 @@ export function createContainerMetrics(
       series.totals(({ sample }) => valueOf(sample)),
     )
 
-  total('cpu_usage_seconds', 'CPU time used.', ({ cpu }) => cpu.usageSeconds)
-  total('cpu_periods', 'Periods in which the CPU quota was in force.', ({ cpu }) => cpu.periods)
+  total('cpu_usage_seconds', 'CPU time used, user and system.', ({ cpu }) => cpu.usageSeconds)
+  total('cpu_periods', 'Scheduling periods with a CPU quota in effect.', ({ cpu }) => cpu.periods)
   total(
     'cpu_throttled_periods',
-    'Periods in which the container was throttled.',
+    'Scheduling periods in which the CPU quota throttled the container.',
     ({ cpu }) => cpu.throttledPeriods,
   )
   total(
     'cpu_throttled_seconds',
-    'Time for which the container was throttled.',
+    'Time for which the CPU quota throttled the container.',
     ({ cpu }) => cpu.throttledSeconds,
   )
   gauge(
     'memory_working_set_bytes',
-    'Memory that cannot be reclaimed at once: usage less inactive page cache.',
+    'Memory that cannot be reclaimed immediately: usage minus inactive page cache.',
     ({ memory }) => memory.workingSetBytes,
   )
-  gauge('memory_limit_bytes', 'Memory limit; no series without one.', ({ memory }) => memory.limitBytes)
+  gauge('memory_limit_bytes', 'Memory limit; no series if unlimited.', ({ memory }) => memory.limitBytes)
   gauge('memory_swap_bytes', 'Swap in use.', ({ memory }) => memory.swapBytes)
   gauge('pids', 'Processes and threads.', ({ pids }) => pids.current)
-  gauge('pids_limit', 'Limit of processes and threads; no series without one.', ({ pids }) => pids.limit)
-  total('forks_refused', 'Forks refused because of a limit of processes.', ({ pids }) => pids.refusedForks)
-  total('oom_kills', 'Processes killed for want of memory.', ({ memory }) => memory.oomKills)
+  gauge('pids_limit', 'Limit of processes and threads; no series if unlimited.', ({ pids }) => pids.limit)
+  total(
+    'forks_refused',
+    'Forks refused because the limit of processes and threads was reached.',
+    ({ pids }) => pids.refusedForks,
+  )
+  total('oom_kills', 'Processes killed by the OOM killer.', ({ memory }) => memory.oomKills)
   total(
     'disk_read_bytes',
-    'Bytes read from block devices; what passes through several, such as LVM, counts for each.',
+    'Bytes read from block devices; stacked devices, such as LVM, each count.',
     ({ blockIo }) => blockIo?.readBytes ?? null,
   )
   total(
     'disk_written_bytes',
-    'Bytes written to block devices; what passes through several, such as LVM, counts for each.',
+    'Bytes written to block devices; stacked devices, such as LVM, each count.',
     ({ blockIo }) => blockIo?.writtenBytes ?? null,
   )
   const stalls = (['cpu', 'memory', 'io'] as const).flatMap((resource) =>
@@ -76,20 +80,20 @@ export function createContainerMetrics(
   )
   make.mirrorTotal(
     'tidewatch_container_pressure_stall_seconds_total',
-    'Time for which some, or all (full), processes waited for the resource; no series on a kernel without PSI.',
+    'Time for which some or all (full) processes waited for the resource; no series on a kernel without PSI.',
     [...containerLabels, 'resource', 'kind'],
     () => stalls.flatMap((totals) => totals()),
   )
 
   make.mirrorTotal(
     'tidewatch_container_restarts_total',
-    'Restarts by the restart policy, as the engine counts them.',
+    'Restarts by the restart policy, as counted by Docker.',
     containerLabels,
     series.totals(({ container }) => container.details?.restartCount ?? 0),
   )
   make.mirror(
     'tidewatch_container_limit_missing',
-    '1 where a running container has no limit for the resource.',
+    '1 if a running container has no limit for the resource.',
     [...containerLabels, 'resource'],
     () => [
       ...series
@@ -105,13 +109,13 @@ export function createContainerMetrics(
   make.mirror('tidewatch_containers', 'Containers by state.', ['state'], () => countStates(containers.all()))
   make.mirror(
     'tidewatch_container_info',
-    'Always 1 for a running container; joins names to ids.',
+    'Always 1 for a running container; maps names to IDs.',
     ['container', 'container_id', 'image', 'compose_project', 'compose_service', 'k8s_namespace', 'k8s_pod'],
     () => series.own().map((container) => [infoLabels(container), 1] as const),
   )
   make.mirror(
     'tidewatch_containers_without_series',
-    'Containers beyond the series budget, whose values are summed as container="_other".',
+    'Containers over the web.max_series limit; their values are summed as container="_other".',
     [],
     () => [[{}, series.folded().length]],
   )
@@ -119,7 +123,7 @@ export function createContainerMetrics(
   return { observed: series.observed, beginScrape: series.beginScrape }
 }
 
-/** The names of the limits that are not set, as the label and the `no-limits` rule have them. */
+/** The names of the limits that are not set, as used by the label and the `no-limits` rule. */
 function missingLimits({ details }: Container): string[] {
   if (details === null) return []
   const { memoryBytes, cpus, pids } = details.limits

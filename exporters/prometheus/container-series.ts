@@ -6,36 +6,36 @@ import { otherName, risingSum, seriesBudget } from './series-budget.ts'
 export const containerLabels = ['container', 'image'] as const
 export type ContainerLabels = (typeof containerLabels)[number]
 
-/** A container's latest sample, and when it ended. Times are epoch milliseconds. */
+/** A container's latest sample, and when it exited. Times are epoch milliseconds. */
 type Entry = { sample: ResourceSample; endedAt: number | null }
 
 type Sampled = { isOwn: boolean; labels: Record<ContainerLabels, string> } & Parameters<ValueOf>[0]
 
-/** What is read of a sampled container; null where there is nothing to show. */
+/** Reads one value of a sampled container; null for no series. */
 export type ValueOf = (sampled: { container: Container; sample: ResourceSample }) => number | null
 
 export type ContainerSeriesOptions = {
   containers: ContainerView
   now: () => number
-  /** How many containers have series of their own; the others are summed. */
+  /** How many containers get their own series; the others are summed. */
   maxContainers: number
 }
 
-// Prometheus looks back five minutes for a series; then the last value of an ended container can go.
+// Prometheus looks back five minutes for a sample. After that, the last value of an exited container can be dropped.
 const seriesLifetimeMs = 300_000
 
-/** Keeps the latest sample of each container, and makes series of them within the budget. */
+/** Stores the latest sample of each container and creates time series from them within the budget. */
 export function containerSeries({ containers, now, maxContainers }: ContainerSeriesOptions) {
   const entries = new Map<string, Entry>()
   const budget = seriesBudget(maxContainers)
   let inScrape: readonly Sampled[] | null = null
 
-  /** The same for all metrics of a scrape. */
+  /** Computed once per scrape, so that all metrics agree. */
   function sampled(): readonly Sampled[] {
     return (inScrape ??= sampledNow())
   }
 
-  /** One for each name: of containers that followed each other under a name, the newest. */
+  /** One entry per name. When a container was replaced under the same name, the newest wins. */
   function sampledNow(): Sampled[] {
     const named = new Map<string, Sampled>()
     for (const [id, { sample, endedAt }] of entries) {
@@ -53,7 +53,7 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
   return {
     observed(observation: Observation): void {
       if (observation.kind === 'resources') {
-        // Insertion order is what makes the newest of one name win.
+        // Insertion order makes the newest container of a name win.
         entries.delete(observation.container.id)
         entries.set(observation.container.id, { sample: observation, endedAt: null })
       } else if (observation.kind === 'container') {
@@ -61,19 +61,19 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
         const isEnd = action === 'died' || action === 'removed'
         const entry = entries.get(container.id)
         if (entry !== undefined) {
-          // It may have been renamed since it was sampled.
+          // The container may have been renamed since it was sampled.
           entry.sample = { ...entry.sample, container }
           if (isEnd) entry.endedAt ??= now()
         } else if (isEnd) budget.release(container.id)
       }
     },
 
-    /** To be called before each scrape, which shows what is known by then. */
+    /** Must be called before each scrape: discards the values of the previous one. */
     beginScrape(): void {
       inScrape = null
     },
 
-    /** Values that add up: those of containers beyond the budget are one series. */
+    /** Values that can be summed: containers over the budget share one series. */
     *gauges(valueOf: ValueOf): Generator<Series<ContainerLabels>> {
       let other: number | null = null
       for (const one of sampled()) {
@@ -85,7 +85,7 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
       if (other !== null) yield [others, other]
     },
 
-    /** The same for totals, which have to be made once for each metric: the sum of the others is kept between scrapes. */
+    /** The same for counters. Create it once per metric: it keeps the sum of the other containers between scrapes. */
     totals(valueOf: ValueOf): () => Generator<Series<ContainerLabels>> {
       const sumOfOthers = risingSum()
       return function* () {
@@ -101,9 +101,9 @@ export function containerSeries({ containers, now, maxContainers }: ContainerSer
       }
     },
 
-    /** Those running that have series of their own. */
+    /** Running containers with their own series. */
     own: () => containers.running().filter(({ id }) => budget.admits(id)),
-    /** Those running that have none. */
+    /** Running containers without their own series. */
     folded: () => containers.running().filter(({ id }) => !budget.admits(id)),
   }
 }

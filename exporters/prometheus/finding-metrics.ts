@@ -10,10 +10,10 @@ export type FindingMetricsOptions = {
   detectors: readonly Detector[]
   configOf: (detector: string) => DetectorConfig
   firing: () => readonly Finding[]
-  /** The name a container has now; undefined for one that is gone. */
+  /** The current name of a container; undefined if it was removed. */
   nameOf: (containerId: string) => string | undefined
   now: () => number
-  /** How many series about containers there may be; these take a part of them. */
+  /** Maximum number of time series about containers; findings use an eighth of them. */
   maxSeries: number
 }
 
@@ -21,10 +21,10 @@ const labelNames = ['container', 'image', 'detector', 'rule', 'severity'] as con
 type Labels = (typeof labelNames)[number]
 type Entry = { finding: Finding; isOwn: boolean; count: number; lastAt: number }
 
-// Long enough for an alert on the series to fire, be seen and be looked into.
+// Long enough for an alert on the series to fire and be investigated.
 const seriesLifetimeMs = 3_600_000
 
-/** What was found, as counters that alert rules can work on. */
+/** Findings as counters for alerting rules. */
 export function createFindingMetrics(make: Instruments, options: FindingMetricsOptions) {
   const { detectors, configOf, firing, nameOf, now, maxSeries } = options
   const findings = make.counterWithExemplars(
@@ -34,11 +34,11 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   )
   const suppressed = make.counter(
     'tidewatch_findings_suppressed_total',
-    'Findings that were not told: allowed by policy, folded into one told before, or throttled.',
+    'Findings that were not reported: allowed by policy, folded into an earlier one, or throttled.',
     ['detector', 'rule', 'reason'],
   )
-  // A rate() over a series that is born at 1 sees no increase: every rule starts at 0.
-  function begin(): void {
+  // rate() sees no increase in a series that starts at 1, so every rule starts at 0.
+  function initializeRules(): void {
     for (const { name: detector } of detectors) {
       const { enabled, rules } = configOf(detector)
       for (const [rule, { enabled: isOn, severity }] of Object.entries(rules)) {
@@ -48,10 +48,10 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
       }
     }
   }
-  begin()
+  initializeRules()
   const latency = make.histogram(
     'tidewatch_detection_latency_seconds',
-    'From the time of the event to the finding.',
+    'Time from the event to the finding.',
     ['detector'],
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   )
@@ -73,22 +73,22 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
   }
   make.mirrorTotal(
     'tidewatch_container_findings_total',
-    'Findings by container; the series goes an hour after its last finding.',
+    'Findings by container; a series is removed one hour after its last finding.',
     labelNames,
     () => perContainer(({ count }) => count),
   )
   make.mirror(
     'tidewatch_finding_last_timestamp_seconds',
-    'When the last such finding happened, Unix time.',
+    'Time of the last finding with these labels, Unix time.',
     labelNames,
     () => perContainer(({ finding }) => Date.parse(finding.last_seen) / 1_000),
   )
-  make.mirror('tidewatch_findings_active', 'Conditions that are firing now.', labelNames, () =>
+  make.mirror('tidewatch_findings_active', 'Conditions that are currently firing.', labelNames, () =>
     countActive(firing().map(labelsOf)),
   )
 
   return {
-    /** How many findings of each severity there were. */
+    /** Number of findings by severity. */
     async bySeverity(): Promise<Record<Severity, number>> {
       const { values } = await findings.get()
       const sum = (severity: Severity) => sumOf(values, 'severity', severity)
@@ -107,7 +107,7 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
         Math.max(0, Date.parse(finding.detected_at) - Date.parse(finding.time)) / 1_000,
       )
       const key = `${container?.id ?? ''} ${rule} ${severity}`
-      // Whoever makes containers without end gets one series for each rule, and hides nobody else's.
+      // An attacker who creates endless containers gets one series per rule and cannot hide the findings of others.
       const isOwn = entries.has(key) || entries.size < maxOwn
       const keyOrOther = isOwn ? key : `${otherName} ${rule} ${severity}`
       const counted = (entries.get(keyOrOther)?.count ?? 0) + 1
@@ -115,15 +115,15 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
     },
     suppressed: ({ detector, rule }: Finding, reason: SuppressionReason) =>
       suppressed.inc({ detector, rule, reason }),
-    configurationChanged: begin,
+    configurationChanged: initializeRules,
   }
 }
 
-/** Why a finding was not told. */
+/** Why a finding was not reported. */
 export const suppressionReasons = ['allowed', 'folded', 'throttled'] as const
 export type SuppressionReason = (typeof suppressionReasons)[number]
 
-/** Several conditions of one rule and container are one series. */
+/** Counts the conditions of one rule and container in one series. */
 function countActive(all: readonly Record<Labels, string>[]): Series<Labels>[] {
   const counts = new Map<string, [Record<Labels, string>, number]>()
   for (const labels of all) {

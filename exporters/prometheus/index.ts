@@ -17,15 +17,15 @@ export type MetricsOptions = DaemonMetricsOptions &
   VulnerabilityMetricsOptions &
   Omit<FindingMetricsOptions, 'nameOf'>
 
-/** What a scrape gets: the body, and the content type that says which format it is in. */
+/** The response to a scrape: the body, and the content type that identifies its format. */
 export type Exposition = { contentType: string; body: string }
 
-// What the instances hold and the library's types leave out.
+// Properties that the library's instances have and its types omit.
 type Described = { name: string; help: string; labelNames?: readonly string[] }
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** All of tidewatch's metrics (shared names: README, Metrics), fed by what is observed and published. */
+/** All metrics of tidewatch (listed in README, Metrics), updated from observations and published findings. */
 export function createMetrics(options: MetricsOptions) {
   const registries = createRegistries()
   const make = createInstruments(registries)
@@ -51,22 +51,22 @@ export function createMetrics(options: MetricsOptions) {
     published(publication: Publication): void {
       findings.published(publication)
     },
-    /** What is counted, summed up for people. */
+    /** Totals for the status page. */
     counters: async () => ({ findings: await findings.bySeverity(), ...(await daemon.totals()) }),
     suppressed: findings.suppressed,
-    /** After a reload there may be rules and receivers that begin at 0. */
+    /** Creates series, starting at 0, for rules and receivers that a reload added. */
     configurationChanged(): void {
       findings.configurationChanged()
       daemon.receiversChanged()
     },
-    /** Every metric there is, for documentation and tests. */
+    /** Every metric, for documentation and tests. */
     describe: () =>
       registries.text.getMetricsAsArray().map(({ name, help, labelNames = [] }: Described) => ({
         name,
         help,
         labels: labelNames,
       })),
-    /** Renders for a scrape, in OpenMetrics where the scraper's Accept header asks for it. */
+    /** Renders the metrics for a scrape, as OpenMetrics if the Accept header asks for it. */
     async expose(accept: string): Promise<Exposition> {
       perContainer.beginScrape()
       const asOpenMetrics = accept.includes('application/openmetrics-text')

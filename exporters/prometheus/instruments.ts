@@ -9,21 +9,22 @@ import {
 } from 'prom-client'
 
 /**
- * The same metrics in both of Prometheus' formats: prom-client fixes a registry's format when it is made,
- * and a metric may stand in several registries.
+ * The same metrics in both of Prometheus' formats. prom-client fixes the format of a registry when it is created,
+ * but a metric may be registered in several registries.
  */
 export type Registries = {
   text: Registry
   openMetrics: Registry<OpenMetricsContentType>
 }
 
-// As long as the event stream may wait for a scrape; a metric is not divided, so one with many series takes longer.
+// How long a scrape may block the event stream. A metric is rendered in one piece, so one with many series takes
+// longer.
 const sliceMs = 5
 
 /**
- * Renders one of the registries, metric by metric, and lets others have their turn in between: the library's own
- * `metrics()` renders all of it in one go. OpenMetrics wants a counter's name without `_total`, which the library
- * adds to its series again (`getMetricsAsString` of its registry.js).
+ * Renders one of the registries metric by metric and yields to the event loop in between; the library's own
+ * `metrics()` renders everything at once. OpenMetrics wants a counter's name without `_total`; the library adds the
+ * suffix to the series itself (`getMetricsAsString` in its registry.js).
  */
 export async function render({ text, openMetrics }: Registries, asOpenMetrics: boolean): Promise<string> {
   const registry = asOpenMetrics ? openMetrics : text
@@ -33,7 +34,7 @@ export async function render({ text, openMetrics }: Registries, asOpenMetrics: b
     const { name } = metric
     const isCounter = metric.type === 'counter'
     if (asOpenMetrics && isCounter) metric.name = name.replace(/_total$/, '')
-    // The name is read before the first wait, so that another scrape does not meet it.
+    // The library reads the name before its first await, so that a concurrent scrape never sees the changed name.
     const rendered = registry.getSingleMetricAsString(name)
     metric.name = name
     parts.push(await rendered)
@@ -44,28 +45,28 @@ export async function render({ text, openMetrics }: Registries, asOpenMetrics: b
   return asOpenMetrics ? `${parts.join('\n')}\n# EOF\n` : `${parts.join('\n\n')}\n`
 }
 
-/** Registries of our own: prom-client's global one would be shared with whatever else is in the process. */
+/** Separate registries: prom-client's global one is shared by everything in the process. */
 export function createRegistries(): Registries {
   const openMetrics = new Registry<OpenMetricsContentType>()
   openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
   return { text: new Registry(), openMetrics }
 }
 
-/** Makes metrics that stand in both registries. */
+/** Factories for metrics that are registered in both registries. */
 export function createInstruments({ text, openMetrics }: Registries) {
   const registers = [text, openMetrics as unknown as Registry]
   return {
     counter: <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
       new Counter<L>({ name, help, labelNames, registers }),
 
-    /** A counter whose increments name what was counted, in the exemplars of OpenMetrics. */
+    /** A counter whose increments carry an OpenMetrics exemplar, such as the finding that was counted. */
     counterWithExemplars: <L extends string>(name: string, help: string, labelNames: readonly L[]) => {
-      // The library takes exemplars for an OpenMetrics registry only, and leaves them out where it renders text.
+      // The library accepts exemplars only with an OpenMetrics registry. It omits them from the text format.
       const only = [openMetrics as unknown as Registry]
       const counter = new Counter<L>({ name, help, labelNames, registers: only, enableExemplars: true })
       text.registerMetric(counter)
       function count(labels: Record<L, string>, value: number, exemplar?: Record<string, string>): void {
-        // Its types take an exemplar's labels for the metric's own.
+        // The library's types confuse an exemplar's labels with those of the metric.
         counter.inc({
           labels: labels as LabelValues<L>,
           value,
@@ -81,7 +82,7 @@ export function createInstruments({ text, openMetrics }: Registries) {
     histogram: <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) =>
       new Histogram<L>({ name, help, labelNames, buckets, registers }),
 
-    /** A gauge that shows state kept elsewhere: filled anew for every scrape, so that nothing lingers. */
+    /** A gauge for state that is stored elsewhere. It is recomputed at every scrape, so that no stale series remain. */
     mirror: <L extends string = never>(
       name: string,
       help: string,
@@ -99,7 +100,7 @@ export function createInstruments({ text, openMetrics }: Registries) {
         },
       }),
 
-    /** The same for a total that somebody else counts: the kernel, the engine. */
+    /** The same for a total that is counted elsewhere, by the kernel or the engine. */
     mirrorTotal: <L extends string = never>(
       name: string,
       help: string,
@@ -119,12 +120,12 @@ export function createInstruments({ text, openMetrics }: Registries) {
   }
 }
 
-/** One time series: its labels and its value now. */
+/** One time series: its labels and current value. */
 export type Series<L extends string> = readonly [Record<L, string>, number]
 
 export type Instruments = ReturnType<typeof createInstruments>
 
-/** The sum of a counter's values; of those alone whose label is so, where one is given. */
+/** The sum of a counter's values, optionally only of those with the given label value. */
 export function sumOf(values: readonly Value[], label?: string, wanted?: string): number {
   return values
     .filter(({ labels }) => label === undefined || (labels as Record<string, unknown>)[label] === wanted)

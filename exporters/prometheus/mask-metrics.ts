@@ -1,12 +1,14 @@
 import type { MaskState, Observation } from '../../agent/model/observation.ts'
 import type { Instruments } from './instruments.ts'
 
-/** How the running containers are confined, and how many cannot be looked at because they have a kernel of their own. */
+/**
+ * The state of the /proc and /sys masks of running containers. Sandboxed ones have their own kernel and are skipped.
+ */
 export function createMaskMetrics(make: Instruments) {
   const stateOf = new Map<string, MaskState>()
   make.mirror(
     'tidewatch_container_masks',
-    'Running containers by what was last seen of their masks: intact, missing, unmasked (as configured), sandboxed (skipped), unknown.',
+    'Running containers by the last known state of their masks: intact, missing, unmasked (as configured), sandboxed (skipped), unknown.',
     ['state'],
     () => maskStates.map((state) => [{ state }, [...stateOf.values()].filter((one) => one === state).length]),
   )

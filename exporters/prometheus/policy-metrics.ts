@@ -4,11 +4,11 @@ export type PolicyMetricsOptions = {
   allowEntries: () => readonly { expired: boolean }[]
 }
 
-/** What the policy allows: an entry that expired, or one that nobody remembers, should be seen. */
+/** Allow entries of the policy: makes expired and forgotten entries visible. */
 export function createPolicyMetrics(make: Instruments, { allowEntries }: PolicyMetricsOptions): void {
   make.mirror(
     'tidewatch_policy_allow_entries',
-    'Entries of policy.allow: in force, or expired.',
+    'Entries of policy.allow: active or expired.',
     ['state'],
     () => {
       const entries = allowEntries()

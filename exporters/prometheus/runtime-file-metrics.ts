@@ -1,19 +1,19 @@
 import { hardeningMeasures, type HostHardening, type Observation } from '../../agent/model/observation.ts'
 import type { Instruments } from './instruments.ts'
 
-/** Which runtime binaries there are, what they are now, and what keeps them from being changed. */
+/** The runtime binaries, their digests and packages, and the measures that protect them from changes. */
 export function createRuntimeFileMetrics(make: Instruments) {
   const files = new Map<string, { sha256: string; package: string; version: string }>()
   let measures: HostHardening['measures'] = {}
   make.mirror(
     'tidewatch_runtime_file_info',
-    'Always 1 for a program that runs when Docker starts a container; package and version are empty where no package has it.',
+    'Always 1 for a program that Docker runs to start a container; package and version are empty if it belongs to no package.',
     ['path', 'package', 'version', 'sha256'],
     () => [...files].map(([path, file]) => [{ path, ...file }, 1] as const),
   )
   make.mirror(
     'tidewatch_host_hardening',
-    '1 where a measure that stops breakouts through the runtime is in force for every file, 0 where not.',
+    '1 if a measure that stops breakouts through the runtime is in effect for every file, 0 if not.',
     ['measure'],
     () =>
       hardeningMeasures.flatMap((measure) => {
@@ -26,7 +26,7 @@ export function createRuntimeFileMetrics(make: Instruments) {
       if (observation.kind === 'host-hardening') measures = observation.measures
       if (observation.kind !== 'runtime-file' || observation.file !== 'binary') return
       const { path, after } = observation
-      // Told before it was read: the digest comes in a moment.
+      // Reported before the file was read: the digest follows shortly.
       if (after?.sha256 === '') return
       if (after === null) {
         files.delete(path)

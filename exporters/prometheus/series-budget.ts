@@ -1,17 +1,17 @@
-/** The label that stands for everything that has no series of its own. */
+/** The label value that aggregates everything without its own series. */
 export const otherName = '_other'
 
-/** Who has series of his own: the first come, up to a number, until they go. */
+/** Decides what gets its own series: first come, first served, up to a limit. */
 export type SeriesBudget = {
-  /** Whether something has, or gets, series of its own. */
+  /** Whether the ID has or gets its own series. */
   admits(id: string): boolean
-  /** It is gone: another one may have its place. */
+  /** Frees the place of an ID that no longer exists. */
   release(id: string): void
 }
 
 /**
- * Bounds the series of one kind. A host with thousands of containers, or somebody who makes them to blind the
- * monitor, must not make a scrape slow: prom-client renders some 200 series in a millisecond.
+ * Bounds the number of series of one kind. A host with thousands of containers, or an attacker who creates them to
+ * blind the monitor, must not slow down scrapes: prom-client renders about 200 series per millisecond.
  */
 export function seriesBudget(max: number): SeriesBudget {
   const own = new Set<string>()
@@ -27,8 +27,8 @@ export function seriesBudget(max: number): SeriesBudget {
 }
 
 /**
- * The sum of totals that come and go: it counts what each has risen by while it was part of it, so that it never
- * falls, which a rate() would take for a restart of the counter.
+ * The sum of counters that appear and disappear. It adds up the increase of each while it is present, so that the
+ * sum never falls; rate() would treat a decrease as a counter reset.
  */
 export function risingSum(): (values: ReadonlyMap<string, number>) => number {
   let sum = 0

@@ -1,7 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { ClientAuth, TlsConfig } from './web-config.ts'
 
-/** Whether a connection's certificate is what `client_auth_type` and `client_allowed_sans` ask for. */
+/** Whether a connection's certificate satisfies `client_auth_type` and `client_allowed_sans`. */
 export function isClientAccepted(
   socket: Pick<TLSSocket, 'authorized' | 'getPeerCertificate'>,
   tls: TlsConfig,
@@ -19,7 +19,7 @@ export function isClientAccepted(
   return demands[tls.clientAuth]()
 }
 
-/** `DNS:a.example, IP Address:10.0.0.1, URI:spiffe://x`: names that need quotes are quoted by Node. */
+/** Parses `DNS:a.example, IP Address:10.0.0.1, URI:spiffe://x`; Node quotes names with special characters. */
 function isNamed(subjectAlternativeName = '', allowed: readonly string[]): boolean {
   if (allowed.length === 0) return true
   const names = [...subjectAlternativeName.matchAll(/(?:^|, )[A-Za-z ]+:("(?:[^"\\]|\\.)*"|[^,]*)/g)].map(

@@ -2,15 +2,16 @@ import type { Finding } from '../../agent/model/finding.ts'
 import { clip } from '../../agent/lib/text.ts'
 import { alertName } from '../alertmanager/alert.ts'
 import { evidenceLines } from '../evidence.ts'
-import { runbookUrl } from '../runbooks.ts'
 import { html, type Html } from './html.ts'
-import { clock, pill, sheet } from './parts.ts'
+import { clock, pill, sheet } from './elements.ts'
 import type { Status } from './status.ts'
 
-/** Findings as rows, the newest first as they are given; without evidence in words that quote nobody. */
+/**
+ * Findings as table rows, in the given order. Without evidence, each row shows only the general meaning of its rule.
+ */
 export function findingsTable(
   findings: readonly Finding[],
-  { meaningOf, runbookBase }: Pick<Status, 'meaningOf' | 'runbookBase'>,
+  { meaningOf, techniqueOf, runbookUrl }: Pick<Status, 'meaningOf' | 'techniqueOf' | 'runbookUrl'>,
   withEvidence: boolean,
   none: string,
 ): Html {
@@ -20,7 +21,9 @@ export function findingsTable(
     return html`<tr>
       <td class="when">${clock(Date.parse(last_seen))}</td>
       <td>${pill(state === 'resolved' ? 'resolved' : severity)}</td>
-      <td class="rule"><a href="${runbookUrl(alertName(rule), runbookBase)}">${rule}</a></td>
+      <td class="rule">
+        <a href="${runbookUrl(alertName(rule))}">${rule}</a> <small>${techniqueOf(rule)}</small>
+      </td>
       <td class="name">${clip(container?.name ?? '', maxName)}</td>
       <td class="what">${what}</td>
     </tr>`
@@ -30,13 +33,13 @@ export function findingsTable(
       <th>severity</th>
       <th>rule</th>
       <th>container</th>
-      <th>what</th>`,
+      <th>finding</th>`,
     rows,
     none,
   )
 }
 
-// Long enough for most names and command lines; the whole is in the store.
+// Long enough for most names and command lines; the store has the full text.
 const maxName = 80
 const maxSummary = 300
 const maxEvidence = 400

@@ -1,9 +1,9 @@
 import { printable } from '../../agent/lib/text.ts'
 
-/** Markup that is safe to send; only this file makes it out of text. */
+/** Markup that is safe to send. Only this file creates it from text. */
 export type Html = { readonly markup: string }
 
-/** Puts text into markup: whatever is not markup already is escaped, hostile or not. */
+/** Template tag: inserts values into markup and escapes everything that is not `Html` already. */
 export function html(
   strings: TemplateStringsArray,
   ...values: readonly (Html | string | number | readonly Html[])[]
@@ -14,7 +14,7 @@ export function html(
   return { markup: markup.join('') }
 }
 
-/** Nothing where something may be. */
+/** Empty markup, for optional content. */
 export const nothing: Html = { markup: '' }
 
 function markupOf(value: Html | string | number | readonly Html[]): string {

@@ -4,24 +4,24 @@ import type { Exposition } from '../prometheus/index.ts'
 
 const compress = promisify(gzip)
 
-/** A body as it goes over the wire. */
+/** A response body in its transfer encoding. */
 export type Page = { contentType: string; encoding: 'gzip' | null; body: Buffer }
 
 export type ScrapeHeaders = {
   accept?: string | undefined
   'accept-encoding'?: string | string[] | undefined
-  /** Prometheus tells how long it will wait. */
+  /** Prometheus sends its scrape timeout. */
   'x-prometheus-scrape-timeout-seconds'?: string | string[] | undefined
 }
 
-/** A scrape that would come too late: whoever asked has gone. */
+/** The scrape would finish after the client's timeout. */
 export class ScrapeTimeout extends Error {
   override name = 'ScrapeTimeout'
 }
 
 /**
- * Renders for scrapes. Those that come while one is being rendered get the same: several Prometheus servers that
- * scrape in the same second cost what one does.
+ * Renders metrics for scrapes. Requests that arrive during a rendering share its result, so that several Prometheus
+ * servers scraping at the same time cost as much as one.
  */
 export function scrapes(expose: (accept: string) => Promise<Exposition>) {
   const plain = shared(async (accept): Promise<Page> => {
@@ -34,7 +34,7 @@ export function scrapes(expose: (accept: string) => Promise<Exposition>) {
   })
 
   return async (headers: ScrapeHeaders): Promise<Page> => {
-    // The formats are two; what else a client says in this header must not be kept.
+    // There are only two formats. The raw header must not become a key, because the client controls it.
     const accept = (headers.accept ?? '').includes(openMetrics) ? openMetrics : 'text/plain'
     const render = acceptsGzip(String(headers['accept-encoding'] ?? '')) ? compressed : plain
     return await withinTimeout(render(accept), timeoutOf(headers))
@@ -43,19 +43,19 @@ export function scrapes(expose: (accept: string) => Promise<Exposition>) {
 
 const openMetrics = 'application/openmetrics-text'
 
-/** Calls that come while one with the same argument is under way share its answer. */
+/** Calls share the result of a pending call with the same argument. */
 function shared<T>(work: (key: string) => Promise<T>): (key: string) => Promise<T> {
-  const underWay = new Map<string, Promise<T>>()
+  const pending = new Map<string, Promise<T>>()
   return (key) => {
-    const known = underWay.get(key)
+    const known = pending.get(key)
     if (known !== undefined) return known
-    const begun = work(key).finally(() => underWay.delete(key))
-    underWay.set(key, begun)
-    return begun
+    const started = work(key).finally(() => pending.delete(key))
+    pending.set(key, started)
+    return started
   }
 }
 
-/** RFC 9110, 12.5.3: named, or any, and not with a weight of 0. */
+/** RFC 9110, 12.5.3: gzip is acceptable if it or `*` is listed with a weight above 0. */
 export function acceptsGzip(header: string): boolean {
   const weights = new Map(
     header.split(',').map((part) => {
@@ -66,13 +66,13 @@ export function acceptsGzip(header: string): boolean {
   return (weights.get('gzip') ?? weights.get('*') ?? 0) > 0
 }
 
-// What is left for the answer to travel, as other exporters leave it.
-const travelMs = 500
+// Time reserved for the network, like in other exporters.
+const networkMs = 500
 
 function timeoutOf(headers: ScrapeHeaders): number {
   const seconds = Number(headers['x-prometheus-scrape-timeout-seconds'])
   if (!(seconds > 0)) return maxTimeoutMs
-  return Math.min(maxTimeoutMs, Math.max(seconds * 500, seconds * 1_000 - travelMs))
+  return Math.min(maxTimeoutMs, Math.max(seconds * 500, seconds * 1_000 - networkMs))
 }
 
 const maxTimeoutMs = 60_000
@@ -81,7 +81,7 @@ async function withinTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T>
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new ScrapeTimeout(`not rendered within ${timeoutMs / 1_000} s`)),
+      () => reject(new ScrapeTimeout(`metrics were not rendered within ${timeoutMs / 1_000} s`)),
       timeoutMs,
     )
   })

@@ -6,6 +6,7 @@ import type { Exposition } from '../prometheus/index.ts'
 import { type Authenticate, authentication } from './authentication.ts'
 import { isClientAccepted } from './client-certificate.ts'
 import { scrapes, ScrapeTimeout } from './scrape.ts'
+import type { RunbookPages } from './runbook-pages.ts'
 import { contentSecurityPolicy } from './status-page.ts'
 import type { WatchedWebConfig } from './watched-web-config.ts'
 import type { TlsConfig } from './web-config.ts'
@@ -16,14 +17,15 @@ export type WebOptions = {
   config: WatchedWebConfig
   expose: (accept: string) => Promise<Exposition>
   isReady: () => boolean
-  /** The page at `/`; with what was seen in detail only for readers on this host and those who showed who they are. */
+  runbooks: RunbookPages
+  /** The page at `/`. Only local and authenticated clients get the evidence. */
   statusPage: (withEvidence: boolean) => Promise<string>
 }
 
-/** A running web endpoint; `urls` are where it can be reached. */
+/** A running web endpoint and its URLs. */
 export type Web = { urls: readonly string[]; close: () => void }
 
-/** Serves metrics, health and the status page; fails with a sentence when an address cannot be had. */
+/** Serves metrics, health and the status page. Rejects with a readable error if an address is unavailable. */
 export async function serveWeb(options: WebOptions): Promise<Web> {
   const servers: Server[] = []
   const close = () => {
@@ -59,9 +61,9 @@ function listen(address: string, config: WatchedWebConfig, handle: Handler): Pro
   })
 }
 
-/** Certificates are those of the moment of the handshake. */
+/** Every handshake uses the current certificates. */
 function tlsServer(tls: TlsConfig, config: WatchedWebConfig, handle: Handler): Server {
-  let inForce = tls
+  let active = tls
   const requestCert = tls.clientAuth !== 'NoClientCert'
   const server = createTlsServer(
     { ...limits, ...tls.context, requestCert, rejectUnauthorized: false, handshakeTimeout: 5_000 },
@@ -69,12 +71,12 @@ function tlsServer(tls: TlsConfig, config: WatchedWebConfig, handle: Handler): S
   )
   server.prependListener('connection', () => {
     const now = config.current().tls
-    if (now === null || now === inForce) return
-    inForce = now
+    if (now === null || now === active) return
+    active = now
     server.setSecureContext(now.context)
   })
   server.prependListener('secureConnection', (socket) => {
-    if (!isClientAccepted(socket, inForce)) socket.destroy()
+    if (!isClientAccepted(socket, active)) socket.destroy()
   })
   return server
 }
@@ -91,12 +93,12 @@ function handler(options: WebOptions): Handler {
   }
 }
 
-type Answering = WebOptions & { authenticate: Authenticate; scrape: ReturnType<typeof scrapes> }
+type AnswerOptions = WebOptions & { authenticate: Authenticate; scrape: ReturnType<typeof scrapes> }
 
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { config, authenticate, scrape, isReady, statusPage }: Answering,
+  { config, authenticate, scrape, isReady, runbooks, statusPage }: AnswerOptions,
 ): Promise<void> {
   config.refresh()
   for (const [name, value] of Object.entries(config.current().headers)) response.setHeader(name, value)
@@ -113,7 +115,7 @@ async function answer(
     response.setHeader('allow', 'GET, HEAD')
     return sendText(response, 405, 'only GET and HEAD\n')
   }
-  const path = (request.url ?? '/').split('?', 1)[0]
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
   if (path === '/metrics') {
     const { contentType, encoding, body } = await scrape(request.headers)
     response.setHeader('vary', 'accept, accept-encoding')
@@ -124,15 +126,23 @@ async function answer(
   if (path === '/-/ready') {
     return isReady()
       ? sendText(response, 200, 'tidewatch is ready.\n')
-      : sendText(response, 503, 'tidewatch waits for its sources.\n')
+      : sendText(response, 503, 'tidewatch is waiting for its sources.\n')
   }
   if (path === '/') {
-    response.setHeader('content-security-policy', contentSecurityPolicy)
-    response.setHeader('x-frame-options', 'DENY')
     const withEvidence = access === 'known' || isLocal(request)
-    return send(response, 200, 'text/html; charset=utf-8', Buffer.from(await statusPage(withEvidence)))
+    return sendPage(response, await statusPage(withEvidence))
   }
-  sendText(response, 404, 'not found; there are / /metrics /-/healthy /-/ready\n')
+  if (path === '/runbooks' || path === '/runbooks/') return sendPage(response, await runbooks.index())
+  const [, alertName] = /^\/runbooks\/(\w+)(?:\.md)?$/.exec(path) ?? []
+  const runbook = alertName === undefined ? null : await runbooks.page(alertName)
+  if (runbook !== null) return sendPage(response, runbook)
+  sendText(response, 404, 'not found; available paths: / /metrics /runbooks /-/healthy /-/ready\n')
+}
+
+function sendPage(response: ServerResponse, page: string): void {
+  response.setHeader('content-security-policy', contentSecurityPolicy)
+  response.setHeader('x-frame-options', 'DENY')
+  send(response, 200, 'text/html; charset=utf-8', Buffer.from(page))
 }
 
 function sendText(response: ServerResponse, status: number, text: string): void {
@@ -149,7 +159,7 @@ function send(response: ServerResponse, status: number, contentType: string, bod
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 
-/** What was seen may quote command lines; a reader elsewhere is told what the rules mean instead. */
+/** Evidence may contain command lines, so remote clients only see what the rules mean. */
 function isLocal({ socket }: IncomingMessage): boolean {
   const isLoopback = (address = '') => /^(?:::ffff:)?127\.|^::1$/.test(address)
   return isLoopback(socket.localAddress) && isLoopback(socket.remoteAddress)
@@ -170,8 +180,8 @@ function urlOf(scheme: string, server: Server): string {
 
 function listenError(address: string, error: Error): UserError {
   const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'something else listens there; stop it, or choose another --web.listen-address',
-    EACCES: 'this user may not listen there; choose a port above 1023',
+    EADDRINUSE: 'address already in use; stop the other process or choose another --web.listen-address',
+    EACCES: 'permission denied; choose a port above 1023',
     EADDRNOTAVAIL: 'this host has no such address',
   }
   const reason = reasons[errorCode(error)] ?? messageOf(error)

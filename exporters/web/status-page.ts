@@ -3,17 +3,17 @@ import type { Finding, Severity } from '../../agent/model/finding.ts'
 import type { SourceStatus } from '../../agent/model/observation.ts'
 import { findingsTable } from './findings-table.ts'
 import { html, type Html, nothing } from './html.ts'
-import { clock, pill, sheet, span } from './parts.ts'
+import { clock, pill, sheet, span } from './elements.ts'
 import { style } from './status-style.ts'
 import { type Status } from './status.ts'
 
-/** Nothing may be loaded or run but the one style sheet and the icon, which are in the page itself. */
+/** Allows only the inline style sheet and the icon: nothing may be loaded or executed. */
 export const contentSecurityPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 
 const icon =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 10q3.5-6 7 0t7 0' fill='none' stroke='%231257a6' stroke-width='2'/%3E%3C/svg%3E"
 
-/** The page at `/`: what is watched, in which mode, and what was found, without a script. */
+/** The page at `/`: sources with their modes, and findings. It works without JavaScript. */
 export function renderStatusPage(status: Status, withEvidence: boolean): string {
   const { host, version, startedAt, now, storeMode, firing, latest } = status
   const page = html`<!doctype html>
@@ -35,16 +35,16 @@ export function renderStatusPage(status: Status, withEvidence: boolean): string 
           <h2>Sources</h2>
           ${sources(status)}
           <h2>Firing now</h2>
-          ${findingsTable(firing, status, withEvidence, 'No condition fires.')}
-          <h2>Last findings</h2>
-          ${findingsTable(latest, status, withEvidence, 'Nothing was found yet.')}
-          ${withEvidence ? nothing : html`<p>What was seen in detail is shown to readers on the host itself.</p>`}
+          ${findingsTable(firing, status, withEvidence, 'No conditions are firing.')}
+          <h2>Latest findings</h2>
+          ${findingsTable(latest, status, withEvidence, 'No findings yet.')}
+          ${withEvidence ? nothing : html`<p>Evidence is shown only to local and authenticated users.</p>`}
           ${receivers(status)}
         </main>
         <footer>
-          Findings are kept in ${storeMode === 'file' ? 'the state directory' : 'memory only'} ·
+          Findings are stored in ${storeMode === 'file' ? 'the state directory' : 'memory only'} ·
           <a href="/metrics">metrics</a> · <a href="/-/healthy">health</a> ·
-          <a href="/-/ready">readiness</a> · <a href="${status.runbookBase}">runbooks</a>
+          <a href="/-/ready">readiness</a> · <a href="/runbooks">runbooks</a>
         </footer>
       </body>
     </html> `
@@ -52,16 +52,16 @@ export function renderStatusPage(status: Status, withEvidence: boolean): string 
 }
 
 function cards({ firing, counters, containersRunning, sources: all }: Status): Html {
-  const well = all.filter(({ status }) => status !== undefined && stateOf(status) === 'well').length
+  const healthy = all.filter(({ status }) => status !== undefined && stateOf(status) === 'healthy').length
   const { findings, execs, healthchecks } = counters
   return html`<div class="cards">
-    ${card(firing.length, 'firing now', firing.length === 0 ? 'well' : worst(firing))}
+    ${card(firing.length, 'firing now', firing.length === 0 ? 'healthy' : worst(firing))}
     ${card(findings.critical, 'critical since start', findings.critical === 0 ? '' : 'critical')}
     ${card(findings.warning, 'warnings since start', findings.warning === 0 ? '' : 'warning')}
     ${card(findings.info, 'infos since start', '')}
     ${card(containersRunning, containersRunning === 1 ? 'running container' : 'running containers', '')}
     ${card(execs, `execs, and ${healthchecks.toLocaleString('en-US')} health checks`, '')}
-    ${card(`${well} of ${all.length}`, 'sources are well', well === all.length ? 'well' : 'degraded')}
+    ${card(`${healthy} of ${all.length}`, 'sources healthy', healthy === all.length ? 'healthy' : 'degraded')}
   </div>`
 }
 
@@ -93,16 +93,16 @@ function sources({ sources: all, counters }: Status): Html {
       <th>mode</th>
       <th class="number">events</th>
       <th class="number">lost</th>
-      <th>why</th>`,
+      <th>reason</th>`,
     rows,
-    'There are no sources.',
+    'No sources.',
   )
 }
 
 function stateOf(status: SourceStatus | undefined): string {
   if (status === undefined) return 'starting'
   if (!status.up) return 'down'
-  return status.best ? 'well' : 'degraded'
+  return status.best ? 'healthy' : 'degraded'
 }
 
 function receivers({ receivers: all }: Status): Html {
@@ -111,13 +111,13 @@ function receivers({ receivers: all }: Status): Html {
     ({ name, waiting }) =>
       html`<tr>
         <td class="name">${name}</td>
-        <td class="number" title="waiting">${waiting}</td>
+        <td class="number" title="queued">${waiting}</td>
       </tr>`,
   )
   return html`<h2>Receivers</h2>
     ${sheet(
       html`<th>receiver</th>
-        <th class="number">findings that wait</th>`,
+        <th class="number">queued findings</th>`,
       rows,
       '',
     )}`

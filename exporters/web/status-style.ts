@@ -1,4 +1,4 @@
-/** The page's only style sheet, written into it: nothing else may be loaded. */
+/** The page's only style sheet. It is inlined, because the page may not load anything. */
 export const style = `
 :root {
   color-scheme: light dark;
@@ -33,7 +33,9 @@ td.name { overflow-wrap: anywhere; min-width: 11rem; max-width: 18rem }
 td.what { overflow-wrap: anywhere; min-width: 16rem; width: 45% }
 .pill { display: inline-block; padding: 0 .55rem; border-radius: 1rem; border: 1px solid currentColor; font-weight: 600; font-size: .85rem; white-space: nowrap }
 .critical, .down { color: var(--red) } .warning, .degraded { color: var(--amber) }
-.info { color: var(--blue) } .well { color: var(--green) } .starting, .resolved { color: var(--soft) }
+.info { color: var(--blue) } .healthy { color: var(--green) } .starting, .resolved { color: var(--soft) }
+small { color: var(--soft) }
+.text { padding-top: 1.5rem; max-width: 46rem } .text h1 { margin-bottom: 1rem } .text pre { padding: .8rem 1rem; overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: .6rem }
 summary { cursor: pointer }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .5rem 0 .2rem; font-size: .9rem }
 dt { color: var(--soft) } dd { margin: 0; font-family: ui-monospace, 'DejaVu Sans Mono', monospace; overflow-wrap: anywhere }

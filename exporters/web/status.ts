@@ -13,9 +13,12 @@ export type Status = {
   storeMode: string
   firing: readonly Finding[]
   latest: readonly Finding[]
-  /** What a rule means, in a sentence that quotes nobody. */
+  /** What a rule means, in a sentence without evidence. */
   meaningOf: (rule: string) => string
-  runbookBase: string
+  /** The MITRE ATT&CK technique of a rule; empty if it has none. */
+  techniqueOf: (rule: string) => string
+  /** Address of an alert's runbook. */
+  runbookUrl: (alertName: string) => string
 }
 
 /** Counts since the daemon started. */

@@ -6,24 +6,24 @@ import { formatProblem, parseYaml } from '../../agent/config/load.ts'
 import { exitConfiguration, messageOf, UserError } from '../../agent/lib/errors.ts'
 
 /**
- * What secures the web endpoint, in the format of Prometheus' own servers, so that one file serves them all
+ * Security settings of the web endpoint, in the format of Prometheus' own servers, so that all can share one file
  * (https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md).
  */
 export type WebConfig = {
   /** Null for plain HTTP. */
   tls: TlsConfig | null
-  /** bcrypt hashes by user; nobody has to log in where there is none. */
+  /** bcrypt hashes by user; no authentication if empty. */
   users: ReadonlyMap<string, string>
-  /** Sent with every answer. */
+  /** Sent with every response. */
   headers: Readonly<Record<string, string>>
-  /** Every file that was read: a change of one is a change of the whole. */
+  /** Every file that was read; a change to any of them triggers a reload. */
   files: readonly string[]
 }
 
 export type TlsConfig = {
   context: SecureContextOptions
   clientAuth: ClientAuth
-  /** One of them has to stand in the client's certificate; anyone's will do where there is none. */
+  /** The client's certificate must contain one of these names; any name is accepted if the list is empty. */
   allowedNames: readonly string[]
 }
 
@@ -36,7 +36,7 @@ const clientAuthTypes = [
 ] as const
 export type ClientAuth = (typeof clientAuthTypes)[number]
 
-// Go's names of what Node calls otherwise.
+// Go's names, and Node's for the same.
 const versions = { TLS10: 'TLSv1', TLS11: 'TLSv1.1', TLS12: 'TLSv1.2', TLS13: 'TLSv1.3' } as const
 const version = z.enum(['TLS10', 'TLS11', 'TLS12', 'TLS13'])
 const curves = { CurveP256: 'P-256', CurveP384: 'P-384', CurveP521: 'P-521', X25519: 'X25519' } as const
@@ -44,7 +44,11 @@ const curves = { CurveP256: 'P-256', CurveP384: 'P-384', CurveP521: 'P-521', X25
 const cipher = z.string().transform((name, context) => {
   const known = opensslName(name)
   if (getCiphers().includes(known.toLowerCase())) return known
-  context.issues.push({ code: 'custom', message: `this host has no cipher suite ${name}`, input: name })
+  context.issues.push({
+    code: 'custom',
+    message: `this host does not support the cipher suite ${name}`,
+    input: name,
+  })
   return z.NEVER
 })
 
@@ -70,7 +74,7 @@ const webSchema = z.strictObject({
   tls_server_config: tlsSchema.optional(),
   http_server_config: z
     .strictObject({
-      // Node's server for scrapes speaks HTTP/1.1; clients that prefer HTTP/2 agree to it.
+      // Accepted for compatibility: the server only supports HTTP/1.1, and clients that prefer HTTP/2 fall back to it.
       http2: z.boolean().default(true),
       headers: z
         .strictObject({
@@ -88,7 +92,7 @@ const webSchema = z.strictObject({
     .default({}),
 })
 
-/** Reads the file and all it names; throws one `UserError` that lists everything wrong with it. */
+/** Reads the file and all files it refers to. Throws one `UserError` that lists all problems. */
 export function loadWebConfig(file: string): WebConfig {
   const parsed = parseYaml(readText(file), webSchema)
   if ('problems' in parsed) {
@@ -99,7 +103,7 @@ export function loadWebConfig(file: string): WebConfig {
   const files = [file]
   const fromFile = (name: string | undefined) => {
     if (name === undefined) return undefined
-    // As the toolkit does: a name is relative to the file that it stands in.
+    // Like in Prometheus' exporter-toolkit, paths are relative to the configuration file.
     const path = resolve(dirname(file), name)
     files.push(path)
     return readText(path)
@@ -129,7 +133,8 @@ function tlsConfig(
   const clientAuth = settings.client_auth_type
   const verifies = clientAuth === 'VerifyClientCertIfGiven' || clientAuth === 'RequireAndVerifyClientCert'
   if (verifies && ca === undefined) throw wrong(`client_auth_type ${clientAuth} needs client_ca_file`)
-  if (!verifies && ca !== undefined) throw wrong('client_ca_file needs a client_auth_type that verifies')
+  if (!verifies && ca !== undefined)
+    throw wrong('client_ca_file needs a client_auth_type that verifies certificates')
   const context: SecureContextOptions = {
     cert,
     key,
@@ -145,12 +150,15 @@ function tlsConfig(
   try {
     createSecureContext(context)
   } catch (error) {
-    throw wrong(`certificate and key are no pair that can be used: ${messageOf(error)}`)
+    throw wrong(`certificate and key do not match or are invalid: ${messageOf(error)}`)
   }
   return { clientAuth, allowedNames: settings.client_allowed_sans, context }
 }
 
-/** `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` (IANA, and Go) is `ECDHE-RSA-AES128-GCM-SHA256` there; TLS 1.3's are the same. */
+/**
+ * IANA's and Go's `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` is OpenSSL's `ECDHE-RSA-AES128-GCM-SHA256`; TLS 1.3 names
+ * are equal.
+ */
 function opensslName(name: string): string {
   if (!name.includes('_WITH_')) return name
   return name

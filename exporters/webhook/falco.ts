@@ -1,10 +1,11 @@
 import type { Finding, Severity } from '../../agent/model/finding.ts'
 import { printable } from '../../agent/lib/text.ts'
 import { evidenceLines, evidenceText } from '../evidence.ts'
+import type { Describe } from '../receiver.ts'
 
 /**
- * An alert as Falco writes it with `json_output` (https://falco.org/docs/concepts/outputs/formatting/), and as
- * falcosidekick takes it: so its outputs work for tidewatch too.
+ * An alert in the format of Falco's `json_output` (https://falco.org/docs/concepts/outputs/formatting/). falcosidekick
+ * accepts it, so that all its outputs work for tidewatch too.
  */
 export type FalcoAlert = {
   uuid: string
@@ -18,15 +19,15 @@ export type FalcoAlert = {
   output_fields: Readonly<Record<string, string | number | boolean>>
 }
 
-// Falco's priorities are those of syslog (https://falco.org/docs/concepts/rules/basic-elements/#priority).
+// Falco uses the priorities of syslog (https://falco.org/docs/concepts/rules/basic-elements/#priority).
 const priorities: Readonly<Record<Severity, string>> = {
   info: 'Informational',
   warning: 'Warning',
   critical: 'Critical',
 }
 
-/** A finding in Falco's words; what Falco has a field for has its name, the rest of the evidence is `tidewatch.…`. */
-export function toFalco(finding: Finding): FalcoAlert {
+/** Converts a finding. Evidence uses Falco's field names where they exist, and `tidewatch.…` otherwise. */
+export function toFalco(finding: Finding, { techniqueOf }: Pick<Describe, 'techniqueOf'>): FalcoAlert {
   const { id, severity, rule, time, host, detector, state, kind, count, fingerprint, container } = finding
   const what = state === 'resolved' ? `resolved: ${finding.summary}` : finding.summary
   return {
@@ -37,7 +38,7 @@ export function toFalco(finding: Finding): FalcoAlert {
     time,
     source: 'tidewatch',
     hostname: host,
-    tags: ['tidewatch', detector, kind, state],
+    tags: ['tidewatch', detector, kind, state, techniqueOf(rule)].filter((tag) => tag !== ''),
     output_fields: withoutEmpty({
       'evt.time': time,
       'container.id': container?.id.slice(0, 12),
@@ -51,7 +52,7 @@ export function toFalco(finding: Finding): FalcoAlert {
   }
 }
 
-/** `registry/name` and `tag`: a colon after the last slash begins a tag, one before it a port. */
+/** Splits repository and tag: a colon after the last slash starts the tag, one before it belongs to a port. */
 function imageFields(image: string) {
   const tagAt = image.indexOf(':', image.lastIndexOf('/') + 1)
   return {

@@ -2,26 +2,26 @@ import { createHmac } from 'node:crypto'
 import type { Config } from '../../agent/config/schema.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { poster, readSecret } from '../http.ts'
-import type { Receiver } from '../receiver.ts'
+import type { Describe, Receiver } from '../receiver.ts'
 import { toFalco } from './falco.ts'
 
 type Webhook = Config['webhooks'][number]
 
-/** A receiver of any make: each finding is one POST, once when it fires and once when it is resolved. */
-export function webhookReceiver(config: Webhook): Receiver {
+/** A generic receiver: one POST when a finding fires and one when it is resolved. */
+export function webhookReceiver(config: Webhook, describe: Pick<Describe, 'techniqueOf'>): Receiver {
   const { host, pathname } = new URL(config.url)
   const post = poster(config.url, config)
   return {
-    // A path may be the secret of the receiver, as Slack's is.
+    // The path may contain a secret, as in Slack's URLs.
     name: `webhook/${host}${pathname === '/' ? '' : '/…'}`,
-    reachedBy: JSON.stringify({ ...config, min_severity: undefined }),
+    connectionKey: JSON.stringify({ ...config, min_severity: undefined }),
     minSeverity: config.min_severity,
     queuedBy: 'finding',
     batchSize: 1,
     send: async ([delivery], now, signal) => {
       if (delivery === undefined) return true
       const { finding } = delivery
-      const body = JSON.stringify(bodies[config.format](finding))
+      const body = JSON.stringify(bodies[config.format](finding, describe))
       const seconds = String(Math.floor(now / 1_000))
       const secret = config.secret_file === undefined ? undefined : await readSecret(config.secret_file)
       const signature = secret === undefined ? {} : signatureHeaders(secret, seconds, body)
@@ -31,12 +31,14 @@ export function webhookReceiver(config: Webhook): Receiver {
   }
 }
 
-const bodies: Readonly<Record<Webhook['format'], (finding: Finding) => unknown>> = {
+const bodies: Readonly<
+  Record<Webhook['format'], (finding: Finding, describe: Pick<Describe, 'techniqueOf'>) => unknown>
+> = {
   tidewatch: (finding) => finding,
   falco: toFalco,
 }
 
-/** Proves that a body is tidewatch's, and from when: HMAC-SHA256 (RFC 2104) over the time, a full stop and the body. */
+/** Authenticates the body and its time: HMAC-SHA256 (RFC 2104) over the timestamp, a full stop and the body. */
 export function signatureHeaders(secret: string, seconds: string, body: string): Record<string, string> {
   const digest = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')
   return { 'x-tidewatch-timestamp': seconds, 'x-tidewatch-signature': `sha256=${digest}` }

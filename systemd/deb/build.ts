@@ -20,8 +20,9 @@ import { completions } from '../completions.ts'
 import { manualPage } from '../manual.ts'
 import { controlFile, debianArchitecture, debianChangelog } from './control.ts'
 
-// Makes dist/tidewatch_VERSION_ARCHITECTURE.deb: the bundle, the Node.js that builds it, unit, configuration, manual
-// page and completions. `--directory` puts it elsewhere; `--compression none` is for those who unpack it at once.
+// Builds dist/tidewatch_VERSION_ARCHITECTURE.deb with the bundle, the Node.js that runs this script, the unit,
+// configuration, manual page and completions. `--directory` selects another folder; `--compression none` speeds up
+// unpacking.
 
 const root = join(import.meta.dirname, '../..')
 const { values } = parseArgs({
@@ -48,13 +49,13 @@ try {
     'dpkg-deb',
     ['--build', '--root-owner-group', `-Z${values.compression}`, stage, file],
     {
-      // The same sources make the same package.
+      // Reproducible: the same sources give the same package.
       env: { ...process.env, SOURCE_DATE_EPOCH: String(Math.floor(date.getTime() / 1_000)) },
       stdio: ['ignore', 'ignore', 'inherit'],
     },
   )
-  if (error !== undefined) throw new Error('a Debian package is made by dpkg-deb', { cause: error })
-  if (status !== 0) throw new Error(`dpkg-deb ended with ${status}`)
+  if (error !== undefined) throw new Error('building a Debian package requires dpkg-deb', { cause: error })
+  if (status !== 0) throw new Error(`dpkg-deb failed with exit code ${status}`)
   if (values.compression === 'xz') check(file)
   process.stdout.write(`${file}\n`)
 } finally {
@@ -86,21 +87,22 @@ function fill(date: Date): void {
   put('usr/share/lintian/overrides/tidewatch', readFileSync(join(import.meta.dirname, 'lintian-overrides')))
 }
 
-/** Without the symbols for debuggers, a seventh of it. */
+/** Includes Node.js without debug symbols, which are a seventh of its size. */
 function includeNode(path: string): void {
   const target = join(stage, path)
   copyFileSync(process.execPath, target)
   const { status } = spawnSync('strip', ['--strip-unneeded', target], { stdio: 'ignore' })
-  if (status !== 0) process.stderr.write('without strip (binutils) the package is larger than it need be\n')
+  if (status !== 0)
+    process.stderr.write('strip (binutils) is missing or failed: the package will be larger than necessary\n')
   chmodSync(target, 0o755)
 }
 
-/** Debian's own eye on the package, where it is installed. */
+/** Checks the package with lintian, if it is installed. */
 function check(file: string): void {
   const { status } = spawnSync('lintian', ['--fail-on', 'error', '--allow-root', file], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  if (status !== null && status !== 0) throw new Error('lintian finds fault with the package')
+  if (status !== null && status !== 0) throw new Error('lintian found errors in the package')
 }
 
 function put(path: string, content: string | Buffer, mode = 0o644): void {
@@ -114,7 +116,7 @@ function zipped(text: string): Buffer {
   return gzipSync(text, { level: 9 })
 }
 
-/** Of the last commit, or, in sources without their history, of the version's own file. */
+/** The date of the last commit. Without a git repository, the modification time of package.json. */
 function dateOfSources(): Date {
   const { status, stdout } = spawnSync('git', ['log', '-1', '--format=%cI'], { cwd: root, encoding: 'utf8' })
   return status === 0 ? new Date(stdout.trim()) : statSync(join(root, 'package.json')).mtime
@@ -135,7 +137,7 @@ function sizeKiB(folder: string): number {
   return Math.ceil(filesOf(folder).reduce((sum, file) => sum + statSync(file).size, 0) / 1_024)
 }
 
-/** Of everything but conffiles, which the administrator changes. */
+/** Checksums of everything except conffiles, which the administrator may change. */
 function checksums(): string {
   const files = ['usr'].flatMap((folder) => filesOf(join(stage, folder)))
   const names = files.map((file) => file.slice(stage.length + 1))

@@ -1,7 +1,7 @@
-/** What dpkg has to know of the package; sizes in KiB as Debian policy 5.6.20 has it. */
+/** Data of the control file; the size is in KiB, as Debian policy 5.6.20 requires. */
 export type Control = { version: string; architecture: string; installedKiB: number }
 
-/** The package's name and address for questions, as its control file and changelog name them. */
+/** The maintainer, as named in the control file and the changelog. */
 export const maintainer = 'The tidewatch maintainers <maintainers@tidewatch.invalid>'
 
 /** The control file. */
@@ -23,12 +23,12 @@ Description: Runtime behaviour monitor for Docker hosts
  breaches of resource limits, as Prometheus metrics, Alertmanager alerts and a
  store of findings.
  .
- It only reads from the engine. The Node.js that it needs is included, because
- no release of Debian or Ubuntu has one that is new enough.
+ It only reads from the engine. The package includes the required Node.js,
+ because no release of Debian or Ubuntu ships a recent enough version.
 `
 }
 
-/** The architecture of this machine by Debian's name for it. */
+/** Debian's name for the architecture of this machine. */
 export function debianArchitecture(arch = process.arch): string {
   const names: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' }
   const name = names[arch]
@@ -36,11 +36,11 @@ export function debianArchitecture(arch = process.arch): string {
   return name
 }
 
-/** The changelog that Debian's tools read; people read CHANGELOG.md beside it. */
+/** The changelog for Debian's tools; CHANGELOG.md next to it is the one for users. */
 export function debianChangelog(version: string, date: Date): string {
   return `tidewatch (${version}) stable; urgency=medium
 
-  * Release ${version}; what is new is in CHANGELOG.md.
+  * Release ${version}; see CHANGELOG.md for the changes.
 
  -- ${maintainer}  ${date.toUTCString().replace('GMT', '+0000')}
 `

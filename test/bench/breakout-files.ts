@@ -13,8 +13,8 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { docker } from '../support/processes.ts'
 import { loadEmptyProgram } from './empty-program.ts'
 
-// What watching costs: each access to a sysctl, by anybody on the host; and the daemon while nothing happens and while
-// containers come and go. As root. READS=10000 ROUNDS=200 CONTAINERS=30 by default.
+// The cost of monitoring: for each access to a sysctl by any process of the host, and for the daemon while idle and
+// while containers come and go. Needs root. READS=10000 ROUNDS=200 CONTAINERS=30 by default.
 
 const reads = Number(process.env['READS'] ?? 10_000)
 const rounds = Number(process.env['ROUNDS'] ?? 200)
@@ -42,7 +42,7 @@ const subjects = {
 
 const times = new Map<string, number[]>()
 for (let round = 0; round < rounds; round += 1) {
-  // Interleaved, so that what else the machine does falls on all of them.
+  // Interleaved, so that other load of the machine affects all of them.
   for (const [way, open] of Object.entries(ways)) {
     const close = open()
     for (const [subject, path] of Object.entries(subjects)) {
@@ -54,11 +54,11 @@ for (let round = 0; round < rounds; round += 1) {
 }
 const best = (way: string, subject: string) => Math.min(...(times.get(`${way} ${subject}`) ?? []))
 process.stdout.write(
-  `${rounds} rounds of ${reads} reads; the fastest round of each, with Node's own share\n\n`,
+  `${rounds} rounds of ${reads} reads; the fastest round of each, including the overhead of Node\n\n`,
 )
 process.stdout.write(
   renderTable(
-    ['WATCHED BY', 'READ', 'ns', 'MORE ns', 'RATIO'],
+    ['MONITORED BY', 'READ', 'ns', 'ADDED ns', 'RATIO'],
     Object.keys(ways).flatMap((way) =>
       Object.keys(subjects).map((subject) => {
         const [time, bare] = [best(way, subject), best('no program', subject)]
@@ -92,13 +92,13 @@ try {
     renderTable(
       ['DAEMON', 'CPU'],
       [
-        ['while nothing happens', `${((idle.cpuMs / idle.ms) * 100).toFixed(2)} % of a core`],
+        ['while idle', `${((idle.cpuMs / idle.ms) * 100).toFixed(2)} % of a core`],
         ['for each container that comes and goes', `${ofStart.toFixed(2)} ms`],
         [
           'at 100 of them in a minute',
           `${((ofStart * 100) / 600 + (idle.cpuMs / idle.ms) * 100).toFixed(2)} % of a core`,
         ],
-        ['acts told meanwhile', String(busy.seen)],
+        ['operations reported', String(busy.seen)],
       ],
     ),
   )
@@ -133,7 +133,7 @@ function nanosecondsOfRead(path: string): number {
   return (elapsed * 1e6) / reads
 }
 
-/** What the kernel itself does for any such program. */
+/** The kernel's overhead for any such program. */
 function emptyProgram(): () => void {
   const program = loadEmptyProgram(programTypes.cgroupSysctl, 1)
   const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 
 /**
- * Bundles a script of this folder, as the daemon is shipped, into a directory that is new; returns where it is. The
- * compiler of unbundled sources would count as memory of what is measured.
+ * Bundles a script of this folder like the daemon into a new directory; returns its path. Without a bundle, the
+ * compiler's memory would be included in the measurement.
  */
 export async function bundleScript(name: string, directory: string): Promise<string> {
   const outfile = join(directory, `${name}.js`)

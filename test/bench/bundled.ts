@@ -12,19 +12,19 @@ import type { Inside } from './probe.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** The bundle with which packages are made, in a directory of its own. */
+/** The bundle as used in packages, in its own directory. */
 export type Bundle = { directory: string; remove: () => Promise<void> }
 
 export async function makeBundle(): Promise<Bundle> {
   const directory = await mkdtemp('/var/tmp/tidewatch-bench-')
   await run(process.execPath, join(root, 'systemd/build.ts'), join(directory, 'dist'))
-  // As JavaScript: what makes it out of TypeScript would take 30 MiB in the daemon.
+  // As JavaScript: the TypeScript compiler would take 30 MiB in the daemon.
   const source = await readFile(join(import.meta.dirname, 'probe.ts'), 'utf8')
   await writeFile(join(directory, 'probe.mjs'), (await transform(source, { loader: 'ts' })).code)
   return { directory, remove: () => rm(directory, { recursive: true, force: true }) }
 }
 
-/** A daemon as it is installed, with a probe in it. */
+/** A daemon as installed, with a probe. */
 export type Bundled = {
   pid: number
   url: string
@@ -35,15 +35,15 @@ export type Bundled = {
   stop: () => Promise<void>
 }
 
-/** What one scrape told. */
+/** The result of one scrape. */
 export type Scrape = {
-  /** The sum over the series of a metric that have all of these labels. */
+  /** The sum over the series of a metric with all of these labels. */
   sum: (metric: string, labels?: Readonly<Record<string, string>>) => number
-  /** How many series there are, of all containers or of those whose names begin so. */
+  /** The number of series, of all containers or of those with a name prefix. */
   series: (containers?: string) => number
 }
 
-/** Starts it with a new state directory; waits until every source is attached or has said why not. */
+/** Starts the daemon with a new state directory; waits until every source is attached or has reported why not. */
 export async function startBundled(
   { directory }: Bundle,
   {
@@ -68,7 +68,7 @@ export async function startBundled(
   let tail = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => {
-      // A flood of findings is a flood of lines.
+      // A flood of findings would be a flood of log lines.
       if (head.length < maxHead) head += chunk.toString()
       else tail = (tail + chunk.toString()).slice(-maxHead)
     })
@@ -93,7 +93,7 @@ export async function startBundled(
     },
     async inside() {
       const answer = once(child, 'message')
-      child.send('tell')
+      child.send('report')
       return (await answer)[0] as Inside
     },
     findings: () => readFindings(state, { since: 0 }),
@@ -118,17 +118,17 @@ function sumOf(lines: readonly string[], metric: string, labels: Readonly<Record
     .reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
 }
 
-/** What the highest resident memory of a process was since `forgetPeak`, in MiB. */
+/** The peak resident memory of a process since `forgetPeak`, in MiB. */
 export function peakMiB(pid: number): number {
   return statusMiB(pid, 'VmHWM')
 }
 
-/** Resident memory of a process now, in MiB. */
+/** The current resident memory of a process, in MiB. */
 export function residentMiB(pid: number): number {
   return statusMiB(pid, 'VmRSS')
 }
 
-/** Lets the kernel count the highest resident memory anew (proc_pid_clear_refs(5)). */
+/** Resets the kernel's peak value of resident memory (proc_pid_clear_refs(5)). */
 export async function forgetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, '5')
 }

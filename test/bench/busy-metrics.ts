@@ -7,7 +7,7 @@ import { createMetrics, type Metrics } from '../../exporters/prometheus/index.ts
 import { judgeVersions } from '../../detectors/runtime-path-write/vulnerable.ts'
 import { sampleContainer, sampleExec, sampleFinding } from '../support/samples.ts'
 
-/** The metrics of a daemon that has sampled so many containers, and found something in each tenth of them. */
+/** The metrics of a daemon that has sampled the given number of containers, with findings in every tenth of them. */
 export function busyMetrics(count: number): Metrics {
   const config = configuration.defaults()
   const containers = Array.from({ length: count }, (_, index) =>
@@ -76,7 +76,7 @@ function publish(
   for (const rule of ['interactive-shell', 'exec-command']) {
     metrics.published({
       change: 'new',
-      act: null,
+      eventKey: null,
       finding: sampleFinding({ container, rule, time, last_seen: time }),
     })
   }

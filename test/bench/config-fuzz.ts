@@ -2,8 +2,8 @@ import { configuration } from '../../agent/daemon/configuration.ts'
 import { renderTable } from '../../agent/cli/table.ts'
 import { mutated } from '../config/mutate.ts'
 
-// Damaged configurations: each has to be a valid one or a list of problems with places, never a crash, and none may
-// take long. FILES=100000 by default, SEED=0.
+// Damaged configurations: the result must be a valid configuration or a list of problems with positions, never a
+// crash, and must not take long. FILES=100000 by default, SEED=0.
 
 const files = Number(process.env['FILES'] ?? 100_000)
 const first = Number(process.env['SEED'] ?? 0)

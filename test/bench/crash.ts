@@ -11,13 +11,13 @@ import { until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { receivePosts } from './posts.ts'
 
-// Kills the daemon at random moments while commands are run in a container and a runtime file is written to, and
-// counts: every exec that the engine told of is one finding, stored and delivered; none has two. KILLS=200 by default.
+// Kills the daemon at random moments while commands run in a container and a runtime file is written to. Every exec
+// that the engine reported must be exactly one finding, stored and delivered. KILLS=200 by default.
 
 const kills = Number(process.env['KILLS'] ?? 200)
 const container = `tidewatch-bench-crash-${process.pid}`
 
-/** Which findings arrived, by the exec they tell of. */
+/** The delivered findings by exec. */
 const arrived = new Map<string, Set<string>>()
 const server = await receivePosts((body) => {
   const { id, evidence, container: one, detector } = body as Finding
@@ -30,15 +30,15 @@ const directory = await temporaryDirectory()
 const decoy = join(directory, 'runc')
 await writeFile(decoy, 'original')
 const config = {
-  // An alert takes the place of its earlier one; a webhook is told of each finding.
+  // An alert replaces its earlier one, but a webhook gets each finding.
   webhooks: [{ url: server.url, min_severity: 'info' }],
   sources: { runtime_files: { paths: [decoy] } },
 }
-const told = new Set<string>()
+const reported = new Set<string>()
 const events = start('docker', ['events', '--format', '{{json .}}', '--filter', 'event=exec_start'])
 createInterface({ input: events.process.stdout as NodeJS.ReadableStream }).on('line', (line) => {
   const id = /"execID":"([0-9a-f]{64})"/.exec(line)?.[1]
-  if (id !== undefined && line.includes(container)) told.add(id)
+  if (id !== undefined && line.includes(container)) reported.add(id)
 })
 
 let daemon: Daemon = await startDaemon({ config })
@@ -54,7 +54,9 @@ try {
   over.abort()
   const written = await load
   const stored = () => daemon.findings({ container, detector: 'exec-into-container' })
-  await until(() => stored().length >= told.size && arrived.size >= told.size, 60_000).catch(() => undefined)
+  await until(() => stored().length >= reported.size && arrived.size >= reported.size, 60_000).catch(
+    () => undefined,
+  )
   await sleep(3_000)
 
   const findings = new Map<string, number>()
@@ -62,7 +64,7 @@ try {
     const id = evidence['exec_id'] as string
     findings.set(id, (findings.get(id) ?? 0) + 1)
   }
-  const ids = [...told]
+  const ids = [...reported]
   const lost = ids.filter((id) => !findings.has(id)).length
   const twice = [...findings.values()].filter((count) => count > 1).length
   const undelivered = ids.filter((id) => !arrived.has(id)).length
@@ -71,7 +73,7 @@ try {
   process.stdout.write(
     renderTable(
       ['KILLS', 'EXECS', 'WRITES', 'NOT STORED', 'STORED TWICE', 'NOT DELIVERED', 'DELIVERED AS TWO', 'GAPS'],
-      [[kills, told.size, written[2], lost, twice, undelivered, deliveredTwice, gaps ?? NaN].map(String)],
+      [[kills, reported.size, written[2], lost, twice, undelivered, deliveredTwice, gaps ?? NaN].map(String)],
     ),
   )
   if (lost + twice + undelivered + deliveredTwice > 0) process.exitCode = 1

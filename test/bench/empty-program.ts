@@ -1,7 +1,10 @@
 import { loadProgram } from '../../agent/linux/bpf.ts'
 import { assembler, r0 } from '../../agent/ebpf/assembler.ts'
 
-/** A program that does nothing but return a number: what is left is what the kernel itself does for any. Its descriptor. */
+/**
+ * Loads a program that only returns a number, to measure the kernel's overhead for any program; returns its
+ * descriptor.
+ */
 export function loadEmptyProgram(type: number, result: number): number {
   const code = assembler()
   code.move(r0, result)

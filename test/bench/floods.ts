@@ -6,10 +6,10 @@ import type { Flood } from './floods/measured.ts'
 import { processFlood, realExecs, realLabels, removeWhatIsLeft } from './floods/real.ts'
 import { speeds } from './floods/speed.ts'
 
-// What an attacker, or a broken script, can flood the daemon with, as it is installed: how much memory that takes, how
-// long the event loop stands, whether what is dropped is counted, whether the acts of others are found meanwhile; and
-// how fast the engine is without the daemon and with it. Where the engine of this host is too slow, a fake one writes
-// the events. ONLY=name runs those whose name holds it; SCALE=0.1 a tenth of each; ROUNDS=5 of the speeds.
+// Floods the installed daemon like an attacker or a broken script. Measures its memory, how long the event loop is
+// blocked, whether dropped events are counted, whether the operations of others are still detected, and the speed of
+// the engine without and with the daemon. If the engine of this host is too slow, a fake one writes the events.
+// ONLY=name runs the floods whose name contains it; SCALE=0.1 runs a tenth of each; ROUNDS=5 for the speeds.
 
 const scale = Number(process.env['SCALE'] ?? 1)
 const rounds = Number(process.env['ROUNDS'] ?? 5)
@@ -27,7 +27,7 @@ const floods: Record<string, () => Promise<Flood>> = {
   'fake-label': () => largeLabel(bundle, MiB, times(300)),
   'fake-labels': () => largeLabels(bundle, MiB, times(500)),
   stream: () => steadyStream(bundle, 100e6 * scale, times(60)),
-  // More than may wait.
+  // More than fits in the queues.
   'fake-bytes': () => steadyStream(bundle, 500e6 * scale, 0),
 }
 try {
@@ -49,16 +49,16 @@ function printFloods(rows: readonly Flood[]): void {
         'SEEN',
         'DROPPED',
         'UNCOUNTED',
-        'ACTS',
+        'OPERATIONS',
         'FINDINGS',
         'PEAK MiB',
         'LOOP STOOD ms',
         'ITS CPU ms',
       ],
-      rows.map(({ name, sent, seen, dropped, acts, findings, peakMiB, blockedMs, busyMs }) =>
+      rows.map(({ name, sent, seen, dropped, operations, findings, peakMiB, blockedMs, busyMs }) =>
         [
           ...[name, sent ?? 'real', seen, dropped, sent === null ? '' : sent - seen - dropped],
-          ...[acts, findings, peakMiB.toFixed(0), blockedMs.toFixed(0), busyMs.toFixed(0)],
+          ...[operations, findings, peakMiB.toFixed(0), blockedMs.toFixed(0), busyMs.toFixed(0)],
         ].map(String),
       ),
     ),
@@ -75,7 +75,7 @@ function printFloods(rows: readonly Flood[]): void {
 function printSpeeds(rows: readonly Awaited<ReturnType<typeof speeds>>[number][]): void {
   process.stdout.write(
     renderTable(
-      ['A SECOND', 'WITHOUT', 'WITH', 'RATIO'],
+      ['PER SECOND', 'WITHOUT', 'WITH', 'RATIO'],
       rows.map((row) => [row.name, row.without.toFixed(1), row.with.toFixed(1), row.ratio.toFixed(3)]),
     ),
   )

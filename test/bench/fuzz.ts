@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { renderTable } from '../../agent/cli/table.ts'
 import { properties } from '../fuzz/properties.ts'
 
-// Tries every claim about what comes from outside far more often than the tests do: CASES=1000000 in all by default.
-// The first that does not hold ends it, with the seed by which it is tried again (SEED=…).
+// Checks all properties of the handling of untrusted input with far more cases than the tests: CASES=1000000 in total
+// by default. Stops at the first failure and prints the seed to reproduce it (SEED=…).
 
 const cases = Number(process.env['CASES'] ?? 1_000_000)
 const seed = process.env['SEED'] === undefined ? Date.now() : Number(process.env['SEED'])
@@ -18,4 +18,4 @@ for (const { title, runs, property } of properties) {
   const grown = (process.memoryUsage().heapUsed - before) / 2 ** 20
   rows.push([title, String(numRuns), (numRuns / seconds).toFixed(0), grown.toFixed(0)])
 }
-process.stdout.write(`seed ${seed}\n\n${renderTable(['CLAIM', 'CASES', 'CASES / s', 'HEAP MiB'], rows)}\n`)
+process.stdout.write(`seed ${seed}\n\n${renderTable(['PROPERTY', 'CASES', 'CASES / s', 'HEAP MiB'], rows)}\n`)

@@ -10,20 +10,20 @@ import { until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { receivePosts } from './posts.ts'
 
-// From an act on a real engine to the POST that arrives at an Alertmanager: of a `docker exec` from the engine's own
-// time of its start, of a write to a runtime file from before the write. The ratio is to how long `docker exec true`
-// takes, which is what a person at a terminal waits for. ACTS=200 of each by default; one after the other.
+// The time from an operation on a real engine to the POST at an Alertmanager. For a `docker exec` it starts at the
+// engine's start time, for a write to a runtime file just before the write. The ratio is to the duration of `docker
+// exec true`, as experienced at a terminal. ACTS=200 sequential operations of each kind by default.
 
-const acts = Number(process.env['ACTS'] ?? 200)
+const operations = Number(process.env['ACTS'] ?? 200)
 const container = `tidewatch-bench-latency-${process.pid}`
 
 type Posted = { labels: Record<string, string>; annotations: Record<string, string> }
-/** When an alert came first, epoch milliseconds, by what identifies the act. */
+/** The first arrival of an alert, in epoch milliseconds, by the ID of the operation. */
 const arrivals = new Map<string, number>()
 const server = await receivePosts((body, at) => {
   for (const { annotations } of body as Posted[]) {
-    const act = annotations['evidence_exec_id'] ?? annotations['evidence_sha256_after']
-    if (act !== undefined && !arrivals.has(act)) arrivals.set(act, at)
+    const operation = annotations['evidence_exec_id'] ?? annotations['evidence_sha256_after']
+    if (operation !== undefined && !arrivals.has(operation)) arrivals.set(operation, at)
   }
 })
 
@@ -63,7 +63,7 @@ async function measureExecs() {
     if (id !== undefined && line.includes(container)) startedAt.set(id, time)
   })
   const durations: number[] = []
-  for (let n = 1; n <= acts; n += 1) {
+  for (let n = 1; n <= operations; n += 1) {
     const before = performance.now()
     await docker('exec', container, 'true')
     durations.push(performance.now() - before)
@@ -74,7 +74,7 @@ async function measureExecs() {
 
 async function measureWrites(): Promise<number[]> {
   const latencies: number[] = []
-  for (let n = 0; n < acts; n += 1) {
+  for (let n = 0; n < operations; n += 1) {
     const known = arrivals.size
     const before = performance.timeOrigin + performance.now()
     await writeFile(decoy, randomBytes(16).toString('hex'))
@@ -101,7 +101,10 @@ function print(rows: [string, number[]][]): void {
     ]
   })
   process.stdout.write(
-    renderTable(['act to POST', 'acts', 'p50 ms', 'p90 ms', 'p99 ms', 'max ms', 'p50 / exec'], table),
+    renderTable(
+      ['operation to POST', 'operations', 'p50 ms', 'p90 ms', 'p99 ms', 'max ms', 'p50 / exec'],
+      table,
+    ),
   )
 }
 

@@ -11,14 +11,14 @@ import { removeState, startDaemon } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 
-// A day of ordinary operation in some minutes: deploys, restarts, health checks, jobs inside containers and from
-// the host's cron, image builds, compose, looking around, a package upgrade on the host. Prints what was found, by rule;
-// nothing of it should be above info. DAYS=1 by default.
+// Simulates a day of ordinary operation in a few minutes: deploys, restarts, health checks, jobs inside containers
+// and from the host's cron, image builds, compose, inspections, a package upgrade on the host. Prints the findings by
+// rule; none should be above info. DAYS=1 by default.
 
 const days = Number(process.env['DAYS'] ?? 1)
 const prefix = `tidewatch-bench-noise-${process.pid}`
 const image = await busyboxImage()
-const acts: Record<string, number> = {}
+const operations: Record<string, number> = {}
 
 installMissing({ 'docker-compose': 'docker-compose' })
 const daemon = await startDaemon()
@@ -35,11 +35,11 @@ try {
 
 async function live(day: number): Promise<void> {
   const name = (what: string) => `${prefix}-${what}-${day}`
-  // What runs all day: as another user, with health checks, with a job every second, as root with workers.
-  await act('containers started', () =>
+  // Long-running containers: as another user, with health checks, with a job every second, as root with workers.
+  await perform('containers started', () =>
     start(name('web'), '--user', '1000', '--memory', '64m', '--pids-limit', '50', '--cpus', '1'),
   )
-  await act('containers started', () =>
+  await perform('containers started', () =>
     start(name('checked'), '--health-cmd', 'test -d /tmp', '--health-interval', '1s'),
   )
   await docker(
@@ -55,8 +55,8 @@ async function live(day: number): Promise<void> {
   await docker('run', '-d', '--init', '--restart', 'always', '--name', name('init'), image, 'sleep', '86400')
 
   for (let release = 0; release < 3; release += 1) {
-    await act('images built', () => build(`${prefix}:${release}`))
-    await act('deploys', async () => {
+    await perform('images built', () => build(`${prefix}:${release}`))
+    await perform('deploys', async () => {
       await docker(
         'run',
         '-d',
@@ -70,13 +70,15 @@ async function live(day: number): Promise<void> {
       )
       if (release > 0) await docker('rm', '-f', name(`app-${release - 1}`))
     })
-    await act('restarts', () => docker('restart', '-t', '0', name('web')))
-    await act('jobs from the host', () => docker('exec', name(`app-${release}`), 'sh', '-c', 'ls / | wc -l'))
+    await perform('restarts', () => docker('restart', '-t', '0', name('web')))
+    await perform('jobs from the host', () =>
+      docker('exec', name(`app-${release}`), 'sh', '-c', 'ls / | wc -l'),
+    )
     for (let job = 0; job < 10; job += 1)
-      await act('short containers', () =>
+      await perform('short containers', () =>
         docker('run', '--rm', '--network=none', '--name', name('job'), image, 'true'),
       )
-    await act('looks', async () => {
+    await perform('inspections', async () => {
       for (const look of [
         ['ps'],
         ['top', name('web')],
@@ -87,29 +89,29 @@ async function live(day: number): Promise<void> {
       ])
         await docker(...look)
     })
-    await act('copies', async () => {
+    await perform('copies', async () => {
       await docker('cp', `${name('web')}:/bin/busybox`, '/dev/null').catch(() => undefined)
       await docker('cp', '/etc/hostname', `${name('cron')}:/tmp/hostname`)
     })
-    await act('pauses', async () => {
+    await perform('pauses', async () => {
       await docker('pause', name('web'))
       await docker('unpause', name('web'))
     })
-    await act('commits', () => docker('commit', name('cron'), `${prefix}:${release}`))
-    await act('limits changed', () =>
+    await perform('commits', () => docker('commit', name('cron'), `${prefix}:${release}`))
+    await perform('limits changed', () =>
       docker('update', '--memory', '96m', '--memory-swap', '96m', name('web')),
     )
   }
-  await act('projects brought up, changed and taken down by compose', () => compose(name('compose')))
-  // Nothing of it is used by containers.
-  await act('packages upgraded', () => run('apt-get', 'install', '-y', '-qq', '--reinstall', 'bsdutils'))
-  await act('health checks, seconds of', () => sleep(20_000))
-  await act('restarts', () => docker('restart', '-t', '0', name('init')))
+  await perform('projects brought up, changed and taken down by compose', () => compose(name('compose')))
+  // Containers use no files of this package.
+  await perform('packages upgraded', () => run('apt-get', 'install', '-y', '-qq', '--reinstall', 'bsdutils'))
+  await perform('health checks, seconds of', () => sleep(20_000))
+  await perform('restarts', () => docker('restart', '-t', '0', name('init')))
   for (const what of ['web', 'checked', 'cron', 'init', 'app-2'])
-    await act('containers ended', () => docker('rm', '-f', name(what)))
+    await perform('containers ended', () => docker('rm', '-f', name(what)))
 }
 
-/** Two services, one as another user; the second `up` recreates what has changed. */
+/** Two services, one as another user; the second `up` recreates the changed one. */
 async function compose(project: string): Promise<void> {
   const service = { image, network_mode: 'none', command: ['sleep', '86400'], stop_grace_period: '0s' }
   const directory = await mkdtemp(join(tmpdir(), `${project}-`))
@@ -158,19 +160,19 @@ async function build(tag: string): Promise<void> {
   )
 }
 
-async function act(what: string, work: () => Promise<unknown>): Promise<void> {
-  acts[what] = (acts[what] ?? 0) + 1
+async function perform(what: string, work: () => Promise<unknown>): Promise<void> {
+  operations[what] = (operations[what] ?? 0) + 1
   await work()
 }
 
 function print(): void {
-  // Tests may run beside it.
+  // Tests may run at the same time.
   const found = daemon.findings().filter(({ container }) => !container?.name.startsWith('tidewatch-test-'))
   const rows = allRules()
     .map(({ rule, severity }) => [rule, severity, String(found.filter((one) => one.rule === rule).length)])
     .filter(([, , count]) => count !== '0')
   process.stdout.write(
-    `${Object.entries(acts)
+    `${Object.entries(operations)
       .map(([what, count]) => `${count} ${what}`)
       .join(', ')}\n\n`,
   )

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { answerReports, type Tally } from './observer.ts'
 
-// bpftrace with the script that its documentation gives for execs, and a reader that asks /proc for the rest.
+// bpftrace with the exec script of its documentation, and a reader that gets the other fields from /proc.
 const [, , , id = '', nonce = '', user = ''] = process.argv
 
 const script =
   'tracepoint:syscalls:sys_enter_execve { printf("%llu %d %d ", nsecs, pid, uid); join(args->argv); }'
-// It needs tracefs, which not every host has mounted: so in a mount namespace of its own.
+// bpftrace needs tracefs, which not every host has mounted, so it runs in its own mount namespace.
 const mountAndRun = `mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; exec bpftrace -B line -e '${script}'`
 const bpftrace = spawn('unshare', ['--mount', 'sh', '-c', mountAndRun], { stdio: ['ignore', 'pipe', 'pipe'] })
 const tally: Tally = { right: 0, seen: 0, lost: 0, latencies: [] }
@@ -20,7 +20,7 @@ createInterface({ input: bpftrace.stdout }).on('line', (line) => {
   const [time = '', pid = '', uid = '', program, word, number] = line.split(' ')
   if (word !== nonce || number === undefined) return
   tally.seen += 1
-  // nsecs is the monotonic clock, which hrtime reads too.
+  // nsecs is the monotonic clock, like hrtime.
   tally.latencies.push(Number(process.hrtime.bigint() - BigInt(time)) / 1e6)
   if (program === '/bin/true' && uid === user && isInContainer(pid)) tally.right += 1
 })

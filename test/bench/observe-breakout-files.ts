@@ -2,7 +2,7 @@ import { breakoutFiles } from '../../agent/sources/breakout-files/source.ts'
 import { bootClock } from '../../agent/linux/boot-clock.ts'
 import { processTable } from '../../agent/sources/processes/table/table.ts'
 
-// The source of breakout files alone in a process of its own: answers each message with its CPU time, microseconds.
+// Runs only the breakout-files source in a separate process; answers each message with its CPU time in microseconds.
 
 const containers = { get: () => undefined, all: () => [], running: () => [] }
 const table = processTable({ clock: bootClock() })

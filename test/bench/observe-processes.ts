@@ -5,7 +5,7 @@ import { processes } from '../../agent/sources/processes/source.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { answerReports, type Tally } from './observer.ts'
 
-// The process source alone in a process of its own: `mode container-id nonce user`.
+// Runs only the processes source in a separate process: `mode container-id nonce user`.
 const [, , mode = '', id = '', nonce = '', user = ''] = process.argv
 
 const container: Container = sampleContainer({ id, details: { pid: 0 } })

@@ -5,11 +5,11 @@ import type { Container } from '../../agent/model/container.ts'
 import { resources } from '../../agent/sources/resources/resources.ts'
 import { sampleContainer } from '../support/samples.ts'
 
-// The resource source alone in a process of its own, over a tree that was made for it: `root containers seconds`.
+// Runs only the resources source in a separate process, on a generated cgroup tree: `root containers seconds`.
 
 export type Report = {
   samples: number
-  /** Of one core, after the first round. */
+  /** Share of one core, after the first round. */
   cpuShare: number
   longestBlockMs: number
   descriptors: number
@@ -35,7 +35,8 @@ async function observeTree(): Promise<Report> {
       if (seen.kind === 'resources') samples.count++
       else if (seen.kind === 'source-status' && !seen.best) process.stderr.write(`${seen.reason}\n`)
     })
-  // The first round opens everything; then what it costs, and then, for measuring costs too, two rounds more.
+  // The first round opens all files. Then come the measured rounds, and two more to measure blocking, which costs CPU
+  // time.
   const blocksOfFirst = await longestBlockIn(intervalMs / 2)
   const before = { cpu: process.cpuUsage(), time: performance.now(), samples: samples.count }
   await sleep(Number(seconds) * 1_000)
@@ -52,8 +53,8 @@ async function observeTree(): Promise<Report> {
 }
 
 /**
- * For how long the loop was not free, by its thread's CPU time between two turns of a timer: by the clock, whatever
- * else the machine does would count as a block.
+ * How long the event loop was blocked, measured as its thread's CPU time between two ticks of a timer. Wall-clock time
+ * would include other load of the machine.
  */
 async function longestBlockIn(forMs: number): Promise<number> {
   let longest = 0
@@ -73,7 +74,7 @@ function threadCpuMs(): number {
   return (user + system) / 1_000
 }
 
-/** Container number N has the id N, and its first process the pid 100,000 + N. */
+/** Container number N has the ID N, and its first process the PID 100,000 + N. */
 function containersOfTree(): Container[] {
   return Array.from({ length: Number(size) }, (_, index) => {
     const id = index.toString(16).padStart(64, '0')

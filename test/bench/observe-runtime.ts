@@ -8,7 +8,7 @@ import { hostUsers } from '../../agent/linux/host-users.ts'
 import { bootClock } from '../../agent/linux/boot-clock.ts'
 import { processTable } from '../../agent/sources/processes/table/table.ts'
 import {
-  configurationPlaces,
+  configurationLocations,
   dropInDirectories,
 } from '../../agent/sources/runtime-files/paths/configuration-files.ts'
 import { hardening } from '../../agent/sources/runtime-files/integrity/hardening.ts'
@@ -17,8 +17,9 @@ import { findRuntimeFiles } from '../../agent/sources/runtime-files/paths/paths.
 import { runtimeFiles } from '../../agent/sources/runtime-files/source.ts'
 import { identifyWriter } from '../../agent/sources/runtime-files/watch/writer.ts'
 
-// One way of watching alone in a process of its own: `source interval thorough`, `inotify path…` or `polling path…`. Prints a
-// line for each change of a path, and after a line on standard input what it has used and how long the loop stood still.
+// Runs one monitoring method in a separate process: `source interval thorough`, `inotify path…` or `polling path…`.
+// Prints a line for each change of a path, and for each line on standard input its resource usage and how long the
+// loop was blocked.
 
 const [, , way = '', ...rest] = process.argv
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -34,12 +35,12 @@ if (way === 'source') {
         procRoot,
         engineInfo: client.info,
         extraPaths: [],
-        configuration: configurationPlaces,
+        configuration: configurationLocations,
       }),
     refind$: new Subject(),
     intervalMs: Number(interval),
     thoroughMs: Number(thorough),
-    directories: dropInDirectories(configurationPlaces),
+    directories: dropInDirectories(configurationLocations),
     identify: identifyWriter({
       table: processTable({ clock: bootClock() }),
       catchUp: () => false,
@@ -76,7 +77,7 @@ function digestOf(path: string): string {
 const delay = monitorEventLoopDelay({ resolution: 1 })
 process.stdin.on('data', (asked) => {
   const { user, system } = process.cpuUsage()
-  // The histogram's own timer is 1 ms.
+  // The histogram's timer has an interval of 1 ms.
   say(
     JSON.stringify({
       cpuMs: (user + system) / 1_000,
@@ -84,7 +85,7 @@ process.stdin.on('data', (asked) => {
       p99Ms: delay.percentile(99) / 1e6,
     }),
   )
-  // It costs a wake-up each millisecond, and so is not on while CPU time is measured.
+  // It causes a wake-up every millisecond, so it is off while CPU time is measured.
   delay.reset()
   if (asked.toString().includes('delay')) delay.enable()
 })

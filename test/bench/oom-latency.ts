@@ -9,18 +9,18 @@ import { createDockerClient } from '../../agent/sources/docker/client/client.ts'
 import { endpointOf } from '../../agent/sources/docker/client/endpoint.ts'
 import { createSources } from '../../agent/daemon/sources.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { placesOf } from '../support/cgroups.ts'
+import { cgroupDirectoriesOf } from '../support/cgroups.ts'
 import { docker } from '../support/processes.ts'
 
-/** Milliseconds from the kernel's count of a kill to the observation that told of it, and who was first to tell. */
-export type OomLatency = { ms: number; toldBy: 'kernel' | 'engine' }
+/** Milliseconds from the kernel's count of a kill to its first observation, and who reported it first. */
+export type OomLatency = { ms: number; reportedBy: 'kernel' | 'engine' }
 
 /**
- * Has children of real containers killed for want of memory while all of the daemon's sources look, and those of
- * resources only once a minute: so that what tells is the kernel's notice (version 2) or the engine's event.
+ * Lets the OOM killer kill children of real containers while all sources run. The resources source only polls once a
+ * minute, so that kills are reported by the kernel's notification (cgroup version 2) or the engine's event.
  */
 export async function measureOomLatency(prefix: string, rounds: number): Promise<OomLatency[]> {
-  const told = new Map<string, { at: number; by: OomLatency['toldBy'] }>()
+  const reports = new Map<string, { at: number; by: OomLatency['reportedBy'] }>()
   const sampled = new Set<string>()
   const sources = createSources({
     config: currentConfig(
@@ -33,12 +33,12 @@ export async function measureOomLatency(prefix: string, rounds: number): Promise
   const subscription = sources.observe().subscribe((seen) => {
     if (seen.kind === 'resources') {
       sampled.add(seen.container.id)
-      if ((seen.memory.oomKills ?? 0) > 0) tell(seen.container.id, 'kernel')
-    } else if (seen.kind === 'container' && seen.action === 'oom') tell(seen.container.id, 'engine')
+      if ((seen.memory.oomKills ?? 0) > 0) report(seen.container.id, 'kernel')
+    } else if (seen.kind === 'container' && seen.action === 'oom') report(seen.container.id, 'engine')
   })
 
-  function tell(id: string, by: OomLatency['toldBy']): void {
-    if (!told.has(id)) told.set(id, { at: epochMs(), by })
+  function report(id: string, by: OomLatency['reportedBy']): void {
+    if (!reports.has(id)) reports.set(id, { at: epochMs(), by })
   }
 
   async function measure(round: number): Promise<OomLatency> {
@@ -51,13 +51,13 @@ export async function measureOomLatency(prefix: string, rounds: number): Promise
       const pid = Number(await docker('inspect', '-f', '{{.State.Pid}}', id))
       while (!sampled.has(id)) await sleep(20)
       const killed = await counterWatch({ id, pid })
-      // Asked before: a line that nobody waits for is gone.
+      // Requested before the kill: a line without a waiting reader would be lost.
       const line = killed.next()
       await docker('exec', id, 'tail', '/dev/zero').catch(() => undefined)
       const killedAt = Number(await line)
-      while (!told.has(id)) await sleep(20)
-      const { at, by } = told.get(id) ?? { at: NaN, by: 'kernel' }
-      return { ms: at - killedAt, toldBy: by }
+      while (!reports.has(id)) await sleep(20)
+      const { at, by } = reports.get(id) ?? { at: NaN, by: 'kernel' }
+      return { ms: at - killedAt, reportedBy: by }
     } finally {
       await docker('rm', '-f', id)
     }
@@ -69,9 +69,9 @@ export async function measureOomLatency(prefix: string, rounds: number): Promise
   return latencies
 }
 
-/** Tells when the kernel's counter moves, by another process that does nothing but look, each millisecond. */
+/** Reports when the kernel's counter changes, with a separate process that only polls it every millisecond. */
 async function counterWatch({ id, pid }: { id: string; pid: number }) {
-  const { memory } = placesOf(id, pid)
+  const { memory } = cgroupDirectoriesOf(id, pid)
   if (memory === null) throw new Error('this host does not count memory')
   const file = join(memory.directory, memory.version === 2 ? 'memory.events' : 'memory.oom_control')
   const script = `

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** Takes every POST of JSON as a receiver would, and tells of it with when its head arrived (epoch milliseconds). */
+/** Accepts JSON POSTs like a receiver, and reports each with the time its head arrived (epoch milliseconds). */
 export async function receivePosts(
   onPost: (body: unknown, at: number) => void,
 ): Promise<{ url: string; close: () => void }> {

@@ -1,8 +1,8 @@
-// Loaded into a daemon beside its own code: tells what only the process itself knows, whenever it is asked.
+// Preloaded into a daemon: reports values that only the process itself knows, on request.
 
 /**
- * What a process says of itself. `blockedMs` is the longest the event loop did not turn since it was last asked, and
- * `busyMs` the most processor time it took for one turn, which other programs on the machine do not add to.
+ * A process's report about itself. `blockedMs` is the longest block of the event loop since the last report, and
+ * `busyMs` the maximum CPU time of one turn, which is independent of other load.
  */
 export type Inside = {
   rss: number
@@ -24,13 +24,13 @@ setInterval(() => {
 }, everyMs).unref()
 
 process.on('message', () => {
-  const told = { blockedMs, busyMs }
-  // Only where it runs with --expose-gc: what is left after it is what is held.
+  const durations = { blockedMs, busyMs }
+  // Only with --expose-gc: the heap after a collection is the retained memory.
   globalThis.gc?.()
   const { rss, heapUsed } = process.memoryUsage()
   const resources: Record<string, number> = {}
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1
-  process.send?.({ rss, heapUsed, ...told, resources } satisfies Inside)
+  process.send?.({ rss, heapUsed, ...durations, resources } satisfies Inside)
   ;[last, lastCpu, blockedMs, busyMs] = [performance.now(), cpuMs(), 0, 0]
 })
 process.channel?.unref()

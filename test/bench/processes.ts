@@ -8,11 +8,11 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { docker } from '../support/processes.ts'
 import { bundleScript } from './bundled-script.ts'
 
-// How many short-lived programs of a container each way of watching sees with all fields right, and what that
-// costs. bpftrace (Debian's) is there as what a reader knows; it is given the container by /proc, as a script
-// around it would. Each watches the same load twice: what a program that has just begun takes for its first execs,
-// while V8 compiles what is often called, is a column of its own, and all others are of the second, as in a daemon
-// that runs for days. Prints a table; ratios are to the first row. EXECS=20000 ROUNDS=3 by default.
+// How many short-lived programs of a container each monitoring method sees with all fields correct, and at what cost.
+// bpftrace (Debian's) serves as a well-known reference; the container comes from /proc, as in a typical script. Each
+// method monitors the same load twice. The first run, while V8 still compiles hot functions, has its own column; all
+// other columns are of the second run, as in a daemon that runs for days. Prints a table; ratios are to the first
+// row. EXECS=20000 ROUNDS=3 by default.
 
 const execs = Number(process.env['EXECS'] ?? 20_000)
 const rounds = Number(process.env['ROUNDS'] ?? 3)
@@ -40,7 +40,7 @@ try {
   await runLoad('warm-up', 800)
   const bare: number[] = []
   const measured = new Map<ObserverName, Measurement[]>(observers.map((name) => [name, []]))
-  // Interleaved, so that what else the machine does falls on all of them.
+  // Interleaved, so that other load of the machine affects all of them.
   for (let round = 0; round < rounds; round += 1) {
     bare.push(await runLoad(`bare-${round}`, execs))
     for (const name of observers)
@@ -52,7 +52,7 @@ try {
   rmSync(directory, { recursive: true })
 }
 
-/** Runs the programs in bursts of 8 loops; resolves to how long they took, in milliseconds. */
+/** Runs the programs in bursts of 8 loops; resolves to the duration in milliseconds. */
 async function runLoad(nonce: string, count: number): Promise<number> {
   const each = Math.ceil(count / loops)
   const loop = `(i=0; while [ $i -lt ${each} ]; do /bin/true ${nonce} $j-$i; i=$((i+1)); done) &`
@@ -94,7 +94,7 @@ async function measure(
 }
 
 function startObserver(name: ObserverName, scripts: Scripts, id: string, nonce: string) {
-  // With the flag that the daemon is installed with.
+  // With the same flag as the installed daemon.
   const script = name === 'bpftrace' ? [scripts.bpftrace] : ['--optimize-for-size', scripts.tidewatch]
   const child = spawn(process.execPath, [...script, name, id, nonce, String(user)], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -125,13 +125,13 @@ function rss({ pid = 0 }: Pick<ChildProcess, 'pid'>): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024
 }
 
-/** Fields of /proc/PID/stat from the third on: the second may hold anything, parentheses too. */
+/** Fields of /proc/PID/stat from the third on; the second may contain any characters, including parentheses. */
 function statOf(pid: string): string[] {
   let text = ''
   try {
     text = readFileSync(`/proc/${pid}/stat`, 'latin1')
   } catch {
-    // It has ended meanwhile.
+    // The process has exited.
   }
   return text.slice(text.lastIndexOf(')') + 2).split(' ')
 }

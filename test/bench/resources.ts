@@ -14,10 +14,10 @@ import { bundleScript } from './bundled-script.ts'
 import { measureOomLatency, type OomLatency } from './oom-latency.ts'
 import type { Report } from './observe-resources.ts'
 
-// What one sample of one container costs, by four ways of getting it from a real engine with 60 containers; the
-// CPU time of engine and shims is included, less what they used while nobody asked, so nobody else should ask
-// meanwhile. Ratios are to the first row. Then tidewatch's own source over a made tree of 1,000 containers.
-// How long after a kill for want of memory it is told of. CONTAINERS=60 TREE=1000 SECONDS=30 OOM=20 by default.
+// The cost of one sample of one container, with four methods on a real engine with 60 containers. It includes the CPU
+// time of the engine and shims minus their idle usage, so no other client should use the engine. Ratios are to the
+// first row. Then tidewatch's resources source on a generated tree of 1,000 containers, and the time until an OOM
+// kill is reported. CONTAINERS=60 TREE=1000 SECONDS=30 OOM=20 by default.
 
 const count = Number(process.env['CONTAINERS'] ?? 60)
 const treeSize = Number(process.env['TREE'] ?? 1_000)
@@ -26,7 +26,7 @@ const oomRounds = Number(process.env['OOM'] ?? 20)
 const prefix = `tidewatch-bench-resources-${process.pid}`
 const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', onNotice: () => undefined }
 
-/** Milliseconds; `samples` is how many were taken. */
+/** Times in milliseconds; `samples` is their number. */
 type Cost = { samples: number; ownCpu: number; engineCpu: number; latencies: number[] }
 
 const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`)
@@ -62,7 +62,7 @@ async function startContainers(): Promise<Container[]> {
 
 type ReaderLoad = { rounds: number; maxFiles: number }
 
-/** With no files to be kept, each is opened, read and closed, as `readFileSync` does. */
+/** With `maxFiles: 0`, each file is opened, read and closed, like with `readFileSync`. */
 async function measureReader(
   containers: readonly Container[],
   { rounds, maxFiles }: ReaderLoad,
@@ -84,7 +84,7 @@ async function measureReader(
   return { samples: latencies.length, ownCpu, engineCpu: 0, latencies }
 }
 
-/** All containers at once, as a poller asks that wants to be done with its round. */
+/** Requests all containers at once, like a poller that wants to finish its round quickly. */
 async function measureOneShot(containers: readonly Container[], rounds: number): Promise<Cost> {
   const latencies: number[] = []
   const before = process.cpuUsage()
@@ -100,7 +100,7 @@ async function measureOneShot(containers: readonly Container[], rounds: number):
   return { samples: latencies.length, ownCpu: cpuSince(before), engineCpu: 0, latencies }
 }
 
-/** One stream for each container, which the engine fills once a second; latency is the age of what comes. */
+/** One stream per container, to which the engine writes once a second; the latency is the age of the data. */
 async function measureStreaming(containers: readonly Container[], forMs: number): Promise<Cost> {
   const latencies: number[] = []
   const before = process.cpuUsage()
@@ -122,7 +122,7 @@ async function ask(path: string): Promise<IncomingMessage> {
     get({ socketPath: '/var/run/docker.sock', path, agent: false }),
     'response',
   )) as [IncomingMessage]
-  if (response.statusCode !== 200) throw new Error(`${path} was answered with ${response.statusCode}`)
+  if (response.statusCode !== 200) throw new Error(`${path} returned status ${response.statusCode}`)
   return response.on('error', () => undefined)
 }
 
@@ -169,7 +169,7 @@ function statOf(pid: string): { comm: string; ticks: number } {
     const fields = stat.slice(end + 2).split(' ')
     return { comm: stat.slice(stat.indexOf('(') + 1, end), ticks: Number(fields[11]) + Number(fields[12]) }
   } catch {
-    return { comm: '', ticks: 0 } // It has ended meanwhile.
+    return { comm: '', ticks: 0 } // The process has exited.
   }
 }
 
@@ -193,8 +193,8 @@ function printWays(costs: readonly [string, Cost][]): void {
 
 function printLatencies(latencies: readonly OomLatency[]): void {
   const sorted = latencies.map(({ ms }) => ms).toSorted((a, b) => a - b)
-  const byKernel = latencies.filter(({ toldBy }) => toldBy === 'kernel').length
-  process.stdout.write(`\nfrom ${latencies.length} kills for want of memory to the observation\n\n`)
+  const byKernel = latencies.filter(({ reportedBy }) => reportedBy === 'kernel').length
+  process.stdout.write(`\nfrom ${latencies.length} OOM kills to the observation\n\n`)
   const heads = ['TOLD BY THE KERNEL', 'BY THE ENGINE', 'P50 ms', 'P99 ms', 'AIM ms']
   const row = [byKernel, latencies.length - byKernel, percentile(sorted, 0.5), percentile(sorted, 0.99), 100]
   process.stdout.write(renderTable(heads, [row.map(String)]))
@@ -205,7 +205,7 @@ function percentile(sorted: readonly number[], share: number): string {
 }
 
 async function measureTree(): Promise<Report> {
-  // In memory, as the kernel's own files are.
+  // In memory, like the kernel's files.
   const root = mkdtempSync('/dev/shm/tidewatch-bench-')
   try {
     makeTree(root)
@@ -220,13 +220,13 @@ async function measureTree(): Promise<Report> {
   }
 }
 
-/** Copies of one container of a host with version 2, as `observe-resources.ts` expects them. */
+/** Copies of one container of a host with cgroup version 2, in the layout that `observe-resources.ts` expects. */
 function makeTree(root: string): void {
   const fixture = join(import.meta.dirname, '../fixtures/cgroup/v2-systemd')
   const cgroups = join(fixture, 'sys/fs/cgroup')
   const scope = join(cgroups, `machine.slice/tenant.slice/docker-3f1c${'a5'.repeat(30)}.scope`)
   cpSync(join(fixture, 'proc'), join(root, 'proc'), { recursive: true })
-  // As many open files as the process will really have.
+  // As many open files as in the real daemon.
   cpSync('/proc/self/limits', join(root, 'proc/self/limits'))
   mkdirSync(join(root, 'sys/fs/cgroup/system.slice'), { recursive: true })
   cpSync(join(cgroups, 'cgroup.controllers'), join(root, 'sys/fs/cgroup/cgroup.controllers'))
@@ -240,7 +240,7 @@ function makeTree(root: string): void {
 }
 
 function printTree({ samples, cpuShare, longestBlockMs, descriptors, rssBytes }: Report): void {
-  process.stdout.write(`\n${treeSize} containers in a made tree, every 5 s for ${treeSeconds} s\n\n`)
+  process.stdout.write(`\n${treeSize} containers in a generated tree, every 5 s for ${treeSeconds} s\n\n`)
   const heads = ['SAMPLES', 'CPU % OF A CORE', 'LONGEST BLOCK ms', 'DESCRIPTORS', 'RSS MiB']
   const row = [
     String(samples),

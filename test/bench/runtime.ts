@@ -10,16 +10,16 @@ import { removeState, startDaemon } from '../support/daemon.ts'
 import { docker, run } from '../support/processes.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// How soon a write to the runtime becomes a finding, and whether it names the writer; what watching costs while
-// containers start; how long the loop stands still while everything is hashed. The writes are a container's, each by
-// a program that is gone at once. inotify and a look at the digests every second are there as what a reader knows.
+// How soon a write to the runtime becomes a finding, and whether the finding names the writer; the cost of monitoring
+// while containers start; how long the loop is blocked while all files are hashed. The writes come from a container,
+// each by a program that exits immediately. inotify and checking digests every second serve as well-known references.
 // WRITES=500 STARTS=100 SECONDS=60 by default.
 
 const writes = Number(process.env['WRITES'] ?? 500)
 const starts = Number(process.env['STARTS'] ?? 100)
 const seconds = Number(process.env['SECONDS'] ?? 60)
 const container = `tidewatch-bench-runtime-${process.pid}`
-// As many as a minute's rounds look at without becoming the load themselves.
+// As many as can be checked every minute without being a significant load.
 const files = 50
 
 const directory = await temporaryDirectory()
@@ -43,7 +43,7 @@ await docker(
 )
 try {
   const rows = [await measureDaemon(), await measureObserver('inotify'), await measureObserver('polling')]
-  process.stdout.write(`${writes} writes of a container, each by a program that ends at once\n\n`)
+  process.stdout.write(`${writes} writes of a container, each by a program that exits immediately\n\n`)
   process.stdout.write(renderTable(['WAY', 'SEEN', 'WRITER NAMED', 'P50 ms', 'P99 ms', 'MAX ms'], rows))
   await measureSource()
 } finally {
@@ -53,7 +53,7 @@ try {
 
 type Write = { path: string; pid: number; at: number }
 
-/** Writes to one decoy after the other; each write is told with its process and its time, epoch milliseconds. */
+/** Writes to one decoy after the other; resolves to the process and time (epoch milliseconds) of each write. */
 async function write(): Promise<Write[]> {
   const script = `i=0; while [ $i -lt ${writes} ]; do /tools/writer /mnt/decoy-$((i % ${files})); usleep 40000; i=$((i+1)); done`
   const output = await docker('exec', container, 'sh', '-c', script)
@@ -80,7 +80,7 @@ async function measureDaemon(): Promise<string[]> {
     const latencies: number[] = []
     let named = 0
     for (const { path, at } of written) {
-      // A finding's time is that of the kernel's event, and never before the write.
+      // A finding has the time of the kernel's event, which is never before the write.
       const finding = found.find(
         ({ evidence, detected_at }) => evidence['path'] === path && Date.parse(detected_at) >= Math.floor(at),
       )
@@ -121,7 +121,7 @@ async function measureObserver(way: 'inotify' | 'polling'): Promise<string[]> {
   }
 }
 
-/** What the source costs by itself, with the host's own runtime files. */
+/** The cost of the source alone, with the host's runtime files. */
 async function measureSource(): Promise<void> {
   const observer = observe('source', '60000')
   try {
@@ -145,7 +145,7 @@ async function measureSource(): Promise<void> {
   } finally {
     observer.process.kill('SIGKILL')
   }
-  // What is hashed, and beside it a loop that does nothing: what the machine alone keeps one from running.
+  // One process hashes while another only runs an idle loop, to measure the delays caused by the machine.
   const [hashing, idle] = [observe('source', '5000', '0'), observe('inotify')]
   try {
     await Promise.all([hashing.ready, idle.ready])
@@ -153,14 +153,14 @@ async function measureSource(): Promise<void> {
     const blocks: string[][] = []
     for (const [what, one] of [
       ['hashing all runtime files', hashing],
-      ['doing nothing', idle],
+      ['idle', idle],
     ] as const) {
       await one.report('delay')
       await sleep(30_000)
       const { blockMs, p99Ms } = await one.report('cpu')
       blocks.push([what, p99Ms.toFixed(1), blockMs.toFixed(1)])
     }
-    process.stdout.write(`\nHow long the loop stood still in 30 s\n\n`)
+    process.stdout.write(`\nHow long the loop was blocked in 30 s\n\n`)
     process.stdout.write(renderTable(['LOOP', 'P99 ms', 'MAX ms'], blocks))
   } finally {
     hashing.process.kill('SIGKILL')
@@ -177,7 +177,7 @@ function observe(...args: string[]) {
     process: child,
     lines,
     ready: nextLine(),
-    /** What it has used since it began; and, where asked for before, how long its loop stood still since then. */
+    /** Its resource usage since the start and, if requested before, how long its loop was blocked since then. */
     async report(next: 'cpu' | 'delay') {
       const answer = nextLine()
       child.stdin.write(`${next}\n`)

@@ -2,9 +2,9 @@ import { registerHooks } from 'node:module'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Worker } from 'node:worker_threads'
 
-// One client library, one number of containers: prints what scrapes cost as JSON. Started by scrape.ts.
+// Measures one client library with one number of containers: prints the cost of scrapes as JSON. Started by scrape.ts.
 
-/** Times in milliseconds; `blocked` is how long the loop stood still in an ordinary scrape, `worst` in the worst one. */
+/** Times in milliseconds; `blocked` is how long the loop was blocked in a typical scrape, `worst` in the worst one. */
 export type ScrapeCost = {
   format: string
   series: number
@@ -21,8 +21,9 @@ const [library = '', containers = '', rounds = ''] = process.argv.slice(2)
 registerHooks({
   resolve: (specifier, context, next) => next(specifier === 'prom-client' ? library : specifier, context),
 })
-// After the hook, which chooses what they import.
+// Imported after the hook is registered, which selects the library.
 const { serveWeb } = await import('../../exporters/web/server.ts')
+const { runbookPages } = await import('../../exporters/web/runbook-pages.ts')
 const { openWebConfig } = await import('../../exporters/web/watched-web-config.ts')
 const { busyMetrics } = await import('./busy-metrics.ts')
 
@@ -32,9 +33,10 @@ const web = await serveWeb({
   config: openWebConfig,
   expose: metrics.expose,
   isReady: () => true,
+  runbooks: runbookPages(),
   statusPage: () => Promise.resolve(''),
 })
-// In a thread of its own: what waits for the loop that it measures would wait with it.
+// In a separate thread, which is not blocked together with the measured loop.
 const scraper = new Worker(
   `const { parentPort } = require('node:worker_threads')
    parentPort.on('message', async ({ url, accept }) => {
@@ -66,9 +68,9 @@ async function measure(format: string, accept: string): Promise<ScrapeCost> {
     delay.reset()
     const before = process.threadCpuUsage()
     last = await scrape(accept)
-    // The timer that measures has to come round once more.
+    // The measuring timer must fire once more.
     await new Promise((resolve) => setTimeout(resolve, 20))
-    // The first rounds are the compiler's.
+    // The first rounds include compilation.
     if (round >= 5) {
       const { user, system } = process.threadCpuUsage(before)
       cpus.push((user + system) / 1e3)

@@ -4,10 +4,9 @@ import { promisify } from 'node:util'
 import { renderTable } from '../../agent/cli/table.ts'
 import type { ScrapeCost } from './scrape-one.ts'
 
-// What a scrape costs at 200 and 1,000 containers: how long it takes over HTTP, and for how long the event loop
-// stands still: with the client in use, @prometheus-io/client under the name prom-client, and with the one before
-// it, prom-client 15; each in a process of its own.
-// ROUNDS=40 scrapes of each kind by default.
+// The cost of a scrape with 200 and 1,000 containers: its duration over HTTP, and how long the event loop is blocked.
+// Compares the current client library, @prometheus-io/client under the name prom-client, with the previous one,
+// prom-client 15, each in a separate process. ROUNDS=40 scrapes of each kind by default.
 
 const rounds = process.env['ROUNDS'] ?? '40'
 const clients: Readonly<Record<string, string>> = {

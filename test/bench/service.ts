@@ -8,8 +8,8 @@ import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { type Bundled, makeBundle, residentMiB, startBundled } from './bundled.ts'
 
-// What the daemon takes as it is installed (the bundle, with its flags), at rest and under loads that nobody has for
-// long, against the ceilings of its unit. Peaks are of resident memory; ratios are to rest, and to the ceiling.
+// The resource usage of the installed daemon (the bundle with its flags), idle and under unrealistically high load,
+// compared with the limits of its unit. Peaks are of resident memory; ratios are to the idle value and to the limit.
 
 const containers = Number(process.env['CONTAINERS'] ?? 20)
 const seconds = Number(process.env['SECONDS_EACH'] ?? 30)
@@ -100,7 +100,7 @@ function print(rows: readonly Row[]): void {
   const rest = rows[0]?.peakMiB ?? NaN
   process.stdout.write(
     renderTable(
-      ['LOAD', 'CPU %', 'PEAK MiB', 'TO REST', `OF ${ceilingMiB} MiB`],
+      ['LOAD', 'CPU %', 'PEAK MiB', 'TO IDLE', `OF ${ceilingMiB} MiB`],
       rows.map(({ load, cpuPercent, peakMiB }) => [
         load,
         cpuPercent.toFixed(1),

@@ -12,25 +12,25 @@ import { type Bundled, makeBundle, residentMiB, startBundled } from './bundled.t
 import { plot } from './soak/plot.ts'
 import { type Sample, trendOf } from './soak/trend.ts'
 
-// An hour of churn: 50,000 containers come and go in a fake engine, and a thousand in this host's, each with a daemon
-// as it is installed. Plots what each daemon holds, and says what is more at the end than at the beginning. `--minutes=N`
-// for a shorter one, with as many lives a minute.
+// An hour of churn: 50,000 containers come and go in a fake engine, and 1,000 in this host's engine, each monitored
+// by an installed daemon. Plots the resource usage of each daemon and reports growth from the beginning to the end.
+// `--minutes=N` for a shorter run with the same rate.
 
 const { values: options } = parseArgs({ options: { minutes: { type: 'string', default: '60' } } })
 const minutes = Number(options.minutes)
 const lives = { fake: Math.ceil((50_000 / 60) * minutes), real: Math.ceil((1_000 / 60) * minutes) }
 const totalMs = minutes * 60_000
-// The series of a container that is gone stay for five minutes, and it itself for one: until then everything grows.
+// The series of a removed container are kept for five minutes, and its entry for one; until then everything grows.
 const warmUpMs = Math.min(330_000, totalMs / 2)
 const sampleMs = Math.max(2_000, totalMs / 240)
 const prefix = `tidewatch-bench-soak-${process.pid}`
 
-/** What is looked at, and by how much it varies without a meaning. */
+/** The sampled values, and their insignificant variation. */
 const looks = {
   'resident memory, MiB': 10,
   'heap, MiB': 3,
   'file descriptors': 5,
-  // The first finding of a detector, or loss of a source, brings a dozen.
+  // The first finding of a detector, or loss of a source, adds a dozen.
   'series of a scrape': 50,
   timers: 5,
   'other resources of the loop': 5,
@@ -49,8 +49,8 @@ try {
   await engine.attached()
   const real = await startBundled(bundle, { nodeFlags })
   daemons.push(real)
-  const begun = performance.now()
-  const isOver = () => performance.now() - begun >= totalMs
+  const startMs = performance.now()
+  const isOver = () => performance.now() - startMs >= totalMs
   const [ofFaked, ofReal, faking, running] = await Promise.all([
     sampled(faked, '', isOver),
     sampled(real, prefix, isOver),
@@ -71,18 +71,18 @@ try {
   await bundle.remove()
 }
 
-/** Spreads lives over the time; those that come late follow at once. */
+/** Distributes container lives evenly over the time; late ones follow immediately. */
 async function paced(count: number, live: (n: number) => Promise<void>): Promise<number> {
-  const begun = performance.now()
+  const startMs = performance.now()
   let n = 0
-  for (; n < count && performance.now() - begun < totalMs; n += 1) {
+  for (; n < count && performance.now() - startMs < totalMs; n += 1) {
     await live(n)
-    await sleep(Math.max(0, ((n + 1) / count) * totalMs - (performance.now() - begun)))
+    await sleep(Math.max(0, ((n + 1) / count) * totalMs - (performance.now() - startMs)))
   }
   return n
 }
 
-/** As jobs of a build server: names come again, something is run in each tenth. */
+/** Like jobs of a build server: names are reused, and every tenth container gets an exec. */
 async function fakeLife({ create, exec, remove }: ChurningEngine, n: number): Promise<void> {
   const container = {
     id: randomId(),
@@ -102,7 +102,7 @@ async function realLife(n: number): Promise<void> {
   )
 }
 
-/** Other containers of this host may be anybody's: of `containers` alone it is known how many there are. */
+/** Samples a daemon. `containers` is the name prefix of the benchmark's containers; the host may have others. */
 async function sampled(daemon: Bundled, containers: string, isOver: () => boolean): Promise<Samples> {
   const samples = Object.fromEntries(Object.keys(looks).map((name) => [name, []])) as unknown as Samples
   await sleep(warmUpMs)
@@ -131,12 +131,12 @@ async function print(what: string, daemon: Bundled, samples: Samples): Promise<v
     .filter(({ count }) => count > 0)
     .map(({ source, count }) => `, ${count} lost by ${source}`)
   const failed = sum('tidewatch_detector_errors_total')
-  process.stdout.write(`\n${what}${lost.join('')}, ${failed} failures of detectors\n\n`)
+  process.stdout.write(`\n${what}${lost.join('')}, ${failed} detector failures\n\n`)
   const rows = Object.entries(samples).map(([name, all]) => {
     process.stdout.write(`${name}\n${plot(all.map(({ value }) => value))}\n`)
     const { first, last, perHour, isFlat } = trendOf(all, looks[name as Look])
     if (!isFlat) process.exitCode = 1
     return [name, first.toFixed(1), last.toFixed(1), perHour.toFixed(1), isFlat ? 'flat' : 'GREW']
   })
-  process.stdout.write(`\n${renderTable(['', 'FIRST QUARTER', 'LAST QUARTER', 'AN HOUR', ''], rows)}`)
+  process.stdout.write(`\n${renderTable(['', 'FIRST QUARTER', 'LAST QUARTER', 'PER HOUR', ''], rows)}`)
 }

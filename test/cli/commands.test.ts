@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 
-test('every command explains itself', async (t) => {
+test('every command has help', async (t) => {
   const names = createProgram().commands.map((command) => command.name())
   t.deepEqual(names, [
     'run',
@@ -30,7 +30,7 @@ test('every command explains itself', async (t) => {
   t.regex(await tidewatch('version'), /^tidewatch \d+\.\d+\.\d+\n$/)
 })
 
-test('whoever asks whether the daemon is ready asks it on this host', async (t) => {
+test('check-ready asks the daemon on this host', async (t) => {
   t.is(readyUrl('127.0.0.1:15736'), 'http://127.0.0.1:15736/-/ready')
   t.is(readyUrl(':80'), 'http://localhost:80/-/ready')
   t.is(readyUrl('0.0.0.0:80'), 'http://localhost:80/-/ready')
@@ -40,10 +40,10 @@ test('whoever asks whether the daemon is ready asks it on this host', async (t) 
     tidewatch('check-ready', `--web.listen-address=127.0.0.1:${await freePort()}`),
   )
   t.like(failure, { code: 1 })
-  t.regex(failure?.message ?? '', /no answer from http:\/\/127\.0\.0\.1:\d+\/-\/ready/)
+  t.regex(failure?.message ?? '', /no response from http:\/\/127\.0\.0\.1:\d+\/-\/ready/)
 })
 
-test('rules are printed for people and for programs', async (t) => {
+test('rules are printed as a table or as JSON', async (t) => {
   const lines = (await tidewatch('rules', '--format=json'))
     .trim()
     .split('\n')
@@ -53,7 +53,7 @@ test('rules are printed for people and for programs', async (t) => {
   t.regex(await tidewatch('rules'), /^RULE +DETECTOR +SEVERITY +MEANS +DO\n/)
 })
 
-test('every rule says what it means and what to do, in sentences', (t) => {
+test('the summary and remedy of every rule are sentences', (t) => {
   for (const { rule, summary, remedy } of allRules()) {
     for (const text of [summary, remedy]) {
       t.regex(text, /^[A-Z].*\.$/, rule)
@@ -62,7 +62,7 @@ test('every rule says what it means and what to do, in sentences', (t) => {
   }
 })
 
-test('a flag stands above the environment, that above the file, and that above the default', (t) => {
+test('flags override the environment, the environment the file, and the file the defaults', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'tidewatch-test-options-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
   const file = join(directory, 'tidewatch.yml')
@@ -96,7 +96,7 @@ test('a flag stands above the environment, that above the file, and that above t
   })
 })
 
-test('where the state is kept', (t) => {
+test('the state directory is the configured one, systemd’s, or the default', (t) => {
   const table: [string | undefined, Record<string, string>, boolean, string][] = [
     ['/given', { STATE_DIRECTORY: '/systemd' }, true, '/given'],
     [undefined, { STATE_DIRECTORY: '/systemd:/second' }, true, '/systemd'],
@@ -109,7 +109,7 @@ test('where the state is kept', (t) => {
   t.regex(stateDirectory(undefined, {}, false), /\/\.local\/state\/tidewatch$/)
 })
 
-test('a table has columns and no lines', (t) => {
+test('a table has columns without borders', (t) => {
   t.is(
     renderTable(
       ['A', 'LONG'],

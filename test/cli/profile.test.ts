@@ -10,7 +10,7 @@ import { tidewatch } from '../support/daemon.ts'
 import { sampleContainer } from '../support/samples.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-/** A state directory in which an image was learned, and the command that looks at it. */
+/** A state directory with one image profile, and the command that reads it. */
 async function learnedState(t: ExecutionContext) {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -37,10 +37,10 @@ test('profiles are listed, shown, approved and forgotten', async (t) => {
   t.is(await profile('list', '--format', 'json'), '')
 })
 
-test('an image that nobody learned, and a state directory without a store, are said in one line', async (t) => {
+test('an unknown image and a missing store are reported in one line', async (t) => {
   const profile = await learnedState(t)
-  await t.throwsAsync(profile('show', 'redis'), { message: /there is no profile of redis/ })
+  await t.throwsAsync(profile('show', 'redis'), { message: /no profile for redis/ })
   await t.throwsAsync(tidewatch('profile', 'list', '--state.directory', '/nonexistent'), {
-    message: /there is no \/nonexistent\/findings\.db/,
+    message: /\/nonexistent\/findings\.db not found/,
   })
 })

@@ -10,7 +10,7 @@ import { removeState, startDaemon, tidewatch } from '../support/daemon.ts'
 import { until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-/** A state directory that knows one program, and the command that looks at it. */
+/** A state directory with one runtime binary, and the command that reads it. */
 async function state(t: ExecutionContext) {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -30,8 +30,8 @@ async function state(t: ExecutionContext) {
 
 const sha256OfRunc = '2fdbd0f1b6dd35ab6bf9ba3e8b4fee5eefd3d6fe8d01c7ab2d6d4d5d7b3cd7e9'
 
-// One after the other: a daemon beside four commands would not be ready in time.
-test.serial('programs are listed', async (t) => {
+// Serial: a daemon would not become ready in time next to four commands.
+test.serial('runtime binaries are listed', async (t) => {
   const { path, runtime } = await state(t)
   const lines = (await runtime('list')).split('\n')
   t.regex(lines[0] ?? '', /^PATH +STATE +PACKAGE +VERSION +SHA-256$/)
@@ -40,32 +40,29 @@ test.serial('programs are listed', async (t) => {
   t.like(JSON.parse(json ?? ''), { path, state: 'differs', package: 'runc', version: '1.1.5' })
 })
 
-test.serial('what is accepted is the file as it is now', async (t) => {
+test.serial('accept stores the current digest of the file', async (t) => {
   const { path, runtime, memory } = await state(t)
-  t.regex(await runtime('accept', path), new RegExp(`^accepted ${path} as it is, SHA-256 [0-9a-f]{64}\\n$`))
+  t.regex(await runtime('accept', path), new RegExp(`^accepted ${path} with SHA-256 [0-9a-f]{64}\\n$`))
   const accepted = memory.get(`accepted/${path}`)
   t.regex(accepted ?? '', /^[0-9a-f]{64}$/)
 })
 
-test.serial('a program that is gone is forgotten', async (t) => {
+test.serial('a deleted binary is forgotten', async (t) => {
   const { path, runtime, memory } = await state(t)
   await rm(path)
-  t.is(await runtime('accept', path), `forgot ${path}, which is not there any more\n`)
+  t.is(await runtime('accept', path), `forgot ${path}, which no longer exists\n`)
   t.is(readBinary(memory, path), null)
 })
 
-test.serial(
-  'a file that is no program of the runtime, and a state directory without a store, are said in one line',
-  async (t) => {
-    const { runtime } = await state(t)
-    await t.throwsAsync(runtime('accept', '/etc/hostname'), { message: /none of the runtime's programs/ })
-    await t.throwsAsync(tidewatch('runtime', 'list', '--state.directory', '/nonexistent'), {
-      message: /there is no \/nonexistent\/findings\.db/,
-    })
-  },
-)
+test.serial('a file that is not a runtime binary and a missing store are reported in one line', async (t) => {
+  const { runtime } = await state(t)
+  await t.throwsAsync(runtime('accept', '/etc/hostname'), { message: /is not a runtime binary/ })
+  await t.throwsAsync(tidewatch('runtime', 'list', '--state.directory', '/nonexistent'), {
+    message: /\/nonexistent\/findings\.db not found/,
+  })
+})
 
-test.serial('a running daemon is told at once', async (t) => {
+test.serial('a running daemon picks up an accepted digest at once', async (t) => {
   const folder = await temporaryDirectory()
   const path = join(folder, 'runc')
   await writeFile(path, 'runc')
@@ -81,7 +78,7 @@ test.serial('a running daemon is told at once', async (t) => {
     (await tidewatch('runtime', 'list', '--state.directory', stateDirectory)).includes(path)
   await until(listed)
   await first.stop()
-  await writeFile(path, 'changed while nobody looked')
+  await writeFile(path, 'changed while stopped')
   const second = await startDaemon({ config, stateDirectory })
   t.teardown(() => second.stop())
   const mismatch = () =>

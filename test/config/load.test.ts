@@ -8,7 +8,7 @@ function problemsOf(text: string): string[] {
   return 'problems' in parsed ? parsed.problems.map((problem) => formatProblem('t.yml', problem)) : []
 }
 
-test('an empty file, an empty section and no file mean the defaults', (t) => {
+test('an empty file, an empty section and no file give the defaults', (t) => {
   for (const text of ['', '# nothing\n', 'log:\nsources: {}\n']) {
     const parsed = configuration.parse(text)
     t.deepEqual('config' in parsed && parsed.config, configuration.defaults(), JSON.stringify(text))
@@ -16,7 +16,7 @@ test('an empty file, an empty section and no file mean the defaults', (t) => {
   t.deepEqual(configuration.defaults().web.listen_addresses, ['127.0.0.1:15736'])
 })
 
-test('every error is told at once, each with its line, column and path', (t) => {
+test('all errors are reported at once, each with line, column and path', (t) => {
   const text = `docker:
   host: 5
   bogus: 1
@@ -35,18 +35,18 @@ findings: { retention: 5x }
     't.yml:6:7 alertmanagers[1].min_severity: Invalid option: expected one of "info"|"warning"|"critical"',
     't.yml:7:27 web.listen_addresses[0]: expected HOST:PORT, :PORT or [IPv6]:PORT',
     't.yml:8:46 detectors.exec-into-container.rules.nope: unknown key',
-    't.yml:9:13 findings.retention: expected a duration like 30s, 5m or 1h30m',
+    't.yml:9:13 findings.retention: expected a duration such as 30s, 5m or 1h30m',
   ])
 })
 
-test('what is wrong as YAML is told with its place', (t) => {
+test('YAML errors are reported with their position', (t) => {
   t.deepEqual(problemsOf('a: 1\na: 2'), ['t.yml:2:1 Map keys must be unique'])
   t.is(problemsOf('web: {').length, 1)
   t.regex(problemsOf('- 1')[0] ?? '', /^t\.yml:1:1 /)
-  t.regex(problemsOf('alertmanagers: [{url: "http://u:p@h"}]')[0] ?? '', /credentials do not belong/)
+  t.regex(problemsOf('alertmanagers: [{url: "http://u:p@h"}]')[0] ?? '', /must not contain credentials/)
 })
 
-test('settings of detectors are checked like everything else', (t) => {
+test('detector settings are validated like all other settings', (t) => {
   const parsed = configuration.parse(
     'detectors: { unexpected-root-process: { settle: 2s, rules: { root-in-nonroot-container: { severity: warning } } } }',
   )
@@ -56,13 +56,13 @@ test('settings of detectors are checked like everything else', (t) => {
   ])
 })
 
-test('a file that cannot be read is one clear sentence and exit code 78', (t) => {
+test('an unreadable file gives one clear message and exit code 78', (t) => {
   const error = t.throws(() => configuration.load('/nowhere/t.yml'))
-  t.is(error.message, '/nowhere/t.yml: cannot read the configuration: there is no such file')
+  t.is(error.message, '/nowhere/t.yml: cannot read the configuration file: no such file')
   t.is((error as { exitCode?: number }).exitCode, 78)
 })
 
-test('any text is a configuration or a list of problems, never a crash', (t) => {
+test('any text gives a configuration or a list of errors, never a crash', (t) => {
   const keys = fc.constantFrom(
     'docker',
     'web',

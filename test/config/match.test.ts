@@ -23,7 +23,7 @@ test('patterns', (t) => {
     t.is(fitsPattern(pattern, text), expected, `${pattern} ${text}`)
 })
 
-test('a pattern fits what a regular expression of the same meaning does', (t) => {
+test('a pattern matches the same texts as an equivalent regular expression', (t) => {
   const letters = fc.string({ unit: fc.constantFrom('a', 'b', '*', '?'), maxLength: 8 })
   const text = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 10 })
   t.notThrows(() =>
@@ -37,11 +37,11 @@ test('a pattern fits what a regular expression of the same meaning does', (t) =>
   )
 })
 
-test('a pattern of many stars ends', (t) => {
+test('a pattern with many stars ends quickly', (t) => {
   t.false(fitsPattern(`${'*a'.repeat(50)}b`, 'a'.repeat(4_000)))
 })
 
-test('all that is given has to fit', (t) => {
+test('every given pattern must match', (t) => {
   const container = sampleContainer({ labels: { team: 'db-1', empty: '' } })
   const table: [Parameters<typeof isMatch>[0], boolean][] = [
     [{ image: 'nginx:*' }, true],

@@ -32,7 +32,7 @@ const words =
   rule evidence.x exists(a, all(a, matches("(a+)+$") && || == ( ) "x" __proto__ constructor toString <<: *m &m !!binary
   !!js/function %YAML --- ... 💥 \u0000 \uFEFF \u2028`.split(/[ ]+/)
 
-/** A configuration that somebody, or a disk, has damaged; the same for the same seed. */
+/** A randomly damaged configuration; the same seed gives the same one. */
 export function mutated(seed: number): string {
   const random = randomOf(seed)
   let text = random(2) === 0 ? written : reference
@@ -67,7 +67,7 @@ function mutate(text: string, random: (below: number) => number): string {
   }
 }
 
-/** xorshift32: the same numbers everywhere. */
+/** xorshift32: a deterministic random number generator. */
 function randomOf(seed: number): (below: number) => number {
   let state = (seed * 2_654_435_761 + 1) >>> 0 || 1
   return (below) => {

@@ -11,7 +11,7 @@ function problemsOf(text: string): string[] {
   return 'problems' in parsed ? parsed.problems.map((problem) => formatProblem('t.yml', problem)) : []
 }
 
-test('what is wrong in an expression is told with its place in the file, however YAML writes it', (t) => {
+test('errors in expressions are reported with their position in the file, in every YAML string style', (t) => {
   const text = `policy:
   allow:
     - reason: a block
@@ -45,7 +45,7 @@ test('what is wrong in an expression is told with its place in the file, however
     't.yml:20:12 policy.allow[5].when: unknown variable: nope',
     't.yml:21:9 policy.allow[6].reason: Too small: expected string to have >=1 characters',
     't.yml:22:12 policy.redact[0]: error parsing regexp: missing closing ): `(`',
-    't.yml:22:17 policy.redact[1]: the pattern matches an empty text, and so everywhere',
+    't.yml:22:17 policy.redact[1]: the pattern matches the empty string, and so matches everywhere',
   ])
 })
 
@@ -60,7 +60,7 @@ const overridden = `detectors:
         rules: { no-limits: { enabled: false } }
 `
 
-test('the first override that matches is laid over the section of the detector', (t) => {
+test('the first matching override is merged into the detector’s section', (t) => {
   const parsed = configuration.parse(overridden)
   if (!('config' in parsed)) throw new Error(JSON.stringify(parsed.problems))
   const of = (name: string, image: string) =>
@@ -75,7 +75,7 @@ test('the first override that matches is laid over the section of the detector',
   t.is(detectorConfigFor(parsed.config, 'resource-limit-breach', null).rules['no-limits']?.enabled, true)
 })
 
-test('an override is checked as the whole that it makes, and may hold only what can differ by container', (t) => {
+test('an override is validated as a complete section, and can only contain settings that can differ by container', (t) => {
   t.deepEqual(
     problemsOf(`detectors:
   resource-limit-breach:
@@ -106,7 +106,7 @@ test('an override is checked as the whole that it makes, and may hold only what 
   )
 })
 
-test('a mutated configuration is a configuration or a list of problems, never a crash', (t) => {
+test('a mutated configuration gives a configuration or a list of errors, never a crash', (t) => {
   t.notThrows(() =>
     fc.assert(
       fc.property(fc.nat(), (seed) => {

@@ -8,7 +8,7 @@ const docs = join(import.meta.dirname, '../../docs')
 const read = (file: string) => readFileSync(join(docs, file), 'utf8')
 const hint = 'run: npm run generate'
 
-test('the reference configuration and its JSON Schema are those of the schema', (t) => {
+test('the reference configuration and its JSON Schema are up to date', (t) => {
   t.true(read('tidewatch.reference.yml') === configuration.referenceYaml(), hint)
   t.deepEqual(
     JSON.parse(read('tidewatch.schema.json')),
@@ -17,12 +17,12 @@ test('the reference configuration and its JSON Schema are those of the schema', 
   )
 })
 
-test('the reference configuration means the defaults', (t) => {
+test('the reference configuration equals the defaults', (t) => {
   const parsed = configuration.parse(configuration.referenceYaml())
   t.deepEqual('config' in parsed ? parsed.config : parsed.problems, configuration.defaults())
 })
 
-test('every key is in the reference, with a sentence', (t) => {
+test('every key is in the reference, with a description', (t) => {
   const text = configuration.referenceYaml()
   const keys = leavesOf(configuration.jsonSchema(), [])
   t.true(keys.length > 80)

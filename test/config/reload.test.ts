@@ -7,7 +7,7 @@ import { reload } from '../../agent/config/reload.ts'
 import type { Config } from '../../agent/config/schema.ts'
 import type { EventsLost, ExecObservation, Observation } from '../../agent/model/observation.ts'
 import { execLedger } from '../../agent/exec-ledger/ledger.ts'
-import { detect, observedOf } from '../../agent/daemon/pipeline.ts'
+import { detect, observationsByKind } from '../../agent/daemon/pipeline.ts'
 import { detectors } from '../../detectors/index.ts'
 import { emptyMemory, silent } from '../support/observed.ts'
 import { sampleExec } from '../support/samples.ts'
@@ -19,14 +19,14 @@ function configOf(value: object = {}): Config {
   throw new Error(parsed.issues.map(({ message }) => message).join('\n'))
 }
 
-test('a configuration that is wrong changes nothing, and all that is wrong is told', (t) => {
+test('an invalid configuration changes nothing, and all its errors are reported', (t) => {
   const result = reload(configOf(), () => {
     throw new Error('t.yml:1:1 a: unknown key\nt.yml:2:1 b: unknown key')
   })
   t.deepEqual(result, { ok: false, problems: ['t.yml:1:1 a: unknown key', 't.yml:2:1 b: unknown key'] })
 })
 
-test('what a running daemon cannot change stays and is named, the rest is taken', (t) => {
+test('settings that a running daemon cannot change are kept and listed, the others take effect', (t) => {
   const inUse = configOf({ log: { format: 'json' } })
   const result = reload(inUse, () =>
     configOf({
@@ -45,7 +45,7 @@ test('what a running daemon cannot change stays and is named, the rest is taken'
   t.deepEqual(result.config.web, inUse.web)
 })
 
-test('a part of the configuration tells only when it has become another', (t) => {
+test('part$ emits only when its part of the configuration changes', (t) => {
   const current = currentConfig(configOf())
   const seen: number[] = []
   current.part$(({ sources }) => sources.resources).subscribe(({ interval }) => seen.push(interval))
@@ -55,7 +55,7 @@ test('a part of the configuration tells only when it has become another', (t) =>
   t.deepEqual(seen, [5_000, 10_000])
 })
 
-// Of every kind: nothing, the policy, settings that detectors follow, and such that start one anew.
+// One of each kind: no change, the policy, settings that a detector follows, and settings that restart it.
 const configurations: readonly Config[] = [
   {},
   { policy: { trust_labels: true, throttle: { fold: '1s' } } },
@@ -71,7 +71,7 @@ const configurations: readonly Config[] = [
 
 type Step = { reloadTo: number } | { exec: true } | { lost: true }
 
-test('reloads between observations lose none of them and double none', async (t) => {
+test('reloads between observations neither lose nor duplicate any', async (t) => {
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 1, arbitrary: fc.nat(configurations.length - 1).map((reloadTo) => ({ reloadTo })) },
     { weight: 3, arbitrary: fc.constant<Step>({ exec: true }) },
@@ -89,9 +89,9 @@ test('reloads between observations lose none of them and double none', async (t)
   )
 })
 
-/** Which of the steps were found, by their numbers. */
+/** The numbers of the steps that were found. */
 async function foundBy(steps: readonly Step[], count: number): Promise<string[]> {
-  // A clock of its own: two things never happen at once.
+  // A separate clock, so that no two events have the same time.
   let time = Date.now()
   const now = () => (time += 1)
   const current = currentConfig(configurations[0] ?? configOf())
@@ -101,15 +101,17 @@ async function foundBy(steps: readonly Step[], count: number): Promise<string[]>
   const ledger = observations$.subscribe(execs.observe)
   const subscription = detect({
     detectors,
-    observed: { ...silent, ...observedOf(observations$), execs },
+    observed: { ...silent, ...observationsByKind(observations$), execs },
     config: current,
     memoryOf: emptyMemory,
     now,
     onFailure: (name, error) => found.push(`${name} failed: ${String(error)}`),
   }).subscribe(({ detection }) => {
-    const { rule, act = '', evidence } = detection
-    if (detection.completes !== true)
-      found.push(rule === 'events-lost' ? (evidence['reason'] as string) : act.slice(0, act.indexOf('f')))
+    const { rule, eventKey = '', evidence } = detection
+    if (detection.isUpdate !== true)
+      found.push(
+        rule === 'events-lost' ? (evidence['reason'] as string) : eventKey.slice(0, eventKey.indexOf('f')),
+      )
   })
   for (const [index, one] of steps.entries()) {
     if ('reloadTo' in one) current.replace(configurations[one.reloadTo] ?? configOf())

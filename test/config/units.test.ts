@@ -1,7 +1,7 @@
 import test from 'ava'
 import { duration, parseDuration, parseSize, size } from '../../agent/config/units.ts'
 
-test('durations are read as Prometheus writes them', (t) => {
+test('durations are parsed in Prometheus’ format', (t) => {
   const table: [string, number | undefined][] = [
     ['30s', 30_000],
     ['5m', 300_000],
@@ -19,7 +19,7 @@ test('durations are read as Prometheus writes them', (t) => {
   for (const [text, expected] of table) t.is(parseDuration(text), expected, JSON.stringify(text))
 })
 
-test('sizes are read with binary units only', (t) => {
+test('sizes are parsed with binary units only', (t) => {
   const table: [string, number | undefined][] = [
     ['256MiB', 268_435_456],
     ['1.5KiB', 1_536],
@@ -30,10 +30,10 @@ test('sizes are read with binary units only', (t) => {
   for (const [text, expected] of table) t.is(parseSize(text), expected, text)
 })
 
-test('a duration outside its bounds is refused with the bounds', (t) => {
+test('a duration outside its bounds is rejected with the bounds', (t) => {
   const schema = duration('5s', { min: '1s', max: '1m' })
   t.is(schema.parse(undefined), 5_000)
   t.is(schema.parse('1m'), 60_000)
   t.regex(schema.safeParse('2m').error?.message ?? '', /between 1s and 1m/)
-  t.regex(size('1KiB').safeParse('much').error?.message ?? '', /a size like/)
+  t.regex(size('1KiB').safeParse('much').error?.message ?? '', /a size such as/)
 })

@@ -2,10 +2,10 @@ import { configuration } from '../../agent/daemon/configuration.ts'
 import test, { type ExecutionContext } from 'ava'
 import { asyncScheduler } from 'rxjs'
 import { currentConfig } from '../../agent/config/current.ts'
-import { upkeep } from '../../agent/daemon/maintenance.ts'
+import { maintenance } from '../../agent/daemon/maintenance.ts'
 import { marbles } from '../support/marbles.ts'
 
-/** Which of the daemon's duties were done at which times of so many milliseconds; the configuration is replaced at marbles. */
+/** When each task ran within so many milliseconds; the configuration is replaced at each marble of `reloads`. */
 function doneIn(t: ExecutionContext, ms: number, { reloads = '', expires = false } = {}) {
   const done: Record<string, number[]> = {}
   const noting = (duty: string) => () => void (done[duty] ??= []).push(asyncScheduler.now())
@@ -13,14 +13,14 @@ function doneIn(t: ExecutionContext, ms: number, { reloads = '', expires = false
   marbles(t, ({ cold, expectObservable }) => {
     const current = currentConfig(configuration.defaults())
     cold(reloads).subscribe(() => current.replace(configuration.defaults()))
-    const upkeep$ = upkeep({
+    const maintenance$ = maintenance({
       current,
       policy: { hasExpired: () => expires },
       publisher: {
         resolveUnconfirmed: noting('resolveUnconfirmed'),
         reconsider: noting('reconsider'),
-        tellFolded: noting('tellFolded'),
-        tellExcess: noting('tellExcess'),
+        flushRepeats: noting('flushRepeats'),
+        reportThrottled: noting('reportThrottled'),
       },
       store: {
         tryToRestore: noting('tryToRestore'),
@@ -33,28 +33,28 @@ function doneIn(t: ExecutionContext, ms: number, { reloads = '', expires = false
       },
       now: () => asyncScheduler.now(),
     })
-    expectObservable(upkeep$, `${ms}ms !`).toBe('')
+    expectObservable(maintenance$, `${ms}ms !`).toBe('')
   })
   return done
 }
 
-test('each duty has its own pace, and the store is pruned at the start too', (t) => {
-  const { tellFolded = [], ...others } = doneIn(t, 60_001)
-  t.is(tellFolded.length, 60)
+test('each task has its own interval, and the store is also pruned at the start', (t) => {
+  const { flushRepeats = [], ...others } = doneIn(t, 60_001)
+  t.is(flushRepeats.length, 60)
   t.deepEqual(others, {
     prune: [0, 60_000],
     tryToRestore: [10_000, 20_000, 30_000, 40_000, 50_000, 60_000],
-    tellExcess: [60_000],
+    reportThrottled: [60_000],
   })
 })
 
-test('what an earlier run left firing has two minutes to be confirmed, and two more after each reload', (t) => {
+test('conditions of an earlier run have two minutes to be confirmed, and two more after each reload', (t) => {
   t.deepEqual(doneIn(t, 600_000)['resolveUnconfirmed'], [120_000])
   const { resolveUnconfirmed } = doneIn(t, 600_000, { reloads: '60s a 200s b' })
   t.deepEqual(resolveUnconfirmed, [180_000, 380_001])
 })
 
-test('what is firing is judged anew when an entry of the policy has expired', (t) => {
+test('firing conditions are reconsidered when a policy entry has expired', (t) => {
   t.is(doneIn(t, 60_000)['reconsider'], undefined)
   t.deepEqual(doneIn(t, 30_001, { expires: true })['reconsider'], [0, 15_000, 30_000])
 })

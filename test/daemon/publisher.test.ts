@@ -30,7 +30,7 @@ function setUp(value: object = {}) {
     allowedBy: policy.allowedBy,
     redact: policy.redact,
     firing: [],
-    findByAct: store.findByAct,
+    findByEventKey: store.findByEventKey,
   })
   const counted: string[] = []
   const publisher = createPublisher({
@@ -46,16 +46,16 @@ function setUp(value: object = {}) {
     receivers: () => [{ name: 'am', queuedBy: 'fingerprint', minSeverity: 'info' }],
     now,
   })
-  const exec = (act: string, rest = {}) =>
-    publisher.publish({ detector: execIntoContainer, detection: sampleDetection({ act, ...rest }) })
+  const exec = (eventKey: string, rest = {}) =>
+    publisher.publish({ detector: execIntoContainer, detection: sampleDetection({ eventKey, ...rest }) })
   const stored = () => store.due('am', Infinity, 1_000).map(({ finding }) => finding)
   return { state, store, publisher, counted, exec, stored }
 }
 
-test('repetitions are one finding whose count rises, and later ones begin a new one', (t) => {
+test('repeats increase the count of one finding, and later ones create a new finding', (t) => {
   const { state, store, publisher, counted, exec } = setUp()
   for (let n = 0; n < 100; n += 1) exec(`e${n}`, { time: 2_000_000 + n, summary: `ran ${n % 3}` })
-  publisher.tellFolded()
+  publisher.flushRepeats()
   const [first, ...others] = store.latest(10)
   t.deepEqual(others, [])
   t.like(first, {
@@ -73,53 +73,53 @@ test('repetitions are one finding whose count rises, and later ones begin a new 
   )
 })
 
-test('what completes an act is not lost by folding, and does not lose the count', (t) => {
+test('folding loses no update, and an update does not lose the count', (t) => {
   const { store, publisher, exec } = setUp()
   exec('e1')
   exec('e2')
-  exec('e1', { completes: true, evidence: { exit_code: 3 }, summary: 'ran true (exit code 3)' })
-  publisher.tellFolded()
+  exec('e1', { isUpdate: true, evidence: { exit_code: 3 }, summary: 'ran true (exit code 3)' })
+  publisher.flushRepeats()
   exec('e3')
-  publisher.tellFolded()
-  exec('e1', { completes: true, evidence: { seconds: 1 }, summary: 'ran true (exit code 3)' })
+  publisher.flushRepeats()
+  exec('e1', { isUpdate: true, evidence: { seconds: 1 }, summary: 'ran true (exit code 3)' })
   t.like(store.latest(2), [
     { count: 3, evidence: { exit_code: 3, seconds: 1 }, summary: 'ran true (exit code 3)' },
   ])
 })
 
-test('an act that is read again is neither told nor counted', (t) => {
+test('an event that is read again is neither reported nor counted', (t) => {
   const { store, counted, exec, publisher } = setUp()
   exec('e1')
   exec('e1')
-  publisher.tellFolded()
+  publisher.flushRepeats()
   t.is(store.latest(1)[0]?.count, 1)
   t.deepEqual(counted, ['new firing'])
 })
 
-test('what is allowed is stored and counted, and sent to nobody', (t) => {
+test('an allowed finding is stored and counted, but not sent', (t) => {
   const { store, counted, exec, stored } = setUp({ policy: { allow: [{ reason: 'known', when: 'true' }] } })
   exec('e1')
   t.deepEqual(counted, ['new suppressed'])
-  t.is(store.findByAct('exec-command', 'e1')?.suppressed?.reason, 'known')
+  t.is(store.findByEventKey('exec-command', 'e1')?.suppressed?.reason, 'known')
   t.deepEqual(stored(), [])
   t.deepEqual(store.latest(10), [])
 })
 
-test('what was sent and is allowed when more is known ends for whoever got it', (t) => {
+test('a sent finding that an update makes allowed is sent again as suppressed', (t) => {
   const { exec, stored } = setUp({
     policy: { allow: [{ reason: 'known', when: 'evidence.exit_code == 0' }] },
   })
   exec('e1')
   t.like(stored(), [{ state: 'firing' }])
-  exec('e1', { completes: true, evidence: { exit_code: 0 } })
+  exec('e1', { isUpdate: true, evidence: { exit_code: 0 } })
   t.like(stored(), [{ state: 'suppressed' }])
 })
 
-test('beyond the budget is counted, and one finding a minute says so', (t) => {
+test('findings beyond the budget are counted and reported in one finding per minute', (t) => {
   const { store, publisher, counted, exec } = setUp({ policy: { throttle: { per_container: 5 } } })
   for (let n = 0; n < 20; n += 1) exec(`e${n}`, { subject: [String(n)] })
-  publisher.tellExcess()
-  publisher.tellExcess()
+  publisher.reportThrottled()
+  publisher.reportThrottled()
   t.is(store.latest(100).length, 6)
   t.is(counted.filter((what) => what === 'throttled').length, 15)
   t.like(store.latest(1), [
@@ -130,7 +130,7 @@ test('beyond the budget is counted, and one finding a minute says so', (t) => {
   ])
 })
 
-test('conditions and their ends are not held back', (t) => {
+test('conditions and their ends are not throttled', (t) => {
   const { publisher, counted } = setUp({ policy: { throttle: { per_container: 1, per_rule: 1 } } })
   for (let n = 0; n < 20; n += 1) {
     for (const state of ['firing', 'resolved'] as const) {
@@ -147,13 +147,13 @@ test('conditions and their ends are not held back', (t) => {
   t.is(counted.filter((what) => what === 'resolved resolved').length, 20)
 })
 
-test('a burst of 100,000 findings is one finding, and some writes', (t) => {
+test('a burst of 100,000 findings is one finding and a few writes', (t) => {
   const { store, publisher, exec } = setUp()
   for (let n = 0; n < 100_000; n += 1) {
     exec(`e${n}`)
-    if (n % 10_000 === 0) publisher.tellFolded()
+    if (n % 10_000 === 0) publisher.flushRepeats()
   }
-  publisher.tellFolded()
+  publisher.flushRepeats()
   t.is(store.latest(10).length, 1)
   t.is(store.latest(1)[0]?.count, 100_000)
 })

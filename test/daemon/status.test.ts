@@ -3,7 +3,7 @@ import type { Publication } from '../../agent/findings/publication.ts'
 import { daemonStatus } from '../../agent/daemon/status.ts'
 import { sampleFinding } from '../support/samples.ts'
 
-test('the line counts what is told anew, not what becomes of it, nor what is allowed', (t) => {
+test('the status line counts new findings, but no updates and no allowed findings', (t) => {
   const status = daemonStatus({
     host: 'a-host',
     containers: { running: () => [] },
@@ -15,7 +15,7 @@ test('the line counts what is told anew, not what becomes of it, nor what is all
   })
   const finding = sampleFinding()
   const changes: Publication['change'][] = ['new', 'updated', 'suppressed', 'released', 'resolved']
-  for (const change of changes) status.countPublished({ change, finding, act: null })
-  status.countPublished({ change: 'new', finding: { ...finding, state: 'suppressed' }, act: null })
+  for (const change of changes) status.countPublished({ change, finding, eventKey: null })
+  status.countPublished({ change: 'new', finding: { ...finding, state: 'suppressed' }, eventKey: null })
   t.regex(status.line(), /; 1 findings? since start, 0 firing$/)
 })

@@ -1,7 +1,7 @@
 import test from 'ava'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { GainWay } from '../../agent/model/observation.ts'
-import { excessDetection } from '../../agent/policy/excess.ts'
+import { throttledDetection } from '../../agent/policy/throttled-detection.ts'
 import { detectors } from '../../detectors/index.ts'
 import { openedAttempt, requestedAttempt } from '../../detectors/runtime-path-write/attempt-steps.ts'
 import { gatherAttempts } from '../../detectors/runtime-path-write/attempts.ts'
@@ -19,26 +19,26 @@ import {
   sampleRuntimeFile,
 } from '../support/samples.ts'
 
-// End to end, every finding that a test reads from a daemon is held against what is declared (test/support/daemon.ts).
+// In end-to-end tests every finding read from a daemon is checked against its declaration (test/support/daemon.ts).
 
-test('every rule declares what its evidence can hold', (t) => {
+test('every rule declares the fields of its evidence', (t) => {
   for (const { rules, evidence } of detectors) {
     t.deepEqual(Object.keys(evidence).toSorted(), Object.keys(rules).toSorted())
   }
 })
 
-test('evidence has what its rule declares, and nothing else', (t) => {
+test('evidence has only the fields that its rule declares', (t) => {
   const changed = sampleRuntimeFile({ writer: sampleDpkg }) as Change
   const found: (Detection | null)[] = [
     ...(['file', 'setuid-call', 'overwrite'] as const).map(escalation),
     tampered(changed, 'it is not'),
-    upgraded(changed, null, { versionBefore: '1', files: ['a'], act: 'a', completes: false }),
+    upgraded(changed, null, { versionBefore: '1', files: ['a'], eventKey: 'a', isUpdate: false }),
     mismatch(changed, 'firing', 'cc'),
     ...attempts(),
     helperDetection({ kind: 'usermode-helper', time: 5, ...here(), path: '/proc/77/root/h', via: 'root' }),
     breakoutFile({ writer: { ...sampleDpkg, user: 'root' } }),
     breakoutFile({ holders: [{ pid: 4, exe: '/bin/sh', argv: ['sh'] }] }),
-    excessDetection({ count: 3, since: 1, groups: [{ container: null, rule: 'oom-kill', count: 3 }] }, 5),
+    throttledDetection({ count: 3, since: 1, groups: [{ container: null, rule: 'oom-kill', count: 3 }] }, 5),
   ]
   for (const detection of found) {
     t.truthy(detection)
@@ -46,7 +46,7 @@ test('evidence has what its rule declares, and nothing else', (t) => {
   }
 })
 
-test('what is not declared, or is of another type, is found', (t) => {
+test('undeclared fields and wrong types are found', (t) => {
   const evidence = { argv: ['a', 1], usr: 'x', tty: null, caller: { pid: '1' }, programs: [{ nope: 1 }] }
   t.deepEqual(undeclared(sampleFinding({ evidence })), [
     'interactive-shell: evidence.argv[] is no text',

@@ -12,11 +12,12 @@ import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// Real writes to what the kernel runs as root, seen as a user sees them: in the store, the metrics and Alertmanager.
+// Real writes to files that make the kernel run programs as root. Each finding must reach the store, the metrics and
+// Alertmanager.
 
 type Context = { daemon: Daemon; alertmanager: Alertmanager; image: string }
 const test = anyTest as TestFn<Context>
-// One after the other: there is one core_pattern.
+// One test at a time: there is only one core_pattern.
 const serial = test.serial
 const prefix = `tidewatch-test-breakout-${process.pid}`
 const prepared = preparations(prefix)
@@ -28,7 +29,7 @@ test.before(async (t) => {
 
 test.after.always(prepared.undo)
 
-/** Findings about a value that a test has set, the oldest first. */
+/** Findings about a value set by a test, oldest first. */
 function findingsOf({ daemon }: Context, mark: string): Finding[] {
   return daemon
     .findings({ detector: 'runtime-path-write' })
@@ -44,7 +45,7 @@ async function countOf({ daemon }: Context, rule: string, severity: string): Pro
 }
 
 serial(
-  'a container that sets the host’s core_pattern is critical, everywhere, with old and new value',
+  'a container that sets the host’s core_pattern is a critical finding with the old and the new value',
   async (t) => {
     const mark = `${prefix}-container`
     const rule = 'breakout-file-changed-by-container'
@@ -85,7 +86,7 @@ serial(
     t.true(writer.ancestors.length > 0)
     t.regex(
       finding.summary,
-      new RegExp(`^kernel.core_pattern was set from “${old}” to “.*” by .* in container ${mark}$`),
+      new RegExp(`^.* in ${mark} changed kernel\\.core_pattern from \`${old}\` to \`.*\`$`),
     )
 
     t.true((await countOf(t.context, rule, 'critical')) > before)
@@ -101,7 +102,7 @@ serial(
   },
 )
 
-serial('somebody on the host who sets core_pattern is a warning, once for each time', async (t) => {
+serial('each write to core_pattern on the host is one warning', async (t) => {
   const mark = `${prefix}-host`
   await withCorePattern(async (before) => {
     await run('sh', '-c', `echo '|/${mark}' > ${corePattern}; echo '${before}' > ${corePattern}`)
@@ -115,7 +116,7 @@ serial('somebody on the host who sets core_pattern is a warning, once for each t
   for (const finding of findings) await alertOf(t.context.alertmanager, finding)
 })
 
-serial('a package that sets core_pattern as it is installed is no finding', async (t) => {
+serial('a package that sets core_pattern during its installation is no finding', async (t) => {
   const mark = `${prefix}-package`
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -124,7 +125,7 @@ serial('a package that sets core_pattern as it is installed is no finding', asyn
       `echo '|/${mark}' > ${corePattern}`,
       `sh -c "echo '${before}' > ${corePattern}"`,
     ])
-    // The host's own write after it shows that the daemon has seen all that came before.
+    // Once the host's later write is reported, the daemon has seen all earlier writes.
     const after = mark.replace('package', 'after')
     await run('sh', '-c', `echo '${after}' > ${corePattern}`)
     await until(() => findingsOf(t.context, after).length > 0)
@@ -132,8 +133,8 @@ serial('a package that sets core_pattern as it is installed is no finding', asyn
   t.deepEqual(findingsOf(t.context, mark), [])
 })
 
-serial('containers that come and go are no finding', async (t) => {
-  // No other test sets core_pattern meanwhile.
+serial('starting and stopping containers is no finding', async (t) => {
+  // The lock keeps other tests from setting core_pattern.
   const found = await withCorePattern(async () => {
     const from = Date.now()
     const count = scaled(30)
@@ -156,7 +157,7 @@ serial('containers that come and go are no finding', async (t) => {
   t.false(metrics.includes('tidewatch_source_events_lost_total{source="breakout-files"'))
 })
 
-/** Has dpkg, with a database of its own, install a package that only runs a script. */
+/** Installs a package that only runs a script, with dpkg and a separate dpkg database. */
 async function installPackage(directory: string, script: readonly string[]): Promise<void> {
   const root = join(directory, 'package')
   await mkdir(join(root, 'DEBIAN'), { recursive: true })

@@ -6,14 +6,14 @@ import { hostOf } from '../support/prometheus.ts'
 import { type Stack, startStack } from '../support/stack.ts'
 import { until } from '../support/until.ts'
 
-// What compose.yaml starts, with Debian's Prometheus and Alertmanager, looking at a container that had a bad day and one without
-// limits.
+// The services of compose.yaml, with Debian's Prometheus and Alertmanager, monitor a container with many problems and
+// one without limits.
 
 const test = anyTest as TestFn<Stack & { container: string }>
 const container = `tidewatch-test-dashboards-${process.pid}`
 const unlimited = `${container}-unlimited`
 
-// What is to be undone, the last first; also when a later step of the preparation fails.
+// Cleanup steps, run in reverse order, even if a later setup step fails.
 const undo: (() => Promise<unknown>)[] = []
 
 test.before(async (t) => {
@@ -24,9 +24,9 @@ test.before(async (t) => {
   await docker('run', '-d', '--network=none', '--name', container, ...limits, image, 'sleep', '600')
   await docker('run', '-d', '--network=none', '--name', unlimited, image, 'sleep', '600')
   await run('script', '-qec', `docker exec -it ${container} sh -c 'echo hello'`, '/dev/null')
-  // Reads nothing, but what it writes gets to the disk, and both have series then.
+  // It only writes, but once the data is on the disk, reads and writes both have series.
   await docker('exec', container, 'sh', '-c', 'dd if=/dev/zero of=/file bs=1M count=4 conv=fsync 2>/dev/null')
-  // Works against its CPU quota for the rest of the test, and forks until its limit refuses it.
+  // Is throttled by its CPU quota for the rest of the test, and hits its process limit.
   await docker('exec', '-d', container, 'sh', '-c', 'while :; do :; done')
   await docker('exec', container, 'sh', '-c', 'for i in $(seq 30); do sleep 5 & done').catch(() => undefined)
   t.context = { ...stack, container }
@@ -36,12 +36,12 @@ test.after.always(async () => {
   for (const step of undo.toReversed()) await step()
 })
 
-// Which of these a kernel counts for containers depends on its version and on that of its cgroups.
+// Whether the kernel provides these for containers depends on its version and the cgroup version.
 const mayBeMissing = /tidewatch_container_(?:pressure|disk)_\w+/
 
 test('every query of every dashboard returns data from a real Prometheus', async (t) => {
   const { prometheus, daemon } = t.context
-  const chosen = {
+  const variables = {
     job: 'tidewatch',
     instance: hostOf(daemon.url),
     container,
@@ -63,7 +63,7 @@ test('every query of every dashboard returns data from a real Prometheus', async
   await until(async () => {
     const still: typeof empty = []
     for (const query of empty) {
-      if ((await prometheus.query(filledIn(query.expr, chosen))).length === 0) still.push(query)
+      if ((await prometheus.query(filledIn(query.expr, variables))).length === 0) still.push(query)
     }
     empty = still
     return empty.length === 0
@@ -71,7 +71,7 @@ test('every query of every dashboard returns data from a real Prometheus', async
   t.deepEqual(empty, [])
 })
 
-test('Prometheus evaluates every shipped rule without complaint', async (t) => {
+test('Prometheus evaluates every shipped rule without errors', async (t) => {
   const { prometheus } = t.context
   type Rules = { data: { groups: { rules: { name: string; health: string; lastError?: string }[] }[] } }
   const rules = await until(async () => {
@@ -85,15 +85,15 @@ test('Prometheus evaluates every shipped rule without complaint', async (t) => {
   )
 })
 
-test('the dead-man’s switch comes from Prometheus, and a finding from the daemon alone', async (t) => {
-  const { alertmanager, prometheus } = t.context
+test('the watchdog alert comes from Prometheus, and a finding only from the daemon', async (t) => {
+  const { alertmanager, prometheus, daemon } = t.context
   const named = async (name: string) =>
     (await alertmanager.alerts()).filter(({ labels }) => labels['alertname'] === name)
   const [watchdog] = await until(async () => {
     const alerts = await named('TidewatchWatchdog')
     return alerts.length > 0 && alerts
   }, 60_000)
-  t.regex(watchdog?.annotations['runbook_url'] ?? '', /TidewatchWatchdog\.md$/)
+  t.regex(watchdog?.annotations['description'] ?? '', /dead man/)
   const [pushed, ...others] = await until(async () => {
     const alerts = (await named('TidewatchInteractiveShell')).filter(
       ({ labels }) => labels['container'] === container,
@@ -102,14 +102,17 @@ test('the dead-man’s switch comes from Prometheus, and a finding from the daem
   }, 60_000)
   t.deepEqual(others, [])
   t.regex(pushed?.labels['fingerprint'] ?? '', /^[0-9a-f]{12}$/)
-  t.regex(pushed?.annotations['runbook_url'] ?? '', /TidewatchInteractiveShell\.md$/)
+  t.is(pushed?.annotations['technique'], 'T1609')
+  const runbook = pushed?.annotations['runbook_url'] ?? ''
+  t.is(runbook, `${daemon.url}/runbooks/TidewatchInteractiveShell`)
+  t.regex(await (await fetch(runbook)).text(), /<h1>TidewatchInteractiveShell<\/h1>/)
   t.deepEqual(
     await prometheus.query(`ALERTS{alertname="TidewatchInteractiveShell",container="${container}"}`),
     [],
   )
 })
 
-test('the status page of the daemon counts and names what was found, and who did it', async (t) => {
+test('the status page shows the number of findings, and each finding with its container and command', async (t) => {
   const { daemon } = t.context
   const page = await until(async () => {
     const text = await (await fetch(`${daemon.url}/`)).text()

@@ -12,19 +12,19 @@ import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 type Notification = { alerts: { status: string; labels: Record<string, string>; startsAt: string }[] }
 
-/** Two Alertmanagers that are one cluster, and who they notify. */
+/** A cluster of two Alertmanagers, and the receiver they notify. */
 async function startPair(t: ExecutionContext) {
   const receiver = await startHttpReceiver(t)
   const directories = [await temporaryDirectory(), await temporaryDirectory()]
   const ports = [await freePort(), await freePort()]
-  const meet = [await freePort(), await freePort()].map((port) => `127.0.0.1:${port}`)
+  const clusterAddresses = [await freePort(), await freePort()].map((port) => `127.0.0.1:${port}`)
   const running: (Alertmanager | undefined)[] = []
   const startOne = async (n: 0 | 1) => {
     running[n] = await startAlertmanager({
       port: Number(ports[n]),
       directory: String(directories[n]),
       webhook: `${receiver.url}/`,
-      cluster: { listen: String(meet[n]), peer: String(meet[1 - n]) },
+      cluster: { listen: String(clusterAddresses[n]), peer: String(clusterAddresses[1 - n]) },
     })
     return running[n]
   }
@@ -34,7 +34,7 @@ async function startPair(t: ExecutionContext) {
     for (const one of running) await one?.stop()
     for (const directory of directories) await rm(directory, { recursive: true, force: true })
   })
-  /** What people were told, once for each time they were: `firing program`. */
+  /** One line per notification of an alert: `firing RULE FINGERPRINT`. */
   const notified = (container: string) =>
     receiver.requests
       .flatMap(({ body }) => (JSON.parse(body) as Notification).alerts)
@@ -63,7 +63,7 @@ const programs = [
   'uptime',
 ]
 
-test('each finding is notified once, whatever Alertmanagers go through, and a condition is resolved', async (t) => {
+test('each finding is notified once despite failing Alertmanagers, and a condition is resolved', async (t) => {
   const pair = await startPair(t)
   const hanging = await startHttpReceiver(t)
   hanging.replyWith(() => undefined)

@@ -7,9 +7,9 @@ import { docker, run } from '../support/processes.ts'
 import { docker as tryDocker } from '../support/docker.ts'
 import { until } from '../support/until.ts'
 
-// An engine in a container, as CI runners have it, seen from the host.
+// An engine in a container, as on CI runners, monitored from the host.
 
-test('what an engine in a container does all day is nothing critical, and who enters it from outside is', async (t) => {
+test('ordinary operation of an engine in a container causes no critical finding, but entering it with nsenter does', async (t) => {
   const name = `tidewatch-test-dind-${process.pid}`
   const tag = `${name}:1`
   t.teardown(() => tryDocker('rmi', '--force', tag))
@@ -29,7 +29,7 @@ test('what an engine in a container does all day is nothing critical, and who en
     findings({})
       .filter(({ severity, container }) => severity === 'critical' && isInside(container, name))
       .map(({ rule, summary, evidence }) => ({ rule, summary, evidence }))
-  /** Whatever came before is judged when this is told, and some seconds are past. */
+  /** Waits until earlier operations have been judged: until a later exec is reported, and a few seconds more. */
   async function settled(one: Daemon, mark: string): Promise<void> {
     await docker('exec', name, 'true', mark)
     await until(() =>
@@ -49,7 +49,7 @@ test('what an engine in a container does all day is nothing critical, and who en
   await settled(daemon, 'seen')
   t.deepEqual(criticalOf(daemon), [])
 
-  // One that finds all of it there.
+  // A daemon that starts when everything is already running.
   const second = await startOne()
   await inner('exec', 'box', 'true', 'second')
   await inner('rm', '--force', 'checked')
@@ -65,7 +65,10 @@ test('what an engine in a container does all day is nothing critical, and who en
   t.is(entered?.evidence['tool'], 'nsenter')
 })
 
-/** The container itself, and what the kernel shows of those in it, which no engine here knows; other tests have theirs. */
+/**
+ * Whether it is the container itself or one inside it, which the host's engine does not know and which therefore has no
+ * image. Containers of other tests are excluded.
+ */
 function isInside(container: Finding['container'], name: string): boolean {
   return container === null || container.name === name || container.image === ''
 }

@@ -8,9 +8,9 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { type Daemon, removeState, startDaemon, startDaemonFor } from '../support/daemon.ts'
 import { docker as tryDocker, removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
-import { eachOf, ofMany, until } from '../support/until.ts'
+import { forEachInParallel, fullRunCount, until } from '../support/until.ts'
 
-// Entries into real containers, by the engine and without it, as the store has them in the end.
+// Entering real containers through the engine and without it; checks the final findings in the store.
 
 type Context = { daemon: Daemon; image: string }
 const test = anyTest as TestFn<Context>
@@ -32,7 +32,7 @@ test.after.always(async (t) => {
 
 type Container = { name: string; id: string; pid: string }
 
-/** Runs a container of this test's own that sleeps. */
+/** Starts a sleeping container. */
 async function runContainer(t: ExecutionContext<Context>, ...options: string[]): Promise<Container> {
   const name = `${prefix}-${(containers += 1)}`
   const sleeping = [t.context.image, 'sleep', '600']
@@ -49,121 +49,124 @@ function criticalOf({ context: { daemon } }: ExecutionContext<Context>, containe
   return daemon.findings({ container }).filter(({ severity }) => severity === 'critical')
 }
 
-/** Whoever entered before this has been judged when what entered after it has. */
+/** Waits until earlier entries have been judged: until a later one is reported. */
 async function settled(t: ExecutionContext<Context>): Promise<void> {
   const { name, pid } = await runContainer(t)
   await run('nsenter', '-t', pid, '-m', 'true')
   await until(() => rulesOf(t, name).includes('untracked-exec'))
 }
 
-const many = ofMany(100)
-
-serial(`${many} execs of all kinds are ${many} findings with the engine’s ids and exit codes`, async (t) => {
-  const { daemon } = t.context
-  const { name } = await runContainer(t)
-  const exit = (code: number, mark: string) => ['sh', '-c', `exit ${code} # ${mark}`]
-  const ways: ((n: number) => Promise<[string, number]>)[] = [
-    async (n) => {
-      await tryDocker('exec', name, ...exit(n % 5, `plain-${n}`))
-      return ['', n % 5]
-    },
-    async (n) => {
-      await tryDocker('exec', '--detach', name, ...exit(3, `detached-${n}`))
-      return ['', 3]
-    },
-    async (n) => {
-      await run('script', '-qec', `docker exec -it ${name} sh -c 'exit 0 # tty-${n}'`, '/dev/null')
-      return ['', 0]
-    },
-    async (n) => [await execByApi(name, exit(4, `socket-${n}`)), 4],
-    async (n) => {
-      // 126 or 127, by the version of the runtime.
-      return ['', (await tryDocker('exec', name, '/no/such/program', `failed-${n}`)).exitCode]
-    },
-  ]
-  const marks = ['plain', 'detached', 'tty', 'socket', 'failed']
-  const expected = new Map<string, [string, number]>()
-  const work = Array.from({ length: many }, (_, n) => n)
-  const client = async () => {
-    for (let n = work.shift(); n !== undefined; n = work.shift()) {
-      const way = ways[n % ways.length]
-      if (way !== undefined) expected.set(`${marks[n % ways.length]}-${n}`, await way(n))
-    }
-  }
-  await Promise.all([client(), client(), client(), client()])
-
-  const found = () => daemon.findings({ container: name, detector })
-  await until(() => found().filter(({ evidence }) => 'exit_code' in evidence).length >= many, 30_000)
-  t.is(found().length, many)
-  t.is(new Set(found().map(({ evidence }) => evidence['exec_id'])).size, many)
-  for (const [mark, [execId, exitCode]] of expected) {
-    const finding = found().find(({ evidence }) =>
-      (evidence['argv'] as string[]).some((argument) => argument.endsWith(mark)),
-    )
-    t.is(finding?.evidence['exit_code'], exitCode, mark)
-    if (execId !== '') t.is(finding?.evidence['exec_id'], execId, mark)
-    const programs = (finding?.evidence['programs'] ?? []) as { argv: string[] }[]
-    if (!mark.startsWith('failed')) t.true(programs[0]?.argv.at(-1)?.endsWith(mark), mark)
-    t.is(typeof finding?.evidence['duration_seconds'], 'number', mark)
-    const caller = finding?.evidence['caller'] as { confidence: string; pid: number; argv: string[] }
-    t.is(caller.confidence, 'exact', mark)
-    if (execId === '') t.true(caller.argv.join(' ').includes(mark), caller.argv.join(' '))
-    else t.is(caller.pid, process.pid, mark)
-  }
-})
-
-serial('who enters without the engine is an untracked exec, the same by docker exec is none', async (t) => {
-  const { daemon } = t.context
-  const runc = ['runc', '--root', '/run/docker/runtime-runc/moby']
-  const sockets = ['/run/docker/containerd/containerd.sock', '/run/containerd/containerd.sock']
-  const ctr = ['ctr', '--address', sockets.find(existsSync) ?? '', '--namespace', 'moby']
-  const nsenter = ({ pid }: Container) => ['nsenter', '--target', pid]
-  const ways: [string, (container: Container) => string[]][] = [
-    ['runc', ({ id }) => [...runc, 'exec', id, 'echo']],
-    ['runc', ({ id }) => [...ctr, 'task', 'exec', '--exec-id', 'by-hand', id, 'echo']],
-    ['nsenter', (one) => [...nsenter(one), '--mount', 'echo']],
-    ['nsenter', (one) => [...nsenter(one), '--pid', 'echo']],
-    ['nsenter', (one) => [...nsenter(one), '--mount', '--pid', '--uts', '--ipc', '--net', 'echo']],
-    ['nsenter', (one) => [...nsenter(one), '--all', 'echo']],
-    ['chroot', ({ pid }) => ['chroot', `/proc/${pid}/root`, 'echo']],
-  ]
-  async function enters([tool, commandFor]: (typeof ways)[number]): Promise<void> {
-    const container = await runContainer(t)
-    const [program = '', ...args] = commandFor(container)
-    await run(program, ...args, 'entered')
-    await docker('exec', container.name, 'echo', 'entered')
-    await until(() => rulesOf(t, container.name).length === 2)
-    t.deepEqual(rulesOf(t, container.name).toSorted(), ['exec-command', 'untracked-exec'], args.join(' '))
-    const finding = daemon
-      .findings({ container: container.name })
-      .find(({ rule }) => rule === 'untracked-exec')
-    t.like(finding?.evidence, { tool, argv: ['echo', 'entered'], tool_user: 'root' }, args.join(' '))
-    t.true(((finding?.evidence['ancestry'] ?? []) as string[]).length > 1)
-  }
-  await eachOf(ways, enters)
-})
+const many = fullRunCount(100)
 
 serial(
-  'who names an exec that goes on, or one that was never started, is untracked all the same',
+  `${many} execs of all kinds are ${many} findings with the engine’s exec IDs and exit codes`,
   async (t) => {
-    const { id, name, pid } = await runContainer(t)
-    const created = await post(`/containers/${name}/exec`, { Cmd: ['true'] })
-    const { Id: unstarted } = (await json(created)) as { Id: string }
-    await docker('exec', '--detach', name, 'sleep', '60')
-    const [running] = await until(() => {
-      const found = t.context.daemon.findings({ container: name, detector })
-      return found[0]?.evidence['programs'] !== undefined && found
-    })
-    for (const execId of [unstarted, running?.evidence['exec_id'] as string]) {
-      const disguise = ['exec', '--pid-file', `/run/${id}/${execId}.pid`, id]
-      await run('nsenter', '-t', pid, '-m', '-p', 'sh', '-c', 'sleep 0.1; true', ...disguise)
+    const { daemon } = t.context
+    const { name } = await runContainer(t)
+    const exit = (code: number, mark: string) => ['sh', '-c', `exit ${code} # ${mark}`]
+    const ways: ((n: number) => Promise<[string, number]>)[] = [
+      async (n) => {
+        await tryDocker('exec', name, ...exit(n % 5, `plain-${n}`))
+        return ['', n % 5]
+      },
+      async (n) => {
+        await tryDocker('exec', '--detach', name, ...exit(3, `detached-${n}`))
+        return ['', 3]
+      },
+      async (n) => {
+        await run('script', '-qec', `docker exec -it ${name} sh -c 'exit 0 # tty-${n}'`, '/dev/null')
+        return ['', 0]
+      },
+      async (n) => [await execByApi(name, exit(4, `socket-${n}`)), 4],
+      async (n) => {
+        // 126 or 127, depending on the version of the runtime.
+        return ['', (await tryDocker('exec', name, '/no/such/program', `failed-${n}`)).exitCode]
+      },
+    ]
+    const marks = ['plain', 'detached', 'tty', 'socket', 'failed']
+    const expected = new Map<string, [string, number]>()
+    const work = Array.from({ length: many }, (_, n) => n)
+    const client = async () => {
+      for (let n = work.shift(); n !== undefined; n = work.shift()) {
+        const way = ways[n % ways.length]
+        if (way !== undefined) expected.set(`${marks[n % ways.length]}-${n}`, await way(n))
+      }
     }
-    await until(() => criticalOf(t, name).length === 2)
-    t.deepEqual(new Set(criticalOf(t, name).map(({ rule }) => rule)), new Set(['untracked-exec']))
+    await Promise.all([client(), client(), client(), client()])
+
+    const found = () => daemon.findings({ container: name, detector })
+    await until(() => found().filter(({ evidence }) => 'exit_code' in evidence).length >= many, 30_000)
+    t.is(found().length, many)
+    t.is(new Set(found().map(({ evidence }) => evidence['exec_id'])).size, many)
+    for (const [mark, [execId, exitCode]] of expected) {
+      const finding = found().find(({ evidence }) =>
+        (evidence['argv'] as string[]).some((argument) => argument.endsWith(mark)),
+      )
+      t.is(finding?.evidence['exit_code'], exitCode, mark)
+      if (execId !== '') t.is(finding?.evidence['exec_id'], execId, mark)
+      const programs = (finding?.evidence['programs'] ?? []) as { argv: string[] }[]
+      if (!mark.startsWith('failed')) t.true(programs[0]?.argv.at(-1)?.endsWith(mark), mark)
+      t.is(typeof finding?.evidence['duration_seconds'], 'number', mark)
+      const caller = finding?.evidence['caller'] as { confidence: string; pid: number; argv: string[] }
+      t.is(caller.confidence, 'exact', mark)
+      if (execId === '') t.true(caller.argv.join(' ').includes(mark), caller.argv.join(' '))
+      else t.is(caller.pid, process.pid, mark)
+    }
   },
 )
 
-serial('who logged in is named with an entry, whatever became of the user since', async (t) => {
+serial(
+  'entering without the engine is an untracked exec, and the same command with docker exec is not',
+  async (t) => {
+    const { daemon } = t.context
+    const runc = ['runc', '--root', '/run/docker/runtime-runc/moby']
+    const sockets = ['/run/docker/containerd/containerd.sock', '/run/containerd/containerd.sock']
+    const ctr = ['ctr', '--address', sockets.find(existsSync) ?? '', '--namespace', 'moby']
+    const nsenter = ({ pid }: Container) => ['nsenter', '--target', pid]
+    const ways: [string, (container: Container) => string[]][] = [
+      ['runc', ({ id }) => [...runc, 'exec', id, 'echo']],
+      ['runc', ({ id }) => [...ctr, 'task', 'exec', '--exec-id', 'by-hand', id, 'echo']],
+      ['nsenter', (one) => [...nsenter(one), '--mount', 'echo']],
+      ['nsenter', (one) => [...nsenter(one), '--pid', 'echo']],
+      ['nsenter', (one) => [...nsenter(one), '--mount', '--pid', '--uts', '--ipc', '--net', 'echo']],
+      ['nsenter', (one) => [...nsenter(one), '--all', 'echo']],
+      ['chroot', ({ pid }) => ['chroot', `/proc/${pid}/root`, 'echo']],
+    ]
+    async function enter([tool, commandFor]: (typeof ways)[number]): Promise<void> {
+      const container = await runContainer(t)
+      const [program = '', ...args] = commandFor(container)
+      await run(program, ...args, 'entered')
+      await docker('exec', container.name, 'echo', 'entered')
+      await until(() => rulesOf(t, container.name).length === 2)
+      t.deepEqual(rulesOf(t, container.name).toSorted(), ['exec-command', 'untracked-exec'], args.join(' '))
+      const finding = daemon
+        .findings({ container: container.name })
+        .find(({ rule }) => rule === 'untracked-exec')
+      t.like(finding?.evidence, { tool, argv: ['echo', 'entered'], tool_user: 'root' }, args.join(' '))
+      t.true(((finding?.evidence['ancestry'] ?? []) as string[]).length > 1)
+    }
+    await forEachInParallel(ways, enter)
+  },
+)
+
+serial('a process that imitates the ID of a running or never-started exec is still untracked', async (t) => {
+  const { id, name, pid } = await runContainer(t)
+  const created = await post(`/containers/${name}/exec`, { Cmd: ['true'] })
+  const { Id: unstarted } = (await json(created)) as { Id: string }
+  await docker('exec', '--detach', name, 'sleep', '60')
+  const [running] = await until(() => {
+    const found = t.context.daemon.findings({ container: name, detector })
+    return found[0]?.evidence['programs'] !== undefined && found
+  })
+  for (const execId of [unstarted, running?.evidence['exec_id'] as string]) {
+    const disguise = ['exec', '--pid-file', `/run/${id}/${execId}.pid`, id]
+    await run('nsenter', '-t', pid, '-m', '-p', 'sh', '-c', 'sleep 0.1; true', ...disguise)
+  }
+  await until(() => criticalOf(t, name).length === 2)
+  t.deepEqual(new Set(criticalOf(t, name).map(({ rule }) => rule)), new Set(['untracked-exec']))
+})
+
+serial('an entry has the login user, even if the user ID has changed since the login', async (t) => {
   const { name, pid } = await runContainer(t)
   const login = 'echo 1 > /proc/self/loginuid; nsenter -t "$0" -m -p sh -c "sleep 0.1; true"'
   await run('sh', '-c', login, pid)
@@ -176,10 +179,10 @@ serial('who logged in is named with an entry, whatever became of the user since'
   t.true(ancestry.length > 1 && ancestry.every((line) => line.includes(' as root')))
 })
 
-serial('one who goes to the host’s mounts or root from a container is found, once', async (t) => {
+serial('entering the host’s mount namespace or root from a container is one finding each', async (t) => {
   const { daemon } = t.context
   const capabilities = ['--cap-add=SYS_ADMIN', '--cap-add=SYS_PTRACE']
-  // Docker's own AppArmor profile would not let it.
+  // Docker's default AppArmor profile would prevent it.
   const rights = [...capabilities, '--security-opt=apparmor=unconfined', '--pid=host', '--volume=/:/host:ro']
   const { name } = await runContainer(t, ...rights)
   const host = ['-t', String(process.pid), '-m']
@@ -213,14 +216,14 @@ serial('a copy in either direction is one finding', async (t) => {
   t.deepEqual(rulesOf(t, name), ['file-copy', 'file-copy'])
 })
 
-serial('what a host does all day is nothing critical', async (t) => {
+serial('ordinary operation of a host causes no critical finding', async (t) => {
   const { image } = t.context
   const first = await runContainer(t, '--pid=host')
   const second = await runContainer(t)
   const third = await runContainer(t, `--pid=container:${second.name}`)
   const all = [first, second, third]
-  await eachOf(all, async ({ name }) => {
-    // An orphan of each, which is adopted by whoever is the init of its pid namespace.
+  await forEachInParallel(all, async ({ name }) => {
+    // Leaves an orphan in each container, which is adopted by the init of its pid namespace.
     await docker('exec', name, 'sh', '-c', '(sleep 2; true) & exit')
     await docker('top', name)
     await docker('stats', '--no-stream', name)
@@ -247,7 +250,7 @@ serial('what a host does all day is nothing critical', async (t) => {
     t.deepEqual(criticalOf(t, one), [], one)
 })
 
-serial('an image that is built by commands as root is nothing critical', async (t) => {
+serial('building an image with commands as root causes no critical finding', async (t) => {
   const { daemon, image } = t.context
   const tag = `${prefix}:built`
   const steps = ['cp /bin/busybox /bin/su-like && chmod 4755 /bin/su-like', 'sleep 0.2; id; (sleep 0.5 &)']
@@ -260,14 +263,14 @@ serial('an image that is built by commands as root is nothing critical', async (
   const ids = [...output.matchAll(/Running in ([0-9a-f]{12})/g)].map(([, id = '']) => id)
   t.is(ids.length, 4)
   await settled(t)
-  const loud = daemon.findings().filter(({ severity }) => severity !== 'info')
+  const alerts = daemon.findings().filter(({ severity }) => severity !== 'info')
   t.deepEqual(
-    loud.filter(({ container }) => ids.includes(container?.id.slice(0, 12) ?? '')),
+    alerts.filter(({ container }) => ids.includes(container?.id.slice(0, 12) ?? '')),
     [],
   )
 })
 
-serial('a daemon that starts beside running containers and their execs finds nothing', async (t) => {
+serial('a daemon that starts when containers and execs already run reports nothing critical', async (t) => {
   const { name } = await runContainer(t)
   const { name: hostPid } = await runContainer(t, '--pid=host')
   for (const one of [name, hostPid]) {
@@ -286,7 +289,7 @@ serial('a daemon that starts beside running containers and their execs finds not
   )
 })
 
-/** Runs an exec as any HTTP client does; resolves to its id. */
+/** Runs an exec through the HTTP API; resolves to its ID. */
 async function execByApi(container: string, argv: readonly string[]): Promise<string> {
   const created = await post(`/containers/${container}/exec`, { Cmd: argv })
   const { Id: id } = (await json(created)) as { Id: string }

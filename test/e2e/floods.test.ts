@@ -7,7 +7,7 @@ import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-// `npm run bench:floods` does more of it, on a daemon as it is installed, and measures.
+// `npm run bench:floods` does the same on a larger scale with an installed daemon, and measures it.
 
 const prefix = `tidewatch-test-floods-${process.pid}`
 const source = 'source="docker-events"'
@@ -24,24 +24,27 @@ async function floodedDaemon(t: ExecutionContext) {
   return { engine, daemon }
 }
 
-/** The sum of all series that begin so. */
+/** The sum of all series that start with this text. */
 async function sum({ metrics }: Daemon, start: string): Promise<number> {
   const lines = (await metrics()).split('\n').filter((line) => line.startsWith(start))
   return lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
 }
 
-test.serial('of more events than can wait, each was seen or is counted as dropped', async (t) => {
-  const { engine, daemon } = await floodedDaemon(t)
-  const container = { id: randomId(), name: 'burst', labels: {} }
-  await engine.create(container)
-  for (let n = 0; n < 5_000; n += 1) await engine.exec(container, ['true', String(n)])
-  const seen = () => sum(daemon, `tidewatch_source_events_total{${source}`)
-  const dropped = () => sum(daemon, `tidewatch_source_events_lost_total{${source}`)
-  await until(async () => (await seen()) + (await dropped()) >= engine.sent())
-  t.is((await seen()) + (await dropped()), engine.sent())
-})
+test.serial(
+  'when more events arrive than can be queued, each is either processed or counted as dropped',
+  async (t) => {
+    const { engine, daemon } = await floodedDaemon(t)
+    const container = { id: randomId(), name: 'burst', labels: {} }
+    await engine.create(container)
+    for (let n = 0; n < 5_000; n += 1) await engine.exec(container, ['true', String(n)])
+    const processed = () => sum(daemon, `tidewatch_source_events_total{${source}`)
+    const dropped = () => sum(daemon, `tidewatch_source_events_lost_total{${source}`)
+    await until(async () => (await processed()) + (await dropped()) >= engine.sent())
+    t.is((await processed()) + (await dropped()), engine.sent())
+  },
+)
 
-test.serial('labels of a megabyte take no more memory than a daemon may have', async (t) => {
+test.serial('container labels of a megabyte do not exhaust the daemon’s memory', async (t) => {
   const { engine, daemon } = await floodedDaemon(t)
   const before = residentMiB(daemon, 'VmRSS')
   for (let n = 0; n < 300; n += 1) {
@@ -55,7 +58,7 @@ test.serial('labels of a megabyte take no more memory than a daemon may have', a
 })
 
 test.serial(
-  'while one container starts processes without end, what is done in another is found',
+  'operations in one container are detected while another one starts processes endlessly',
   async (t) => {
     const daemon = await startDaemonFor(t)
     const image = await busyboxImage()

@@ -6,7 +6,7 @@ import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
 
-// What processes and resources tell together, seen by the whole daemon at its ordinary pace.
+// Findings from the processes and resources sources together, with a real daemon and its default intervals.
 
 const prefix = `tidewatch-test-limits-${process.pid}`
 let daemon: Daemon
@@ -15,7 +15,7 @@ let isExact: boolean
 test.before(async () => {
   daemon = await startDaemon({})
   const mode = (name: string) => daemon.metric(`tidewatch_source_mode{source="processes",mode="${name}"}`)
-  // The simplest mode is told of no fork and no end.
+  // The procfs mode gets no events for forks and exits.
   isExact =
     (await until(
       async () => (await mode('ebpf')) ?? (await mode('connector')) ?? ((await mode('procfs')) && 0),
@@ -28,8 +28,8 @@ test.after.always(async () => {
   await removeState(daemon)
 })
 
-// No swap to escape to. The runtime itself is killed on its way in where there is much less: with version 2 of cgroups the
-// copy that it makes of itself counts.
+// No swap. With a much lower limit the runtime itself would be killed while it enters: with cgroup v2 the copy that it
+// makes of itself counts.
 const tight = ['--memory=64m', '--memory-swap=64m']
 
 async function runContainer(suffix: string, ...options: string[]): Promise<string> {
@@ -44,7 +44,7 @@ function found(container: string, rule: string): Promise<Finding> {
 
 test('a child that is OOM-killed is named', async (t) => {
   const container = await runContainer('oom', ...tight)
-  // The exec's own program survives, and does not report its child.
+  // The program of the exec survives and does not report that its child was killed.
   const script = 'sleep 100 & tail /dev/zero; true'
   await docker('exec', container, 'sh', '-c', script)
   const finding = await found(container, 'oom-kill')
@@ -53,7 +53,7 @@ test('a child that is OOM-killed is named', async (t) => {
 })
 
 test.serial(
-  'each of many containers that are OOM-killed at once is one finding, by whether its first process was killed',
+  'of many containers with OOM kills at once, each has one finding; its rule depends on whether the main process was killed',
   async (t) => {
     t.timeout(600_000 * patience)
     const image = await busyboxImage()
@@ -76,7 +76,7 @@ test.serial(
         )
     const all = [...whole, ...parts]
     await until(() => all.every((suffix) => rulesOf(suffix).length > 0), 180_000)
-    // The engine's events may come long after the deaths, and must add nothing. With version 2 of cgroups some never come.
+    // The engine's events may arrive long after the kills and must not add findings. With cgroup v2 some never arrive.
     const expected = (await docker('info', '-f', '{{.CgroupVersion}}')).trim() === '1' ? all.length : 0
     await until(async () => (await oomEvents()) - eventsBefore >= expected, 180_000)
     for (const suffix of whole) t.deepEqual(rulesOf(suffix), ['container-oom-killed'], suffix)
@@ -84,12 +84,12 @@ test.serial(
   },
 )
 
-/** How many OOM events of the engine the daemon has seen. */
+/** The number of OOM events from the engine that the daemon has seen. */
 async function oomEvents(): Promise<number> {
   return (await daemon.metric('tidewatch_source_events_total{source="containers",type="oom"}')) ?? 0
 }
 
-test('a fork bomb is found by how its processes multiply, without its limit being hit', async (t) => {
+test('a fork bomb is detected by its growth, before it hits the process limit', async (t) => {
   const container = await runContainer('bomb', '--pids-limit=2000')
   const bomb = 'i=0; while [ $i -lt 1500 ]; do sleep 600 & i=$((i+1)); done; sleep 600'
   await docker('exec', '-d', container, 'sh', '-c', bomb)

@@ -7,10 +7,10 @@ import { type Daemon, removeState, startDaemon, startDaemonFor } from '../suppor
 import { hookedRuntime } from '../support/hooked-runtime.ts'
 import { privateEngine, type PrivateEngine } from '../support/private-engine.ts'
 import { run, start } from '../support/processes.ts'
-import { ofMany, until } from '../support/until.ts'
+import { fullRunCount, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// What needs an engine with options of its own.
+// Tests that need an engine with special options.
 
 const test = anyTest as TestFn<{ engine: PrivateEngine; image: string; directory: string }>
 
@@ -26,10 +26,10 @@ test.after.always(async ({ context: { engine, directory } }) => {
   await rm(directory, { recursive: true, force: true })
 })
 
-const checks = ofMany(600)
+const checks = fullRunCount(600)
 
 test.serial(
-  `${checks} health checks, ten a second or more, are counted one by one and nothing else`,
+  `${checks} health checks, at least ten per second, are all counted and cause no findings`,
   async (t) => {
     const { engine, image } = t.context
     const daemon = await startDaemon({ args: [`--docker.host=${engine.host}`] })
@@ -46,9 +46,9 @@ test.serial(
       const checked = ['--health-cmd=true', '--health-interval=500ms', '--stop-timeout=1', '--name', name]
       await engine.docker('run', '-d', ...checked, image, 'sleep', '600')
     }
-    const begun = performance.now()
+    const startedAt = performance.now()
     await until(() => started() >= checks, 110_000)
-    t.log(`${started()} in ${Math.round(performance.now() - begun)} ms`)
+    t.log(`${started()} in ${Math.round(performance.now() - startedAt)} ms`)
     await engine.docker('rm', '--force', ...names)
     const counted = () => daemon.metric('tidewatch_execs_total{kind="healthcheck"}')
     await until(async () => (await counted()) === started())
@@ -60,7 +60,7 @@ test.serial(
   },
 )
 
-test.serial('hooks of the OCI runtime are nothing, whichever namespaces and root they have', async (t) => {
+test.serial('hooks of the OCI runtime cause no findings, whatever their namespaces and root', async (t) => {
   const { engine, image } = t.context
   const daemon = await startDaemonFor(t, { args: [`--docker.host=${engine.host}`] })
   const hooked = ['-d', '--stop-timeout=1', '--runtime=hooked', '--user=1000']
@@ -69,12 +69,12 @@ test.serial('hooks of the OCI runtime are nothing, whichever namespaces and root
   await engine.docker('exec', 'hooked', 'true', 'last')
   await until(() => daemon.findings({ container: 'hooked' }).some(({ rule }) => rule === 'exec-command'))
   await sleep(4_000)
-  const loud = daemon.findings({ container: 'hooked' }).filter(({ severity }) => severity !== 'info')
-  t.deepEqual(loud, [])
+  const alerts = daemon.findings({ container: 'hooked' }).filter(({ severity }) => severity !== 'info')
+  t.deepEqual(alerts, [])
 })
 
 test.serial(
-  'an exec that goes on while engine and daemon are restarted is no entry without the engine',
+  'an exec that keeps running while engine and daemon restart is not an untracked exec',
   async (t) => {
     const { engine, image } = t.context
     let stateDirectory: string | undefined
@@ -99,8 +99,8 @@ test.serial(
       'sleep',
       '600',
     )
-    const goesOn = 'while :; do sleep 0.3; busybox true; done'
-    await engine.docker('exec', '--detach', '--user=0', 'box', 'sh', '-c', goesOn)
+    const loop = 'while :; do sleep 0.3; busybox true; done'
+    await engine.docker('exec', '--detach', '--user=0', 'box', 'sh', '-c', loop)
     const exec = () => daemon.findings().find(({ rule }) => rule === 'exec-as-root')
     await until(() => (exec()?.evidence['programs'] as unknown[] | undefined)?.length === 5, 30_000)
     const caller = exec()?.evidence['caller']
@@ -111,14 +111,14 @@ test.serial(
     await engine.start()
     daemon = await startOne()
     t.is((await engine.docker('inspect', '--format', '{{.ExecIDs}}', 'box')).trim(), '[]')
-    // Again and again it runs a program, as root, that the engine knows nothing of.
+    // It keeps running programs as root, of which the engine knows nothing.
     await sleep(4_000)
     const critical = () =>
       daemon.findings({ container: 'box' }).filter(({ severity }) => severity === 'critical')
     t.deepEqual(critical(), [])
     t.deepEqual(exec()?.evidence['caller'], caller)
 
-    // Whoever enters beside it is no part of it.
+    // A process that enters with nsenter is not attributed to the exec.
     const pid = (await engine.docker('inspect', '--format', '{{.State.Pid}}', 'box')).trim()
     await run('nsenter', '-t', pid, '-m', '-p', 'sh', '-c', 'true by-hand')
     await until(() => critical().some(({ evidence }) => 'also' in evidence))

@@ -8,7 +8,7 @@ import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-// The policy with real containers: what is allowed arrives nowhere but in the store, and all else does.
+// The policy with real containers: allowed findings are only stored, all others are also sent.
 
 type Context = { daemon: Daemon; alertmanager: Alertmanager; allowedImage: string; image: string }
 const test = anyTest as TestFn<Context>
@@ -16,7 +16,7 @@ const serial = test.serial
 const prefix = `tidewatch-test-policy-${process.pid}`
 let containers = 0
 
-const everyAct = { fold: '0s', per_container: 100_000, per_rule: 100_000 }
+const unthrottled = { fold: '0s', per_container: 100_000, per_rule: 100_000 }
 const dump = {
   reason: 'nightly dump',
   when: `rule == "exec-command" && container.image.startsWith("${prefix}-db") && evidence.argv[0] == "date" && evidence.argv[1] == "-u"`,
@@ -27,7 +27,9 @@ test.before(async (t) => {
   const allowedImage = `${prefix}-db:16`
   await docker('tag', image, allowedImage)
   const alertmanager = await startAlertmanager()
-  const daemon = await startDaemon({ config: configOf({ allow: [dump], throttle: everyAct }, alertmanager) })
+  const daemon = await startDaemon({
+    config: configOf({ allow: [dump], throttle: unthrottled }, alertmanager),
+  })
   t.context = { image, allowedImage, alertmanager, daemon }
 })
 
@@ -49,7 +51,7 @@ async function runContainer(image: string, ...options: string[]): Promise<string
   return name
 }
 
-/** The summaries of what was found of execs in a container. */
+/** The findings about execs in a container. */
 function execsIn({ context: { daemon } }: ExecutionContext<Context>, container: string, suppressed: boolean) {
   return daemon.findings({ container, detector: 'exec-into-container', suppressed })
 }
@@ -61,7 +63,7 @@ async function reload({ context: { daemon } }: ExecutionContext<Context>, config
   await until(() => /reloaded/.test(daemon.output().slice(before)), 30_000)
 }
 
-serial('one command in one image is allowed, and nothing else is', async (t) => {
+serial('an allow entry for one command in one image allows nothing else', async (t) => {
   const { daemon, alertmanager, image, allowedImage } = t.context
   const [db, other] = [await runContainer(allowedImage), await runContainer(image)]
   await docker('exec', db, 'date', '-u')
@@ -109,7 +111,7 @@ serial('one command in one image is allowed, and nothing else is', async (t) => 
   t.is((await listed('--suppressed', '--format=json')).trim().split('\n').length, 1)
 })
 
-serial('a secret on the command line arrives nowhere', async (t) => {
+serial('a secret on the command line is masked everywhere', async (t) => {
   const { daemon, alertmanager, image } = t.context
   const name = await runContainer(image)
   const secret = 'hunter2secret'
@@ -123,9 +125,9 @@ serial('a secret on the command line arrives nowhere', async (t) => {
     async () => (await alertmanager.alerts()).some(({ labels }) => labels['container'] === name),
     60_000,
   )
-  // The caller is added when it is known.
+  // The caller is added to the finding later; it must not contain the secret either.
   await docker('exec', name, 'true')
-  await until(() => execsIn(t, name, false).some(({ summary }) => summary.includes('true in')), 60_000)
+  await until(() => execsIn(t, name, false).some(({ summary }) => summary.includes('`true` in')), 60_000)
   t.false(JSON.stringify(daemon.findings()).includes(secret))
   t.false(JSON.stringify(await alertmanager.alerts()).includes(secret))
   t.false(daemon.output().includes(secret))
@@ -134,21 +136,21 @@ serial('a secret on the command line arrives nowhere', async (t) => {
 })
 
 serial(
-  'SIGHUP takes a valid configuration, keeps the old one for a wrong one, and loses nothing',
+  'SIGHUP applies a valid configuration, keeps the old one if the new one is invalid, and loses no events',
   async (t) => {
     const { daemon, alertmanager, image } = t.context
     const name = await runContainer(image)
     const successful = () => daemon.metric('tidewatch_config_last_reload_successful')
-    const wrong = { policy: { allow: [{ reason: 'x', when: 'rul == "x"' }] }, bogus: 1 }
+    const invalid = { policy: { allow: [{ reason: 'x', when: 'rul == "x"' }] }, bogus: 1 }
     const allowed = {
       allow: [
         dump,
         { reason: 'id is known', when: `container.name == "${name}" && evidence.argv[0] == "id"` },
       ],
-      throttle: everyAct,
+      throttle: unthrottled,
     }
 
-    await reload(t, wrong)
+    await reload(t, invalid)
     await until(async () => (await successful()) === 0)
     t.regex(daemon.output(), /unknown variable: rul/)
     t.regex(daemon.output(), /bogus: unknown key/)
@@ -158,13 +160,13 @@ serial(
     await reload(t, configOf(allowed, alertmanager))
     await until(async () => (await successful()) === 1)
     await docker('exec', name, 'id', '-g')
-    // What completes the exec before is judged anew, too.
+    // Updates of the earlier exec's finding are checked against the new policy too.
     await until(
       () => execsIn(t, name, true).some(({ evidence }) => isEqual(evidence['argv'], ['id', '-g'])),
       60_000,
     )
 
-    // Under load: every exec is found once, whichever configuration was in force.
+    // Under load: every exec is reported once, whichever configuration was in effect.
     const count = 24
     const sourcesBefore = (daemon.output().match(/processes is up/g) ?? []).length
     const reloading = (async () => {
@@ -193,7 +195,7 @@ serial(
   },
 )
 
-serial('repetitions are one finding with a count, and settings differ by container', async (t) => {
+serial('repetitions are one finding with a count, and overrides apply to single containers', async (t) => {
   const { daemon, alertmanager, image } = t.context
   const [folded, off] = [await runContainer(image), await runContainer(image)]
   const overrides = [{ match: { name: off }, enabled: false }]

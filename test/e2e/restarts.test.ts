@@ -14,7 +14,7 @@ test.before(async (t) => {
 
 test.after.always(async ({ context: { engine } }) => await engine?.remove())
 
-/** A daemon on the private engine, ended with the test. */
+/** Starts a daemon for the private engine; it stops with the test. */
 async function daemonOn(
   t: ExecutionContext<{ engine: PrivateEngine }>,
   options: DaemonOptions = {},
@@ -26,8 +26,8 @@ async function daemonOn(
 }
 
 /**
- * The numbered commands of `true N` that were reported of a test's own containers, in order, repeated ones repeated.
- * A daemon is told of the last second before it began too, which is the test's before, and of other engines' containers.
+ * The numbers N of the reported commands `true N` in a test's containers, sorted, with duplicates. A daemon also gets
+ * events from the second before its start, which belong to the previous test, and sees containers of other engines.
  */
 function numbersOf(daemon: Pick<Daemon, 'findings'>, box: string): number[] {
   const found = daemon
@@ -36,7 +36,7 @@ function numbersOf(daemon: Pick<Daemon, 'findings'>, box: string): number[] {
   return found.map(({ evidence }) => Number((evidence['argv'] as string[])[1])).toSorted((a, b) => a - b)
 }
 
-/** What was said of the engine's events; other tests make more processes than can be seen. */
+/** Findings about lost engine events only: other tests may start more processes than the daemon can process. */
 function lossesOf(daemon: Pick<Daemon, 'findings'>) {
   return daemon
     .findings({ detector: 'monitor-integrity' })
@@ -45,7 +45,7 @@ function lossesOf(daemon: Pick<Daemon, 'findings'>) {
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
 
-test.serial('an engine that restarts loses no exec that it still knew, and repeats none', async (t) => {
+test.serial('a restart of the engine neither loses nor repeats an exec', async (t) => {
   const { engine, image } = t.context
   const daemon = await daemonOn(t)
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-a', image, 'sleep', '600')
@@ -63,7 +63,7 @@ test.serial('an engine that restarts loses no exec that it still knew, and repea
   t.deepEqual(lossesOf(daemon), [])
 })
 
-test.serial('an engine that is killed amid execs is found again', async (t) => {
+test.serial('the daemon reconnects to an engine that was killed, and reports later execs', async (t) => {
   const { engine, image } = t.context
   const daemon = await daemonOn(t)
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-b', image, 'sleep', '600')
@@ -79,7 +79,7 @@ test.serial('an engine that is killed amid execs is found again', async (t) => {
   t.deepEqual(numbersOf(daemon, 'box-b'), [1, 2])
 })
 
-test.serial('a daemon that is killed and started again has seen everything once', async (t) => {
+test.serial('a daemon that is stopped or killed and restarted reports every exec once', async (t) => {
   const { engine, image } = t.context
   await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-c', image, 'sleep', '600')
   let daemon = await daemonOn(t)
@@ -100,7 +100,7 @@ test.serial('a daemon that is killed and started again has seen everything once'
   t.deepEqual(numbersOf(daemon, 'box-c'), range(0, next))
 })
 
-test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
+test.serial('a gap in the event stream that the engine cannot fill is reported', async (t) => {
   const { engine, image } = t.context
   const id = await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-d', image, 'sleep', '600')
   let daemon = await daemonOn(t)
@@ -111,7 +111,7 @@ test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
   await until(() => numbersOf(daemon, 'box-d').length === 2)
   await daemon.stop()
   await engine.docker('exec', 'box-d', 'sh', '-c', 'true')
-  // Each rename is one event; the engine remembers 256.
+  // Each rename is one event; the engine keeps the last 256.
   for (const n of range(0, 300)) await engine.api('POST', `/containers/${id.trim()}/rename?name=box-d${n}`)
   daemon = await daemonOn(t, { stateDirectory: daemon.stateDirectory })
   await until(async () => (await daemon.metric('tidewatch_docker_event_gaps_total')) === 1)
@@ -123,32 +123,35 @@ test.serial('a gap that the engine cannot fill is said aloud', async (t) => {
   t.like(lost?.evidence, { source: 'docker-events', reason: 'gap' })
 })
 
-test.serial('a finding reaches an Alertmanager that was away, and after the daemon was killed', async (t) => {
-  const { engine, image } = t.context
-  const first = await startAlertmanager()
-  await first.stop()
-  const config = { alertmanagers: [{ url: first.url, min_severity: 'info' }] }
-  const killed = await daemonOn(t, { config })
-  await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-e', image, 'sleep', '600')
-  await engine.docker('exec', 'box-e', 'true', '1')
-  const [finding] = await until(() => {
-    const found = killed.findings({ detector: 'exec-into-container' })
-    return found.length > 0 && found
-  })
-  await killed.stop('SIGKILL')
-  const daemon = await daemonOn(t, { config, stateDirectory: killed.stateDirectory })
-  t.true(
-    ((await daemon.metric(
-      `tidewatch_notification_queue_length{receiver="alertmanager/${new URL(first.url).host}"}`,
-    )) ?? 0) >= 1,
-  )
-  const alertmanager = await startAlertmanager({ port: Number(new URL(first.url).port) })
-  t.teardown(alertmanager.remove)
-  const alert = await until(
-    async () =>
-      (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === finding?.id),
-    90_000,
-  )
-  await first.remove()
-  t.is(alert.labels['rule'], 'exec-command')
-})
+test.serial(
+  'a queued finding reaches an Alertmanager that was down, even if the daemon was killed',
+  async (t) => {
+    const { engine, image } = t.context
+    const first = await startAlertmanager()
+    await first.stop()
+    const config = { alertmanagers: [{ url: first.url, min_severity: 'info' }] }
+    const killed = await daemonOn(t, { config })
+    await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-e', image, 'sleep', '600')
+    await engine.docker('exec', 'box-e', 'true', '1')
+    const [finding] = await until(() => {
+      const found = killed.findings({ detector: 'exec-into-container' })
+      return found.length > 0 && found
+    })
+    await killed.stop('SIGKILL')
+    const daemon = await daemonOn(t, { config, stateDirectory: killed.stateDirectory })
+    t.true(
+      ((await daemon.metric(
+        `tidewatch_notification_queue_length{receiver="alertmanager/${new URL(first.url).host}"}`,
+      )) ?? 0) >= 1,
+    )
+    const alertmanager = await startAlertmanager({ port: Number(new URL(first.url).port) })
+    t.teardown(alertmanager.remove)
+    const alert = await until(
+      async () =>
+        (await alertmanager.alerts()).find(({ annotations }) => annotations['finding_id'] === finding?.id),
+      90_000,
+    )
+    await first.remove()
+    t.is(alert.labels['rule'], 'exec-command')
+  },
+)

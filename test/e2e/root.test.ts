@@ -6,10 +6,10 @@ import { type Daemon, removeState, startDaemon, startDaemonFor, tidewatch } from
 import { removeContainers } from '../support/docker.ts'
 import { docker, run, start } from '../support/processes.ts'
 import { rightsImage } from '../support/rights-image.ts'
-import { besideOthers, isFull, patience, scaled, until } from '../support/until.ts'
+import { parallelTest, isFull, patience, scaled, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// Ways to root in real containers, as a daemon of its own tells them.
+// Ways to become root in real containers.
 
 const prefix = `tidewatch-test-root-${process.pid}`
 const image = `${prefix}:1`
@@ -29,7 +29,7 @@ test.after.always(async () => {
   for (const step of undo.toReversed()) await step()
 })
 
-/** Runs a container of this test's own; resolves to its name. */
+/** Starts a container; resolves to its name. */
 async function runContainer(
   options: readonly string[],
   command = ['sleep', '600'],
@@ -44,19 +44,19 @@ function found(container: string, by = daemon): Finding[] {
   return by.findings({ container, detector: 'unexpected-root-process' })
 }
 
-/** Waits for so many findings of a container, and then for others that must not come. */
+/** Waits for the expected number of findings of a container, and then for unexpected ones; resolves to all. */
 async function settled(container: string, expected = 0, by = daemon): Promise<Finding[]> {
   await until(() => found(container, by).length >= expected)
   await sleep(3_000)
   return found(container, by)
 }
 
-const beside = besideOthers(test)
+const parallel = parallelTest(test)
 
 const rulesOf = (findings: readonly Finding[]) => findings.map(({ rule }) => rule)
 
-beside(
-  'a setuid program of the image is told once for the image, and explains root and its children',
+parallel(
+  'a setuid program of the image is reported once per image, and explains the root process and its children',
   async (t) => {
     const first = await runContainer(['--user', '1000'], ['/bin/setuid', 'as-root', '/bin/sleep', '600'])
     const [finding, ...others] = await settled(first, 1)
@@ -78,8 +78,8 @@ beside(
   },
 )
 
-beside(
-  'a setuid file that was added in the container is an escalation, and does nothing without new privileges',
+parallel(
+  'a setuid file added in the container is an escalation, and has no effect with no-new-privileges',
   async (t) => {
     for (const [options, expected] of [
       [[], ['privilege-escalation']],
@@ -102,14 +102,14 @@ beside(
   },
 )
 
-beside('files on a tmpfs and files changed in the container are not the image’s', async (t) => {
+parallel('setuid files on a tmpfs or changed in the container are privilege escalations', async (t) => {
   const onTmpfs = await runContainer(['--user', '1000', '--tmpfs', '/run:exec,suid'])
   await docker('exec', '--user', '0', onTmpfs, 'sh', '-c', 'cp /bin/plain /run/p; chmod 4755 /run/p')
   await docker('exec', '--detach', onTmpfs, '/run/p', 'as-root', '/bin/sleep', '60')
   const changed = await runContainer(['--user', '1000'])
   await docker('exec', '--user', '0', changed, 'chmod', '4755', '/bin/plain')
   await docker('exec', '--detach', changed, '/bin/plain', 'as-root', '/bin/sleep', '60')
-  // It gives a group: neither root nor capabilities.
+  // Setgid gives neither root nor capabilities.
   const setgid = await runContainer(['--user', '1000'])
   await docker('exec', '--user', '0', setgid, 'sh', '-c', 'cp /bin/busybox /tmp/g; chmod 2755 /tmp/g')
   await docker('exec', '--detach', setgid, '/tmp/g', 'sleep', '60')
@@ -120,7 +120,7 @@ beside('files on a tmpfs and files changed in the container are not the image’
   t.deepEqual(found(setgid), [])
 })
 
-beside('setuid(0) without an exec in a container of another user is an escalation', async (t) => {
+parallel('setuid(0) without an exec in a non-root container is an escalation', async (t) => {
   const container = await runContainer(['--user', '1000'], ['/bin/capable', 'become-root'])
   const findings = await settled(container, 2)
   t.deepEqual(rulesOf(findings).toSorted(), ['privilege-escalation', 'setuid-program'])
@@ -137,8 +137,8 @@ beside('setuid(0) without an exec in a container of another user is an escalatio
   })
 })
 
-beside(
-  'root taken step by step is no less than root taken at once, whatever gave the right to it',
+parallel(
+  'becoming root in several steps is as critical as in one step, whatever gave the privilege',
   async (t) => {
     const container = await runContainer(['--user', '1000'])
     await docker('exec', '--detach', container, '/bin/capable', 'as-root', '/bin/sleep', '60')
@@ -151,7 +151,7 @@ beside(
   },
 )
 
-beside('root in a user namespace of its own making is no root of the container', async (t) => {
+parallel('root in a user namespace that the process created itself is not reported', async (t) => {
   const container = await runContainer(
     ['--user', '1000', '--security-opt=seccomp=unconfined', '--security-opt=apparmor=unconfined'],
     ['unshare', '-U', '-r', 'sh', '-c', 'id -u > /tmp/id; sleep 600'],
@@ -160,39 +160,42 @@ beside('root in a user namespace of its own making is no root of the container',
   t.deepEqual(await settled(container), [])
 })
 
-beside('an entry point that begins as root and becomes a user is nothing', async (t) => {
+parallel('an entry point that starts as root and drops its privileges causes no finding', async (t) => {
   const container = await runContainer([], ['/bin/plain', 'drop-root', '/bin/sleep', '600'])
   t.deepEqual(await settled(container), [])
 })
 
-test.serial('who comes in as root without the engine is one finding, with all that he runs', async (t) => {
-  const off = { detectors: { 'exec-into-container': { rules: { 'untracked-exec': { enabled: false } } } } }
-  const allow = [{ reason: 'known', when: 'rule == "untracked-exec"' }]
-  const isOff = await startDaemonFor(t, { config: off })
-  const allows = await startDaemonFor(t, { config: { policy: { allow, throttle: { fold: '5m' } } } })
-  const container = await runContainer(['--user', '1000'])
-  const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
-  const script = ['/bin/sh', '-c', 'sleep 0.1; sleep 0.2; id']
-  await run('nsenter', '-t', pid, '-m', '-p', ...script)
-  await run('chroot', `/proc/${pid}/root`, ...script)
-  const isJoined = ({ evidence }: Finding) => 'also' in evidence
-  await until(() => daemon.findings({ container }).filter(isJoined).length === 2)
-  const ways = () => new Set(rulesOf(found(container, isOff)))
-  await until(() => ways().has('root-in-nonroot-container'))
-  await until(() => found(container, allows).length > 0)
-  await settled(container)
-  const [first, second, ...others] = daemon.findings({ container, severity: 'critical' })
-  t.deepEqual(others, [])
-  for (const finding of [first, second]) {
-    t.like(finding, { rule: 'untracked-exec', evidence: { user: 'root', configured_user: '1000' } })
-    t.deepEqual(finding?.evidence['also'], ['root-in-nonroot-container'])
-  }
-  t.deepEqual(ways(), new Set(['root-in-nonroot-container']))
-  const told = allows.findings({ container, severity: 'critical', suppressed: false })
-  t.deepEqual(rulesOf(told), ['root-in-nonroot-container'])
-})
+test.serial(
+  'entering as root without the engine is one finding, including everything run afterwards',
+  async (t) => {
+    const off = { detectors: { 'exec-into-container': { rules: { 'untracked-exec': { enabled: false } } } } }
+    const allow = [{ reason: 'known', when: 'rule == "untracked-exec"' }]
+    const isOff = await startDaemonFor(t, { config: off })
+    const allows = await startDaemonFor(t, { config: { policy: { allow, throttle: { fold: '5m' } } } })
+    const container = await runContainer(['--user', '1000'])
+    const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
+    const script = ['/bin/sh', '-c', 'sleep 0.1; sleep 0.2; id']
+    await run('nsenter', '-t', pid, '-m', '-p', ...script)
+    await run('chroot', `/proc/${pid}/root`, ...script)
+    const isMerged = ({ evidence }: Finding) => 'also' in evidence
+    await until(() => daemon.findings({ container }).filter(isMerged).length === 2)
+    const ways = () => new Set(rulesOf(found(container, isOff)))
+    await until(() => ways().has('root-in-nonroot-container'))
+    await until(() => found(container, allows).length > 0)
+    await settled(container)
+    const [first, second, ...others] = daemon.findings({ container, severity: 'critical' })
+    t.deepEqual(others, [])
+    for (const finding of [first, second]) {
+      t.like(finding, { rule: 'untracked-exec', evidence: { user: 'root', configured_user: '1000' } })
+      t.deepEqual(finding?.evidence['also'], ['root-in-nonroot-container'])
+    }
+    t.deepEqual(ways(), new Set(['root-in-nonroot-container']))
+    const reported = allows.findings({ container, severity: 'critical', suppressed: false })
+    t.deepEqual(rulesOf(reported), ['root-in-nonroot-container'])
+  },
+)
 
-beside('what runs for longer than its exec is explained by it', async (t) => {
+parallel('a root process that outlives its exec is explained by it', async (t) => {
   const container = await runContainer(['--user', '1000'])
   await docker(
     'exec',
@@ -207,56 +210,59 @@ beside('what runs for longer than its exec is explained by it', async (t) => {
   t.deepEqual(await settled(container), [])
 })
 
-test.serial('what an exec left behind is explained by it after a restart of the daemon too', async (t) => {
-  const stateDirectory = await temporaryDirectory()
-  const started: Daemon[] = []
-  const startOne = async () => {
-    const one = await startDaemon({ stateDirectory })
-    started.push(one)
-    return one
-  }
-  t.teardown(async () => {
-    for (const one of started) await one.stop()
-    await removeState({ stateDirectory })
-  })
-  const first = await startOne()
-  const container = await runContainer(['--user', '1000'])
-  const asRoot = (...command: string[]) => docker('exec', '--user', '0', container, 'sh', '-c', ...command)
-  const ended = () =>
-    first
-      .findings({ container })
-      .filter(({ rule, evidence }) => rule === 'exec-as-root' && 'exit_code' in evidence)
-  await asRoot('(while sleep 0.5; do id; done) >/dev/null 2>&1 &')
-  await asRoot('busybox setsid sh -c "while sleep 0.5; do id; done" >/dev/null 2>&1 &')
-  await until(() => ended().length === 2)
-  // What they left behind has made sessions of its own by then.
-  await sleep(1_000)
-  await first.stop()
-  const second = await startOne()
-  await sleep(2_000)
-  t.deepEqual(await settled(container, 0, second), [])
-  // Who is left by nobody is found.
-  const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
-  await second.stop()
-  // It has to outlive the start of a daemon, which takes more than a minute on a busy host.
-  const byHand = start('nsenter', ['-t', pid, '-m', '-p', '-S', '0', '/bin/sleep', '600'])
-  t.teardown(async () => {
-    // What nsenter started holds its output open, and ends with the container.
-    await docker('rm', '--force', container)
-    await byHand.exited
-  })
-  const third = await startOne()
-  const byHandFound = () => third.findings({ container, severity: 'critical' })
-  await until(() => byHandFound().some(({ evidence }) => 'also' in evidence))
-  t.deepEqual(rulesOf(byHandFound()), ['untracked-exec'])
-})
+test.serial(
+  'a root process that outlived its exec is still explained by it after a restart of the daemon',
+  async (t) => {
+    const stateDirectory = await temporaryDirectory()
+    const started: Daemon[] = []
+    const startOne = async () => {
+      const one = await startDaemon({ stateDirectory })
+      started.push(one)
+      return one
+    }
+    t.teardown(async () => {
+      for (const one of started) await one.stop()
+      await removeState({ stateDirectory })
+    })
+    const first = await startOne()
+    const container = await runContainer(['--user', '1000'])
+    const asRoot = (...command: string[]) => docker('exec', '--user', '0', container, 'sh', '-c', ...command)
+    const ended = () =>
+      first
+        .findings({ container })
+        .filter(({ rule, evidence }) => rule === 'exec-as-root' && 'exit_code' in evidence)
+    await asRoot('(while sleep 0.5; do id; done) >/dev/null 2>&1 &')
+    await asRoot('busybox setsid sh -c "while sleep 0.5; do id; done" >/dev/null 2>&1 &')
+    await until(() => ended().length === 2)
+    // By then the processes left behind have their own sessions.
+    await sleep(1_000)
+    await first.stop()
+    const second = await startOne()
+    await sleep(2_000)
+    t.deepEqual(await settled(container, 0, second), [])
+    // A root process that no exec left behind is reported.
+    const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).trim()
+    await second.stop()
+    // It must outlive the start of a daemon, which takes more than a minute on a busy host.
+    const byHand = start('nsenter', ['-t', pid, '-m', '-p', '-S', '0', '/bin/sleep', '600'])
+    t.teardown(async () => {
+      // The program that nsenter started keeps its output open until the container is removed.
+      await docker('rm', '--force', container)
+      await byHand.exited
+    })
+    const third = await startOne()
+    const byHandFound = () => third.findings({ container, severity: 'critical' })
+    await until(() => byHandFound().some(({ evidence }) => 'also' in evidence))
+    t.deepEqual(rulesOf(byHandFound()), ['untracked-exec'])
+  },
+)
 
 const many = scaled(50)
 const batches = isFull ? 4 : 1
 
 for (let batch = 0; batch < batches; batch += 1) {
   test.serial(
-    `${many} containers that start and stop as they should give nothing, ${batch + 1} of ${batches}`,
+    `${many} containers that start and stop normally cause no findings, ${batch + 1} of ${batches}`,
     async (t) => {
       const kinds: [string[], string[]][] = [
         [[], ['/bin/plain', 'drop-root', '/bin/true']],
@@ -286,9 +292,9 @@ for (let batch = 0; batch < batches; batch += 1) {
       }
       await sleep(3_000)
       t.true(names.length >= many)
-      const isLoud = ({ severity }: Finding) => severity !== 'info'
+      const isAlert = ({ severity }: Finding) => severity !== 'info'
       t.deepEqual(
-        names.flatMap((name) => daemon.findings({ container: name }).filter(isLoud)),
+        names.flatMap((name) => daemon.findings({ container: name }).filter(isAlert)),
         [],
       )
     },
@@ -296,7 +302,7 @@ for (let batch = 0; batch < batches; batch += 1) {
 }
 
 test.serial(
-  'a profile is learned, survives a restart, passes on to the next digest, and tells what is new',
+  'a profile is learned, survives a restart, is inherited by the next digest, and reveals new programs',
   async (t) => {
     const stateDirectory = await temporaryDirectory()
     // Long enough for the programs of the loop to run.
@@ -304,7 +310,7 @@ test.serial(
     const config = { detectors: { 'unexpected-root-process': { learn_for: learnFor } } }
     const own = `${prefix}-profile:1`
     const next = `${prefix}-profile:2`
-    // Gone after the containers, for an image that is in use only loses its name.
+    // Removed after the containers, because removing an image that is in use only removes its name.
     for (const [name, build] of Object.entries({ [own]: 'own', [next]: 'next' }))
       undo.push((await rightsImage(name, build)).remove)
     let second: Daemon | undefined
@@ -348,7 +354,7 @@ test.serial(
         ['/tmp/sleep', 'container'],
       ],
     )
-    // A daemon that runs begins anew at once with what still runs.
+    // A running daemon would immediately start a new profile from the programs that still run.
     await second.stop()
     await tidewatch('profile', 'forget', next, '--state.directory', stateDirectory)
     t.notRegex(await tidewatch('profile', 'list', '--state.directory', stateDirectory), new RegExp(next))

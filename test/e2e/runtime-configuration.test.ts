@@ -11,8 +11,8 @@ import { preparations, type Watched } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-// A file that adds to the engine's unit, made by a container and changed on the host. It holds a comment only, so that
-// no systemd does anything with it.
+// A drop-in of the engine's unit, created by a container and changed on the host. It only contains comments, so that it
+// has no effect on systemd.
 
 const test = anyTest as TestFn<Watched>
 const container = `tidewatch-test-configuration-${process.pid}`
@@ -33,7 +33,7 @@ test.before(async (t) => {
 test.after.always(prepared.undo)
 
 test.serial(
-  'a unit’s file made by a container through its mount is found, with the container and the lines',
+  'a unit drop-in created by a container through a mount is reported with the container and the lines',
   async (t) => {
     const { daemon, alertmanager } = t.context
     const script = `echo '# made by a test' > /mnt/${name}; sleep 1; true`
@@ -62,9 +62,9 @@ test.serial(
   },
 )
 
-test.serial('the same file changed on the host is a warning, and so is its end', async (t) => {
+test.serial('changing and removing the same file on the host are warnings', async (t) => {
   const { daemon } = t.context
-  const told = (change: string) =>
+  const findingOf = (change: string) =>
     until(() =>
       daemon
         .findings({ detector: 'runtime-path-write' })
@@ -74,50 +74,50 @@ test.serial('the same file changed on the host is a warning, and so is its end',
         ),
     )
   await appendFile(path, '# and by hand\n')
-  const written = await told('written')
+  const written = await findingOf('written')
   t.is(written.severity, 'warning')
   t.is(written.container, null)
   t.like(written.evidence, { lines_added: ['# and by hand'] })
   t.like(written.evidence['writer'], { pid: process.pid })
   await run('rm', path)
-  const removed = await told('removed')
+  const removed = await findingOf('removed')
   t.like(removed.evidence['writer'], { argv: ['rm', path] })
 })
 
 test.serial(
-  'what is changed, made or removed while no daemon runs is told by the next one, once',
+  'files changed, created or removed while no daemon runs are reported once by the next one',
   async (t) => {
-    const [changed, made, gone] = (['changed', 'made', 'gone'] as const).map((what) =>
+    const [changed, created, deleted] = (['changed', 'created', 'deleted'] as const).map((what) =>
       join(directory, `tidewatch-test-${process.pid}-${what}.conf`),
     ) as [string, string, string]
-    prepared.undoLater(() => run('rm', '-f', changed, made, gone))
+    prepared.undoLater(() => run('rm', '-f', changed, created, deleted))
     let { daemon } = t.context
-    const told = () =>
+    const reported = () =>
       daemon
         .findings({ detector: 'runtime-path-write' })
-        .filter(({ evidence }) => [changed, made, gone].some((one) => one === evidence['path']))
+        .filter(({ evidence }) => [changed, created, deleted].some((one) => one === evidence['path']))
     const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
     const was = sha256('# as it was\n')
-    for (const file of [changed, gone]) await writeFile(file, '# as it was\n')
-    // A file may be seen before anything is written to it.
+    for (const file of [changed, deleted]) await writeFile(file, '# as it was\n')
+    // A new file may be reported before its content is written.
     const isKnown = (file: string) =>
-      told().some(({ evidence }) => evidence['path'] === file && evidence['sha256_after'] === was)
-    await until(() => isKnown(changed) && isKnown(gone))
+      reported().some(({ evidence }) => evidence['path'] === file && evidence['sha256_after'] === was)
+    await until(() => isKnown(changed) && isKnown(deleted))
     await daemon.stop()
-    const known = told().map(({ id }) => id)
+    const known = reported().map(({ id }) => id)
     await appendFile(changed, '# and secretly\n')
-    await writeFile(made, '# secret\n')
-    await rm(gone)
+    await writeFile(created, '# secret\n')
+    await rm(deleted)
     const restart = async () => {
       daemon = await startDaemon({ stateDirectory: daemon.stateDirectory })
       prepared.undoLater(daemon.stop)
     }
     await restart()
-    const away = () => told().filter(({ id }) => !known.includes(id))
-    await until(() => away().length >= 3)
+    const whileStopped = () => reported().filter(({ id }) => !known.includes(id))
+    await until(() => whileStopped().length >= 3)
     t.deepEqual(
-      [changed, gone, made].map((file) => {
-        const finding = away().find(({ evidence }) => evidence['path'] === file)
+      [changed, deleted, created].map((file) => {
+        const finding = whileStopped().find(({ evidence }) => evidence['path'] === file)
         return { rule: finding?.rule, ...finding?.evidence }
       }),
       [
@@ -127,9 +127,9 @@ test.serial(
           sha256_before: was,
           sha256_after: sha256('# as it was\n# and secretly\n'),
         },
-        { path: gone, change: 'removed', sha256_before: was, mode_before: '0644', owner_before: '0:0' },
+        { path: deleted, change: 'removed', sha256_before: was, mode_before: '0644', owner_before: '0:0' },
         {
-          path: made,
+          path: created,
           change: 'replaced',
           sha256_after: sha256('# secret\n'),
           mode_after: '0644',
@@ -139,6 +139,6 @@ test.serial(
     )
     await daemon.stop()
     await restart()
-    t.is(away().length, 3)
+    t.is(whileStopped().length, 3)
   },
 )

@@ -7,8 +7,7 @@ import { removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 import { isFull, patience, scaled, until } from '../support/until.ts'
 
-// What happens to the runtime in ordinary operation: containers start, images are built, the distribution's packages
-// are upgraded.
+// Ordinary operation of the runtime: containers start, images are built, and the distribution's packages are upgraded.
 
 type Context = { daemon: Daemon; image: string }
 const test = anyTest as TestFn<Context>
@@ -36,7 +35,7 @@ test.after.always(async () => {
   await stop()
 })
 
-/** Starts, enters, stops and removes containers, and builds an image now and then. */
+/** Starts, enters, stops and removes containers, and occasionally builds an image. */
 async function operate(t: ExecutionContext<Context>, containers: number): Promise<void> {
   const { image } = t.context
   let next = 0
@@ -58,20 +57,20 @@ async function build(image: string): Promise<void> {
   await docker('rmi', '-f', (await run('sh', '-c', script)).trim())
 }
 
-/** What was found of its own containers and of the host's runtime; versions and settings are as they are here. */
+/** Findings about this test's containers and the host's runtime, but not about the host's versions and settings. */
 const found = ({ context: { daemon } }: ExecutionContext<Context>): Finding[] =>
   daemon
     .findings({ detector: 'runtime-path-write' })
     .filter(({ rule }) => rule !== 'runtime-vulnerable' && !rule.startsWith('breakout-file'))
     .filter(({ container }) => container === null || container.name.startsWith(prefix))
 
-/** When the upgrade was reported; until a minute later it may still be contradicted. */
+/** When the upgrade was reported. A contradicting finding may follow within a minute. */
 let upgradedAt = 0
 
 // The emulated host has no network to fetch packages from.
 const onRealHost = process.env['TIDEWATCH_TEST_HOST'] === 'emulated' ? test.serial.skip : test.serial
 
-onRealHost('a package that is reinstalled while containers start is one upgrade', async (t) => {
+onRealHost('reinstalling a package while containers start is one upgrade', async (t) => {
   t.timeout(600_000 * patience)
   const apt = ['-y', '-qq', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
   const operating = operate(t, 20)
@@ -102,7 +101,7 @@ onRealHost('a package that is reinstalled while containers start is one upgrade'
 })
 
 test.serial(
-  `${count} containers started, entered, stopped and removed, and images built, are no finding`,
+  `${count} containers started, entered, stopped and removed, and image builds, cause no findings`,
   async (t) => {
     t.timeout(1_200_000 * patience)
     const before = found(t).map(({ rule }) => rule)
@@ -114,9 +113,9 @@ test.serial(
   },
 )
 
-onRealHost('nothing that contradicts the upgrade is found within a minute after it', async (t) => {
+onRealHost('no finding contradicts the upgrade within a minute', async (t) => {
   t.timeout(120_000)
-  // Digest and writer are compared for the last time after 60 s.
+  // Digest and writer are last compared after 60 s.
   await sleep(Math.max(0, upgradedAt + 65_000 - performance.now()))
   t.deepEqual(
     found(t).map(({ rule }) => rule),

@@ -10,13 +10,13 @@ import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// Every way of writing to a runtime's file, from a container and from the host, again and again by programs that are
-// gone at once: each is found once, with the process and the container that did it.
+// Every way of writing to a runtime binary, from a container and from the host, many times, by programs that exit
+// immediately. Each write must be reported once, with its process and container.
 
 type Context = { daemon: Daemon; alertmanager: Alertmanager; directory: string }
 const test = anyTest as TestFn<Context>
 const container = `tidewatch-test-writes-${process.pid}`
-// Of each way; the host's own are the same in the kernel's eyes, and fewer will do.
+// For each way. Writes from the host are the same to the kernel, so fewer are enough.
 const repetitions = { container: scaled(50), host: scaled(12) }
 const undo: (() => Promise<unknown>)[] = []
 
@@ -65,7 +65,7 @@ test.after.always(async () => {
   for (const step of undo.toReversed()) await step()
 })
 
-/** A script that attacks every decoy of a folder, each by a process of its own. */
+/** A script that attacks every decoy in a folder, each with a separate process. */
 function script(attack: string, folder: string, count: number): string {
   const loop = (way: Way) =>
     `i=0; while [ $i -lt ${count} ]; do ${attack} ${way} ${folder}/${way}-$i || exit 1; i=$((i+1)); done`
@@ -93,14 +93,14 @@ async function expectFindings(
       .filter(({ kind, evidence }) => kind === 'event' && pathOf(evidence).startsWith(`${folder}/`))
     return all.length >= ways.length * by.count && all
   }, 60_000)
-  const nameless = found.filter(
+  const withoutWriter = found.filter(
     ({ evidence }) => (evidence['writer'] as { argv?: unknown } | undefined)?.argv === undefined,
   )
   const about = (await daemon.metrics())
     .split('\n')
     .filter((line) => /^tidewatch_source_(mode|events_lost_total)/.test(line))
   t.deepEqual(
-    nameless.map(({ evidence }) => pathOf(evidence)),
+    withoutWriter.map(({ evidence }) => pathOf(evidence)),
     [],
     about.join('\n'),
   )
@@ -109,7 +109,7 @@ async function expectFindings(
     for (const serial of serials(by.count)) {
       const name = decoy(way, serial)
       const ofThis = byPath.get(join(folder, name)) ?? []
-      t.is(ofThis.length, 1, `${name} is told once`)
+      t.is(ofThis.length, 1, `${name} is reported once`)
       const [finding] = ofThis as [Finding]
       t.is(finding.rule, ruleOf(way), name)
       t.is(finding.container?.name ?? null, by.container, name)
@@ -137,7 +137,7 @@ async function expectFindings(
 }
 
 test.serial(
-  'every way of writing from a container is told once, with the process and the container',
+  'every way of writing from a container is reported once, with the process and the container',
   async (t) => {
     t.timeout(300_000 * patience)
     const { directory } = t.context
@@ -162,7 +162,7 @@ test.serial(
   },
 )
 
-test.serial('every way of writing from the host is told once, with the process', async (t) => {
+test.serial('every way of writing from the host is reported once, with the process', async (t) => {
   t.timeout(300_000 * patience)
   const { directory, daemon } = t.context
   const attack = join(directory, 'tools/attack')
@@ -175,20 +175,23 @@ test.serial('every way of writing from the host is told once, with the process',
   t.deepEqual(lost, [])
 })
 
-test.serial('a write to a large file is told before it is read, and completed after', async (t) => {
-  const { daemon, directory } = t.context
-  const path = join(directory, large)
-  await run(join(directory, 'tools/attack'), 'write', path)
-  const finding = () =>
-    daemon
-      .findings({ detector: 'runtime-path-write' })
-      .filter(({ kind, evidence }) => kind === 'event' && pathOf(evidence) === path)
-  await until(() => finding()[0]?.evidence['sha256_after'] !== undefined)
-  t.is(finding().length, 1)
-  t.like(finding()[0]?.evidence['writer'], { argv: [join(directory, 'tools/attack'), 'write', path] })
-})
+test.serial(
+  'a write to a large file is reported before the file is hashed, and the digest is added later',
+  async (t) => {
+    const { daemon, directory } = t.context
+    const path = join(directory, large)
+    await run(join(directory, 'tools/attack'), 'write', path)
+    const finding = () =>
+      daemon
+        .findings({ detector: 'runtime-path-write' })
+        .filter(({ kind, evidence }) => kind === 'event' && pathOf(evidence) === path)
+    await until(() => finding()[0]?.evidence['sha256_after'] !== undefined)
+    t.is(finding().length, 1)
+    t.like(finding()[0]?.evidence['writer'], { argv: [join(directory, 'tools/attack'), 'write', path] })
+  },
+)
 
-test.serial('what was changed and not mended is a condition', async (t) => {
+test.serial('a changed file that is not restored is a condition', async (t) => {
   const { daemon, directory } = t.context
   t.timeout(300_000 * patience)
   const path = join(onHost(directory), decoy('write', 0))

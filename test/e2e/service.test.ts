@@ -3,9 +3,9 @@ import { removeState, startDaemon } from '../support/daemon.ts'
 import { notifySocket } from '../support/notify-socket.ts'
 import { until } from '../support/until.ts'
 
-// A daemon as systemd starts it, told by a stand-in; the real systemd is that of the booted host (test/host).
+// A daemon with a fake of systemd's notification socket. test/host tests with the real systemd on a booted host.
 
-test('the service manager is told of start, life, reload and stop, by the daemon itself', async (t) => {
+test('the daemon notifies the service manager of readiness, heartbeats, reloads and its stop', async (t) => {
   const { address, received, lines } = await notifySocket(t)
   const daemon = await startDaemon({ env: { NOTIFY_SOCKET: address, WATCHDOG_USEC: '400000' } })
   t.teardown(() => removeState(daemon))
@@ -13,8 +13,8 @@ test('the service manager is told of start, life, reload and stop, by the daemon
   const count = (line: string) => lines().filter((one) => one === line).length
 
   await until(() => count('READY=1') === 1)
-  const fed = count('WATCHDOG=1')
-  await until(() => count('WATCHDOG=1') >= fed + 3)
+  const heartbeats = count('WATCHDOG=1')
+  await until(() => count('WATCHDOG=1') >= heartbeats + 3)
   t.true(lines().some((line) => /^STATUS=\d+ running containers?; .*findings? since start/.test(line)))
 
   daemon.process.kill('SIGHUP')

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { assembler, type Assembler, frame, r0, r1, r2, r3, r6, r9 } from '../../agent/ebpf/assembler.ts'
 
-// As clang and bpftool show them: code, registers (source above destination), offset, immediate.
+// As shown by clang and bpftool: opcode, registers (source above destination), offset, immediate.
 const encodings: [name: string, write: (a: Assembler) => void, hex: string][] = [
   ['r1 = r6', (a) => a.move(r1, r6), 'bf 61 0000 00000000'],
   ['r0 = -1', (a) => a.move(r0, -1), 'b7 00 0000 ffffffff'],
@@ -31,7 +31,7 @@ for (const [name, write, hex] of encodings) {
   })
 }
 
-test('jumps count instructions from the next one, forwards and backwards', (t) => {
+test('jump offsets count from the next instruction, forwards and backwards', (t) => {
   const a = assembler()
   a.label('back')
   a.jumpIf(r1, '==', 0, 'end')
@@ -45,10 +45,10 @@ test('jumps count instructions from the next one, forwards and backwards', (t) =
   )
 })
 
-test('a label that is missing or stands twice is a mistake of the program', (t) => {
+test('an undefined or duplicate label is an error', (t) => {
   const a = assembler()
   a.jump('nowhere')
   t.throws(() => a.assemble(), { message: /nowhere/ })
   a.label('once')
-  t.throws(() => a.label('once'), { message: /twice/ })
+  t.throws(() => a.label('once'), { message: /duplicate label once/ })
 })

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { ringReader } from '../../agent/ebpf/ring.ts'
 
-test('records are read in order, and room is given back behind each', (t) => {
+test('records are read in order, and their space is freed', (t) => {
   const ring = recorded(64)
   ring.write('first')
   ring.write('second!!')
@@ -10,7 +10,7 @@ test('records are read in order, and room is given back behind each', (t) => {
   t.deepEqual(ring.read(), [])
 })
 
-test('a record that goes around the end is put together, wherever its bytes part', (t) => {
+test('a record that wraps around the end is joined, wherever it is split', (t) => {
   for (let shift = 0; shift < 8; shift++) {
     const ring = recorded(64)
     for (let filled = 0; filled < shift; filled++) {
@@ -24,7 +24,7 @@ test('a record that goes around the end is put together, wherever its bytes part
   }
 })
 
-test('a record that is still being written holds up those behind it until it is done', (t) => {
+test('a record that is still being written delays those after it until it is committed', (t) => {
   const ring = recorded(64)
   const commit = ring.write('unfinished', BUSY)
   ring.write('behind')
@@ -33,21 +33,21 @@ test('a record that is still being written holds up those behind it until it is 
   t.deepEqual(ring.read(), ['unfinished', 'behind'])
 })
 
-test('a record that was given up is passed over', (t) => {
+test('a discarded record is skipped', (t) => {
   const ring = recorded(64)
   ring.write('given up', DISCARDED)
   ring.write('kept')
   t.deepEqual(ring.read(), ['kept'])
 })
 
-test('a length that cannot be is an error and not a wild read', (t) => {
+test('an impossible length is an error, not an out-of-bounds read', (t) => {
   const ring = recorded(64)
   ring.write('x')
   ring.data.writeUInt32LE(1_000_000, 0)
-  t.throws(() => ring.read(), { message: /makes no sense/ })
+  t.throws(() => ring.read(), { message: /the ring buffer is corrupt/ })
 })
 
-test('a reader that throws loses its record only', (t) => {
+test('a callback that throws loses only its record', (t) => {
   const ring = recorded(64)
   ring.write('bad')
   ring.write('good')
@@ -64,7 +64,7 @@ test('a reader that throws loses its record only', (t) => {
 const BUSY = 0x8000_0000
 const DISCARDED = 0x4000_0000
 
-/** A ring in our own memory, written to as the kernel does. */
+/** A ring in our own memory, written as the kernel writes it. */
 function recorded(size: number) {
   const data = Buffer.from(new ArrayBuffer(size))
   const consumer = new BigInt64Array(1)

@@ -3,7 +3,7 @@ import { execLedger } from '../../agent/exec-ledger/ledger.ts'
 import type { ContainerObservation, ExecEnded, ProcessObservation } from '../../agent/model/observation.ts'
 import { dockerEvent } from '../support/docker-event.ts'
 import { emptyMemory } from '../support/observed.ts'
-import { sampleBringer, sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
+import { sampleEnteringProcess, sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
 
 const container = sampleContainer({ details: { user: '1000' } })
 const execId = 'e'.repeat(64)
@@ -25,7 +25,7 @@ const containerGoes = (action: 'died' | 'removed', time = 20_000): ContainerObse
 const announcedBy = (action: string) =>
   dockerEvent(action, { actorId: container.id, attributes: { execID: execId } })
 
-test('an exec explains what belongs to it by its id, and only by time what has none', (t) => {
+test('an exec explains processes by its id, and those without an id only by time', (t) => {
   const ledger = execLedger(emptyMemory())
   const by = (seen: ProcessObservation) => ledger.entryOf(seen).by
   ledger.observe(asRoot)
@@ -36,22 +36,22 @@ test('an exec explains what belongs to it by its id, and only by time what has n
   t.is(by(entered('', 8_000)), 'none')
   ledger.observe(ended(12_000))
   t.is(by(entered('', 99_000)), 'none')
-  t.is(by(entered(execId, 99_000)), 'none', 'an id used again')
+  t.is(by(entered(execId, 99_000)), 'none', 'the id is reused after the exec ended')
   t.is(by(entered(execId, 12_500)), 'exec')
   t.is(by(sampleProcess({ container })), 'none')
 })
 
-test('an exec that a process names is pending while the engine is asked for it', (t) => {
+test('an exec that a process names is pending while the engine inspects it', (t) => {
   const ledger = execLedger(
     emptyMemory(),
     () => [],
-    (asked) => asked === execId,
+    (id) => id === execId,
   )
   t.true(ledger.isPending(entered(execId)))
   t.false(ledger.isPending(entered('f'.repeat(64))))
 })
 
-test('an event explains before the engine was asked, but not where an image’s label may speak', (t) => {
+test('an event explains an entry before the inspect, unless an image label can forge its exec id', (t) => {
   const ledger = execLedger(emptyMemory())
   ledger.observe(announcedBy('exec_create'))
   t.is(ledger.entryOf(entered(execId)).by, 'none', 'created, and perhaps never started')
@@ -68,7 +68,7 @@ test('an event explains before the engine was asked, but not where an image’s 
   t.is(ledger.entryOf({ ...entered(execId), container: labelled }).by, 'exec')
 })
 
-test('by its first process an exec is told from who comes while it goes on', (t) => {
+test('an exec is distinguished by its first process from entries while it runs', (t) => {
   const ledger = execLedger(emptyMemory())
   ledger.observe(asRoot)
   ledger.observe(entered(execId, 10_050, 7))
@@ -76,20 +76,20 @@ test('by its first process an exec is told from who comes while it goes on', (t)
   t.is(ledger.entryOf(entered('', 10_060, 8)).by, 'none')
 })
 
-test('who names an exec on his own command line is not its, unless it is the runtime that brought him', (t) => {
+test('a process that claims an exec id on its command line does not belong to it, unless it is runc init', (t) => {
   const ledger = execLedger(emptyMemory())
   const { origin, ...rest } = entered(execId, 10_060, 8)
   const byOf = (...argv: string[]) =>
-    ledger.entryOf({ ...rest, origin: { ...origin, by: [sampleBringer(argv)] } as typeof origin }).by
+    ledger.entryOf({ ...rest, origin: { ...origin, by: [sampleEnteringProcess(argv)] } as typeof origin }).by
   ledger.observe(asRoot)
-  t.is(byOf('nsenter', '-t', '1'), 'exec', 'the first that comes, whoever it is')
+  t.is(byOf('nsenter', '-t', '1'), 'exec', 'the first entry is accepted, whatever it is')
   ledger.observe(entered(execId, 10_050, 7))
   t.is(byOf('nsenter', '-t', '1'), 'none')
   t.is(byOf('runc', 'init'), 'exec', 'the exec’s own first process may have been lost')
   t.is(ledger.entryOf(entered(execId, 10_050, 7)).by, 'exec')
 })
 
-test('an exec that goes on is known after a restart, with its first process, and one that ended is not', (t) => {
+test('a running exec is known after a restart, with its first process; an ended one is not', (t) => {
   const memory = emptyMemory()
   const before = execLedger(memory)
   before.observe(asRoot)
@@ -99,7 +99,7 @@ test('an exec that goes on is known after a restart, with its first process, and
   t.true(ledger.isFromBefore(asRoot))
   t.deepEqual(ledger.entryOf(entered('', 10_050, 7)), { by: 'exec', asRoot: true, privileged: false })
   t.is(ledger.entryOf(entered('', 10_060, 8)).by, 'none')
-  // An engine that has not forgotten tells of it once more.
+  // An engine that still knows the exec reports it again.
   ledger.observe(asRoot)
   t.true(ledger.isFromBefore(asRoot))
   t.is(ledger.entryOf(entered('', 10_050, 7)).by, 'exec')
@@ -107,7 +107,7 @@ test('an exec that goes on is known after a restart, with its first process, and
   t.is(execLedger(memory).entryOf(entered(execId)).by, 'none')
 })
 
-test('nothing is kept of health checks, of containers that are gone, and of what cannot be read', (t) => {
+test('health checks, removed containers and unreadable data are not stored', (t) => {
   const memory = emptyMemory()
   const ledger = execLedger(memory)
   ledger.observe({ ...asRoot, healthcheck: true })
@@ -121,9 +121,9 @@ test('nothing is kept of health checks, of containers that are gone, and of what
   t.is(execLedger(memory).entryOf(entered(execId)).by, 'none')
 })
 
-test('what an exec left running is known by its session, in this run and the next', (t) => {
+test('processes that an exec left running are known by their session, in this run and the next', (t) => {
   const memory = emptyMemory()
-  // A program that made a session of its own, and one that did not.
+  // A process with its own session, and one without.
   const left = [
     { pid: 20, startTicks: 5 },
     { pid: 21, startTicks: 6 },
@@ -133,7 +133,7 @@ test('what an exec left running is known by its session, in this run and the nex
   before.observe(entered(execId, 10_050, 7))
   before.observe(ended(12_000))
   const after = execLedger(memory)
-  // The engine tells once more of what was told before.
+  // The engine repeats earlier events.
   after.observe(asRoot)
   after.observe(ended(12_000))
   for (const ledger of [before, after]) {
@@ -142,23 +142,23 @@ test('what an exec left running is known by its session, in this run and the nex
     const exec = { execId, entry: { pid: 7, startTicks: 1 } }
     t.deepEqual(of(21, 6, 7), exec)
     t.deepEqual(of(20, 5, 20), exec)
-    t.deepEqual(of(22, 9, 7), exec, 'born since')
-    t.deepEqual(of(23, 9, 20), exec, 'born since')
+    t.deepEqual(of(22, 9, 7), exec, 'started since')
+    t.deepEqual(of(23, 9, 20), exec, 'started since')
     t.is(of(22, 9, 1), null, 'the container’s own session')
-    t.is(of(20, 99, 20), null, 'a pid that was used again')
-    t.is(of(7, 99, 7), null, 'a pid that was used again')
-    t.is(of(21, 6, 7, 30_000), null, 'the container was started again')
+    t.is(of(20, 99, 20), null, 'a reused pid')
+    t.is(of(7, 99, 7), null, 'a reused pid')
+    t.is(of(21, 6, 7, 30_000), null, 'the container was restarted')
     t.is(of(21, 6, 7, 9_000, 'f'.repeat(64)), null, 'another container')
     const found = { ...entered(execId, 10_050, 7), change: 'found' } as const
     t.deepEqual(ledger.entryOf(found), { by: 'exec', asRoot: true, privileged: false })
   }
 })
 
-test('what an exec left running is looked at again while it goes on to begin things', (t) => {
-  const looks: number[] = []
+test('processes that an exec left running are rescanned while they start others', (t) => {
+  const scans: number[] = []
   let now = 0
   const ledger = execLedger(emptyMemory(), () => {
-    looks.push(now)
+    scans.push(now)
     return []
   })
   const later = (time: number) => {
@@ -170,13 +170,13 @@ test('what an exec left running is looked at again while it goes on to begin thi
   now = 12_000
   ledger.observe(ended(12_000))
   for (let time = 12_001; time < 100_000; time += 7) later(time)
-  t.is(looks[0], 12_000)
-  t.true(looks.length > 5 && looks.length < 15)
-  t.true((looks.at(-1) ?? 0) > 40_000)
+  t.is(scans[0], 12_000)
+  t.true(scans.length > 5 && scans.length < 15)
+  t.true((scans.at(-1) ?? 0) > 40_000)
 })
 
-test('of execs that have ended only those that left root running are kept, as long as the container runs', (t) => {
-  const kept = (left: boolean, user: string) => {
+test('of ended execs only those that left root processes running are stored, while the container runs', (t) => {
+  const memoryAfter = (left: boolean, user: string) => {
     const memory = emptyMemory()
     const ledger = execLedger(memory, () => (left ? [{ pid: 20, startTicks: 5 }] : []))
     ledger.observe(sampleExec({ container, execId, time: 10_000, settings: { user } }))
@@ -184,15 +184,15 @@ test('of execs that have ended only those that left root running are kept, as lo
     ledger.observe(ended(12_000))
     return { memory, ledger }
   }
-  t.is(kept(true, '0').memory.keys('').length, 1)
-  t.is(kept(false, '0').memory.keys('').length, 0)
-  t.is(kept(true, '1000').memory.keys('').length, 0)
-  const { memory, ledger } = kept(true, '0')
+  t.is(memoryAfter(true, '0').memory.keys('').length, 1)
+  t.is(memoryAfter(false, '0').memory.keys('').length, 0)
+  t.is(memoryAfter(true, '1000').memory.keys('').length, 0)
+  const { memory, ledger } = memoryAfter(true, '0')
   ledger.observe(containerGoes('died'))
   t.deepEqual(memory.keys(''), [])
 })
 
-test('who entered just before the container ended can still be judged, and who comes after it began again too', (t) => {
+test('entries just before the container ended can still be judged, and so can entries after its restart', (t) => {
   const ledger = execLedger(emptyMemory())
   ledger.observe(asRoot)
   ledger.observe(containerGoes('died', 10_100))
@@ -203,7 +203,7 @@ test('who entered just before the container ended can still be judged, and who c
   t.is(ledger.entryOf(entered('', 30_000)).by, 'time')
 })
 
-test('of a container’s many execs those that go on are kept before those that have ended', (t) => {
+test('if a container has too many execs, ended ones are evicted before running ones', (t) => {
   const memory = emptyMemory()
   const ledger = execLedger(memory)
   const id = (n: number) => String(n).padStart(64, '0')
@@ -218,14 +218,14 @@ test('of a container’s many execs those that go on are kept before those that 
   t.true((memory.get(`exec/${container.id}`) ?? '').length < 100_000)
 })
 
-test('containers of which nobody tells the end are not remembered for ever', (t) => {
+test('the number of stored containers is limited, because a missed removal is never reported', (t) => {
   const memory = emptyMemory()
   for (let n = 0; n < 1_200; n += 1) memory.set(`exec/${n}`, '[]')
   execLedger(memory)
   t.is(memory.keys('').length, 1_000)
 })
 
-test('an exec of which the engine tells when its container is gone ends with it, and nothing is kept of it', (t) => {
+test('an exec reported after its container is gone ends with it and is not stored', (t) => {
   const memory = emptyMemory()
   const ledger = execLedger(memory)
   ledger.observe(announcedBy('exec_start'))
@@ -237,7 +237,7 @@ test('an exec of which the engine tells when its container is gone ends with it,
   t.is(ledger.entryOf(entered('', 30_000)).by, 'none')
 })
 
-test('containers that are gone make no room of those that run: a minute later nothing is known of them', (t) => {
+test('removed containers do not evict running ones: they are forgotten after a minute', (t) => {
   const ledger = execLedger(emptyMemory())
   const of = (n: number) => sampleContainer({ id: String(n).padStart(64, '0') })
   const isKnown = (n: number) =>

@@ -8,12 +8,13 @@ import { deliver } from '../../exporters/deliver.ts'
 import { startHttpReceiver } from '../support/receiver.ts'
 import { until } from '../support/until.ts'
 import { sampleFinding } from '../support/samples.ts'
+import { describeRules } from '../support/describe.ts'
 
 const am = { name: 'am', queuedBy: 'fingerprint' } as const
 
 type Posted = { labels: { fingerprint: string }; endsAt: string }[]
 
-/** An Alertmanager that answers as it is told, which a real one cannot be made to. */
+/** A fake Alertmanager with scripted responses, which a real one does not support. */
 async function startReceiver(t: ExecutionContext) {
   const receiver = await startHttpReceiver(t)
   const posts = () => receiver.requests.map(({ body }) => JSON.parse(body) as Posted)
@@ -26,7 +27,7 @@ async function startReceiver(t: ExecutionContext) {
   }
 }
 
-/** The real store in memory, the real delivery, and a clock that the test turns. */
+/** The real store in memory, the real delivery, and a clock controlled by the test. */
 function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
   let clock = Date.parse(sampleFinding().last_seen)
   const outcomes: Record<string, number> = {}
@@ -40,7 +41,7 @@ function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
   })
   const config = { url, min_severity: 'info', timeout: timeoutMs } as const
   const subscription = deliver({
-    receiver: { ...alertmanagerReceiver(config), name: 'am' },
+    receiver: { ...alertmanagerReceiver(config, describeRules), name: 'am' },
     store,
     wake$,
     now: () => clock,
@@ -56,29 +57,29 @@ function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
       store.save(sampleFinding({ id, fingerprint: `fp-${id}`, ...rest }), null, [am], clock)
       wake$.next()
     },
-    turnClock: (minutes: number) => {
+    advanceClock: (minutes: number) => {
       clock += minutes * 60_000
       wake$.next()
     },
   }
 }
 
-test('a finding is posted at once, again after a minute, and no more after its hold', async (t) => {
+test('a finding is posted immediately, repeated after a minute, and no longer after its hold time', async (t) => {
   const receiver = await startReceiver(t)
-  const { save, turnClock, store, outcomes } = startDelivery(t, receiver.url)
+  const { save, advanceClock, store, outcomes } = startDelivery(t, receiver.url)
   save('1')
   await until(() => receiver.posts().length === 1)
   await sleep(100)
   t.is(receiver.posts().length, 1)
-  turnClock(1)
+  advanceClock(1)
   await until(() => receiver.posts().length === 2)
-  turnClock(15)
+  advanceClock(15)
   await until(() => receiver.posts().length === 3)
   await until(() => store.nextDue('am', Number.MAX_SAFE_INTEGER) === null)
   t.deepEqual(outcomes, { delivered: 1 })
 })
 
-test('many findings go in bounded batches, oldest first', async (t) => {
+test('many findings are sent in bounded batches, oldest first', async (t) => {
   const receiver = await startReceiver(t)
   const { save } = startDelivery(t, receiver.url)
   for (let n = 100; n < 250; n += 1) save(String(n))
@@ -91,13 +92,13 @@ test('many findings go in bounded batches, oldest first', async (t) => {
   t.deepEqual(order, order.toSorted())
 })
 
-test('one alert that is refused does not take the others with it', async (t) => {
+test('one rejected alert does not block the others', async (t) => {
   const receiver = await startReceiver(t)
   receiver.replyWith((response, alerts) => {
     response.statusCode = alerts.some(({ labels }) => labels.fingerprint === 'fp-2') ? 400 : 200
     response.end('{}')
   })
-  const { store, outcomes, turnClock } = startDelivery(t, receiver.url)
+  const { store, outcomes, advanceClock } = startDelivery(t, receiver.url)
   for (const id of ['1', '2', '3']) {
     store.save(
       sampleFinding({ id, fingerprint: `fp-${id}` }),
@@ -106,7 +107,7 @@ test('one alert that is refused does not take the others with it', async (t) => 
       Date.parse(sampleFinding().last_seen),
     )
   }
-  turnClock(0)
+  advanceClock(0)
   await until(() => receiver.posts().length === 4)
   t.deepEqual(receiver.fingerprints(), ['fp-1 fp-2 fp-3', 'fp-1', 'fp-2', 'fp-3'])
   await until(() => outcomes['delivered'] === 2)
@@ -114,7 +115,7 @@ test('one alert that is refused does not take the others with it', async (t) => 
   t.is(store.pending('am'), 0)
 })
 
-test('an instance that fails is tried again, keeps its place, and is complained about once', async (t) => {
+test('a failed delivery is retried, keeps the order, and is reported once', async (t) => {
   const receiver = await startReceiver(t)
   let answers = 0
   receiver.replyWith((response) => {
@@ -131,7 +132,7 @@ test('an instance that fails is tried again, keeps its place, and is complained 
   t.is(store.pending('am'), 0)
 })
 
-test('an instance that takes the connection and never answers is given up and tried again', async (t) => {
+test('a request without a response times out and is retried', async (t) => {
   const receiver = await startReceiver(t)
   receiver.replyWith((response) => receiver.posts().length > 1 && response.end('{}'))
   const { save, outcomes } = startDelivery(t, receiver.url, 200)
@@ -140,7 +141,7 @@ test('an instance that takes the connection and never answers is given up and tr
   t.is(outcomes['failed'], 1)
 })
 
-test('while an instance is down, new findings do not add to the tries', async (t) => {
+test('while an instance is down, new findings cause no additional attempts', async (t) => {
   const { save, outcomes } = startDelivery(t, 'http://127.0.0.1:1')
   for (let n = 0; n < 50; n += 1) save(String(n))
   await until(() => outcomes['failed'] !== undefined)
@@ -149,30 +150,30 @@ test('while an instance is down, new findings do not add to the tries', async (t
   t.is(outcomes['failed'], 50)
 })
 
-test('an event that could not be delivered for a day is history; a condition that fires is not', async (t) => {
+test('an event that could not be delivered for a day expires; a firing condition does not', async (t) => {
   const receiver = await startReceiver(t)
   receiver.replyWith((response) => {
     response.statusCode = 500
     response.end()
   })
-  const { save, turnClock, outcomes } = startDelivery(t, receiver.url)
+  const { save, advanceClock, outcomes } = startDelivery(t, receiver.url)
   save('1')
   save('2', { kind: 'condition' })
   await until(() => (outcomes['failed'] ?? 0) > 0)
   receiver.replyWith((response) => response.end('{}'))
-  turnClock(25 * 60)
+  advanceClock(25 * 60)
   await until(() => outcomes['delivered'] === 1)
   t.is(outcomes['expired'], 1)
   t.is(receiver.fingerprints().at(-1), 'fp-2')
 })
 
-test('a burst of 10,000 findings arrives whole, in order, in batches', async (t) => {
+test('a burst of 10,000 findings arrives completely, in order, in batches', async (t) => {
   const receiver = await startReceiver(t)
-  const { store, turnClock } = startDelivery(t, receiver.url)
+  const { store, advanceClock } = startDelivery(t, receiver.url)
   const clock = Date.parse(sampleFinding().last_seen)
   const ids = Array.from({ length: 10_000 }, (_, n) => String(n).padStart(5, '0'))
   for (const id of ids) store.save(sampleFinding({ id, fingerprint: `fp-${id}` }), null, [am], clock)
-  turnClock(0)
+  advanceClock(0)
   await until(() => store.pending('am') === 0, 60_000)
   t.deepEqual(
     receiver.posts().flatMap((alerts) => alerts.map(({ labels }) => labels.fingerprint)),
@@ -181,19 +182,19 @@ test('a burst of 10,000 findings arrives whole, in order, in batches', async (t)
   t.is(receiver.posts().length, Math.ceil(10_000 / 64))
 })
 
-test('a clock that is set back or forward repeats and withholds nothing', async (t) => {
+test('a clock that jumps back or forward neither repeats nor withholds findings', async (t) => {
   const receiver = await startReceiver(t)
-  const { save, turnClock, store } = startDelivery(t, receiver.url)
+  const { save, advanceClock, store } = startDelivery(t, receiver.url)
   save('1', { kind: 'condition' })
   await until(() => receiver.posts().length === 1)
-  turnClock(-120)
+  advanceClock(-120)
   await until(() => receiver.posts().length === 2)
   save('2', { kind: 'condition' })
   await until(() => receiver.posts().length === 3)
   t.deepEqual(receiver.fingerprints(), ['fp-1', 'fp-1', 'fp-2'])
   await sleep(200)
   t.is(receiver.posts().length, 3)
-  turnClock(240)
+  advanceClock(240)
   await until(() => receiver.posts().length === 4)
   t.is(receiver.fingerprints().at(-1), 'fp-1 fp-2')
   t.is(store.pending('am'), 0)

@@ -31,8 +31,8 @@ for (const [status, outcome] of [
   [500, 'HTTP 500 Internal Server Error'],
   [503, 'HTTP 503 Service Unavailable'],
 ] as const) {
-  const what = outcome === true ? 'taken' : outcome === false ? 'refused for good' : 'worth another try'
-  test(`an answer of ${status} is ${what}`, async (t) => {
+  const what = outcome === true ? 'accepted' : outcome === false ? 'rejected permanently' : 'worth a retry'
+  test(`a response with status ${status} is ${what}`, async (t) => {
     const receiver = await startHttpReceiver(t)
     receiver.replyWith((response) => response.writeHead(status).end())
     if (typeof outcome === 'boolean') t.is(await post(receiver.url), outcome)
@@ -40,7 +40,7 @@ for (const [status, outcome] of [
   })
 }
 
-test('a password is read anew for every request, and its line end is not part of it', async (t) => {
+test('the password file is read for every request, without its trailing newline', async (t) => {
   const receiver = await startHttpReceiver(t)
   const password_file = join(scratch(t), 'password')
   for (const password of ['first', 'sécond']) {
@@ -51,7 +51,7 @@ test('a password is read anew for every request, and its line end is not part of
   }
 })
 
-test('a token goes into the header, and one that is not there is a sentence', async (t) => {
+test('the token is sent in the header, and a missing token file is a readable error', async (t) => {
   const receiver = await startHttpReceiver(t)
   const credentials_file = join(scratch(t), 'token')
   const authorization = { type: 'Bearer', credentials_file }
@@ -63,7 +63,7 @@ test('a token goes into the header, and one that is not there is a sentence', as
   await t.throwsAsync(post(receiver.url, { authorization }), { message: /more than one line/ })
 })
 
-test('a receiver is believed by its authority alone, and believes the client by its certificate', async (t) => {
+test('the server is verified by the configured CA only, and the client authenticates with its certificate', async (t) => {
   const files = makeCertificates(scratch(t))
   const { ca, serverCert, serverKey, clientCert, clientKey } = files
   const receiver = await startHttpReceiver(t, {
@@ -90,13 +90,13 @@ test('a receiver is believed by its authority alone, and believes the client by 
   t.true(await post(receiver.url, { tls_config: { insecure_skip_verify: true } }))
 })
 
-test('one that takes the connection and never answers is given up', async (t) => {
+test('a request without a response times out', async (t) => {
   const receiver = await startHttpReceiver(t)
   receiver.replyWith(() => undefined)
   await t.throwsAsync(post(receiver.url, { timeout: 100 }), { message: /^no answer within 0.1 s/ })
 })
 
-test('an answer without end is not waited for', async (t) => {
+test('an endless response body does not block', async (t) => {
   const receiver = await startHttpReceiver(t)
   receiver.replyWith((response) => {
     const more = () => response.write('x'.repeat(65_536), () => setImmediate(more))

@@ -12,7 +12,7 @@ import { sampleContainer, sampleDetection, sampleFinding } from '../support/samp
 function findingsWith(
   given: Config | { config: Config } = configuration.defaults(),
   firing: readonly Finding[] = [],
-  known: readonly { act: string; finding: Finding }[] = [],
+  known: readonly { eventKey: string; finding: Finding }[] = [],
 ) {
   let id = 0
   const now = () => 2_000_004
@@ -26,8 +26,8 @@ function findingsWith(
     allowedBy: (finding, labels) => policyOf().allowedBy(finding, labels),
     redact: policyOf().redact,
     firing,
-    findByAct: (rule, act) =>
-      known.find((one) => one.act === act && one.finding.rule === rule)?.finding ?? null,
+    findByEventKey: (rule, eventKey) =>
+      known.find((one) => one.eventKey === eventKey && one.finding.rule === rule)?.finding ?? null,
   })
 }
 
@@ -43,7 +43,7 @@ const condition = (rest = {}) =>
 test('a detection becomes a finding with host, times, severity and fingerprint', (t) => {
   const publication = findingsWith().from(execIntoContainer, sampleDetection())
   t.is(publication?.change, 'new')
-  t.is(publication?.act, 'e1')
+  t.is(publication?.eventKey, 'e1')
   t.like(publication?.finding, {
     id: '1',
     time: '1970-01-01T00:33:20.000Z',
@@ -60,51 +60,51 @@ test('a detection becomes a finding with host, times, severity and fingerprint',
   t.regex(publication?.finding.fingerprint ?? '', /^[0-9a-f]{12}$/)
 })
 
-test('the fingerprint is the same for the same thing happening again, and differs with what it is about', (t) => {
+test('the fingerprint is the same when the same event repeats, and differs with its subject', (t) => {
   const print = (rest = {}) =>
     findingsWith().from(execIntoContainer, sampleDetection(rest))?.finding.fingerprint
-  t.is(print(), print({ time: 3_000_000, act: 'e2', evidence: {}, summary: 'other' }))
+  t.is(print(), print({ time: 3_000_000, eventKey: 'e2', evidence: {}, summary: 'other' }))
   t.not(print(), print({ subject: ['sh', 'root'] }))
   t.not(print(), print({ rule: 'exec-as-root' }))
   t.not(print(), print({ container: null }))
   t.not(print({ subject: ['a', 'b'] }), print({ subject: ['ab'] }))
 })
 
-test('of the rules that apply to one act the most severe speaks, as severities are configured', (t) => {
+test('of all rules that match an event the most severe fires, by configured severity', (t) => {
   const detection = sampleDetection({ rule: 'interactive-shell', also: ['exec-as-root', 'exec-command'] })
-  const speaks = (rules: object) => {
+  const firedBy = (rules: object) => {
     const config = configuration.schema.parse({ detectors: { 'exec-into-container': { rules } } })
     const finding = findingsWith(config).from(execIntoContainer, detection)?.finding
     return [finding?.rule, finding?.severity, finding?.evidence['also']]
   }
-  t.deepEqual(speaks({}), ['interactive-shell', 'warning', ['exec-as-root', 'exec-command']])
-  t.deepEqual(speaks({ 'exec-as-root': { severity: 'critical' } }), [
+  t.deepEqual(firedBy({}), ['interactive-shell', 'warning', ['exec-as-root', 'exec-command']])
+  t.deepEqual(firedBy({ 'exec-as-root': { severity: 'critical' } }), [
     'exec-as-root',
     'critical',
     ['interactive-shell', 'exec-command'],
   ])
-  t.deepEqual(speaks({ 'interactive-shell': { enabled: false }, 'exec-as-root': { enabled: false } }), [
+  t.deepEqual(firedBy({ 'interactive-shell': { enabled: false }, 'exec-as-root': { enabled: false } }), [
     'exec-command',
     'info',
     undefined,
   ])
 })
 
-test('a rule that is off says nothing', (t) => {
+test('a disabled rule makes no finding', (t) => {
   const config = configuration.schema.parse({
     detectors: { 'exec-into-container': { rules: { 'exec-command': { enabled: false } } } },
   })
   t.is(findingsWith(config).from(execIntoContainer, sampleDetection()), null)
 })
 
-test('a condition is one finding from its beginning to its end', (t) => {
+test('a condition is one finding from start to end', (t) => {
   const findings = findingsWith()
-  const began = findings.from(monitorIntegrity, condition())
+  const started = findings.from(monitorIntegrity, condition())
   const went = findings.from(monitorIntegrity, condition({ time: 2_000_500, evidence: { reason: 'b' } }))
   t.is(findings.firing().length, 1)
   const ended = findings.from(monitorIntegrity, condition({ time: 2_001_000, state: 'resolved' }))
-  t.deepEqual([began?.change, went?.change, ended?.change], ['new', 'updated', 'resolved'])
-  t.deepEqual([began?.finding.id, went?.finding.id, ended?.finding.id], ['1', '1', '1'])
+  t.deepEqual([started?.change, went?.change, ended?.change], ['new', 'updated', 'resolved'])
+  t.deepEqual([started?.finding.id, went?.finding.id, ended?.finding.id], ['1', '1', '1'])
   t.deepEqual(went?.finding.evidence, { reason: 'b' })
   t.like(ended?.finding, {
     state: 'resolved',
@@ -116,7 +116,7 @@ test('a condition is one finding from its beginning to its end', (t) => {
   t.not(findings.from(monitorIntegrity, condition())?.finding.id, '1')
 })
 
-test('a condition of an earlier run goes on under its id, or ends when nobody confirms it', (t) => {
+test('a condition of an earlier run continues under its id, or ends if it is not confirmed', (t) => {
   const known = findingsWith().from(monitorIntegrity, condition())?.finding as Finding
   const other = sampleFinding({ id: 'old', kind: 'condition', fingerprint: 'unseen' })
   const findings = findingsWith(configuration.defaults(), [{ ...known, id: 'kept' }, other])
@@ -129,7 +129,7 @@ test('a condition of an earlier run goes on under its id, or ends when nobody co
   t.deepEqual(findings.resolveUnconfirmed(), [])
 })
 
-test('hostile text is bounded and escaped before it goes anywhere', (t) => {
+test('hostile text is bounded and escaped', (t) => {
   const huge = 'x'.repeat(200_000)
   const finding = findingsWith().from(
     execIntoContainer,
@@ -148,43 +148,43 @@ test('a rule that the detector does not have is an error, not a finding', (t) =>
   })
 })
 
-test('what becomes known later is added to the finding of its act, which stays one', (t) => {
-  const told = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
-  const findings = findingsWith(configuration.defaults(), [], [{ act: 'e1', finding: told }])
+test('an update is added to the finding of its event', (t) => {
+  const reported = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
+  const findings = findingsWith(configuration.defaults(), [], [{ eventKey: 'e1', finding: reported }])
   const more = {
-    completes: true,
+    isUpdate: true,
     evidence: { exit_code: 3 },
-    summary: 'root ran true in web-1 (exit code 3)',
+    summary: 'alice ran `true` in web-1 (exit 3 after 0.1 s)',
   }
   t.like(findings.from(execIntoContainer, sampleDetection(more)), {
     change: 'updated',
     finding: {
-      id: told.id,
+      id: reported.id,
       evidence: { argv: ['true'], exit_code: 3 },
-      summary: 'root ran true in web-1 (exit code 3)',
+      summary: 'alice ran `true` in web-1 (exit 3 after 0.1 s)',
     },
   })
-  t.is(findings.from(execIntoContainer, sampleDetection({ ...more, act: 'never told' })), null)
+  t.is(findings.from(execIntoContainer, sampleDetection({ ...more, eventKey: 'never reported' })), null)
 })
 
-test('what was known of an act before a restart is not taken back by what is not known since', (t) => {
-  const told = sampleFinding({ rule: 'exec-command', evidence: { caller: { user: 'alice' } } })
-  const findings = findingsWith(configuration.defaults(), [], [{ act: 'e1', finding: told }])
+test('details from before a restart are not overwritten by unknown ones', (t) => {
+  const reported = sampleFinding({ rule: 'exec-command', evidence: { caller: { user: 'alice' } } })
+  const findings = findingsWith(configuration.defaults(), [], [{ eventKey: 'e1', finding: reported }])
   const evidence = { caller: undefined, programs: undefined, exit_code: 0 }
-  const completed = findings.from(execIntoContainer, sampleDetection({ completes: true, evidence }))
+  const completed = findings.from(execIntoContainer, sampleDetection({ isUpdate: true, evidence }))
   t.deepEqual(completed?.finding.evidence, { caller: { user: 'alice' }, exit_code: 0 })
 })
 
-test('an act is completed under the rule that told it, though severities were configured anew since', (t) => {
+test('an update applies to the rule that reported the event, even if severities changed since', (t) => {
   const also = ['exec-command']
-  const told = sampleFinding({ rule: 'exec-command', evidence: { argv: ['sh'] } })
-  const findings = findingsWith(configuration.defaults(), [], [{ act: 'e1', finding: told }])
+  const reported = sampleFinding({ rule: 'exec-command', evidence: { argv: ['sh'] } })
+  const findings = findingsWith(configuration.defaults(), [], [{ eventKey: 'e1', finding: reported }])
   const completed = findings.from(
     execIntoContainer,
-    sampleDetection({ completes: true, rule: 'interactive-shell', also, evidence: { exit_code: 0 } }),
+    sampleDetection({ isUpdate: true, rule: 'interactive-shell', also, evidence: { exit_code: 0 } }),
   )
   t.like(completed?.finding, {
-    id: told.id,
+    id: reported.id,
     rule: 'exec-command',
     evidence: { argv: ['sh'], exit_code: 0, also: ['interactive-shell'] },
   })
@@ -193,7 +193,7 @@ test('an act is completed under the rule that told it, though severities were co
 const allowing = (when: string) =>
   configuration.schema.parse({ policy: { allow: [{ reason: 'known', when }] } })
 
-test('what is allowed is a finding of state suppressed, with the reason', (t) => {
+test('an allowed finding has state suppressed, with the reason', (t) => {
   const findings = findingsWith(allowing('evidence.argv[0] == "true"'))
   const allowed = findings.from(execIntoContainer, sampleDetection())
   t.like(allowed, {
@@ -216,27 +216,27 @@ test('the policy sees the labels of the container', (t) => {
   t.is(stateIn({}), 'firing')
 })
 
-test('what becomes known later decides anew whether an act is allowed', (t) => {
-  const told = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
+test('the policy is applied again to an updated finding', (t) => {
+  const reported = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
   const later = (config: Config, known: Finding, evidence = {}) =>
-    findingsWith(config, [], [{ act: 'e1', finding: known }]).from(
+    findingsWith(config, [], [{ eventKey: 'e1', finding: known }]).from(
       execIntoContainer,
-      sampleDetection({ completes: true, evidence }),
+      sampleDetection({ isUpdate: true, evidence }),
     )
   const config = allowing('evidence.caller.user == "backup"')
-  t.like(later(config, told, { caller: { user: 'alice' } }), {
+  t.like(later(config, reported, { caller: { user: 'alice' } }), {
     change: 'updated',
     finding: { state: 'firing' },
   })
-  const allowed = later(config, told, { caller: { user: 'backup' } })
-  t.like(allowed, { change: 'suppressed', finding: { id: told.id, state: 'suppressed' } })
+  const allowed = later(config, reported, { caller: { user: 'backup' } })
+  t.like(allowed, { change: 'suppressed', finding: { id: reported.id, state: 'suppressed' } })
   t.like(later(config, allowed?.finding as Finding), { change: 'updated', finding: { state: 'suppressed' } })
   const released = later(allowing('evidence.exit_code == 0'), allowed?.finding as Finding, { exit_code: 1 })
-  t.like(released, { change: 'released', finding: { id: told.id, state: 'firing' } })
+  t.like(released, { change: 'released', finding: { id: reported.id, state: 'firing' } })
   t.false('suppressed' in (released?.finding ?? {}))
 })
 
-test('a condition that is allowed neither fires nor resolves for anybody', (t) => {
+test('an allowed condition neither fires nor resolves', (t) => {
   const findings = findingsWith(allowing('rule == "source-degraded"'))
   t.like(findings.from(monitorIntegrity, condition()), { change: 'new', finding: { state: 'suppressed' } })
   t.deepEqual(findings.firing(), [])
@@ -251,7 +251,7 @@ test('a condition that is allowed neither fires nor resolves for anybody', (t) =
   t.is(findings.from(monitorIntegrity, condition({ state: 'resolved' })), null)
 })
 
-test('a changed policy is applied to the conditions that are known', (t) => {
+test('a changed policy is applied to known conditions', (t) => {
   const free = configuration.schema.parse({})
   const off = configuration.schema.parse({
     detectors: { 'monitor-integrity': { rules: { 'source-degraded': { enabled: false } } } },
@@ -272,7 +272,7 @@ test('a changed policy is applied to the conditions that are known', (t) => {
   t.deepEqual(findings.firing(), [])
 })
 
-test('a condition whose severity is configured anew ends as what it was and begins as what it is', (t) => {
+test('a condition whose severity changes ends with the old one and starts with the new one', (t) => {
   const rule = (severity: string) => {
     const parsed = configuration.parseValue({
       detectors: { 'monitor-integrity': { rules: { 'source-degraded': { severity } } } },
@@ -282,17 +282,17 @@ test('a condition whose severity is configured anew ends as what it was and begi
   }
   const inUse = { config: rule('warning') }
   const findings = findingsWith(inUse)
-  const told = findings.from(monitorIntegrity, condition())?.finding
+  const reported = findings.from(monitorIntegrity, condition())?.finding
   inUse.config = rule('critical')
-  const [ended, begun, ...others] = findings.reconsider()
-  t.like(ended, { change: 'resolved', finding: { id: told?.id, severity: 'warning', state: 'resolved' } })
-  t.like(begun, {
+  const [ended, started, ...others] = findings.reconsider()
+  t.like(ended, { change: 'resolved', finding: { id: reported?.id, severity: 'warning', state: 'resolved' } })
+  t.like(started, {
     change: 'new',
-    finding: { severity: 'critical', state: 'firing', first_seen: told?.first_seen },
+    finding: { severity: 'critical', state: 'firing', first_seen: reported?.first_seen },
   })
-  t.not(begun?.finding.id, told?.id)
+  t.not(started?.finding.id, reported?.id)
   t.deepEqual(others, [])
-  t.deepEqual(findings.firing(), [begun?.finding])
+  t.deepEqual(findings.firing(), [started?.finding])
   t.deepEqual(findings.reconsider(), [])
   t.like(findings.from(monitorIntegrity, condition()), {
     change: 'updated',
@@ -300,23 +300,23 @@ test('a condition whose severity is configured anew ends as what it was and begi
   })
 })
 
-test('a detector that was started anew has to confirm what it had found', (t) => {
+test('a restarted detector must confirm its conditions', (t) => {
   const findings = findingsWith()
   findings.from(monitorIntegrity, condition())
   findings.from(monitorIntegrity, condition({ subject: ['resources'] }))
-  findings.doubt('resource-limit-breach')
+  findings.markUnconfirmed('resource-limit-breach')
   t.deepEqual(findings.resolveUnconfirmed(), [])
-  findings.doubt('monitor-integrity')
+  findings.markUnconfirmed('monitor-integrity')
   findings.from(monitorIntegrity, condition())
   t.is(findings.resolveUnconfirmed().length, 1)
   t.is(findings.firing().length, 1)
 })
 
-test('secrets are in no finding, wherever a detector puts them', (t) => {
+test('no finding contains secrets, wherever a detector puts them', (t) => {
   const finding = findingsWith().from(
     execIntoContainer,
     sampleDetection({
-      summary: 'root ran mysql -uroot -phunter2 shop in web-1',
+      summary: 'alice ran `mysql -uroot -phunter2 shop` in web-1',
       evidence: {
         argv: ['mysql', '-uroot', '-phunter2', 'shop'],
         caller: { argv: ['docker', 'exec', '-e', 'DB_PASSWORD=hunter2', 'web-1', 'env'] },
@@ -326,10 +326,10 @@ test('secrets are in no finding, wherever a detector puts them', (t) => {
     }),
   )?.finding
   t.notRegex(JSON.stringify(finding), /hunter2/)
-  t.is(finding?.summary, 'root ran mysql -uroot -p*** shop in web-1')
+  t.is(finding?.summary, 'alice ran `mysql -uroot -p*** shop` in web-1')
 })
 
-test('rules can be off, or worse, in some containers only', (t) => {
+test('rules can be disabled, or have another severity, in some containers only', (t) => {
   const parsed = configuration.parseValue({
     detectors: {
       'exec-into-container': {
@@ -341,43 +341,43 @@ test('rules can be off, or worse, in some containers only', (t) => {
     },
   })
   const findings = findingsWith('config' in parsed ? parsed.config : undefined)
-  const said = (rest = {}) =>
+  const severityIn = (rest = {}) =>
     findings.from(execIntoContainer, sampleDetection({ container: sampleContainer(rest) }))?.finding.severity
-  t.is(said({ labels: { team: 'db-1' } }), undefined)
-  t.is(said(), 'critical')
-  t.is(said({ name: 'other' }), 'info')
+  t.is(severityIn({ labels: { team: 'db-1' } }), undefined)
+  t.is(severityIn(), 'critical')
+  t.is(severityIn({ name: 'other' }), 'info')
 })
 
-test('what is part of an act that was told is added to it, and else stands for itself', (t) => {
-  const entered = sampleDetection({ rule: 'untracked-exec', act: 'a1' })
-  const partOf = { rule: 'untracked-exec', act: 'a1' }
-  const rootOfIt = sampleDetection({ rule: 'root-in-nonroot-container', act: 'p1', partOf })
+test('a rule is merged into the finding of a reported event, and otherwise makes its own', (t) => {
+  const entered = sampleDetection({ rule: 'untracked-exec', eventKey: 'a1' })
+  const mergeInto = { rule: 'untracked-exec', eventKey: 'a1' }
+  const rootOfIt = sampleDetection({ rule: 'root-in-nonroot-container', eventKey: 'p1', mergeInto })
   const entry = findingsWith().from(execIntoContainer, entered)?.finding as Finding
   const findings = (known: Finding[], config = {}) =>
     findingsWith(
       configuration.schema.parse(config),
       [],
-      known.map((finding) => ({ act: 'a1', finding })),
+      known.map((finding) => ({ eventKey: 'a1', finding })),
     )
-  const speaks = (by: ReturnType<typeof findings>) => {
+  const firedBy = (by: ReturnType<typeof findings>) => {
     const publication = by.from(unexpectedRootProcess, rootOfIt)
     return publication && [publication.change, publication.finding.rule, publication.finding.evidence['also']]
   }
   const itself = ['new', 'root-in-nonroot-container', undefined]
-  t.deepEqual(speaks(findings([entry])), ['updated', 'untracked-exec', ['root-in-nonroot-container']])
+  t.deepEqual(firedBy(findings([entry])), ['updated', 'untracked-exec', ['root-in-nonroot-container']])
   const withBoth = { ...entry, evidence: { also: ['root-in-nonroot-container'] } }
-  t.is(speaks(findings([withBoth])), null)
-  t.deepEqual(speaks(findings([])), itself)
-  t.deepEqual(speaks(findings([{ ...entry, state: 'suppressed' }])), itself)
-  t.deepEqual(speaks(findings([{ ...entry, severity: 'info' }])), itself)
+  t.is(firedBy(findings([withBoth])), null)
+  t.deepEqual(firedBy(findings([])), itself)
+  t.deepEqual(firedBy(findings([{ ...entry, state: 'suppressed' }])), itself)
+  t.deepEqual(firedBy(findings([{ ...entry, severity: 'info' }])), itself)
   const off = { detectors: { 'unexpected-root-process': { enabled: false } } }
-  t.is(speaks(findings([entry], off)), null)
+  t.is(firedBy(findings([entry], off)), null)
 
-  // Folded into an earlier one, or beyond the budget: then it is not in the store.
+  // Folded into an earlier finding or throttled, so it is not in the store.
   const folding = findings([])
   folding.from(execIntoContainer, entered)
-  t.is(speaks(folding), null)
+  t.is(firedBy(folding), null)
   const allowed = findings([], { policy: { allow: [{ reason: 'known', when: 'rule == "untracked-exec"' }] } })
   t.like(allowed.from(execIntoContainer, entered), { finding: { state: 'suppressed' } })
-  t.deepEqual(speaks(allowed), itself)
+  t.deepEqual(firedBy(allowed), itself)
 })

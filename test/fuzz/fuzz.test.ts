@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { serveWeb } from '../../exporters/web/server.ts'
 import { openWebConfig } from '../../exporters/web/watched-web-config.ts'
 import { properties } from './properties.ts'
+import { runbookPages } from '../../exporters/web/runbook-pages.ts'
 
 for (const { title, runs, property } of properties) {
   test(title, async (t) => {
@@ -13,12 +14,13 @@ for (const { title, runs, property } of properties) {
   })
 }
 
-test('a web server that is sent noise serves on', async (t) => {
+test('a web server that receives noise continues to serve', async (t) => {
   const web = await serveWeb({
     addresses: ['127.0.0.1:0'],
     config: openWebConfig,
     expose: () => Promise.resolve({ contentType: 'text/plain', body: 'a 1\n' }),
     isReady: () => true,
+    runbooks: runbookPages(),
     statusPage: () => Promise.resolve('page'),
   })
   t.teardown(web.close)

@@ -7,7 +7,7 @@ import {
 import { parseEvent } from '../../agent/sources/docker/events/event.ts'
 import { execOfInspect } from '../../agent/sources/docker/execs/exec-inspect.ts'
 import { createLineSplitter } from '../../agent/sources/docker/events/lines.ts'
-import { askedBy } from '../../agent/sources/docker/api-requests/request-line.ts'
+import { parseRequestLine } from '../../agent/sources/docker/api-requests/request-line.ts'
 import { parseFanotifyEvents } from '../../agent/linux/fanotify-events.ts'
 import { parseProcEvent } from '../../agent/linux/proc-events.ts'
 import { journalEntry } from '../../agent/log/journald.ts'
@@ -15,7 +15,7 @@ import { syslogLine } from '../../agent/log/syslog.ts'
 import type { Finding, Json } from '../../agent/model/finding.ts'
 import { parseCgroupFile } from '../../agent/sources/processes/attribution/cgroup.ts'
 import { parseArgv, parseStat, parseStatus } from '../../agent/sources/processes/table/procfs-process.ts'
-import { placeOf } from '../../agent/sources/processes/credentials/executable-origin.ts'
+import { locationOf } from '../../agent/sources/processes/credentials/executable-origin.ts'
 import { mapUid, parseUidMap } from '../../agent/linux/uid-map.ts'
 import {
   containerCgroup,
@@ -32,8 +32,9 @@ import { renderStatusPage } from '../../exporters/web/status-page.ts'
 import { toFalco } from '../../exporters/webhook/falco.ts'
 import { sampleStatus } from '../exporters/web/sample-status.ts'
 import { sampleFinding } from '../support/samples.ts'
+import { describeRules } from '../support/describe.ts'
 
-// Text that has been trouble somewhere: line ends, terminal sequences, quotes of every format, directional marks.
+// Text that is known to cause trouble: newlines, terminal sequences, quotes of every format, directional marks.
 const nasty = fc.oneof(
   { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
   fc.constantFrom(
@@ -55,7 +56,7 @@ const nasty = fc.oneof(
 )
 const id = 'a'.repeat(64)
 
-/** Any JSON, and JSON that has the names the engine uses with values that it would not. */
+/** Arbitrary JSON, and JSON with the engine's property names but unexpected values. */
 const keys = fc.constantFrom(
   ...`Id ID Name Names Image ImageID Labels State Status Config HostConfig Mounts ExecIDs RestartCount User Tty
   Healthcheck Test Interval Shell Memory NanoCpus CpuQuota PidsLimit Pid StartedAt Privileged CapAdd SecurityOpt Type
@@ -75,7 +76,7 @@ const answers = answer.map((value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {},
 ) as fc.Arbitrary<Record<string, unknown>>
 
-/** A file of the kernel as it is, cut, doubled, and with other words in it. */
+/** A kernel file: unchanged, truncated, duplicated, and with other words in it. */
 const numbers = fc.constantFrom(
   '0',
   '1',
@@ -133,7 +134,7 @@ const findings: fc.Arbitrary<Finding> = fc
     }),
   )
 
-/** A kernel's file may be half-written: then it is an error of its reader, and never another number. */
+/** A truncated kernel file must be a read error, and never give a wrong number. */
 function readers(text: string): void {
   const read = () => text
   for (const reader of [
@@ -163,24 +164,25 @@ function checkNumbers(value: unknown): void {
   if (typeof value === 'object' && value !== null) Object.values(value).forEach(checkNumbers)
 }
 
-/** Everything that is shown to be text is text, and what is to be a number is one. */
+/** Throws unless all values are strings. */
 function checkTexts(...values: unknown[]): void {
-  for (const value of values) if (typeof value !== 'string') throw new Error(`not a text: ${String(value)}`)
+  for (const value of values) if (typeof value !== 'string') throw new Error(`not a string: ${String(value)}`)
 }
 
 const control = /[\p{Cc}\p{Zl}\p{Zp}]/u
 
 function checkLine(line: string): void {
-  if (control.test(line)) throw new Error(`breaks a line or drives a terminal: ${JSON.stringify(line)}`)
+  if (control.test(line))
+    throw new Error(`contains a line break or terminal sequence: ${JSON.stringify(line)}`)
 }
 
-/** A claim about whatever comes from outside; `runs` is how often a test tries it, the benchmark does more. */
+/** A property of the handling of untrusted input; `runs` is the number of cases in a test, the benchmark uses more. */
 export type Property = { title: string; runs: number; property: fc.IRawProperty<unknown> }
 
-/** What tidewatch reads and writes that somebody else has a say in. */
+/** The properties of all input and output that others can influence. */
 export const properties = [
   {
-    title: 'lines come out as they went in, however they are cut',
+    title: 'lines are read correctly, however the chunks are split',
     runs: 300,
     property: fc.property(
       fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 12 }),
@@ -206,7 +208,7 @@ export const properties = [
     ),
   },
   {
-    title: 'an event of a lying engine is refused, or is an event',
+    title: 'an event of a lying engine is rejected or a valid event',
     runs: 2_000,
     property: fc.property(
       fc.oneof(
@@ -231,7 +233,7 @@ export const properties = [
     ),
   },
   {
-    title: 'an inspect of a lying engine is a container, with the types it is to have',
+    title: 'an inspect response of a lying engine is a container with the right types',
     runs: 2_000,
     property: fc.property(answers, (value) => {
       const container = containerOfInspect(value)
@@ -252,7 +254,7 @@ export const properties = [
     }),
   },
   {
-    title: 'statistics of a lying engine are none, or quantities',
+    title: 'statistics of a lying engine are ignored or valid quantities',
     runs: 1_000,
     property: fc.property(answers, (value) => {
       let usage: unknown
@@ -265,12 +267,12 @@ export const properties = [
     }),
   },
   {
-    title: 'a cgroup’s files are quantities, or an error',
+    title: 'a cgroup’s files give valid quantities or an error',
     runs: 2_000,
     property: fc.property(kernelText, readers),
   },
   {
-    title: 'what /proc tells never throws, whatever a process put there',
+    title: 'parsing /proc never throws, whatever a process put there',
     runs: 2_000,
     property: fc.property(
       kernelText,
@@ -284,12 +286,12 @@ export const properties = [
         checkTexts(parseCgroupFile(text).path)
         for (const path of parseMemberships(text).values()) containerCgroup(path, id)
         parseCgroupMounts(text, '/sys/fs/cgroup')
-        placeOf(text, '/bin/sh', 1)
+        locationOf(text, '/bin/sh', 1)
       },
     ),
   },
   {
-    title: 'records of the kernel that make no sense are refused',
+    title: 'invalid records of the kernel are rejected',
     runs: 2_000,
     property: fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       parseFanotifyEvents(Buffer.from(bytes))
@@ -297,7 +299,7 @@ export const properties = [
     }),
   },
   {
-    title: 'what is written to the engine’s socket is a request, or is not',
+    title: 'bytes written to the engine’s socket are parsed as a request or rejected',
     runs: 1_000,
     property: fc.property(
       fc.oneof(
@@ -305,12 +307,12 @@ export const properties = [
         nasty.map((text) => `POST /v1.41/exec/${text}/start HTTP/1.1`),
       ),
       (text) => {
-        askedBy(text)
+        parseRequestLine(text)
       },
     ),
   },
   {
-    title: 'no text gets out of its line, its label, its cell or its field',
+    title: 'no text breaks out of its line, label, cell or field',
     runs: 1_000,
     property: fc.property(findings, (finding) => {
       checkLine(findingLine({ ...finding, summary: '' }))
@@ -320,12 +322,12 @@ export const properties = [
         if (!/^[A-Z_]+=/.test(line)) throw new Error(`not a field: ${line}`)
       }
       checkLine(syslogLine(entry, { host: 'h', pid: 1, time: new Date(0) }))
-      const { annotations } = toAlert(finding, null, 0)
+      const { annotations } = toAlert(finding, null, 0, describeRules)
       for (const [name, value] of Object.entries(annotations)) {
         if (!/^[a-zA-Z_]\w*$/.test(name)) throw new Error(`not a name: ${name}`)
         if (name.startsWith('evidence_') || name === 'description') checkLine(value)
       }
-      checkLine(toFalco(finding).output)
+      checkLine(toFalco(finding, describeRules).output)
     }),
   },
   {
@@ -335,7 +337,7 @@ export const properties = [
       const tags = (one: Finding) => pageWith(one).split('<').length
       const x = (text: string) => (text === '' ? '' : 'x')
       const { container, summary } = finding
-      // A value that is empty has no cell of its own.
+      // An empty value has no cell.
       const texts = Object.entries(finding.evidence).map(([key, value]) => [key, `${JSON.stringify(value)}!`])
       const evidence = Object.fromEntries(texts) as Record<string, string>
       const harmless = {
@@ -345,7 +347,7 @@ export const properties = [
         container: container && { ...container, name: x(container.name), image: x(container.image) },
       }
       if (tags({ ...finding, evidence }) !== tags(harmless))
-        throw new Error('there is more markup than there is to be')
+        throw new Error('there is more markup than expected')
     }),
   },
 ] as unknown as readonly Property[]

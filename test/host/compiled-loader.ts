@@ -3,8 +3,8 @@ import { registerHooks } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-// Loaded into every Node process of the tests on the emulated host. It loads the files that test/host/payload.ts compiled instead of their
-// sources, and measures how long each test file takes.
+// Preloaded into every Node process of the tests on the emulated host. It loads the files compiled by
+// test/host/payload.ts instead of their sources, and measures how long each test file takes.
 
 const root = import.meta.dirname
 const rootUrl = pathToFileURL(`${root}/`).href

@@ -5,27 +5,28 @@ import { stripTypeScriptTypes } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
-// Everything that the tests on the emulated host need: the project, its modules, the daemon as it is installed, and its package.
+// Everything that the tests on the emulated host need: the project, its modules, the installed daemon, and its package.
 //
-// Loading a module takes the emulated host some 30 ms, and the sources of the daemon with their dependencies are 1,200 of them. So each
-// test file is bundled; what they share is in common chunks. Files that a test runs as a program of its own are not bundled, but their
-// types are removed: Node would do it with WebAssembly, which is slow there, too.
+// The emulated host takes about 30 ms to load a module, and the daemon with its dependencies has 1,200 of them. So each test
+// file is bundled, with shared code in common chunks. Files that a test runs as a separate program are not bundled, but their
+// types are removed: Node would do that with WebAssembly, which is slow there, too.
 
 const root = join(import.meta.dirname, '../..')
 
 /** Where the host mounts the payload. */
 export const mountPoint = '/payload'
 
-/** Where the files are, below the payload, that Node loads instead of the sources of the same name. */
+/** The folder in the payload with the compiled files that Node loads instead of the sources. */
 const compiled = '.compiled'
 
-// Only lint, types, bundling and dashboards need these, and they are half of what would have to be copied.
+// Only needed for linting, types, bundling and dashboards; they are half of the data to copy.
 const heavy = /^(?:@grafana|typescript|@typescript|oxlint.*|@oxlint.*|oxfmt|@oxfmt|esbuild|@esbuild|@types)$/
 
 // The package `node` contains its program twice.
 const duplicate = join(root, 'node_modules/node/node_modules')
 
-// What dockerode brings for ssh hosts and BuildKit sessions, and never calls here: systemd/build.ts leaves it out, too.
+// dockerode's dependencies for SSH hosts and BuildKit sessions, which are never called here; systemd/build.ts omits
+// them, too.
 const unneeded = /^(?:ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs|cpu-features)(?:\/|$)/
 
 const loader = 'compiled-loader'
@@ -42,7 +43,7 @@ export function copyProject(payload: string): void {
       verbatimSymlinks: true,
       filter: (source) => source !== duplicate,
     })
-    // The sources stay, so that ava can show the line that failed.
+    // The sources are copied too, so that ava can show the failed line.
     if (file.endsWith('.ts')) write(payload, join(compiled, file), strip(file))
   }
   write(payload, `${loader}.mjs`, strip(`test/host/${loader}.ts`))
@@ -70,7 +71,7 @@ export async function bundleTests(payload: string, patterns: readonly string[]):
     sourcesContent: false,
     external: ['ava', 'koffi', 'esbuild'],
     plugins: [sourcePlaces, withoutMaps, leaveOut],
-    // CommonJS modules inside an ES module need a `require` of their own.
+    // CommonJS modules inside an ES module need a `require`.
     banner: {
       js: `import { createRequire as hostCreateRequire } from 'node:module'; const require = hostCreateRequire(import.meta.url)`,
     },
@@ -83,13 +84,16 @@ export async function bundleTests(payload: string, patterns: readonly string[]):
   }
 }
 
-/** A test file is loaded under the name of its source; its map, which Node only finds by a relative path, is next to the bundle. */
+/**
+ * The path of a bundle's source map, relative to the name under which the bundle is loaded; Node needs a relative
+ * path.
+ */
 function mapFor(file: string): string {
   const loadedAs = file.endsWith('.test.ts') ? relative(compiled, file) : file
   return relative(dirname(loadedAs), `${file}.map`)
 }
 
-/** The map of a bundle, whose sources are where the host has them: a failure is shown in the lines that were written. */
+/** The source map of a bundle with the paths of the sources on the host, so that failures show source lines. */
 function relocated(path: string, text: string): object {
   const map = JSON.parse(text) as { sources: string[] }
   const sources = map.sources.map((source) => {
@@ -99,7 +103,7 @@ function relocated(path: string, text: string): object {
   return { ...map, sources }
 }
 
-/** Node reads the map of a bundle when it loads it: the lines of dependencies are not worth that. */
+/** Omits the source maps of dependencies, because Node parses the whole map when it loads a bundle. */
 const withoutMaps: Plugin = {
   name: 'without-maps',
   setup({ onLoad }) {
@@ -111,7 +115,7 @@ const withoutMaps: Plugin = {
   },
 }
 
-/** A module in a bundle finds its files where its source is. */
+/** Makes `import.meta` of a bundled module refer to its source, so that it finds its files. */
 const sourcePlaces: Plugin = {
   name: 'source-places',
   setup({ onLoad }) {
@@ -135,19 +139,19 @@ const leaveOut: Plugin = {
   },
 }
 
-/** Bundles the daemon as it is installed. */
+/** Builds the daemon's bundle, as it is installed. */
 export function buildDaemon(payload: string): void {
   execFileSync(process.execPath, [join(root, 'systemd/build.ts'), join(payload, 'dist')])
 }
 
 /** Builds the Debian package; returns its path on the host. */
 export function buildPackage(payload: string): string {
-  // Unpacking it takes the emulated host longer than reading it.
+  // On the emulated host, decompression would take longer than reading an uncompressed package.
   const args = [join(root, 'systemd/deb/build.ts'), '--directory', payload, '--compression', 'none']
   return join(mountPoint, basename(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim()))
 }
 
-/** Removes the types as Node does; lines and columns stay the same. */
+/** Removes types like Node, so that lines and columns stay the same. */
 function strip(file: string): string {
   return stripTypeScriptTypes(readFileSync(join(root, file), 'utf8'))
 }

@@ -8,7 +8,7 @@ export type Qmp = { execute: <T = unknown>(command: string, args?: object) => Pr
 
 type Reply = { return?: unknown; error?: { desc: string }; event?: string }
 
-/** Waits for the one client that connects to a Unix socket: QEMU connects to us, so there is nothing to retry. */
+/** Listens on a Unix socket for a single client. QEMU connects to us, so no retries are needed. */
 export async function listen(path: string): Promise<{ connected: Promise<Socket> }> {
   const server = createServer().listen(path)
   await once(server, 'listening')
@@ -28,7 +28,7 @@ export async function qmpOver(socket: Socket): Promise<Qmp> {
     for (const { reject } of waiting.splice(0)) reject(new Error('QEMU closed the control connection'))
   })
   const lines = createInterface(socket)
-  // It repeats the errors of its socket, which ends with QEMU.
+  // readline re-emits the errors of the socket, which closes when QEMU exits.
   lines.on('error', () => {})
   lines.on('line', (line) => {
     const reply = JSON.parse(line) as Reply

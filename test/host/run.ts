@@ -6,25 +6,25 @@ import { fail, installMissing, say } from '../support/debian.ts'
 import { buildDaemon, buildPackage, bundleTests, copyProject, nodeOption } from './payload.ts'
 import { type Host, HostError, startHost } from './vm.ts'
 
-// Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation, and runs the tests there that depend on
-// them, with a tenth of the repetitions.
+// Boots a real Debian host (cgroup v2, systemd, AppArmor, a newer Docker) in software emulation and runs the tests that depend
+// on these, with a tenth of the repetitions.
 //
 //   npm run test:host                              the tests that depend on kernel, cgroup v2, AppArmor or systemd
-//   npm run test:host -- --all                     further tests with a real engine, too
-//   npm run test:host -- test/e2e/acts.test.ts     chosen files
-//   npm run test:host -- --match='*a title*' FILE  chosen tests
+//   npm run test:host -- --all                     also the further tests with a real engine
+//   npm run test:host -- test/e2e/detections.test.ts     selected files
+//   npm run test:host -- --match='*a title*' FILE  selected tests
 //
 //   HOST_VM_SUITE     trixie: kernel 6.12, Docker 26.1 (default) · bookworm: 6.1, 20.10 · bullseye: 5.10, 20.10 · sid: 7.2, 28.5
 //   HOST_VM_CACHE     where the base and the snapshot are cached (default /var/cache/host-vm)
-//   HOST_VM_TIMEOUT   seconds until the tests are given up       (default 3300, with --all 5400)
+//   HOST_VM_TIMEOUT   seconds until the tests are aborted        (default 3300, with --all 5400)
 //   HOST_VM_PACKAGES  further Debian packages in the base, separated by commas
-//   HOST_VM_QEMU      further arguments of QEMU, to measure them; they get a snapshot of their own
+//   HOST_VM_QEMU      further arguments of QEMU, for measurements; each set gets its own snapshot
 //   HOST_VM_APPEND    further arguments of the kernel, likewise
 
-// Needs the Debian package, which is built for it. It restarts Docker and removes everything again: it comes last.
+// Uses the Debian package, which is built for this test. It restarts Docker and removes everything, so it runs last.
 const serviceTest = 'test/host/service.test.ts'
 
-// What depends on the kernel, cgroup v2, AppArmor or systemd.
+// Tests that depend on the kernel, cgroup v2, AppArmor or systemd.
 const hostTests = [
   'test/sources/processes/modes/ebpf.test.ts',
   'test/sources/resources/engine*.test.ts',
@@ -35,27 +35,29 @@ const hostTests = [
   serviceTest,
 ]
 
-// What depends on Docker's version only, or repeats on an emulated host what the files above have shown there.
+// Tests that depend only on Docker's version, or that the files above already cover on an emulated host.
 const furtherTests = ['test/sources/docker/**/*engine.test.ts', 'test/e2e/runtime-operation.test.ts']
 
-// Of the files above, the tests that only --all runs: they depend on the engine, and take minutes where a container takes
-// ten seconds to start.
+// Tests in the files above that only --all runs. They depend on the engine, and take minutes because a container
+// takes ten seconds to start.
 const furtherTitles = [
-  '*containers that start and stop as they should give nothing*',
+  '*containers that start and stop normally cause no findings*',
   'a profile is learned, survives a restart*',
-  'a container that ends and is restarted again and again loops',
+  'a container that exits and is restarted repeatedly is in a restart loop',
   'a container that is removed while it is sampled*',
-  'a container without limits has none*',
-  'a paused container is sampled on*',
-  'what a host does all day is nothing critical',
-  'an image that is built by commands as root*',
+  'a container without limits is one condition',
+  'a paused container is still sampled*',
+  'ordinary operation of a host causes no critical finding',
+  'building an image with commands as root*',
   'a client in a container is named as that container',
   'a copy in either direction is one finding',
-  'a daemon that starts beside running containers and their execs*',
+  'a daemon that starts when containers and execs already run*',
+  'entering as root without the engine is one finding*',
+  'a root process that outlived its exec*',
 ]
 
-// A build needs the network; a burst is no burst where a program takes 30 ms to start.
-const impossibleTitles = ['a step of an image build*', 'a container that makes too much noise*']
+// A build needs the network, and a burst is impossible because a program takes 30 ms to start.
+const impossibleTitles = ['an image build step*', 'a container over its budget*']
 
 const timeMark = 'seconds-of-test-file '
 
@@ -125,7 +127,8 @@ if (hasSum) process.stdout.write(`${passed} passed, ${failed} failed\n`)
 
 function commandFor(deb: string | undefined): string {
   const environment = [
-    // With /bin as shells of root have it, which systemd's own path lacks: some programs of containers are only found there.
+    // Includes /bin, like root's shells and unlike systemd's default path: some programs of containers are only found
+    // there.
     'PATH=/payload/node_modules/.bin:$PATH:/sbin:/bin',
     'TIDEWATCH_TEST_HOST=emulated',
     'TIDEWATCH_TEST_DAEMON=/payload/dist/tidewatch.js',
@@ -134,7 +137,7 @@ function commandFor(deb: string | undefined): string {
   ]
   const matches = [...(values.match ?? []), ...excluded.map((title) => `!${title}`)]
   const ava = (files: readonly string[]) => [
-    // Two tests at a time starve each other: they fail, and take longer.
+    // Concurrent tests would starve each other, fail, and take longer.
     ...['node', 'test/ava.ts', '--serial', '--timeout=10m'],
     // fetch() parses HTTP with WebAssembly, and Node 24 loses count of optimised code where it is slow
     // (https://github.com/nodejs/node/issues/64500).
@@ -153,17 +156,17 @@ function commandFor(deb: string | undefined): string {
   ].join('\n')
 }
 
-/** A title that was changed would run again, unnoticed. */
+/** Fails if a listed title no longer exists: the renamed test would run again unnoticed. */
 function checkTitles(): void {
   const sources = globSync([...hostTests, ...furtherTests]).map((file) => readFileSync(file, 'utf8'))
   for (const title of [...impossibleTitles, ...furtherTitles]) {
     const words = title.replaceAll('*', '')
     if (!sources.some((source) => source.includes(words)))
-      fail(`no test on the host is called '${title}' any more`)
+      fail(`no test on the host matches the title '${title}'`)
   }
 }
 
-/** Prints what the tests print, as it comes; what was measured for each file is reported, and the sum is kept for the end. */
+/** Forwards the output of the tests, reports the measured times, and stores the counts for the end. */
 function print(text: string): void {
   const lines = (rest + text).split('\n')
   rest = lines.pop() ?? ''

@@ -5,18 +5,18 @@ import { docker, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 import {
   apt,
-  atTheirBest,
+  allSourcesAtBest,
   findings,
   found,
   metric,
   property,
   restarted,
   sourceModes,
-  sourcesSay,
+  statusMatches,
 } from './installed.ts'
 
-// The Debian package on a booted host, one act after the other as an administrator and an attacker would do them.
-// `test/host/run.ts` makes the package and hands it in.
+// The Debian package on a booted host, with operations of an administrator and an attacker one after the other.
+// `test/host/run.ts` builds the package and passes its path.
 
 const deb = process.env['TIDEWATCH_TEST_DEB']
 const test = deb === undefined ? anyTest.skip : anyTest.serial
@@ -32,7 +32,7 @@ anyTest.after.always(async () => {
   await run('systemctl', 'start', 'docker.socket', 'docker.service')
 })
 
-test('the package installs with nothing but itself, and the service is started, ready and enabled', async (t) => {
+test('the package installs without further packages, and the service is started, ready and enabled', async (t) => {
   await apt('install', deb ?? '')
   t.is(await property('ActiveState'), 'active')
   t.is((await run('systemctl', 'is-enabled', 'tidewatch')).trim(), 'enabled')
@@ -40,8 +40,8 @@ test('the package installs with nothing but itself, and the service is started, 
   t.is(await run('tidewatch', 'check-config'), '/etc/tidewatch/tidewatch.yml: the configuration is valid\n')
 })
 
-test('every source is up and in its best mode with the rights of the unit', async (t) => {
-  await atTheirBest()
+test('every source is up and in its best mode with the privileges of the unit', async (t) => {
+  await allSourcesAtBest()
   t.regex(await run('tidewatch', 'check-ready'), /is ready/)
   const modes = await sourceModes()
   for (const [source, mode] of modes) t.log(`${source.padEnd(14)} ${mode}`)
@@ -56,7 +56,7 @@ test('every source is up and in its best mode with the rights of the unit', asyn
   })
 })
 
-test('the daemon is not root, cannot become it, and holds six capabilities and no more', async (t) => {
+test('the daemon is not root, cannot become root, and has exactly six capabilities', async (t) => {
   const status = await readFile(`/proc/${await property('MainPID')}/status`, 'utf8')
   const value = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? ''
   t.false(value('Uid').split('\t').includes('0'))
@@ -66,7 +66,7 @@ test('the daemon is not root, cannot become it, and holds six capabilities and n
   for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb']) t.is(BigInt(`0x${value(set)}`), wanted, set)
 })
 
-test('what it keeps is for itself alone, and read by root with the command line', async (t) => {
+test('only the daemon and root can read the state directory, and root can list findings', async (t) => {
   const { mode, uid } = await stat('/var/lib/tidewatch')
   t.is(mode & 0o777, 0o700)
   t.not(uid, 0)
@@ -75,7 +75,7 @@ test('what it keeps is for itself alone, and read by root with the command line'
   for (const other of ['/run/tidewatch', '/var/log/tidewatch']) await t.throwsAsync(access(other))
 })
 
-test('suspicious acts are found, stored and counted', async (t) => {
+test('suspicious operations are detected, stored and counted', async (t) => {
   const { name } = await runContainer(t, ['--user', '1000'])
   await docker('exec', name, 'true')
   await found({ rule: 'exec-command', container: name })
@@ -95,7 +95,7 @@ test('suspicious acts are found, stored and counted', async (t) => {
   t.true(((await metric(`tidewatch_findings_total{${labels}}`)) ?? 0) >= 1)
 })
 
-test('a reload leaves the same process, and it is ready again', async (t) => {
+test('a reload keeps the process, which becomes ready again', async (t) => {
   const pid = await property('MainPID')
   await run('systemctl', 'reload', 'tidewatch')
   await until(async () => (await property('ActiveState')) === 'active')
@@ -103,14 +103,14 @@ test('a reload leaves the same process, and it is ready again', async (t) => {
   t.is(await property('NRestarts'), '0')
 })
 
-test('killed, it is started again, has all it had, and finds what was done meanwhile', async (t) => {
+test('after SIGKILL the daemon restarts with all its findings, and detects what happened in between', async (t) => {
   const { name } = await runContainer(t)
   await docker('exec', name, 'echo', 'before')
   await found({ rule: 'exec-command', container: name })
   const before = await findings()
   const pid = await property('MainPID')
   process.kill(Number(pid), 'SIGKILL')
-  // Another program: what repeats itself is counted at what was found before.
+  // Another program, because a repetition would only increase the count of the earlier finding.
   await docker('exec', name, 'uname')
   await restarted(pid)
   await until(async () =>
@@ -123,53 +123,53 @@ test('killed, it is started again, has all it had, and finds what was done meanw
     [],
   )
   t.is(new Set(ids).size, ids.length)
-  const told = after.filter(
+  const reported = after.filter(
     ({ container, evidence }) =>
       container?.name === name && JSON.stringify(evidence['argv']) === '["echo","before"]',
   )
-  t.is(told.length, 1, 'what was found before is not found anew')
+  t.is(reported.length, 1, 'the earlier finding is not reported again')
 })
 
-test('frozen, it is ended by the watchdog and started again', async (t) => {
+test('the watchdog kills and restarts a frozen daemon', async (t) => {
   const pid = await property('MainPID')
   process.kill(Number(pid), 'SIGSTOP')
   await restarted(pid)
   t.regex(await run('journalctl', '-u', 'tidewatch', '-o', 'cat', '--no-pager'), /[Ww]atchdog timeout/)
-  await atTheirBest()
+  await allSourcesAtBest()
 })
 
-test('a restart of the engine is outlived, and what comes after it is seen', async (t) => {
+test('the daemon survives a restart of the engine and detects later operations', async (t) => {
   const pid = await property('MainPID')
   await run('systemctl', 'restart', 'docker.service')
-  await atTheirBest()
+  await allSourcesAtBest()
   const { name } = await runContainer(t)
   await docker('exec', name, 'true')
   await found({ rule: 'exec-command', container: name })
   t.is(await property('MainPID'), pid)
 })
 
-test('it starts without an engine, says so, and attaches when there is one', async (t) => {
+test('the daemon starts without an engine, reports that, and attaches once the engine is up', async (t) => {
   await run('systemctl', 'stop', 'docker.socket', 'docker.service')
   await run('systemctl', 'restart', 'tidewatch')
   t.is(await property('ActiveState'), 'active')
   await until(async () => (await property('StatusText')).includes('docker-events down'))
   t.is((await run('sh', '-c', 'systemctl is-active docker.service || true')).trim(), 'inactive')
   await run('systemctl', 'start', 'docker.socket', 'docker.service')
-  await atTheirBest()
+  await allSourcesAtBest()
   t.pass()
 })
 
-test('a secret of the credential store is handed to the service alone', async (t) => {
+test('only the service can read a secret from the credential store', async (t) => {
   await mkdir('/etc/credstore', { recursive: true, mode: 0o700 })
   await writeFile('/etc/credstore/tidewatch-alertmanager-password', 'open sesame', { mode: 0o600 })
   t.teardown(() => rm('/etc/credstore/tidewatch-alertmanager-password', { force: true }))
   await run('systemctl', 'restart', 'tidewatch')
-  const handed = '/run/credentials/tidewatch.service/tidewatch-alertmanager-password'
-  t.is(await readFile(handed, 'utf8'), 'open sesame')
-  t.is((await stat(handed)).mode & 0o007, 0)
+  const credential = '/run/credentials/tidewatch.service/tidewatch-alertmanager-password'
+  t.is(await readFile(credential, 'utf8'), 'open sesame')
+  t.is((await stat(credential)).mode & 0o007, 0)
 })
 
-test('with the drop-in for hosts without eBPF, processes come from the connector, and only sysctls want more', async (t) => {
+test('with the drop-in for hosts without eBPF, processes come from the connector, and only sysctls are degraded', async (t) => {
   await mkdir(dropIns, { recursive: true })
   await copyFile('/usr/share/doc/tidewatch/examples/without-ebpf.conf', `${dropIns}/without-ebpf.conf`)
   const configuration = '/etc/tidewatch/tidewatch.yml'
@@ -177,14 +177,14 @@ test('with the drop-in for hosts without eBPF, processes come from the connector
   await writeFile(configuration, `${before}\nsources: { processes: { mode: connector } }\n`)
   await run('systemctl', 'daemon-reload')
   await run('systemctl', 'restart', 'tidewatch')
-  await sourcesSay(/; breakout-files in mode fanotify only;/)
+  await statusMatches(/; breakout-files degraded \(mode fanotify\);/)
   t.is((await sourceModes()).get('processes'), 'connector')
   await writeFile(configuration, before)
   await rm(dropIns, { recursive: true })
   await run('systemctl', 'daemon-reload')
 })
 
-test('a wrong configuration ends the service at once, and is not tried again', async (t) => {
+test('an invalid configuration stops the service, and systemd does not restart it', async (t) => {
   const configuration = '/etc/tidewatch/tidewatch.yml'
   const before = await readFile(configuration, 'utf8')
   await writeFile(configuration, `${before}\nnonsense: true\n`)
@@ -196,7 +196,7 @@ test('a wrong configuration ends the service at once, and is not tried again', a
   t.is(await property('ActiveState'), 'active')
 })
 
-test('removed, it is gone and its findings are still there; purged, nothing is left', async (t) => {
+test('removing the package keeps its findings, and purging it leaves nothing', async (t) => {
   for (const name of ['MemoryPeak', 'CPUUsageNSec']) t.log(name, await property(name))
   await apt('remove', 'tidewatch')
   await t.throwsAsync(run('systemctl', 'is-active', 'tidewatch'))

@@ -18,9 +18,9 @@ import { listen, type Qmp, qmpOver } from './qmp.ts'
 
 // A throw-away Debian host in QEMU's software emulation: no KVM and no network are needed.
 //
-// Two things are cached. The base is the disk that test/host/base.sh builds. The snapshot is the state of a host that has booted from
-// it: a disk layer and the memory. A run that finds a snapshot continues from there in seconds; one that does not boots, stores the
-// snapshot and continues in the same virtual machine. Every run writes to a disk layer of its own.
+// Two things are cached. The base is the disk that test/host/base.sh builds. The snapshot is the state of a host that has
+// booted from it: a disk layer and the memory. A run with a snapshot continues from there in seconds; a run without one boots,
+// stores the snapshot and continues in the same virtual machine. Every run writes to its own disk layer.
 
 export type HostOptions = {
   /** The Debian release. */
@@ -28,11 +28,11 @@ export type HostOptions = {
   /** The Debian packages of the base. */
   packages: readonly string[]
   cache: string
-  /** Seconds until the command is given up. */
+  /** Seconds until the command is aborted. */
   timeoutSeconds: number
-  /** Reports how long a stage took, and where it ran in QEMU, how much processor time QEMU used since its start. */
+  /** Reports how long a stage took and, for stages in QEMU, how much CPU time QEMU has used since its start. */
   onStage: (stage: string, seconds: number, cpuSeconds?: number) => void
-  /** Reports what a developer should know, such as a cache that is built again. */
+  /** Prints a message for developers, such as a rebuild of the cache. */
   say: (line: string) => void
 }
 
@@ -40,7 +40,7 @@ export type HostOptions = {
 export type Host = {
   /** Runs a shell command in a copy of a directory; resolves to its exit status. */
   run: (payload: string, command: string, onOutput: (text: string) => void) => Promise<number>
-  /** The processor time that QEMU has used. On a busy machine it says more than the clock. */
+  /** The CPU time that QEMU has used. On a busy machine it is more meaningful than wall-clock time. */
   cpuSeconds: () => number
   stop: () => Promise<void>
 }
@@ -62,7 +62,7 @@ const machine = [
 ]
 const kernelArguments = `console=ttyS0 root=/dev/vda rw quiet panic=-1 systemd.show_status=false ${process.env['HOST_VM_APPEND'] ?? ''}`
 
-/** The host did not do what it was started for; the message says what happened. */
+/** The host failed; the message is the reason. */
 export class HostError extends Error {}
 
 /** Starts a host: from the snapshot, or by booting it, which creates the snapshot. */
@@ -73,10 +73,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const builder = join(import.meta.dirname, 'base.sh')
   const baseKey = keyOf(suite, ...packages, readFileSync(builder, 'utf8'))
   const base = join(cache, `base-${suite}-${baseKey}`)
-  // It is only valid with the disk it was booted from, and is removed with it.
+  // A snapshot is only valid with the disk it was booted from, and is removed with it.
   const snapshot = join(base, `snapshot-${keyOf(qemuVersion, kernelArguments, ...machine)}`)
 
-  // Another run may be building the same; it is held until the snapshot is complete.
+  // Another run may be building the same entry; the lock is held until the snapshot is complete.
   const unlock = await lock(join(cache, `${suite}.lock`))
   try {
     removeUnused(cache, base)
@@ -96,7 +96,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         return host
       } catch (error) {
         await host.stop()
-        say(`the snapshot is unusable and is created again: ${String(error)}`)
+        say(`the snapshot is unusable and will be recreated: ${String(error)}`)
       }
     }
     let started = performance.now()
@@ -145,7 +145,7 @@ class VirtualMachine implements Host {
     await this.#message('ready', bootSeconds, 'the host did not finish booting')
   }
 
-  /** Stores the state of the stopped machine; it continues on a layer of its own. */
+  /** Stores the state of the stopped machine, which then continues on its own disk layer. */
   async save(memory: string): Promise<void> {
     await this.#execute('stop')
     await this.#execute('blockdev-snapshot-sync', {
@@ -165,7 +165,7 @@ class VirtualMachine implements Host {
     await this.#execute('cont')
   }
 
-  /** Continues from a snapshot, which stays as it is. */
+  /** Continues from a snapshot without changing it. */
   async restore(snapshot: string): Promise<void> {
     const layer = join(this.#work, 'disk.qcow2')
     createLayer(layer, join(snapshot, 'disk.qcow2'), 'qcow2')
@@ -175,7 +175,7 @@ class VirtualMachine implements Host {
       if (performance.now() > end) throw this.#failure('QEMU did not load the snapshot')
       await sleep(50)
     }
-    // It was stopped when it was stored, and what is sent to the guest before it runs is lost.
+    // The snapshot contains a stopped machine, and data sent to the guest before it runs is lost.
     await this.#execute('cont')
     await this.#begin()
   }
@@ -196,7 +196,8 @@ class VirtualMachine implements Host {
 
   cpuSeconds(): number {
     try {
-      // proc_pid_stat(5): utime and stime, in hundredths of a second, are fields 14 and 15; the name in field 2 may hold spaces.
+      // proc_pid_stat(5): utime and stime, in hundredths of a second, are fields 14 and 15; the name in field 2 may
+      // hold spaces.
       const fields = readFileSync(`/proc/${this.#pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
       return (Number(fields[11]) + Number(fields[12])) / 100
     } catch {
@@ -214,7 +215,7 @@ class VirtualMachine implements Host {
     this.#cleanUp()
   }
 
-  /** What also happens where this process is interrupted. */
+  /** Cleanup that also runs when this process is interrupted. */
   readonly #cleanUp = (): void => {
     if (!this.#hasExited) this.#kill()
     rmSync(this.#work, { recursive: true, force: true })
@@ -222,7 +223,7 @@ class VirtualMachine implements Host {
 
   #kill: () => void = () => {}
 
-  /** Tells the guest the time, which stood still in the snapshot, and waits for its answer. */
+  /** Sends the current time to the guest, whose clock stopped in the snapshot, and waits for its answer. */
   async #begin(): Promise<void> {
     this.#send(`${(Date.now() / 1_000).toFixed(3)}\n`)
     await this.#message('started', restoreSeconds, 'the host does not answer')
@@ -273,7 +274,7 @@ class VirtualMachine implements Host {
     this.#qmp = await Promise.race([qmpServer.connected.then(qmpOver), failed])
   }
 
-  /** Separates messages, which are lines that start with the byte 1, from output; returns what is incomplete. */
+  /** Separates messages (lines that start with the byte 1) from output; returns the incomplete rest. */
   #read(text: string): string {
     let rest = text
     for (;;) {
@@ -305,7 +306,7 @@ class VirtualMachine implements Host {
       if (this.#hasExited) throw this.#failure(`${what}: QEMU exited`)
       if (performance.now() > end) throw this.#failure(`${what} within ${seconds} s`)
       if (performance.now() > this.#lastSign + silence * 1_000)
-        throw this.#failure(`the host hangs: no sign of life for ${silence} s`)
+        throw this.#failure(`the host hangs: no heartbeat for ${silence} s`)
       await sleep(50)
     }
   }
@@ -346,7 +347,7 @@ function complete(directory: string, files: readonly string[]): void {
   writeFileSync(join(directory, marker), JSON.stringify(sizes))
 }
 
-/** A build that was interrupted has no marker; a file that was cut has another size. */
+/** An interrupted build has no marker, and a truncated file has another size. */
 function isComplete(directory: string): boolean {
   try {
     const path = join(directory, marker)
@@ -359,7 +360,7 @@ function isComplete(directory: string): boolean {
   }
 }
 
-/** Removes what no run has used for a month. */
+/** Removes cache entries that were not used for a month. */
 function removeUnused(cache: string, base: string): void {
   for (const name of readdirSync(cache)) {
     const directory = join(cache, name)
@@ -370,7 +371,7 @@ function removeUnused(cache: string, base: string): void {
   }
 }
 
-/** Locks a file until the returned function is called, or this process ends. */
+/** Locks a file until the returned function is called or this process exits. */
 async function lock(path: string): Promise<() => void> {
   const holder = spawn('flock', [path, 'sh', '-c', 'echo locked; read -r line'], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -383,7 +384,7 @@ function createLayer(path: string, backing: string, format: string): void {
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', backing, '-F', format, path])
 }
 
-/** An ext4 file system of a directory's content, with room for what the tests write. */
+/** An ext4 file system with the content of a directory and space for files that the tests write. */
 function createDisk(path: string, directory: string): void {
   execFileSync('truncate', ['-s', '2G', path])
   execFileSync('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '-d', directory, path])

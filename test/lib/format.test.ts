@@ -19,7 +19,7 @@ for (const [bytes, text] of sizes) {
   })
 }
 
-test('shares are whole percents, over a hundred too', (t) => {
+test('ratios are formatted as whole percents, also above 100', (t) => {
   t.is(formatPercent(0.934), '93 %')
   t.is(formatPercent(1.7), '170 %')
 })

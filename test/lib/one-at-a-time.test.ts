@@ -2,7 +2,7 @@ import test from 'ava'
 import { oneAtATime } from '../../agent/lib/one-at-a-time.ts'
 import { marbles } from '../support/marbles.ts'
 
-test('triggers that come while work is done lead to one more turn', (t) => {
+test('triggers that arrive during the work lead to one more run', (t) => {
   marbles(t, ({ cold, hot, expectObservable, expectSubscriptions }) => {
     const triggers$ = hot(' -a-bc------d-----')
     const work$ = cold('     --x--|           ')
@@ -23,7 +23,7 @@ test('work that fails ends the stream', (t) => {
   })
 })
 
-test('when nobody listens any more the work is stopped', (t) => {
+test('unsubscribing stops the work', (t) => {
   marbles(t, ({ cold, hot, expectObservable, expectSubscriptions }) => {
     const triggers$ = hot(' -a-----')
     const work$ = cold('     -----x|')

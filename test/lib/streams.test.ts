@@ -4,7 +4,7 @@ import { defer, EMPTY, firstValueFrom, NEVER } from 'rxjs'
 import { backoffMs, fromAbortable, poll, supervise } from '../../agent/lib/streams.ts'
 import { marbles } from '../support/marbles.ts'
 
-test('a stream that fails says so in its place and is started again', (t) => {
+test('a failing stream emits a notice and is restarted', (t) => {
   marbles(t, ({ cold, expectObservable, expectSubscriptions }) => {
     const work$ = cold('a-#')
     const supervised$ = supervise(work$, () => 'x', { first: 0, max: 0 })
@@ -13,7 +13,7 @@ test('a stream that fails says so in its place and is started again', (t) => {
   })
 })
 
-test('the wait before another try doubles, is capped, and is never the same for everybody', (t) => {
+test('the wait before a retry doubles, is capped and has jitter', (t) => {
   const limits = { first: 200, max: 30_000 }
   const table: [number, number, number][] = [
     [1, 100, 200],
@@ -34,7 +34,7 @@ test('the wait before another try doubles, is capped, and is never the same for 
   }
 })
 
-test('the growing wait starts anew once the stream has worked', (t) => {
+test('the backoff resets once the stream has emitted', (t) => {
   const waits: number[] = []
   marbles(t, ({ cold, expectObservable }) => {
     const attempts = ['#', '#', 'a#', 'b']
@@ -53,11 +53,11 @@ test('the growing wait starts anew once the stream has worked', (t) => {
   t.deepEqual(waits, [1, 2, 1])
 })
 
-test('polling looks again and again, never twice at once, and survives a look that fails', (t) => {
+test('polling never runs twice at the same time, and continues after a failed call', (t) => {
   const errors: unknown[] = []
   marbles(t, ({ cold, expectObservable }) => {
-    const looks = ['---a|', '#', 'b|']
-    const polled$ = poll(() => cold(looks.shift() ?? 'c|'), {
+    const calls = ['---a|', '#', 'b|']
+    const polled$ = poll(() => cold(calls.shift() ?? 'c|'), {
       everyMs: 2,
       timeoutMs: 100,
       onError: (error) => errors.push(error),
@@ -67,15 +67,15 @@ test('polling looks again and again, never twice at once, and survives a look th
   t.deepEqual(errors, ['error'])
 })
 
-test('a look that hangs is given up, and the next one comes', (t) => {
+test('a call that hangs is abandoned, and the next one runs', (t) => {
   marbles(t, ({ cold, expectObservable }) => {
-    const looks = [NEVER, cold('a|')]
-    const polled$ = poll(() => looks.shift() ?? EMPTY, { everyMs: 2, timeoutMs: 5, onError: () => undefined })
+    const calls = [NEVER, cold('a|')]
+    const polled$ = poll(() => calls.shift() ?? EMPTY, { everyMs: 2, timeoutMs: 5, onError: () => undefined })
     expectObservable(polled$, '----------!').toBe('------a---')
   })
 })
 
-test('work that nobody waits for any more is told to stop', async (t) => {
+test('unsubscribing aborts the work', async (t) => {
   const seen: string[] = []
   const work$ = fromAbortable(async (signal) => {
     signal.addEventListener('abort', () => seen.push('aborted'))

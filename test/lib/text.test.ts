@@ -2,7 +2,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { clip, clipArgv, commandLine, detached, printable } from '../../agent/lib/text.ts'
 
-test('what could break a line, drive a terminal or deceive a reader is escaped', (t) => {
+test('characters that could break a line, control a terminal or deceive a reader are escaped', (t) => {
   const table: [string, string][] = [
     ['plain ünïcode 漢字', 'plain ünïcode 漢字'],
     ['a\nb\r\tc', 'a\\nb\\r\\tc'],
@@ -15,7 +15,7 @@ test('what could break a line, drive a terminal or deceive a reader is escaped',
   for (const [text, expected] of table) t.is(printable(text), expected)
 })
 
-test('printable text is one line without control characters, whatever it was', (t) => {
+test('printable text is one line without control characters, for any input', (t) => {
   t.notThrows(() =>
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => !/[\p{Cc}\u2028\u2029]/u.test(printable(text))),
@@ -28,7 +28,7 @@ test('a command line shows where one argument ends and the next begins', (t) => 
   t.is(commandLine(['printf', "it's", '']), `printf 'it'\\''s' ''`)
 })
 
-test('what is clipped says so, and never gets longer', (t) => {
+test('clipped text is marked and never gets longer', (t) => {
   t.is(clip('short', 10), 'short')
   t.is(clip('x'.repeat(100), 20), `${'x'.repeat(3)}…[100 characters]`)
   fc.assert(
@@ -38,7 +38,7 @@ test('what is clipped says so, and never gets longer', (t) => {
   t.true((clipArgv(['x'.repeat(200_000)])[0] ?? '').length <= 1_024)
 })
 
-test('a piece that is kept for itself is the same text', (t) => {
+test('a detached substring is the same text', (t) => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => detached(text) === text))
   t.is(detached('lone \ud800'), 'lone \ud800')
 })

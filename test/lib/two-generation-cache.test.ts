@@ -1,8 +1,8 @@
 import test from 'ava'
-import { generations } from '../../agent/lib/two-generation-cache.ts'
+import { twoGenerationCache } from '../../agent/lib/two-generation-cache.ts'
 
-test('what is used stays, and of the rest there is never more than twice the most', (t) => {
-  const known = generations<number, string>(10)
+test('entries in use survive, and the cache never exceeds twice the maximum', (t) => {
+  const known = twoGenerationCache<number, string>(10)
   known.set(-1, 'used')
   for (let n = 0; n < 1_000; n += 1) {
     known.set(n, `${n}`)
@@ -14,8 +14,8 @@ test('what is used stays, and of the rest there is never more than twice the mos
   t.is([...known.values()].filter((value) => value === 'used').length, 1)
 })
 
-test('it says when something was forgotten', (t) => {
-  const known = generations<number, number>(3)
+test('set returns true when entries were dropped', (t) => {
+  const known = twoGenerationCache<number, number>(3)
   t.deepEqual(
     [1, 2, 3, 4, 5, 6, 7].map((n) => known.set(n, n)),
     [false, false, false, true, false, false, true],

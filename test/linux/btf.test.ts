@@ -15,7 +15,7 @@ test('this kernel’s own structures are found, through typedefs, nested members
   t.true(btf.enumValue('cgroup_subsys_id', 'pids_cgrp_id') > 0)
 })
 
-test('what a kernel does not have is an error that names it, or simply not there', (t) => {
+test('a missing type is an error that names it, and `has` returns false', (t) => {
   const btf = readBtf(readFileSync('/sys/kernel/btf/vmlinux'))
   t.throws(() => btf.offsetOf('task_struct.no_such_member'), {
     instanceOf: BtfError,
@@ -27,14 +27,14 @@ test('what a kernel does not have is an error that names it, or simply not there
   t.false(btf.has('task_struct.no_such_member'))
 })
 
-test('a file of this kernel that ends too early is an error', (t) => {
+test('a truncated file of this kernel is an error', (t) => {
   const whole = readFileSync('/sys/kernel/btf/vmlinux')
   for (const length of [0, 1, 23, 24, 1_000, whole.length >> 1, whole.length - 1]) {
     t.throws(() => readBtf(whole.subarray(0, length)), { instanceOf: BtfError }, `${length} bytes`)
   }
 })
 
-test('members are found where a small file has them', (t) => {
+test('members of a small file have the right offsets', (t) => {
   const btf = readBtf(sample())
   t.is(btf.offsetOf('outer.first'), 0)
   t.is(btf.offsetOf('outer.inner.second'), 12)
@@ -44,7 +44,7 @@ test('members are found where a small file has them', (t) => {
   t.throws(() => btf.offsetOf('outer.bits'), { instanceOf: BtfError, message: /bit field/ })
 })
 
-test('the parameters of a tracepoint are found by the typedef of its function', (t) => {
+test('the parameters of a tracepoint are found through the typedef of its function', (t) => {
   const names = '\0int\0task_struct\0of_task\0of_pid\0plain\0pid_t\0'
   const name = (text: string) => names.indexOf(`\0${text}\0`) + 1
   const btf = readBtf(
@@ -74,10 +74,10 @@ test('the parameters of a tracepoint are found by the typedef of its function', 
   t.is(btf.parameters('none'), null)
 })
 
-test('types that refer to each other without an end are an error', (t) => {
+test('cyclic types are an error', (t) => {
   // 1: typedef of itself; 2: struct with anonymous members of its own type.
   const members = Array.from({ length: 10 }, () => [0, 2, 0])
-  const endless = readBtf(
+  const cyclic = readBtf(
     file(
       [
         [0, TYPEDEF, 1],
@@ -87,11 +87,11 @@ test('types that refer to each other without an end are an error', (t) => {
       '\0a\0b\0c\0',
     ),
   )
-  t.throws(() => endless.offsetOf('a.x'), { instanceOf: BtfError, message: /without an end/ })
-  t.throws(() => endless.offsetOf('b.c.x'), { instanceOf: BtfError, message: /without an end/ })
+  t.throws(() => cyclic.offsetOf('a.x'), { instanceOf: BtfError, message: /nested too deeply/ })
+  t.throws(() => cyclic.offsetOf('b.c.x'), { instanceOf: BtfError, message: /form a cycle/ })
 })
 
-test('whatever the bytes are, the answer is a number or an error', (t) => {
+test('arbitrary bytes give a number or an error', (t) => {
   const good = sample()
   const change = fc.record({ at: fc.nat(good.length - 1), to: fc.nat(255) })
   fc.assert(

@@ -25,7 +25,7 @@ test('a handle with a name is an entry of the marked directory', (t) => {
   ])
 })
 
-test('several events of one read come in their order', (t) => {
+test('several events of one read are returned in order', (t) => {
   const bytes = Buffer.concat(
     [1, 2, 3].map((pid) => eventBytes({ mask: fan.ATTRIB, pid, infos: [infoBytes(1)] })),
   )
@@ -40,7 +40,7 @@ test('an overflow has no subject', (t) => {
   t.deepEqual(parseFanotifyEvents(bytes).events, [{ mask: fan.Q_OVERFLOW, pid: 0, subjects: [] }])
 })
 
-test('information of a type we do not know is passed over', (t) => {
+test('information of an unknown type is skipped', (t) => {
   const bytes = eventBytes({ mask: fan.DELETE, pid: 1, infos: [infoBytes(99), infoBytes(2, 'runc')] })
   t.deepEqual(parseFanotifyEvents(bytes).events[0]?.subjects, [{ handle, fileSystem, name: 'runc' }])
 })
@@ -50,23 +50,23 @@ const valid = eventBytes({ mask: fan.CREATE, pid: 1, infos: [infoBytes(2, 'runc'
 for (const [what, bytes] of Object.entries({
   'less than a header': valid.subarray(0, 20),
   'an event shorter than its header': patched(valid, (copy) => copy.writeUInt32LE(8, 0)),
-  'an event of no length': patched(valid, (copy) => copy.writeUInt32LE(0, 0)),
+  'an event of length zero': patched(valid, (copy) => copy.writeUInt32LE(0, 0)),
   'an event longer than the buffer': patched(valid, (copy) => copy.writeUInt32LE(4096, 0)),
-  'a version we do not know': patched(valid, (copy) => copy.writeUInt8(4, 4)),
+  'an unknown version': patched(valid, (copy) => copy.writeUInt8(4, 4)),
   'metadata longer than the event': patched(valid, (copy) => copy.writeUInt16LE(4096, 6)),
-  'information of no length': patched(valid, (copy) => copy.writeUInt16LE(0, 26)),
+  'information of length zero': patched(valid, (copy) => copy.writeUInt16LE(0, 26)),
   'information longer than the event': patched(valid, (copy) => copy.writeUInt16LE(4096, 26)),
   'a handle longer than its record': patched(valid, (copy) => copy.writeUInt32LE(4096, 36)),
-  'a name without an end': patched(valid, (copy) => copy.fill(0x61, 52)),
+  'a name without a terminator': patched(valid, (copy) => copy.fill(0x61, 52)),
 })) {
-  test(`${what} ends the reading, and what came before is kept`, (t) => {
+  test(`${what} stops parsing, and earlier events are returned`, (t) => {
     const { events, intact } = parseFanotifyEvents(Buffer.concat([valid, bytes]))
     t.false(intact)
     t.is(events.length, 1)
   })
 }
 
-test('no bytes whatever throw, hang or give more events than fit', (t) => {
+test('arbitrary bytes never throw, hang or return more events than fit', (t) => {
   const wild = uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes))
   const almostValid = array(tuple(nat(valid.length * 2 - 1), nat(255)), { maxLength: 6 }).map((edits) =>
     patched(Buffer.concat([valid, valid]), (copy) => {
@@ -83,7 +83,7 @@ test('no bytes whatever throw, hang or give more events than fit', (t) => {
   t.pass()
 })
 
-test('a write, a chmod and a rename of marked files are read with our own pid', (t) => {
+test('a write, a chmod and a rename of marked files are reported with our own pid', (t) => {
   const { folder, fd } = markedFolder(t)
   const file = join(folder, 'runc')
   writeFileSync(join(folder, 'new'), 'new')
@@ -107,14 +107,14 @@ test('a write, a chmod and a rename of marked files are read with our own pid', 
   t.is(maskOf({ handle: fileHandle(folder), name: 'runc' }) & fan.MOVED_TO, fan.MOVED_TO)
 })
 
-test('reading a marked file gives no event', (t) => {
+test('reading a marked file causes no event', (t) => {
   const { folder, fd } = markedFolder(t)
   markPath(fd, join(folder, 'runc'), fan.MODIFY | fan.CLOSE_WRITE | fan.ATTRIB)
   readFileSync(join(folder, 'runc'))
   t.is(readFanotify(fd), null)
 })
 
-test('what cannot be marked says why', (t) => {
+test('marking a missing file fails with the reason', (t) => {
   const { folder, fd } = markedFolder(t)
   t.throws(() => markPath(fd, join(folder, 'nothing'), fan.MODIFY), { code: 'ENOENT' })
   t.throws(() => fileHandle(join(folder, 'nothing')), { code: 'ENOENT' })
@@ -131,7 +131,7 @@ function markedFolder(t: ExecutionContext): { folder: string; fd: number } {
   return { folder, fd }
 }
 
-/** As the kernel lays it out: struct fanotify_event_metadata. */
+/** Builds a struct fanotify_event_metadata. */
 function eventBytes({ mask, pid, infos }: { mask: number; pid: number; infos: Buffer[] }): Buffer {
   const metadata = Buffer.alloc(24)
   const all = Buffer.concat([metadata, ...infos])
@@ -144,7 +144,7 @@ function eventBytes({ mask, pid, infos }: { mask: number; pid: number; infos: Bu
   return all
 }
 
-/** struct fanotify_event_info_fid with a file handle and perhaps a name, padded to four bytes. */
+/** Builds a struct fanotify_event_info_fid with a file handle and an optional name, padded to four bytes. */
 function infoBytes(type: number, name?: string): Buffer {
   const head = Buffer.alloc(20)
   const named = name === undefined ? Buffer.alloc(0) : Buffer.from(`${name}\0`)

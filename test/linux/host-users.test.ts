@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { hostUsers, parsePasswd } from '../../agent/linux/host-users.ts'
 
-test('users are read from passwd, the first name of a number and no line that is none', (t) => {
+test('users are read from passwd; the first name of a uid counts, and malformed lines are skipped', (t) => {
   const text =
     'root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:\n\n#x\n+::::::\nalice:x:1000:1000::/:\nbad:x:ten:1::/:\n:x:5:5::/:'
   t.deepEqual(
@@ -16,7 +16,7 @@ test('users are read from passwd, the first name of a number and no line that is
   )
 })
 
-test('a user without a name is a number, until the file has one', async (t) => {
+test('a user without a name is shown as a number until the file has one', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'tidewatch-users-'))
   t.teardown(() => rm(directory, { recursive: true }))
   const path = join(directory, 'passwd')

@@ -8,7 +8,7 @@ import { onReadable } from '../../agent/linux/poll.ts'
 import { run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-/** A FIFO open at both ends, so that it can be written to and read from here. */
+/** A FIFO opened at both ends, so that the test can write to it and read from it. */
 function openFifo(t: { teardown: (fn: () => void) => void }): number {
   const folder = mkdtempSync(join(tmpdir(), 'tidewatch-poll-'))
   const path = join(folder, 'fifo')
@@ -21,7 +21,7 @@ function openFifo(t: { teardown: (fn: () => void) => void }): number {
   return fd
 }
 
-test('the callback runs once for each time there is something to read', async (t) => {
+test('the callback runs once for each write', async (t) => {
   const fd = openFifo(t)
   const read: string[] = []
   const polling = onReadable(fd, () => {
@@ -36,7 +36,7 @@ test('the callback runs once for each time there is something to read', async (t
   t.deepEqual(read, ['one', 'two'])
 })
 
-test('after close, which may come twice, the callback runs no more', async (t) => {
+test('after close, which may be called twice, the callback never runs', async (t) => {
   const fd = openFifo(t)
   let calls = 0
   const polling = onReadable(fd, () => calls++)
@@ -47,7 +47,7 @@ test('after close, which may come twice, the callback runs no more', async (t) =
   t.is(calls, 0)
 })
 
-test('polling closed by its own callback ends there', async (t) => {
+test('a callback may close its own polling', async (t) => {
   const fd = openFifo(t)
   let calls = 0
   const polling = onReadable(fd, () => {
@@ -60,7 +60,7 @@ test('polling closed by its own callback ends there', async (t) => {
   t.is(calls, 1)
 })
 
-test('an error of the callback surfaces by itself, and polling goes on', async (t) => {
+test('an error of the callback surfaces on its own, and polling continues', async (t) => {
   const script = `
     import { openSync, readSync, writeSync, constants } from 'node:fs'
     import { onReadable } from ${JSON.stringify(new URL('../../agent/linux/poll.ts', import.meta.url).href)}

@@ -15,7 +15,7 @@ const events: [name: string, what: number, words: number[], event: ProcEvent | n
 ]
 
 for (const [name, what, words, event] of events) {
-  test(`a message about the ${name} is read`, (t) => {
+  test(`a message about the ${name} is parsed`, (t) => {
     t.deepEqual(parseProcEvent(message(what, words)), {
       processor: 3,
       sequence: 42,
@@ -25,13 +25,13 @@ for (const [name, what, words, event] of events) {
   })
 }
 
-test('a message of another connector is not taken for one', (t) => {
+test('a message of another connector is rejected', (t) => {
   const other = message(0x2, [20, 20, 0, 0])
   other.writeUInt32LE(9, 16)
   t.is(parseProcEvent(other), undefined)
 })
 
-test('whatever arrives, nothing throws', (t) => {
+test('arbitrary bytes never throw', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 120 }), fc.nat(52 + 16), (noise, cut) => {
       parseProcEvent(Buffer.from(noise))

@@ -9,10 +9,10 @@ const remapped = '         0     100000      65536\n     70000     300000       
 const uids: [what: string, uid: number, inside: number][] = [
   ['root of a remapped container', 100_000, 0],
   ['a user of a remapped container', 101_000, 1_000],
-  ['the last of an extent', 165_535, 65_535],
-  ['one of a second extent', 300_000, 70_000],
-  ['the host’s root, which is nobody inside', 0, 65_534],
-  ['one past an extent', 165_536, 65_534],
+  ['the last id of an extent', 165_535, 65_535],
+  ['an id of a second extent', 300_000, 70_000],
+  ['the host’s root, which is unmapped', 0, 65_534],
+  ['an id past an extent', 165_536, 65_534],
 ]
 
 for (const [what, uid, inside] of uids) {
@@ -21,12 +21,12 @@ for (const [what, uid, inside] of uids) {
   })
 }
 
-test('without a map an id is itself, and lines that make no sense are none', (t) => {
+test('without a map an id stays the same, and malformed lines are skipped', (t) => {
   t.is(mapUid(1_000, undefined), 1_000)
   t.deepEqual(parseUidMap('x y z\n0 1\n\n0 -1 x\n-10 0 4294967295'), [])
 })
 
-test('a namespace’s map is remembered when the process that told it is gone', async (t) => {
+test('a namespace’s map stays cached after the process it was read from has exited', async (t) => {
   const { root } = await fakeProc(t)
   await mkdir(join(root, '42'))
   await writeFile(join(root, '42/uid_map'), remapped)

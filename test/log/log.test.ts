@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { isJournal, journalEntry } from '../../agent/log/journald.ts'
 import { socketStream } from '../../agent/log/socket-stream.ts'
 import { syslogLine } from '../../agent/log/syslog.ts'
+import { run } from '../support/processes.ts'
 import { sampleFinding } from '../support/samples.ts'
 import { until } from '../support/until.ts'
 
@@ -16,7 +18,42 @@ const finding = sampleFinding({
   evidence: { argv: ['sh', '-c', 'echo "]\n\\'] },
 })
 
-test('the journal gets a finding’s fields, one line each, whatever a container says', (t) => {
+/** Runs a program that logs two lines around its start-up summary, and returns its output. */
+function logged(format: string): Promise<string> {
+  const log = pathToFileURL(join(import.meta.dirname, '../../agent/log/log.ts')).href
+  const program = `
+    import { createLog, flushLog } from '${log}'
+    const redact = (text) => text.replaceAll('secret', '***')
+    const { log, start } = createLog({ level: 'info', format: '${format}', host: 'h', redact, onLost() {} })
+    log.warn('early: secret', { reason: 'secret', count: 1 })
+    log.debug('not logged')
+    start([{ level: 'info', message: 'summary', url: 'http://a' }])
+    log.info('late')
+    await flushLog(log)`
+  return run(process.execPath, '--input-type=module', '--eval', program)
+}
+
+test('the start-up summary comes first; JSON lines have a level and fields, without secrets', async (t) => {
+  const lines = (await logged('json')).trim().split('\n')
+  t.deepEqual(
+    lines.map((line) => ({ ...(JSON.parse(line) as object), timestamp: '' })),
+    [
+      { timestamp: '', level: 'info', message: 'summary', url: 'http://a' },
+      { timestamp: '', level: 'warn', message: 'early: ***', reason: '***', count: 1 },
+      { timestamp: '', level: 'info', message: 'late' },
+    ],
+  )
+})
+
+test('text lines have a time and a level', async (t) => {
+  const lines = (await logged('text')).trim().split('\n')
+  t.deepEqual(
+    lines.map((line) => line.replace(/^\d\d:\d\d:\d\d /, '')),
+    ['info  summary', 'warn  early: ***', 'info  late'],
+  )
+})
+
+test('the journal gets a finding’s fields, one line each, even with hostile content', (t) => {
   const lines = journalEntry({ level: 'error', message: 'CRITICAL a\nPRIORITY=7', finding }).split('\n')
   t.is(lines[0], 'MESSAGE=CRITICAL a\\nPRIORITY=7')
   t.is(lines[1], 'PRIORITY=2')
@@ -25,14 +62,14 @@ test('the journal gets a finding’s fields, one line each, whatever a container
   t.true(lines.slice(0, -1).every((line) => /^[A-Z_]+=./.test(line)))
 })
 
-test('a line that is no finding has its details, and its level as priority', (t) => {
+test('a line without a finding has its fields as details, and its level as priority', (t) => {
   t.is(
     journalEntry({ level: 'warn', message: 'x', url: 'http://a' }),
     'MESSAGE=x\nPRIORITY=4\nSYSLOG_IDENTIFIER=tidewatch\nTIDEWATCH_DETAILS={"url":"http://a"}\n',
   )
 })
 
-test('syslog gets structured data that nothing in it can end', (t) => {
+test('syslog gets structured data whose content is escaped', (t) => {
   const line = syslogLine(
     { level: 'error', message: 'CRITICAL sh', finding },
     { host: 'node 7', pid: 42, time: new Date(0) },
@@ -49,13 +86,13 @@ test('syslog gets structured data that nothing in it can end', (t) => {
   )
 })
 
-test('only the socket that systemd named is the journal', (t) => {
+test('only the socket that systemd passed is the journal', (t) => {
   t.true(isJournal('8:123', { dev: 8, ino: 123 }))
   t.false(isJournal('8:12', { dev: 8, ino: 123 }))
   t.false(isJournal(undefined, { dev: 8, ino: 123 }))
 })
 
-test('a message arrives whole, at a path and at an abstract name', async (t) => {
+test('a message arrives whole, at a path and at an abstract socket', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'tidewatch-test-log-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   for (const path of [join(directory, 'socket'), `@tidewatch-test-${process.pid}`]) {
@@ -73,7 +110,7 @@ test('a message arrives whole, at a path and at an abstract name', async (t) => 
   }
 })
 
-test('where nobody listens the line goes elsewhere, and is not lost', async (t) => {
+test('if nothing listens, the line is passed on and not lost', async (t) => {
   const otherwise: string[] = []
   const stream = socketStream({
     path: '/nowhere/socket',
@@ -86,7 +123,7 @@ test('where nobody listens the line goes elsewhere, and is not lost', async (t) 
   t.deepEqual(otherwise, ['one', 'two'])
 })
 
-test('a reader that does not keep up loses lines, which are counted, and holds nobody up', (t) => {
+test('lines for a slow reader are dropped and counted, without blocking', (t) => {
   const path = `@tidewatch-test-full-${process.pid}`
   const listener = spawn(
     'python3',

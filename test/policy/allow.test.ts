@@ -10,7 +10,7 @@ function allowOf(entries: AllowEntry[], { trustLabels = false, now = () => 0 } =
   return { failures, allow: createAllow({ entries, trustLabels, now, onFailure }) }
 }
 
-test('the first entry that holds allows, and is named with its reason', (t) => {
+test('the first matching entry allows, and is named with its reason', (t) => {
   const { allow } = allowOf([
     { reason: 'other', when: 'rule == "oom-kill"' },
     { reason: 'first', when: 'container.name == "web-1"' },
@@ -21,7 +21,7 @@ test('the first entry that holds allows, and is named with its reason', (t) => {
   t.is(allow.by(sampleFinding({ rule: 'x', container: null }), {}), null)
 })
 
-test('an entry of another rule or detector is not asked', (t) => {
+test('an entry for another rule or detector is not evaluated', (t) => {
   const { allow, failures } = allowOf([
     { reason: 'a', when: 'rule == "other" && evidence.pid.startsWith("x")' },
     { reason: 'b', when: 'detector == "other" && evidence.pid.startsWith("x")' },
@@ -30,7 +30,7 @@ test('an entry of another rule or detector is not asked', (t) => {
   t.deepEqual(failures, [])
 })
 
-test('an entry that cannot be asked allows nothing, says so once, and the others still do', (t) => {
+test('an entry that fails to evaluate allows nothing and is reported once; the others still apply', (t) => {
   const { allow, failures } = allowOf([
     { reason: 'a', when: 'evidence.pid.startsWith("4")' },
     { reason: 'b', when: 'true' },
@@ -40,7 +40,7 @@ test('an entry that cannot be asked allows nothing, says so once, and the others
   t.regex(failures[0] ?? '', /^policy\.allow\[0\]: .*startsWith/)
 })
 
-test('labels of a container allow a rule in it, only where they are trusted', (t) => {
+test('container labels allow a rule only if labels are trusted', (t) => {
   const labels = { 'tidewatch.allow/interactive-shell': 'we debug here\n' }
   t.is(allowOf([]).allow.by(sampleFinding(), labels), null)
   const { allow } = allowOf([], { trustLabels: true })
@@ -51,7 +51,7 @@ test('labels of a container allow a rule in it, only where they are trusted', (t
   t.is(allow.by(sampleFinding({ rule: 'exec-as-root' }), labels), null)
 })
 
-test('an entry stops working when it has expired, and the policy says so once', (t) => {
+test('an expired entry no longer applies, and is reported once', (t) => {
   let time = Date.parse('2026-12-31T23:59:59Z')
   const notices: string[] = []
   const { policy: config } = configuration.schema.parse({
@@ -64,14 +64,14 @@ test('an entry stops working when it has expired, and the policy says so once', 
   t.is(policy.allowedBy(sampleFinding(), {}), null)
   t.true(policy.hasExpired())
   t.false(policy.hasExpired())
-  t.deepEqual(notices, ['policy.allow[0] has expired and allows nothing any more: migration'])
+  t.deepEqual(notices, ['policy.allow[0] has expired and no longer allows anything: migration'])
   t.deepEqual(
     policy.entries().map(({ expired }) => expired),
     [true],
   )
 })
 
-test('until is a day or a moment', (t) => {
+test('until is a date or a time', (t) => {
   const parse = (until: string) => {
     const result = configuration.schema.safeParse({
       policy: { allow: [{ reason: 'a', when: 'true', until }] },
@@ -87,4 +87,17 @@ test('until is a day or a moment', (t) => {
     ['2026-12-31 18:00', 'refused'],
   ]
   for (const [text, expected] of table) t.is(parse(text), expected, text)
+})
+
+test('an entry that uses the old name of evidence works, and the new one is logged', (t) => {
+  const notices: string[] = []
+  const { policy: config } = configuration.schema.parse({
+    policy: { allow: [{ reason: 'tests', when: 'rule == "oom-kill" && evidence.told_by == "counter"' }] },
+  })
+  const policy = createPolicy({ config, now: () => 0, onNotice: (line) => notices.push(line) })
+  const kill = sampleFinding({ rule: 'oom-kill', evidence: { seen_by: 'counter' } })
+  t.is(policy.allowedBy(kill, {})?.by, 'policy.allow[0]')
+  t.deepEqual(notices, [
+    'policy.allow[0] uses evidence.told_by, which is deprecated: use evidence.seen_by instead',
+  ])
 })

@@ -11,7 +11,7 @@ function problemOf(text: string): string {
   return 'matches' in compiled ? '' : `${compiled.offset}: ${compiled.message}`
 }
 
-test('a field that evidence does not have is an error, with its place and the field that was meant', (t) => {
+test('an unknown evidence field is an error, with its position and a suggestion', (t) => {
   const table: [string, string][] = [
     ['evidence.usr == "x"', '9: evidence has no field usr in any rule; did you mean user?'],
     ['evidence["usr"] == "x"', '0: evidence has no field usr in any rule; did you mean user?'],
@@ -30,7 +30,7 @@ test('a field that evidence does not have is an error, with its place and the fi
   for (const [text, expected] of table) t.is(problemOf(text), expected, text)
 })
 
-test('an expression that says which rules it is for may ask for what these have, and nothing else', (t) => {
+test('an expression limited to some rules can only use the evidence fields of those rules', (t) => {
   const table: [string, string][] = [
     ['evidence.tool == "crictl"', ''],
     ['rule == "untracked-exec" && evidence.tool == "crictl"', ''],
@@ -56,7 +56,7 @@ test('an expression that says which rules it is for may ask for what these have,
       'rule.startsWith("exec-") && evidence.tool == "x"',
       '37: evidence has no field tool in exec-command or exec-as-root or exec-from-container',
     ],
-    // What pins no rule, or one that is not known, is for all.
+    // An expression for no particular rule, or for an unknown one, applies to all rules.
     ['!(rule == "exec-command") && evidence.tool == "x"', ''],
     ['(rule == "exec-command" || true) && evidence.tool == "x"', ''],
     ['rule == "of-tomorrow" && evidence.tool == "x"', ''],
@@ -64,7 +64,7 @@ test('an expression that says which rules it is for may ask for what these have,
   for (const [text, expected] of table) t.is(problemOf(text), expected, text)
 })
 
-test('a wrong type is an error where a field has one type', (t) => {
+test('a wrong type is an error if the field has one type', (t) => {
   const table: [string, string][] = [
     ['evidence.user == 1', '0: no such overload: string == int'],
     ['evidence.pid.startsWith("4")', "0: found no matching overload for 'double.startsWith(string)'"],
@@ -73,7 +73,7 @@ test('a wrong type is an error where a field has one type', (t) => {
     ['evidence.pid + 1 > 2', '0: no such overload: double + int'],
     ['evidence.pid == 1 && evidence.pid != 2 && 3 == evidence.pid && evidence.pid < 4.5', ''],
     ['evidence.pid in [1, 2] && !evidence.tty && "-c" in evidence.argv', ''],
-    // A list for one rule, a text for another.
+    // A list for one rule, a string for another.
     ['evidence.missing == "x" || evidence.missing == ["cpu"]', ''],
     ['rule == "no-limits" && evidence.missing == "x"', '23: no such overload: list<string> == string'],
     ['dyn(evidence).whatever == 1', ''],
@@ -81,7 +81,7 @@ test('a wrong type is an error where a field has one type', (t) => {
   for (const [text, expected] of table) t.is(problemOf(text), expected, text)
 })
 
-test('what is found right is evaluated without a surprise, also where a value is not known', (t) => {
+test('a valid expression evaluates without errors, even if values are unknown', (t) => {
   const compiled = language.compile('evidence.limit > 5 || evidence.exit_code in [1, 2] || evidence.pid == 7')
   if (!('matches' in compiled)) throw new Error(compiled.message)
   const holds = (evidence: Record<string, number | null>) =>

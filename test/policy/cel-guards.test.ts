@@ -8,20 +8,20 @@ import { subjectOf } from '../../agent/policy/cel-subject.ts'
 
 type Asked = { finding: Finding; labels: Labels }
 
-/** The entry that allows, found as it is in the daemon: by its rule, and by what it demands. */
+/** The entry that allows, found as in the daemon: by rule and guards. */
 function byGuards(whens: readonly string[], { finding, labels }: Asked): string | undefined {
   const entries = whens.map((when) => ({ reason: when, when }))
   return createAllow({ entries, trustLabels: false, now: () => 0, onFailure: () => {} }).by(finding, labels)
     ?.reason
 }
 
-/** The first expression that is true, each evaluated whole: behind `?:` there is nothing that could be looked up. */
+/** The first expression that is true, each evaluated completely: `?:` prevents guards. */
 function byEvaluation(whens: readonly string[], { finding, labels }: Asked): string | undefined {
   const language = createLanguage()
   return whens.find((when) => {
     const bare = language.compile(`(${when}) ? true : false`)
     if (!('matches' in bare)) throw new Error(bare.message)
-    language.begin()
+    language.startFinding()
     try {
       return bare.matches(subjectOf(finding, labels))
     } catch {
@@ -30,7 +30,7 @@ function byEvaluation(whens: readonly string[], { finding, labels }: Asked): str
   })
 }
 
-test('what is looked up before an expression is evaluated changes no answer', (t) => {
+test('guards do not change the result of an expression', (t) => {
   const evidence = { argv: ['pg_dump', '-U'], user: 'root', pid: 1, caller: { user: 'bob' }, none: null }
   const asked = { finding: sampleFinding({ evidence }), labels: { team: 'db', 'a.tier': 'gold' } }
   const table: [string, boolean][] = [
@@ -48,7 +48,7 @@ test('what is looked up before an expression is evaluated changes no answer', (t
     ['evidence.nope.user == "bob" || evidence.user == "root"', true],
     ['evidence.pid == "x" || evidence.user == "root"', true],
     ['evidence.none == "x" || evidence.user == "root"', true],
-    // A variable of a macro may be named like a field, and a comparison that is denied is none.
+    // A macro variable may be named like a field, and a negated comparison is not a guard.
     ['evidence.argv.exists(rule, rule == "pg_dump")', true],
     ['!(rule == "x") && (rule == "x" || host == "node-7")', true],
   ]
@@ -103,7 +103,7 @@ const findings = fc
   })
 const labels = fc.dictionary(fc.constantFrom('x', 'y'), words)
 
-test('entries found by their rule and their demands allow what plain evaluation of every entry allows', (t) => {
+test('the index allows the same findings as evaluating every entry', (t) => {
   const language = createLanguage()
   t.notThrows(() =>
     fc.assert(

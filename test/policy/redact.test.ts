@@ -2,12 +2,12 @@ import test from 'ava'
 import fc from 'fast-check'
 import { createRedactor, maskText } from '../../agent/policy/redact.ts'
 
-// Made up, and of the form of real ones.
+// Invented, in the format of real ones.
 const token = (prefix: string, length: number) => prefix + 'aB3dE5fG7hJ9'.repeat(9).slice(0, length)
 const jwt = `eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.${token('', 43)}`
 
 const secret: [string, string][] = [
-  // Options and variables by their names.
+  // Options and variables with known names.
   ['backup --password=hunter2 --user=x', 'backup --password=*** --user=x'],
   ['backup --password hunter2 --user x', 'backup --password *** --user x'],
   ['backup -password hunter2', 'backup -password ***'],
@@ -29,7 +29,7 @@ const secret: [string, string][] = [
   ['helm upgrade --set db.password=hunter2 shop .', 'helm upgrade --set db.password=*** shop .'],
   ['GITHUB_TOKEN=abc123 gh pr list', 'GITHUB_TOKEN=*** gh pr list'],
   ['dd api_key="hunter 2" rest', 'dd api_key=*** rest'],
-  // Short options of clients whose manual says that they are passwords.
+  // Short options that are passwords according to the client's manual.
   ['mysql -uroot -phunter2 shop', 'mysql -uroot -p*** shop'],
   ['/usr/bin/mysqldump -u root -phunter2 shop', '/usr/bin/mysqldump -u root -p*** shop'],
   ['mariadb-dump -phunter2 --all-databases', 'mariadb-dump -p*** --all-databases'],
@@ -48,7 +48,11 @@ const secret: [string, string][] = [
   [`bash -c "PGPASSWORD=hunter2 psql"`, `bash -c "PGPASSWORD=*** psql"`],
   ["docker run -e 'DB_PASSWORD=two words' app", "docker run -e 'DB_PASSWORD=***' app"],
   ["tool '--password=a;b c' rest", "tool '--password=***' rest"],
-  ['root ran mysql -phunter2 in web-1', 'root ran mysql -p*** in web-1'],
+  ['alice ran `mysql -phunter2` in web-1', 'alice ran `mysql -p***` in web-1'],
+  ['alice ran `PGPASSWORD=hunter2 psql` in web-1', 'alice ran `PGPASSWORD=*** psql` in web-1'],
+  ['alice tried `backup --password=hunter2`; it failed', 'alice tried `backup --password=***`; it failed'],
+  ["alice ran `sh -c 'mysql -phunter2'` in web-1", "alice ran `sh -c 'mysql -p***'` in web-1"],
+  ['tool --password=a`b rest', 'tool --password=*** rest'],
   // URLs.
   ['psql postgres://app:hunter2@db:5432/shop', 'psql postgres://app:***@db:5432/shop'],
   ['redis://:hunter2@cache:6379/0', 'redis://:***@cache:6379/0'],
@@ -63,7 +67,7 @@ const secret: [string, string][] = [
   ["curl -H 'Cookie: session=hunter2; a=b' x", "curl -H 'Cookie: ***' x"],
   ['{"user":"bob","password":"hunter2"}', '{"user":"bob","password":"***"}'],
   ['{"accessToken": "hunter2"}', '{"accessToken": "***"}'],
-  // What says itself what it is.
+  // Tokens with a recognisable format.
   ['echo AKIAIOSFODNN7EXAMPLE', 'echo ***'],
   [`echo ${token('ghp_', 36)}`, 'echo ***'],
   [`echo ${token('github_pat_', 60)}`, 'echo ***'],
@@ -121,20 +125,20 @@ const innocent = [
   'token ring, secret garden, key: value',
 ]
 
-test('secrets of command lines, variables, URLs, headers and their like are masked', (t) => {
+test('secrets in command lines, variables, URLs and headers are masked', (t) => {
   for (const [text, masked] of secret) t.is(maskText(text), masked)
   t.true(secret.length > 50)
 })
 
-test('what only looks like a secret stays', (t) => {
+test('text that only looks like a secret is not masked', (t) => {
   for (const text of innocent) t.is(maskText(text), text)
 })
 
-test('masking what is masked changes nothing', (t) => {
+test('masking is idempotent', (t) => {
   for (const [text] of secret) t.is(maskText(maskText(text)), maskText(text))
 })
 
-test('an argv stays an argv, each argument in its place', (t) => {
+test('masking keeps the number and order of arguments', (t) => {
   const { field } = createRedactor({ secrets: true, patterns: [] })
   const table: [string[], string[]][] = [
     [
@@ -173,7 +177,7 @@ test('an argv stays an argv, each argument in its place', (t) => {
   for (const [argv, masked] of table) t.deepEqual(field('argv', argv), masked)
 })
 
-test('evidence is masked by the names of its fields and however deep it stands', (t) => {
+test('evidence is masked by field name, at any depth', (t) => {
   const { field } = createRedactor({ secrets: true, patterns: [] })
   t.deepEqual(
     field('caller', {
@@ -189,13 +193,13 @@ test('evidence is masked by the names of its fields and however deep it stands',
   t.is(field('exe', '/usr/bin/passwd'), '/usr/bin/passwd')
 })
 
-test('patterns of one’s own are masked too: the first group, or all', (t) => {
+test('configured patterns are masked: the first group, or the whole match', (t) => {
   const { text } = createRedactor({ secrets: false, patterns: ['ACME-\\d+', 'pin=(\\d+)'] })
   t.is(text('use ACME-1234 with pin=99 and --password=x'), 'use *** with pin=*** and --password=x')
   t.is(text('nothing here'), 'nothing here')
 })
 
-test('any text is masked without an error, in time that grows with its length', (t) => {
+test('any text is masked without errors, in linear time', (t) => {
   const { text, field } = createRedactor({ secrets: true, patterns: ['x(.)'] })
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), fc.array(fc.string()), (line, argv) => {
@@ -203,7 +207,7 @@ test('any text is masked without an error, in time that grows with its length', 
       return typeof text(line) === 'string' && Array.isArray(masked) && masked.length === argv.length
     }),
   )
-  // What makes careless expressions search for hours.
+  // Inputs that make careless regular expressions take hours.
   for (const part of [
     'a:',
     '-----BEGIN A-----',

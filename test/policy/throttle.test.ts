@@ -1,13 +1,13 @@
 import test from 'ava'
 import { asyncScheduler, concatMap, interval, map, merge, takeWhile } from 'rxjs'
 import { createThrottle } from '../../agent/policy/throttle.ts'
-import { excessDetection } from '../../agent/policy/excess.ts'
+import { throttledDetection } from '../../agent/policy/throttled-detection.ts'
 import { marbles } from '../support/marbles.ts'
 import { sampleFinding } from '../support/samples.ts'
 
 const unlimited = { per_container: 1_000_000, per_rule: 1_000_000 }
 
-test('what repeats within the time is folded into the first, with count and last time each second', (t) => {
+test('repeats are folded into the first finding, and their count and time are emitted each second', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const throttle = createThrottle({
       settings: () => ({ fold: 3_000, ...unlimited }),
@@ -23,18 +23,18 @@ test('what repeats within the time is folded into the first, with count and last
     )
     const folded$ = interval(1_000).pipe(
       takeWhile(() => asyncScheduler.now() < 4_500),
-      concatMap(() => throttle.takeFolded()),
+      concatMap(() => throttle.takeRepeats()),
       map((folded) => `${folded.id}+${folded.count} ${folded.lastSeen.slice(17, 23)}`),
     )
     const seen = {
-      a: 'a1 told',
+      a: 'a1 reported',
       b: 'a2 folded',
       c: 'a3 folded',
       d: '1+2 00.501',
-      e: 'b4 told',
+      e: 'b4 reported',
       f: 'a5 folded',
       g: '1+1 02.501',
-      h: 'a6 told',
+      h: 'a6 reported',
     }
     expectObservable(merge(found$, folded$)).toBe(
       'a 499ms b c 498ms d 500ms e 999ms f 498ms g 501ms h 1497ms |',
@@ -43,61 +43,61 @@ test('what repeats within the time is folded into the first, with count and last
   })
 })
 
-test('findings of another fingerprint, or that are allowed, are not folded into it', (t) => {
+test('findings with another fingerprint, and allowed findings, are not folded into it', (t) => {
   const { admit } = createThrottle({ settings: () => ({ fold: 1_000, ...unlimited }), now: () => 0 })
-  t.is(admit(sampleFinding({ fingerprint: 'a' })), 'told')
-  t.is(admit(sampleFinding({ fingerprint: 'b' })), 'told')
-  t.is(admit(sampleFinding({ fingerprint: 'a', state: 'suppressed' })), 'told')
+  t.is(admit(sampleFinding({ fingerprint: 'a' })), 'reported')
+  t.is(admit(sampleFinding({ fingerprint: 'b' })), 'reported')
+  t.is(admit(sampleFinding({ fingerprint: 'a', state: 'suppressed' })), 'reported')
   t.is(admit(sampleFinding({ fingerprint: 'a' })), 'folded')
   t.is(admit(sampleFinding({ fingerprint: 'a', state: 'suppressed' })), 'folded')
 })
 
-test('without a time to fold in, each is told', (t) => {
+test('with a fold time of 0, each finding is reported', (t) => {
   const { admit } = createThrottle({ settings: () => ({ fold: 0, ...unlimited }), now: () => 0 })
   t.deepEqual(
     [1, 2, 3].map(() => admit(sampleFinding())),
-    ['told', 'told', 'told'],
+    ['reported', 'reported', 'reported'],
   )
 })
 
-test('what was told by mistake opens no fold', (t) => {
+test('a forgotten finding opens no fold', (t) => {
   const { admit, forget } = createThrottle({ settings: () => ({ fold: 1_000, ...unlimited }), now: () => 0 })
   admit(sampleFinding())
   forget(sampleFinding())
-  t.is(admit(sampleFinding()), 'told')
+  t.is(admit(sampleFinding()), 'reported')
 })
 
-test('what an earlier run told goes on to be repeated, for as long as it would have', (t) => {
+test('the folds of an earlier run continue for their remaining time', (t) => {
   let time = Date.parse('2026-11-23T17:42:10.123Z') + 999
   const earlier = sampleFinding({ id: 'earlier', count: 3, evidence: { repeated: ['first'] } })
   const throttle = createThrottle({
     settings: () => ({ fold: 1_000, ...unlimited }),
     now: () => time,
-    told: [sampleFinding({ fingerprint: 'other' }), earlier],
+    reported: [sampleFinding({ fingerprint: 'other' }), earlier],
   })
   t.is(throttle.repetitions(earlier), 2)
   t.is(throttle.admit(sampleFinding({ summary: 'second' })), 'folded')
-  t.deepEqual(throttle.takeFolded(), [
+  t.deepEqual(throttle.takeRepeats(), [
     { id: 'earlier', count: 1, lastSeen: earlier.last_seen, summaries: ['first', 'second'] },
   ])
   time += 1
-  t.is(throttle.admit(sampleFinding()), 'told')
+  t.is(throttle.admit(sampleFinding()), 'reported')
 })
 
-test('different summaries of repetitions are kept, the first ten', (t) => {
+test('the first ten different summaries of repeats are stored', (t) => {
   const throttle = createThrottle({ settings: () => ({ fold: 1_000, ...unlimited }), now: () => 0 })
   for (let n = 0; n < 50; n += 1) throttle.admit(sampleFinding({ id: String(n), summary: `ran ${n % 20}` }))
-  const [folded] = throttle.takeFolded()
+  const [folded] = throttle.takeRepeats()
   t.is(folded?.count, 49)
   t.is(folded?.id, '0')
   t.deepEqual(
     folded?.summaries,
     Array.from({ length: 10 }, (_, n) => `ran ${n + 1}`),
   )
-  t.deepEqual(throttle.takeFolded(), [])
+  t.deepEqual(throttle.takeRepeats(), [])
 })
 
-test('a budget is a minute’s worth, refills over a minute, and each severity has its own', (t) => {
+test('a budget holds one minute’s findings, refills over a minute, and each severity has its own', (t) => {
   let time = 0
   const throttle = createThrottle({
     settings: () => ({ fold: 0, per_container: 3, per_rule: 100 }),
@@ -106,21 +106,21 @@ test('a budget is a minute’s worth, refills over a minute, and each severity h
   const admit = (rest = {}) => throttle.admit(sampleFinding(rest))
   t.deepEqual(
     [1, 2, 3, 4].map(() => admit()),
-    ['told', 'told', 'told', 'over-budget'],
+    ['reported', 'reported', 'reported', 'over-budget'],
   )
-  t.is(admit({ severity: 'critical' }), 'told')
-  t.is(admit({ container: null }), 'told')
-  t.is(admit({ state: 'suppressed' }), 'told')
+  t.is(admit({ severity: 'critical' }), 'reported')
+  t.is(admit({ container: null }), 'reported')
+  t.is(admit({ state: 'suppressed' }), 'reported')
   time = 20_000
   t.deepEqual(
     [1, 2].map(() => admit()),
-    ['told', 'over-budget'],
+    ['reported', 'over-budget'],
   )
   time = 10_000
   t.is(admit(), 'over-budget')
 })
 
-test('a rule has a budget over all containers', (t) => {
+test('a rule has one budget for all containers', (t) => {
   const throttle = createThrottle({
     settings: () => ({ fold: 0, per_container: 10, per_rule: 2 }),
     now: () => 0,
@@ -129,42 +129,42 @@ test('a rule has a budget over all containers', (t) => {
     throttle.admit(sampleFinding({ rule, container: { ...sampleFinding().container!, id: name } }))
   t.deepEqual(
     [admit('a', 'x'), admit('b', 'x'), admit('c', 'x'), admit('c', 'y')],
-    ['told', 'told', 'over-budget', 'told'],
+    ['reported', 'reported', 'over-budget', 'reported'],
   )
 })
 
-test('what is held back is announced once, by container and rule', (t) => {
+test('throttled findings are reported once, by container and rule', (t) => {
   let time = 1_000
   const throttle = createThrottle({
     settings: () => ({ fold: 0, per_container: 1, per_rule: 9 }),
     now: () => time,
   })
-  t.is(throttle.takeExcess(), null)
+  t.is(throttle.takeThrottled(), null)
   for (let n = 0; n < 4; n += 1) throttle.admit(sampleFinding())
   throttle.admit(sampleFinding({ rule: 'exec-as-root' }))
   time = 61_000
-  const excess = throttle.takeExcess()
-  if (excess === null) throw new Error('refused')
-  t.like(excessDetection(excess, time), {
+  const throttled = throttle.takeThrottled()
+  if (throttled === null) throw new Error('nothing was throttled')
+  t.like(throttledDetection(throttled, time), {
     rule: 'findings-throttled',
     summary:
       '4 more findings suppressed in the last minute: 3 interactive-shell in web-1, 1 exec-as-root in web-1',
     container: { name: 'web-1' },
     evidence: { count: 4, since: '1970-01-01T00:00:01.000Z' },
   })
-  t.is(throttle.takeExcess(), null)
+  t.is(throttle.takeThrottled(), null)
 })
 
-test('100,000 findings of ever new kinds keep it small', (t) => {
+test('100,000 different findings use bounded memory', (t) => {
   let time = 0
   const throttle = createThrottle({ settings: () => ({ fold: 60_000, ...unlimited }), now: () => time })
   for (let n = 0; n < 100_000; n += 1) {
     const container = { ...sampleFinding().container!, id: `c${n}`, name: `c${n}` }
     throttle.admit(sampleFinding({ id: String(n), fingerprint: `f${n}`, container }))
   }
-  // The oldest folds are gone: the first is told again, the last is not.
-  t.is(throttle.admit(sampleFinding({ fingerprint: 'f0' })), 'told')
+  // The oldest folds were dropped: the first finding is reported again, the last is folded.
+  t.is(throttle.admit(sampleFinding({ fingerprint: 'f0' })), 'reported')
   t.is(throttle.admit(sampleFinding({ fingerprint: 'f99999' })), 'folded')
   time = 120_000
-  t.is(throttle.takeExcess(), null)
+  t.is(throttle.takeThrottled(), null)
 })

@@ -4,10 +4,10 @@ import { type Report, reportReader } from './report.ts'
 import { minutes } from './stages.ts'
 import { Titles } from './titles.ts'
 
-// What is compiled once is read from here by each later test process and daemon; half of their start is compiling.
+// The compile cache shared by all test processes and daemons; half of their start time is compilation.
 const compileCache = join(import.meta.dirname, '../../node_modules/.cache/tidewatch/compile')
 
-/** Runs ava with these arguments, passes on what it prints, and reports how its tests ended. */
+/** Runs ava with these arguments, forwards its output, and reports the results of its tests. */
 export function ava(args: readonly string[]): Promise<Report> {
   return runAva(args, (text) => process.stdout.write(text))
 }
@@ -16,11 +16,11 @@ export function ava(args: readonly string[]): Promise<Report> {
 export type Task = {
   name: string
   files: readonly string[]
-  /** The files that declare the tests, where those of `files` only import them. */
+  /** The files that declare the tests, if `files` only import them. */
   members?: readonly string[]
 }
 
-/** Runs a task and prints what ava printed when it has ended; titles in the report have their whole prefix. */
+/** Runs a task and prints ava's output when it has finished. Titles in the report have their full prefix. */
 export async function avaOf({ name, files, members = files }: Task): Promise<Report> {
   const start = performance.now()
   let printed = ''

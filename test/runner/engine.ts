@@ -7,12 +7,12 @@ import { busyboxImage } from '../support/busybox-image.ts'
 import { fail, say } from '../support/debian.ts'
 import { containerFailure } from './preflight.ts'
 
-/** Uses the Docker Engine of this machine, or starts one; resolves to what stops it again. */
+/** Uses the Docker Engine of this machine, or starts one. Resolves to a function that stops it again. */
 export async function startEngineIfNone(): Promise<() => Promise<void>> {
   if (answers()) return async () => undefined
   if (process.getuid?.() !== 0) {
     return fail(
-      'no Docker Engine answers, and only root can start one: run the tests as root, or start docker.service',
+      'no Docker Engine is running, and only root can start one: run the tests as root, or start docker.service',
     )
   }
   say('starting a Docker Engine')
@@ -28,7 +28,7 @@ export async function startEngineIfNone(): Promise<() => Promise<void>> {
   return fail(`dockerd did not start:\n${readFileSync(log, 'utf8').split('\n').slice(-15).join('\n')}`)
 }
 
-/** Runs a container to its end; resolves to a sentence where the engine cannot. */
+/** Runs a container to its end; resolves to an error message if the engine cannot. */
 export async function runFirstContainer(): Promise<string | undefined> {
   const image = await busyboxImage()
   return containerFailure(spawnSync('docker', ['run', '--rm', image, 'true'], { encoding: 'utf8' }))

@@ -1,32 +1,35 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** All test files but those of the booted host, with paths relative to `root`. */
-export function testFiles(root: string): string[] {
+/** Only run by `npm run test:full`: it takes a minute to build an image, whose content is also tested as a package. */
+const fullOnly = ['test/systemd/image.test.ts']
+
+/** The test files of an ordinary or a full run, except those for the booted host, with paths relative to `root`. */
+export function testFiles(root: string, { isFull = false } = {}): string[] {
   return globSync('test/**/*.test.ts', { cwd: root })
-    .filter((file) => !file.startsWith('test/host/'))
+    .filter((file) => !file.startsWith('test/host/') && (isFull || !fullOnly.includes(file)))
     .toSorted()
 }
 
-/** Test files by what they need of the machine. */
+/** Test files by their requirements. */
 export type Needs = {
   /** Node.js and the kernel. */
   unit: string[]
-  /** A daemon with an engine to attach to, or a browser; no container of their own. */
+  /** A daemon with an engine to attach to, or a browser, but no containers. */
   daemon: string[]
-  /** Containers: such files run one after another, since each would disturb what another measures. */
+  /** Containers. These files run one after another, because each would disturb the measurements of the others. */
   containers: string[]
 }
 
 const runsContainers = ['busybox-image', 'docker', 'private-engine']
 const startsDaemon = ['bundle', 'chromium', 'daemon']
 
-/** Sorts test files by what they import, directly or through other files. */
+/** Sorts test files by their direct and indirect imports. */
 export function byNeeds(root: string, files: readonly string[]): Needs {
   const importsOf = importReader(root)
   const reaches = (file: string, names: readonly string[]) => {
     const reached = new Set([file])
-    // Walking a set also visits what is added meanwhile.
+    // Iterating over a set also visits items added during the iteration.
     for (const one of reached) for (const imported of importsOf(one)) reached.add(imported)
     return names.some((name) => reached.has(`test/support/${name}.ts`))
   }
@@ -39,7 +42,7 @@ export function byNeeds(root: string, files: readonly string[]): Needs {
   return needs
 }
 
-/** Reads the relative imports of each file once; type imports count too, which errs on the safe side. */
+/** Reads the relative imports of each file once. Type imports count too, to be on the safe side. */
 function importReader(root: string): (file: string) => readonly string[] {
   const known = new Map<string, readonly string[]>()
   return (file) => {

@@ -4,9 +4,9 @@ import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { titlePrefix } from './titles.ts'
 
-// ava starts a process for each file, and most of a unit test file's time is that start. Files without hooks and
-// without a context of their own share a process: each gets an `ava` that prefixes its titles with the file's name
-// and runs its tests in order, so that none waits while a test of another file computes.
+// ava starts a process for each file, which takes most of a unit test file's time. Files without hooks and without a
+// context share a process: each gets an `ava` that prefixes its titles with the file's name and runs its tests in
+// order, so that no test waits while one of another file computes.
 
 type Declaration = { path: readonly string[]; args: unknown[] }
 type Chain = Record<string, (...args: unknown[]) => void>
@@ -16,7 +16,7 @@ const chains = new Map<string, unknown>()
 // The virtual modules of the files read their chain from here.
 Object.assign(globalThis, { tidewatchChains: chains })
 
-/** Imports the test files, given relative to `root`, and declares all their tests as this process's own. */
+/** Imports the test files, with paths relative to `root`, and declares all their tests in this process. */
 export async function declareTogether(root: string, files: readonly string[]): Promise<void> {
   const declarations: Declaration[] = []
   const hooks = registerHooks({
@@ -43,7 +43,7 @@ function chainModule(url: string): string {
   return `export default globalThis.tidewatchChains.get(${JSON.stringify(url)})`
 }
 
-/** Stands for `test`, `test.serial` and so on: remembers what is declared. */
+/** Replaces `test`, `test.serial` and so on: records the declarations. */
 function recorder(declarations: Declaration[], prefix: string, path: readonly string[] = []): unknown {
   return new Proxy(() => undefined, {
     apply: (_target, _this, [title, ...args]: unknown[]) => {
@@ -60,7 +60,7 @@ function declare(path: readonly string[], args: unknown[]): void {
   const [name = ''] = modifier
   const declared = serial[name]
   if (modifier.length > 1 || declared === undefined || hookNames.has(name)) {
-    throw new Error(`test.${path.join('.')} needs a process of its own: ${String(args[0])}`)
+    throw new Error(`test.${path.join('.')} needs its own process: ${String(args[0])}`)
   }
   declared(...args)
 }

@@ -2,10 +2,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Task } from './ava.ts'
 
-/** Where the files are written that import several test files each; git ignores it. */
+/** The folder for generated files that import several test files each; git ignores it. */
 export const groupFolder = 'test/.groups'
 
-/** Hooks and a context belong to a whole process; `serial` marks tests that watch what the machine does around them. */
+/** Hooks and a context apply to a whole process; `serial` marks tests that observe other activity on the machine. */
 const ownProcess = /\btest\.(?:serial|before|after|beforeEach|afterEach|macro|meta)\b|\bTestFn\b/
 
 /** Whether a test file can share its process with others. */
@@ -30,7 +30,7 @@ export function writeGroups(root: string, files: readonly string[], count: numbe
   })
 }
 
-/** Removes what a run left, so that a bare `ava` does not run its tests twice. */
+/** Removes the files of an earlier run, so that a plain `ava` does not run its tests twice. */
 export function removeGroups(root: string): void {
   rmSync(join(root, groupFolder), { recursive: true, force: true })
 }

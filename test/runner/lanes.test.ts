@@ -1,7 +1,7 @@
 import test from 'ava'
 import { inLanes } from './lanes.ts'
 
-test('a lane takes the next task when its last has ended, and results keep the order of the tasks', async (t) => {
+test('a lane takes the next task when its last one has finished, and results keep the order of the tasks', async (t) => {
   const started: number[] = []
   const ends = new Map<number, () => void>()
   const all = inLanes(2, [0, 1, 2, 3], async (task) => {

@@ -1,4 +1,4 @@
-/** Works off tasks in order, as many at a time as there are lanes; resolves to their results in the order of the tasks. */
+/** Runs tasks in order, as many in parallel as there are lanes; resolves to their results in the order of the tasks. */
 export async function inLanes<Task, Result>(
   lanes: number,
   tasks: readonly Task[],

@@ -1,11 +1,11 @@
 import test from 'ava'
 import { containerFailure } from './preflight.ts'
 
-test('an engine that starts a container has nothing to say', (t) => {
+test('an engine that starts a container is no failure', (t) => {
   t.is(containerFailure({ status: 0, stderr: 'WARNING: No swap limit support' }), undefined)
 })
 
-test('an engine whose bridge is gone is one sentence with the remedy', (t) => {
+test('a missing bridge is reported in one sentence with the remedy', (t) => {
   const stderr = [
     'docker: Error response from daemon: failed to create endpoint quirky_bose on network bridge: adding interface veth1 to bridge docker0 failed: could not find bridge docker0: route ip+net: no such network interface.',
     'ERRO[0000] error waiting for container: context canceled ',

@@ -1,23 +1,23 @@
 import test from 'ava'
 import { reportReader } from './report.ts'
 
-// What ava 8 prints of two files with failures of each kind.
+// The output of ava 8 for two files with failures of each kind.
 const printed = `
-  ✔ e2e › acts › a claim that holds (1.2s)
+  ✔ e2e › detections › a claim that holds (1.2s)
   ✔ policy › allow › a quick claim
-  ✘ [fail]: e2e › acts › an assertion is wrong
-  ✘ [fail]: e2e › acts › a program failed (30s) Rejected promise returned by test
+  ✘ [fail]: e2e › detections › an assertion is wrong
+  ✘ [fail]: e2e › detections › a program failed (30s) Rejected promise returned by test
   ✘ test/e2e/execs.test.ts exited due to a signal
   ─
 
-  e2e › acts › an assertion is wrong
+  e2e › detections › an assertion is wrong
 
   Difference (- actual, + expected):
 
   - 2
   + 1
 
-  e2e › acts › a program failed (30s)
+  e2e › detections › a program failed (30s)
 
   Rejected promise returned by test. Reason:
 
@@ -27,22 +27,22 @@ const printed = `
   ─
 `
 
-test('a report holds what passed, what failed with its cause, and the files that broke', (t) => {
+test('a report has the passed tests, the failed tests with their causes, and the broken files', (t) => {
   const reader = reportReader()
   for (const line of printed.split('\n')) reader.read(line)
   t.deepEqual(reader.end(1), {
     status: 1,
-    passed: new Set(['e2e › acts › a claim that holds', 'policy › allow › a quick claim']),
+    passed: new Set(['e2e › detections › a claim that holds', 'policy › allow › a quick claim']),
     failed: new Map([
-      ['e2e › acts › an assertion is wrong', 'an assertion failed'],
-      ['e2e › acts › a program failed (30s)', 'still not so after 30000 ms'],
+      ['e2e › detections › an assertion is wrong', 'an assertion failed'],
+      ['e2e › detections › a program failed (30s)', 'still not so after 30000 ms'],
     ]),
     brokenFiles: new Map([['test/e2e/execs.test.ts', '✘ test/e2e/execs.test.ts exited due to a signal']]),
     isCutShort: false,
   })
 })
 
-test('a run that ava cut short is known', (t) => {
+test('a run that ava aborted is recognised', (t) => {
   const reader = reportReader()
   reader.read('✘ Timed out while running tests')
   t.true(reader.end(1).isCutShort)

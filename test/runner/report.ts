@@ -1,20 +1,20 @@
 import { stripVTControlCharacters } from 'node:util'
 
-/** What a run of ava reported. */
+/** The results of a run of ava. */
 export type Report = {
   /** The exit status of ava. */
   status: number
-  /** Titles as ava prints them: `e2e › acts › a claim`. */
+  /** Titles as ava prints them: `e2e › detections › a claim`. */
   passed: Set<string>
   /** The cause of each failure by title. */
   failed: Map<string, string>
-  /** Test files that crashed or whose errors no test caught, with the cause. */
+  /** Test files that crashed or had uncaught errors, with the cause. */
   brokenFiles: Map<string, string>
-  /** ava gave up on tests that hung and ran nothing more. */
+  /** Whether ava aborted the run because tests hung. */
   isCutShort: boolean
 }
 
-/** Reads what ava's default reporter prints, line by line. */
+/** Parses the output of ava's default reporter line by line. */
 export function reportReader(): { read: (line: string) => void; end: (status: number) => Report } {
   const report: Report = {
     status: 1,
@@ -23,7 +23,7 @@ export function reportReader(): { read: (line: string) => void; end: (status: nu
     brokenFiles: new Map(),
     isCutShort: false,
   }
-  // A failure's line holds its title and, behind it, how it failed; the details repeat the title alone.
+  // A failure's line has its title followed by how it failed; the details repeat only the title.
   const failureLines: string[] = []
   let inDetails = false
   let detailed: string | undefined

@@ -3,14 +3,17 @@ import { ava } from './ava.ts'
 import type { Report } from './report.ts'
 import { titlePrefix, Titles } from './titles.ts'
 
-// A failure that does not repeat is a bug of the test or of the product: it is printed as FLAKY, with its cause.
-// More failed files than this are no accident.
+// A failure that does not repeat is a bug of the test or of the product: it is printed as FLAKY, with its cause. With
+// more failed files than this, the failures are not flaky.
 const maxFiles = 8
 
-/** How all tests ended, the second try included. */
+/** The results of all tests, including the retry. */
 export type Outcome = { passed: number; failed: number; flaky: number }
 
-/** Runs the files of failed tests once more, alone, and counts each test once; `files` are all that may have run. */
+/**
+ * Runs the files of failed tests once more, alone, and counts each test once. `files` are all files that may have
+ * run.
+ */
 export async function settle(
   reports: readonly Report[],
   files: readonly string[],
@@ -36,7 +39,7 @@ export async function settle(
     !reports.some(({ isCutShort }) => isCutShort)
   if (!isBad || !canRetry) return conclude(passed, failed, isBad, 0)
 
-  say(`failed, and run again alone: ${known.join(', ')}`)
+  say(`failed, running again alone: ${known.join(', ')}`)
   const again = await ava([...options, '--serial', ...known])
   const retried = new Titles(known)
   const good = new Set([...again.passed].map((title) => retried.whole(title)))
@@ -64,6 +67,6 @@ function conclude(
     passed.delete(title)
     say(`failed: ${title}: ${cause}`)
   }
-  // A run can end badly without a failed test.
+  // A run can fail without a failed test.
   return { passed: passed.size, failed: isBad ? Math.max(1, failed.size) : failed.size, flaky }
 }

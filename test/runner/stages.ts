@@ -1,7 +1,7 @@
 /** Times the stages of a run. */
 export function stages(): {
   run: <T>(name: string, work: () => Promise<T>) => Promise<T>
-  /** One line a stage, for people. */
+  /** A readable table with one line per stage. */
   table: () => string
 } {
   const times: { name: string; ms: number }[] = []
@@ -16,13 +16,13 @@ export function stages(): {
       }
     },
     table: () =>
-      [...times, { name: 'together', ms: performance.now() - begin }]
+      [...times, { name: 'total', ms: performance.now() - begin }]
         .map(({ name, ms }) => `${name.padEnd(40)} ${minutes(ms)}`)
         .join('\n'),
   }
 }
 
-/** As 1:05. */
+/** Formats a duration like `1:05`. */
 export function minutes(ms: number): string {
   const seconds = Math.round(ms / 1000)
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`

@@ -8,7 +8,7 @@ export function titlePrefix(file: string): string {
     .replaceAll('/', separator)
 }
 
-/** Titles of the tests in `files`, whatever ava left out of their prefix. */
+/** Maps test titles to `files`, although ava omits parts of their prefix. */
 export class Titles {
   readonly #files: readonly string[]
 
@@ -16,7 +16,7 @@ export class Titles {
     this.#files = files
   }
 
-  /** The title with the whole prefix of its file: of a run over few files ava leaves out the folders they share. */
+  /** The title with the full prefix of its file: ava omits the folders that all files of a run share. */
   whole(title: string): string {
     const file = this.fileOf(title)
     if (file === undefined) return title
@@ -27,7 +27,7 @@ export class Titles {
     )
   }
 
-  /** The file of a test; undefined when several could be it. */
+  /** The file of a test; undefined if several match. */
   fileOf(title: string): string | undefined {
     if (this.#files.length === 1) return this.#files[0]
     const matches = this.#files
@@ -38,7 +38,7 @@ export class Titles {
   }
 }
 
-/** The longest end of a prefix that the title starts with. */
+/** The longest suffix of a prefix that the title starts with. */
 function longestShown(prefix: string, title: string): string | undefined {
   const parts = prefix.split(separator)
   for (let from = 0; from < parts.length; from++) {

@@ -15,7 +15,7 @@ const up: SourceStatus = {
   reason: '',
 }
 
-/** Beats at the interval up to a time of the monotonic clock; gives what changed on the way. */
+/** Beats at the interval until a time of the monotonic clock; returns the changes. */
 function beatUntil(heartbeat: Heartbeat, from: number, until: number): SourceStatus[] {
   const changes: SourceStatus[] = []
   for (let monotonic = from; monotonic <= until; monotonic += everyMs)
@@ -23,7 +23,7 @@ function beatUntil(heartbeat: Heartbeat, from: number, until: number): SourceSta
   return changes
 }
 
-test('a source that keeps going round is never hung', (t) => {
+test('a source that sends its pulse in time is never hung', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   const pulse = heartbeat.pulseOf('resources')
   for (let monotonic = 0; monotonic < 100_000; monotonic += everyMs) {
@@ -33,16 +33,16 @@ test('a source that keeps going round is never hung', (t) => {
   t.deepEqual(heartbeat.hung(), [])
 })
 
-test('a source that stops going round is down once, by name, and is as it was when it goes on', (t) => {
+test('a source that stops sending its pulse is reported down once, and recovers with its previous status', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   const pulse = heartbeat.pulseOf('resources')
-  heartbeat.heard(up)
+  heartbeat.record(up)
   pulse(5_000)
   t.deepEqual(beatUntil(heartbeat, 0, 5_000), [])
   const changes = beatUntil(heartbeat, 6_000, 20_000)
   t.is(changes.length, 1)
   t.like(changes[0], { source: 'resources', up: false, best: false, time: 506_000 })
-  t.regex(changes[0]?.reason ?? '', /hangs/)
+  t.regex(changes[0]?.reason ?? '', /appears hung/)
   t.deepEqual(heartbeat.hung(), ['resources'])
 
   pulse(5_000)
@@ -50,21 +50,21 @@ test('a source that stops going round is down once, by name, and is as it was wh
   t.deepEqual(heartbeat.hung(), [])
 })
 
-test('a source that has never gone round is not waited for', (t) => {
+test('a source that has never sent a pulse is not monitored', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   heartbeat.pulseOf('docker-events')
   t.deepEqual(beatUntil(heartbeat, 0, 1_000_000), [])
 })
 
-test('a source that is down and waits to be started again is not hung', (t) => {
+test('a source that is down and waits for its restart is not hung', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   heartbeat.pulseOf('resources')(5_000)
-  heartbeat.heard({ ...up, up: false })
+  heartbeat.record({ ...up, up: false })
   t.deepEqual(beatUntil(heartbeat, 0, 60_000), [])
   t.deepEqual(heartbeat.hung(), [])
 })
 
-test('one that hangs does not hide behind another that does not', (t) => {
+test('a hung source is found next to a healthy one', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   heartbeat.pulseOf('resources')(5_000)
   heartbeat.pulseOf('processes')(500_000)
@@ -72,7 +72,7 @@ test('one that hangs does not hide behind another that does not', (t) => {
   t.deepEqual(heartbeat.hung(), ['resources'])
 })
 
-test('after the whole process stood still, its sources get their time to go round', (t) => {
+test('after the whole process was stopped, its sources get time to send a pulse', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   heartbeat.pulseOf('resources')(5_000)
   beatUntil(heartbeat, 0, 2_000)
@@ -82,7 +82,7 @@ test('after the whole process stood still, its sources get their time to go roun
   t.deepEqual(heartbeat.hung(), ['resources'])
 })
 
-test('runtime files whose search never ends are hung', (t) => {
+test('the runtime-files source is hung if its search never ends', (t) => {
   const heartbeat = createHeartbeat(everyMs)
   const source = runtimeFiles({
     find: () => new Promise(() => undefined),

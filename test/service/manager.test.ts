@@ -4,13 +4,13 @@ import { messageOf, reloading, serviceManager } from '../../agent/service/manage
 import { notifySocket } from '../support/notify-socket.ts'
 import { until } from '../support/until.ts'
 
-test('outside systemd nothing is told and nobody counts', (t) => {
-  const { tell, watchdogMs } = serviceManager({ PATH: '/bin' })
-  t.notThrows(() => tell({ READY: '1' }))
+test('outside systemd no notice is sent and there is no watchdog', (t) => {
+  const { notify, watchdogMs } = serviceManager({ PATH: '/bin' })
+  t.notThrows(() => notify({ READY: '1' }))
   t.is(watchdogMs, null)
 })
 
-test('what concerns this process alone is taken out of the environment', async (t) => {
+test('the variables for this process are removed from the environment', async (t) => {
   const { address } = await notifySocket(t)
   const environment = {
     PATH: '/bin',
@@ -24,28 +24,28 @@ test('what concerns this process alone is taken out of the environment', async (
 
 const watchdogs: [what: string, environment: Record<string, string>, watchdogMs: number | null][] = [
   ['without a watchdog', {}, null],
-  ['with one for whoever is started', { WATCHDOG_USEC: '1500' }, 1.5],
+  ['with one for any process', { WATCHDOG_USEC: '1500' }, 1.5],
   ['with one for this process', { WATCHDOG_USEC: '1500', WATCHDOG_PID: '7' }, 1.5],
   ['with one for another process', { WATCHDOG_USEC: '1500', WATCHDOG_PID: '8' }, null],
-  ['with one that makes no sense', { WATCHDOG_USEC: 'soon' }, null],
+  ['with an invalid one', { WATCHDOG_USEC: 'soon' }, null],
 ]
 
 for (const [what, environment, watchdogMs] of watchdogs) {
-  test(`a service manager ${what} counts ${watchdogMs} ms`, async (t) => {
+  test(`a service manager ${what} has a watchdog timeout of ${watchdogMs} ms`, async (t) => {
     const { address } = await notifySocket(t)
     t.is(serviceManager({ NOTIFY_SOCKET: address, ...environment }, 7).watchdogMs, watchdogMs)
   })
 }
 
-test('what is not taken at once is told with the next notice, in its latest state', async (t) => {
+test('a notice that cannot be sent is merged into the next one', async (t) => {
   const { address, received } = await notifySocket(t)
-  const { tell } = serviceManager({ NOTIFY_SOCKET: `${address}-later` })
-  tell({ READY: '1', STATUS: 'one' })
-  tell({ STATUS: 'two' })
+  const { notify } = serviceManager({ NOTIFY_SOCKET: `${address}-later` })
+  notify({ READY: '1', STATUS: 'one' })
+  notify({ STATUS: 'two' })
   t.deepEqual(received(), [])
   symlinkSync(address, `${address}-later`)
-  tell({ WATCHDOG: '1' })
-  tell({ STATUS: 'three' })
+  notify({ WATCHDOG: '1' })
+  notify({ STATUS: 'three' })
   await until(() => received().length === 2)
   t.deepEqual(
     received().map(({ text }) => text),
@@ -53,10 +53,10 @@ test('what is not taken at once is told with the next notice, in its latest stat
   )
 })
 
-test('a status is one line, whatever it says', (t) => {
+test('a status is always one line', (t) => {
   t.is(messageOf({ STATUS: 'a\nMAINPID=1' }), 'STATUS=a MAINPID=1')
 })
 
-test('a reload is told with the time that systemd compares', (t) => {
+test('a reload notice has the time that systemd compares', (t) => {
   t.deepEqual(reloading(123_456_789n), { RELOADING: '1', MONOTONIC_USEC: '123456' })
 })

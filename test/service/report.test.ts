@@ -5,13 +5,13 @@ import type { Notice } from '../../agent/service/manager.ts'
 import { beatEveryMs, report } from '../../agent/service/report.ts'
 import { marbles } from '../support/marbles.ts'
 
-test('the heart beats four times in the time after which it is counted as stopped', (t) => {
+test('the heartbeat interval is a quarter of the watchdog timeout', (t) => {
   t.is(beatEveryMs({ watchdogMs: 20_000 }), 5_000)
   t.is(beatEveryMs({ watchdogMs: 600_000 }), 10_000)
   t.is(beatEveryMs({ watchdogMs: null }), 10_000)
 })
 
-test('the watchdog is fed at every beat until a source hangs, and again when it does no more', (t) => {
+test('the watchdog is fed at every beat except while a source is hung', (t) => {
   marbles(t, ({ expectObservable, cold, flush }) => {
     const everyMs = 10
     const heartbeat = createHeartbeat(everyMs)
@@ -22,7 +22,7 @@ test('the watchdog is fed at every beat until a source hangs, and again when it 
     pulse(25)
     cold('45ms a').subscribe(() => pulse(1_000))
     const changes$ = report({
-      manager: { tell: (notice) => notices.push(notice), watchdogMs: 40 },
+      manager: { notify: (notice) => notices.push(notice), watchdogMs: 40 },
       heartbeat,
       everyMs,
       statusLine: () => 'well',
@@ -36,7 +36,7 @@ test('the watchdog is fed at every beat until a source hangs, and again when it 
       up: false,
       mode: '',
       best: false,
-      reason: 'it hangs: it has not gone round in the time it takes',
+      reason: 'heartbeat missed; the source appears hung',
     }
     expectObservable(changes$, '61ms !').toBe('40ms h', { h: hung })
     flush()

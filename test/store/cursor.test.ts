@@ -17,7 +17,7 @@ function cursorOver(state: Map<string, string>, startedAt = 1_000_000) {
 
 const placeIn = (state: Map<string, string>) => cursorOver(state).cursor.load()?.timeNano
 
-test('the place that is kept lags five seconds behind what was read', (t) => {
+test('the stored position is five seconds behind the last read event', (t) => {
   const state = new Map([[key, '{"timeNano":"7","recent":["a"]}']])
   const { cursor, turnClock } = cursorOver(state)
   t.deepEqual(cursor.load(), { timeNano: '7', recent: ['a'] })
@@ -34,13 +34,13 @@ test('the place that is kept lags five seconds behind what was read', (t) => {
   t.is(placeIn(state), '102')
 })
 
-test('a first daemon keeps where it began, so that the next goes on from there', (t) => {
+test('the first run stores its start position, so that the next run resumes there', (t) => {
   const state = new Map<string, string>()
   t.deepEqual(cursorOver(state).cursor.load(), { timeNano: '1000000000000', recent: [] })
   t.is(cursorOver(state, 9_000_000).cursor.load()?.timeNano, '1000000000000')
 })
 
-test('a place that cannot be read is none', (t) => {
+test('an unreadable position is ignored', (t) => {
   for (const text of ['', '{', 'null', '5', '{"timeNano":5,"recent":[]}', '{"timeNano":"5","recent":[5]}']) {
     t.is(placeIn(new Map([[key, text]])), '1000000000000', text)
   }

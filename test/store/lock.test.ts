@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { lockIfWritable, lockStateDirectory } from '../../agent/store/lock.ts'
 
-test('a state directory is one daemon’s at a time, private, and free again after it', (t) => {
+test('a state directory is private, and locked by one daemon at a time', (t) => {
   const parent = mkdtempSync(join(tmpdir(), 'tidewatch-test-lock-'))
   t.teardown(() => rmSync(parent, { recursive: true }))
   const directory = join(parent, 'state')
@@ -15,6 +15,6 @@ test('a state directory is one daemon’s at a time, private, and free again aft
   t.notThrows(() => lockStateDirectory(directory).release())
 })
 
-test('a directory that cannot be written to is not locked, and no reason to stop', (t) => {
+test('a directory that is not writable is not locked, which is not an error', (t) => {
   t.is(lockIfWritable('/proc/nowhere/state'), undefined)
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import test, { type ExecutionContext } from 'ava'
-import { moveAside } from '../../agent/store/aside.ts'
+import { moveAside } from '../../agent/store/unusable-store.ts'
 import { readFindings } from '../../agent/store/read.ts'
 import { openStore, storeFile } from '../../agent/store/store.ts'
 import { sampleFinding } from '../support/samples.ts'
@@ -42,7 +42,7 @@ test('a finding and its deliveries survive a restart', (t) => {
   t.deepEqual(readFindings(directory, { since: 0 }), [finding('1')])
 })
 
-test('an act that is known is not a second finding, under another id either', (t) => {
+test('a known event is not stored again, even under another id', (t) => {
   const { store } = open(t)
   t.true(store.save(finding('1'), 'act', [am], 100))
   t.false(store.save(finding('2'), 'act', [am], 100))
@@ -50,7 +50,7 @@ test('an act that is known is not a second finding, under another id either', (t
   t.deepEqual(ids(store.due('am', 100, 9)), ['1', '3'])
 })
 
-test('a newer finding of one fingerprint takes the place of the older in the outbox', (t) => {
+test('a newer finding replaces the older one with the same fingerprint in the outbox', (t) => {
   const { store } = open(t)
   store.save(finding('1', { fingerprint: 'same' }), 'a', [am], 100)
   store.delivered('am', ['1'], 100, 200)
@@ -62,7 +62,7 @@ test('a newer finding of one fingerprint takes the place of the older in the out
   t.deepEqual(others, [])
 })
 
-test('what is delivered is due again when it should be, and gone when dequeued', (t) => {
+test('a delivered finding is due again at its time, and removed when dequeued', (t) => {
   const { store } = open(t)
   store.save(finding('1'), null, [am, { ...am, name: 'other' }], 100)
   t.is(store.pending('am'), 1)
@@ -75,7 +75,7 @@ test('what is delivered is due again when it should be, and gone when dequeued',
   t.is(store.nextDue('other', 100), 0)
 })
 
-test('a delivery that is under way does not hide the resolution that came meanwhile', (t) => {
+test('a delivery in progress does not hide a resolution that arrives meanwhile', (t) => {
   const { store } = open(t)
   const condition = { kind: 'condition', fingerprint: 'c' } as const
   store.save(finding('1', condition), null, [am], 100)
@@ -87,7 +87,7 @@ test('a delivery that is under way does not hide the resolution that came meanwh
   )
 })
 
-test('conditions that fire are known after a restart', (t) => {
+test('firing conditions are known after a restart', (t) => {
   const { store, directory } = open(t)
   store.save(finding('1', { kind: 'condition' }), null, [], 100)
   store.save(finding('2', { kind: 'condition' }), null, [], 100)
@@ -102,7 +102,7 @@ test('conditions that fire are known after a restart', (t) => {
   )
 })
 
-test('when another program locks the file, all goes on in memory and comes back whole', (t) => {
+test('while another program locks the file, the store works in memory, and loses nothing', (t) => {
   const { store, directory, modes } = open(t)
   store.save(finding('1'), 'a', [am], 100)
   const other = new DatabaseSync(join(directory, storeFile))
@@ -130,7 +130,7 @@ test('when another program locks the file, all goes on in memory and comes back 
   t.regex(modes[1] ?? '', /^file: /)
 })
 
-test('an act that both memory and file know comes back once, and takes its delivery with it', (t) => {
+test('an event in both memory and file is restored once, without its second delivery', (t) => {
   const { store, directory } = open(t)
   store.save(finding('1'), 'same', [], 100)
   const other = new DatabaseSync(join(directory, storeFile))
@@ -147,7 +147,7 @@ test('an act that both memory and file know comes back once, and takes its deliv
   t.deepEqual(store.due('am', 100, 9), [])
 })
 
-test('a directory that cannot be used is no reason not to start', (t) => {
+test('an unusable directory does not prevent a start', (t) => {
   const directoryAsFile = scratch(t)
   mkdirSync(join(directoryAsFile, storeFile))
   for (const directory of ['/proc/nowhere', directoryAsFile]) {
@@ -159,7 +159,7 @@ test('a directory that cannot be used is no reason not to start', (t) => {
   }
 })
 
-test('a broken store and one of a newer version are moved aside, and a new one is begun', (t) => {
+test('a corrupt store and one of a newer version are moved aside and replaced', (t) => {
   const broken = scratch(t)
   writeFileSync(join(broken, storeFile), 'this is no database '.repeat(1_000))
   const newer = scratch(t)
@@ -181,14 +181,14 @@ test('a broken store and one of a newer version are moved aside, and a new one i
   }
 })
 
-test('a store that breaks under the daemon is begun anew with what can still be read', (t) => {
+test('a store that becomes corrupt is replaced by one with the data that is still readable', (t) => {
   const { store, directory, aside } = open(t)
   for (let n = 0; n < 500; n += 1) store.save(finding(String(n).padStart(4, '0')), null, [], 100)
   store.save(finding('c', { kind: 'condition' }), null, [am], 100)
   store.close()
   const path = join(directory, storeFile)
   const bytes = readFileSync(path)
-  // Leaves of the findings' table, from its second page on: the schema stays readable.
+  // Leaf pages of the findings table after the first: the schema stays readable.
   bytes.fill(0xa5, bytes.length - 40 * 4_096, bytes.length - 4_096)
   writeFileSync(path, bytes)
   const again = open(t, directory)
@@ -201,7 +201,7 @@ test('a store that breaks under the daemon is begun anew with what can still be 
   t.true(readFindings(directory, { since: 0 }).some(({ id }) => id === '9999'))
 })
 
-test('of stores that were moved aside the newest three are kept', (t) => {
+test('the newest three moved stores are retained', (t) => {
   const directory = scratch(t)
   const path = join(directory, storeFile)
   for (let n = 0; n < 5; n += 1) {
@@ -214,14 +214,14 @@ test('of stores that were moved aside the newest three are kept', (t) => {
   t.true(kept.every((name) => ['02', '03', '04'].some((second) => name.includes(`T00-00-${second}-`))))
 })
 
-test('memory is bounded, and what is forgotten is counted', (t) => {
+test('memory is bounded, and dropped findings are counted', (t) => {
   const { store, lost } = open(t, '/proc/nowhere')
   for (let n = 0; n < 10_500; n += 1) store.save(finding(String(n).padStart(6, '0')), null, [], 100)
   t.deepEqual(lost, [1_000])
   t.is(store.latest(20_000).length, 9_500)
 })
 
-test('retention forgets by age and by size, and never a condition that fires', (t) => {
+test('retention deletes by age and by size, but never a firing condition', (t) => {
   const { store } = open(t)
   const old = '2026-01-01T00:00:00.000Z'
   store.save(finding('0', { kind: 'condition', time: old }), null, [], 0)
@@ -237,7 +237,7 @@ test('retention forgets by age and by size, and never a condition that fires', (
   )
 })
 
-test('the store is read beside its writer, filtered as asked', (t) => {
+test('the store can be read and filtered while the daemon writes to it', (t) => {
   const { store, directory } = open(t)
   store.save(finding('1'), null, [], 0)
   store.save(
@@ -258,7 +258,7 @@ test('the store is read beside its writer, filtered as asked', (t) => {
   t.throws(() => readFindings(scratch(t), { since: 0 }), { message: /no findings store in/ })
 })
 
-test('a condition that ended in one severity and began in another is two alerts', (t) => {
+test('a condition that changed its severity is two alerts', (t) => {
   const { store } = open(t)
   const was = finding('1', { fingerprint: 'same', kind: 'condition', severity: 'warning', state: 'resolved' })
   store.save(was, null, [am], 100)
@@ -266,7 +266,7 @@ test('a condition that ended in one severity and began in another is two alerts'
   t.deepEqual(ids(store.due('am', 100, 9)), ['1', '2'])
 })
 
-test('the events since a time are the newest, the oldest of them first', (t) => {
+test('the events since a time are the newest ones, oldest first', (t) => {
   const { store } = open(t)
   const at = (id: string, second: number, rest = {}) =>
     store.save(finding(id, { time: `2026-01-01T00:00:0${second}.000Z`, ...rest }), null, [], 0)
@@ -280,7 +280,7 @@ test('the events since a time are the newest, the oldest of them first', (t) => 
   t.deepEqual(found(1), ['3'])
 })
 
-test('who is told of each finding gets both of the same thing, and a resolution of one that waits in its place', (t) => {
+test('a receiver queued by finding gets both findings with one fingerprint, and a resolution replaces its waiting finding', (t) => {
   const { store } = open(t)
   const hook = { name: 'hook', queuedBy: 'finding' } as const
   store.save(finding('1', { fingerprint: 'same' }), 'a', [am, hook], 100)
@@ -293,7 +293,7 @@ test('who is told of each finding gets both of the same thing, and a resolution 
   t.is(store.nextDue('hook', 100), null)
 })
 
-test('what a clock put off that has been set back since is due', (t) => {
+test('a delivery postponed before the clock was set back is due', (t) => {
   const { store } = open(t)
   store.save(finding('1'), null, [am], 10_000_000)
   store.delivered('am', ['1'], 10_000_000, 10_060_000)

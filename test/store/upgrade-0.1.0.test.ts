@@ -18,8 +18,8 @@ import { allProfiles, programsOf } from '../../detectors/unexpected-root-process
 import { startDaemonFor, tidewatch } from '../support/daemon.ts'
 import { sampleContainer } from '../support/samples.ts'
 
-// What release 0.1.0 stored and was configured with (test/fixtures/0.1.0) is read by the present code, and nothing of
-// it is lost. The values are literal: where one changes, something of 0.1.0 was lost or read otherwise.
+// The current code reads the store and configuration of release 0.1.0 (test/fixtures/0.1.0), and nothing is lost. The
+// values are literal: if one changes, data of 0.1.0 was lost or read differently.
 
 const fixture = join(import.meta.dirname, '../fixtures/0.1.0')
 const configFile = join(fixture, 'tidewatch.yml')
@@ -27,7 +27,7 @@ const configFile = join(fixture, 'tidewatch.yml')
 /** Five minutes after 0.1.0 was stopped. */
 const afterwards = Date.parse('2026-11-30T00:05:23.680Z')
 
-/** A copy of the state directory, which the present code may change. */
+/** A copy of the state directory, which the current code may change. */
 async function stateDirectory(t: ExecutionContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'tidewatch-test-upgrade-'))
   t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -52,7 +52,7 @@ function subjectOf({ rule, container, evidence: { cve, path, source } }: Finding
   return `${rule} ${subject ?? 'host'}`
 }
 
-/** How many there are of each. */
+/** The number of each. */
 function counts(keys: readonly string[]): Record<string, number> {
   const all: Record<string, number> = {}
   for (const key of keys) all[key] = (all[key] ?? 0) + 1
@@ -95,7 +95,7 @@ test('all findings of 0.1.0 are read, each with its rule, severity and state', a
   t.deepEqual(new Set(findings.map(({ host }) => host)), new Set(['node-7']))
 })
 
-test('a repeated finding of 0.1.0 has its count, and one that was allowed its reason', async (t) => {
+test('a repeated finding of 0.1.0 has its count, and an allowed one its reason', async (t) => {
   const findings = readFindings(await stateDirectory(t), { since: 0 })
   t.deepEqual(
     findings.filter(({ count }) => count > 1).map((one) => `${subjectOf(one)} ${one.count}`),
@@ -121,7 +121,7 @@ test('a repeated finding of 0.1.0 has its count, and one that was allowed its re
   )
 })
 
-test('a finding of 0.1.0 is read whole', async (t) => {
+test('a finding of 0.1.0 is read completely', async (t) => {
   const store = await open(t)
   t.deepEqual(store.find('01M8MVT8V4G4FRQD75WYM84D4R'), {
     id: '01M8MVT8V4G4FRQD75WYM84D4R',
@@ -196,7 +196,7 @@ test('conditions that fired under 0.1.0 are firing, under their ids', async (t) 
   )
 })
 
-test('what 0.1.0 had not delivered waits for its receivers', async (t) => {
+test('undelivered findings of 0.1.0 stay queued', async (t) => {
   const store = await open(t)
   t.deepEqual(
     [
@@ -216,7 +216,7 @@ test('what 0.1.0 had not delivered waits for its receivers', async (t) => {
   )
 })
 
-test('what 0.1.0 had learned and accepted is known', async (t) => {
+test('learned profiles and accepted digests of 0.1.0 are known', async (t) => {
   const store = await open(t)
   const learned = memoryOf(store, 'unexpected-root-process')
   const runtime = memoryOf(store, 'runtime-path-write')
@@ -261,7 +261,7 @@ test('what 0.1.0 had learned and accepted is known', async (t) => {
   )
 })
 
-test('what the detectors of 0.1.0 remembered is remembered', async (t) => {
+test('the detector memory of 0.1.0 is read', async (t) => {
   const store = await open(t)
   const keys = (detector: string, prefix: string) => memoryOf(store, detector).keys(prefix)
   t.deepEqual(keys('exec-into-container', ''), ['client/acme/ci:7'])
@@ -295,15 +295,19 @@ test('what the detectors of 0.1.0 remembered is remembered', async (t) => {
   t.is(cursor?.recent.length, 207)
 })
 
-test('a configuration of 0.1.0 is accepted', async (t) => {
+test('a configuration of 0.1.0 is valid', async (t) => {
   t.is(await tidewatch('check-config', configFile), `${configFile}: the configuration is valid\n`)
 })
 
-test('what is found again after the upgrade is what 0.1.0 had found', async (t) => {
+test('findings that repeat after the upgrade are the same findings', async (t) => {
   const store = await open(t)
   const config = configuration.load(configFile).config
   const now = () => afterwards
-  const policy = createPolicy({ config: config.policy, now, onNotice: t.fail })
+  const notices: string[] = []
+  const policy = createPolicy({ config: config.policy, now, onNotice: (notice) => notices.push(notice) })
+  t.deepEqual(notices, [
+    'policy.allow[2] uses evidence.told_by, which is deprecated: use evidence.seen_by instead',
+  ])
   const findings = createFindings({
     host: 'node-7',
     now,
@@ -312,7 +316,7 @@ test('what is found again after the upgrade is what 0.1.0 had found', async (t) 
     allowedBy: policy.allowedBy,
     redact: policy.redact,
     firing: store.firing(),
-    findByAct: store.findByAct,
+    findByEventKey: store.findByEventKey,
   })
   const found = (detector: Parameters<typeof findings.from>[0], detection: Partial<Detection>) => {
     const whole = {
@@ -344,27 +348,27 @@ test('what is found again after the upgrade is what 0.1.0 had found', async (t) 
     'updated',
     '01M8MVPGJPYR057F0GZ66N09TC',
   ])
-  // Nothing confirms the others: they are over.
+  // The others are not confirmed, so they end.
   const over = findings.resolveUnconfirmed()
   t.is(over.length, 13)
   t.true(over.every(({ change }) => change === 'resolved'))
 })
 
-test('an event of 0.1.0 that the engine reports once more is the same finding', async (t) => {
+test('an event of 0.1.0 that the engine reports again is the same finding', async (t) => {
   const store = await open(t)
   const execId = '765b98281d1602b89274c6cddc87dd5368d070d546eec4eb0ce3e009926dae78'
-  const known = store.findByAct('privileged-exec', execId)
+  const known = store.findByEventKey('privileged-exec', execId)
   t.like(known, { id: '01M8MVV42D8DE1WQ0Y2PGZAZ5M', severity: 'critical', container: { name: 'web-1' } })
   t.false(known === null || store.save({ ...known, id: 'another' }, execId, [], afterwards))
 })
 
-test('a daemon that starts with the state of 0.1.0 neither finds it again nor loses any of it', async (t) => {
+test('a daemon that starts with the state of 0.1.0 neither repeats nor loses any finding', async (t) => {
   const directory = await stateDirectory(t)
   const before = readFindings(directory, { since: 0 })
   const off = { enabled: false }
   const daemon = await startDaemonFor(t, {
     stateDirectory: directory,
-    // So that nothing of this host is found: no engine, and only the detector that needs one.
+    // No engine, and only the detector that needs one, so that nothing on this host is found.
     args: [`--docker.host=unix://${directory}/no-engine.sock`],
     config: {
       host_name: 'node-7',

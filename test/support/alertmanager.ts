@@ -13,7 +13,7 @@ export type PostedAlert = {
   status: { state: string }
 }
 
-/** A real Alertmanager (Debian's), alone in its cluster. */
+/** A real Alertmanager (Debian's) without cluster peers. */
 export type Alertmanager = Running & {
   url: string
   alerts: () => Promise<PostedAlert[]>
@@ -21,19 +21,19 @@ export type Alertmanager = Running & {
 }
 
 export type AlertmanagerOptions = {
-  /** To start one again where it was. */
+  /** To restart an instance on its former port. */
   port?: number
-  /** Where its silences and what it has notified of are kept; the test removes it. */
+  /** The directory for silences and the notification log; the test removes it. */
   directory?: string
-  /** Its configuration, in place of one that has a route for all. */
+  /** A configuration instead of the default one, which has a single route. */
   content?: string
-  /** Who is notified; nobody unless given. */
+  /** The notified receiver; none by default. */
   webhook?: string
-  /** Where it meets the others of its cluster. */
+  /** The cluster address. */
   cluster?: { listen: string; peer: string }
 }
 
-/** Starts an Alertmanager that waits a second for a group. */
+/** Starts an Alertmanager with a `group_wait` of one second. */
 export async function startAlertmanager(options: AlertmanagerOptions = {}): Promise<Alertmanager> {
   const { port, webhook, cluster } = options
   const directory = options.directory ?? (await temporaryDirectory())
@@ -45,7 +45,8 @@ export async function startAlertmanager(options: AlertmanagerOptions = {}): Prom
     `--storage.path=${directory}`,
     `--web.listen-address=${url.slice('http://'.length)}`,
     `--cluster.listen-address=${cluster?.listen ?? ''}`,
-    ...(cluster === undefined ? [] : [`--cluster.peer=${cluster.peer}`, '--cluster.settle-timeout=2s']),
+    // An instance that has not found its peer yet notifies on its own, which a busy machine makes likely.
+    ...(cluster === undefined ? [] : [`--cluster.peer=${cluster.peer}`, '--cluster.settle-timeout=10s']),
   ])
   await whenReady(running, async () => (await fetch(`${url}/-/ready`)).ok)
   return {
@@ -75,7 +76,7 @@ receivers: [{ name: them${notified} }]
 `
 }
 
-/** What Alertmanager's own tool shows: what an operator would see. */
+/** The output of amtool, as an operator would see it. */
 export async function amtoolAlerts(url: string, ...matchers: string[]): Promise<string> {
   return await run('amtool', `--alertmanager.url=${url}`, 'alert', 'query', ...matchers)
 }

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { run } from './processes.ts'
 
-/** Every way to change a file that tests try, each by a program that ends at once. */
+/** All tested ways to change a file, each by a program that exits immediately. */
 export const ways = [
   'write',
   'held',
@@ -16,7 +16,7 @@ export const ways = [
 ] as const
 export type Way = (typeof ways)[number]
 
-/** Builds the program `attack WAY PATH`, which needs nothing of the container that it runs in. */
+/** Builds the program `attack WAY PATH`, which is statically linked and so runs in any container. */
 export async function buildAttack(path: string): Promise<void> {
   await writeFile(`${path}.c`, source)
   await run('gcc', '-O1', '-static', '-o', path, `${path}.c`)

@@ -7,14 +7,14 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 const image = 'tidewatch-test-busybox:latest'
 
-// What tests call by name; busybox itself knows hundreds more as `busybox <applet>`.
+// The applets that tests run by name; others are available as `busybox <applet>`.
 const applets = (
   'sh ash cat chmod chown cp cut date dd echo env false find grep head id kill ln ls mkdir mount mv nc nice ' +
   'ps pwd rm sed seq setsid sleep stat su sync tail tee test timeout touch tr true umount uname unshare ' +
   'usleep wc wget which whoami yes'
 ).split(' ')
 
-/** Makes the image that tests with a real engine run: busybox and nothing else, so that no registry is needed. */
+/** Creates the image for tests with a real engine. It only contains busybox, so that no registry is needed. */
 export async function busyboxImage(): Promise<string> {
   if (await exists()) return image
   const root = await mkdtemp(join(tmpdir(), 'tidewatch-busybox-'))
@@ -32,7 +32,7 @@ export async function busyboxImage(): Promise<string> {
   return image
 }
 
-// Test files run in parallel processes: the one that comes second must not import a second image.
+// Test files run in parallel processes; the lock prevents a duplicate import.
 const lock = join(tmpdir(), 'tidewatch-test-busybox.lock')
 const importUnlessThere = `docker image inspect "$1" || docker import --change 'CMD ["/bin/sh"]' "$2" "$1"`
 

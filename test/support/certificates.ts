@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** An authority, and certificates that it signed: of a server named localhost (and 127.0.0.1), and of a client. */
+/** A CA, and certificates signed by it: for a server named localhost (and 127.0.0.1), and for a client. */
 export type Certificates = Readonly<
   Record<'ca' | 'serverCert' | 'serverKey' | 'clientCert' | 'clientKey', string>
 >
 
-/** Makes them in a folder with openssl; the values are paths of PEM files. */
+/** Creates them in a folder with openssl; the values are paths of PEM files. */
 export function makeCertificates(directory: string): Certificates {
   const path = (name: string) => join(directory, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })

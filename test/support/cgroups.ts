@@ -1,16 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { parseCgroupMounts } from '../../agent/sources/resources/cgroup-mounts.ts'
-import { hostMounts, locateCgroup, type Places } from '../../agent/sources/resources/cgroup-places.ts'
+import {
+  hostMounts,
+  locateCgroup,
+  type CgroupDirectories,
+} from '../../agent/sources/resources/cgroup-directories.ts'
 
 /** The cgroup hierarchies of this host. */
 export function mountsHere() {
   return hostMounts(parseCgroupMounts(readFileSync('/proc/self/mountinfo', 'latin1'), '/sys/fs/cgroup'))
 }
 
-/** Where a running container's files are, by its first process, for those that write or watch them. */
-export function placesOf(id: string, pid: number): Places {
+/** The cgroup directories of a running container, from its first process, for tests that write or watch its files. */
+export function cgroupDirectoriesOf(id: string, pid: number): CgroupDirectories {
   const memberships = readFileSync(`/proc/${pid}/cgroup`, 'latin1')
-  const places = locateCgroup(mountsHere(), memberships, id)
-  if (places === null) throw new Error(`${id} is in no cgroup of its own`)
-  return places
+  const directories = locateCgroup(mountsHere(), memberships, id)
+  if (directories === null) throw new Error(`${id} has no cgroup of its own`)
+  return directories
 }

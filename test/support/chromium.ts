@@ -10,27 +10,27 @@ type Message = {
   error?: { message: string }
 }
 
-/** What the browser tells by itself: a request, a line in its console, a refusal. */
+/** An event of the browser: a request, a console message, a policy violation. */
 export type BrowserEvent = { method: string; params: Record<string, unknown> }
 
-/** One page of a real Chromium (Debian's), spoken to by its DevTools protocol. */
+/** One page of a real Chromium (Debian's), controlled through its DevTools protocol. */
 export type Page = {
   send: <T = unknown>(method: string, params?: object) => Promise<T>
-  /** Evaluates JavaScript in the page, as its developer would in the console; also where the page may run none. */
+  /** Evaluates JavaScript in the page, like the console; works even if the page may not run scripts. */
   evaluate: <T>(expression: string) => Promise<T>
-  /** Everything that was told so far. */
+  /** All events so far. */
   events: () => readonly BrowserEvent[]
   close: () => Promise<void>
 }
 
-// Not Debian's script in /usr/bin, which would end without its browser.
+// Not Debian's wrapper script in /usr/bin, which would exit without stopping the browser.
 const program = '/usr/lib/chromium/chromium-headless-shell'
 
-/** Starts a Chromium with one empty page, and a profile of its own that goes with it. */
+/** Starts a Chromium with one empty page and a temporary profile. */
 export async function openPage(): Promise<Page> {
   const profile = await temporaryDirectory()
   const browser = start(program, [
-    // Its sandbox needs a user that is not root; it opens nothing but pages of the test.
+    // Chromium's sandbox does not work as root; the browser only opens pages of the test.
     '--no-sandbox',
     '--disable-gpu',
     '--disable-dev-shm-usage',
@@ -90,7 +90,7 @@ async function converse(url: string): Promise<Pick<Page, 'send' | 'events'> & { 
     else asked?.reject(new Error(error.message))
   })
   socket.addEventListener('close', () => {
-    for (const { reject } of waiting.values()) reject(new Error('the browser has ended'))
+    for (const { reject } of waiting.values()) reject(new Error('the browser has exited'))
   })
   let last = 0
   return {

@@ -5,24 +5,24 @@ import { until } from './until.ts'
 
 export type FakeContainer = { id: string; name: string; labels: Readonly<Record<string, string>> }
 
-/** An engine whose containers and execs come and go as fast as its events are read. */
+/** A fake engine whose containers and execs come and go as fast as its events are read. */
 export type ChurningEngine = {
   /** For `--docker.host`. */
   host: string
-  /** How many events were written. */
+  /** Number of events written. */
   sent: () => number
-  /** Resolves when somebody reads the events. */
+  /** Resolves when a client reads the events. */
   attached: () => Promise<void>
   create: (container: FakeContainer) => Promise<void>
   remove: (id: string) => Promise<void>
-  /** An exec that starts and ends at once. */
+  /** An exec that starts and exits immediately. */
   exec: (container: FakeContainer, argv: readonly string[]) => Promise<void>
   /** Any event of a container. */
-  tell: (container: FakeContainer, action: string) => Promise<void>
+  emit: (container: FakeContainer, action: string) => Promise<void>
   stop: () => Promise<void>
 }
 
-/** Starts it; nothing happens in it until it is asked to. */
+/** Starts the engine; it is idle until its methods are called. */
 export async function churningEngine(): Promise<ChurningEngine> {
   const containers = new Map<string, FakeContainer>()
   const execs = new Map<string, { container: string; argv: readonly string[] }>()
@@ -49,7 +49,7 @@ export async function churningEngine(): Promise<ChurningEngine> {
     response.on('close', () => streams.delete(response))
   }
 
-  /** Waits for the reader where it is slow, as no engine would: so that nothing is lost but what the reader drops. */
+  /** Waits for a slow reader, unlike a real engine, so that only events that the reader drops are lost. */
   async function write(
     { id, name, labels }: FakeContainer,
     action: string,
@@ -93,19 +93,19 @@ export async function churningEngine(): Promise<ChurningEngine> {
     async exec(container, argv) {
       const execID = randomId()
       execs.set(execID, { container: container.id, argv })
-      // An engine forgets those that have ended.
+      // A real engine discards exited execs too.
       if (execs.size > maxExecs) execs.delete(execs.keys().next().value as string)
       const command = argv.join(' ')
       await write(container, `exec_create: ${command}`, { execID })
       await write(container, `exec_start: ${command}`, { execID })
       await write(container, 'exec_die', { execID, exitCode: '0' })
     },
-    tell: write,
+    emit: write,
     stop: () => engine.stop(),
   }
 }
 
-/** As the engine makes ids. */
+/** An ID in the engine's format. */
 export function randomId(): string {
   return randomBytes(32).toString('hex')
 }

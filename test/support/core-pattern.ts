@@ -6,12 +6,11 @@ import { until } from './until.ts'
 
 export const corePattern = '/proc/sys/kernel/core_pattern'
 
-// Test files run in parallel processes, and there is one core_pattern for all of them.
+// Test files run in parallel processes and share one core_pattern.
 const lock = join(tmpdir(), 'tidewatch-test-core-pattern.lock')
 
 /**
- * Runs a test that sets kernel.core_pattern while no other does, and puts back what was there, whatever becomes of the
- * test.
+ * Runs a test that sets kernel.core_pattern, exclusively, and always restores the former value.
  */
 export async function withCorePattern<T>(work: (before: string) => Promise<T> | T): Promise<T> {
   const fd = openSync(lock, 'a')

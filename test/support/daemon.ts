@@ -7,10 +7,10 @@ import { asDeclared } from './evidence.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
-// A loaded machine takes its time to start Node, and to prove that processes are seen.
+// On a loaded machine, starting Node and the self-test of the processes source take long.
 const startMs = 60_000
 
-// The bundle, where Node may not be asked to compile TypeScript.
+// The bundle, on hosts where Node cannot load TypeScript.
 const main = process.env['TIDEWATCH_TEST_DAEMON'] ?? join(import.meta.dirname, '../../agent/main.ts')
 
 export type DaemonOptions = {
@@ -18,24 +18,27 @@ export type DaemonOptions = {
   config?: object
   args?: readonly string[]
   env?: Readonly<Record<string, string>>
-  /** To run a second daemon where an earlier one was. */
+  /** To run a second daemon with the state of an earlier one. */
   stateDirectory?: string
 }
 
-/** A real daemon in a process of its own, with a state directory of its own. */
+/** A real daemon in its own process, with its own state directory. */
 export type Daemon = Running & {
   url: string
   stateDirectory: string
   configFile: string
-  /** Reads the store beside the daemon, as `tidewatch findings` does; their evidence has to be what is declared. */
+  /** Reads the store like `tidewatch findings`, and checks that the evidence matches its declaration. */
   findings: (query?: Partial<FindingsQuery>) => Finding[]
   metrics: (accept?: string) => Promise<string>
-  /** The value of one series, by its exact text: `name{a="b"}`; undefined when there is none. */
+  /** The value of one series, by its exact text: `name{a="b"}`; undefined if it does not exist. */
   metric: (series: string) => Promise<number | undefined>
 }
 
-/** Tests count acts, and do the same one often: each is told. Those of the policy say what they want. */
-const everyAct = { throttle: { fold: '0s', per_container: 100_000, per_rule: 100_000 } }
+/**
+ * Tests count operations and often repeat the same one, so nothing is folded or throttled. Tests of the policy
+ * override this.
+ */
+const unthrottled = { throttle: { fold: '0s', per_container: 100_000, per_rule: 100_000 } }
 
 /** Runs the command line from its sources. */
 export function tidewatch(...args: string[]): Promise<string> {
@@ -46,7 +49,7 @@ export function tidewatch(...args: string[]): Promise<string> {
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const stateDirectory = options.stateDirectory ?? (await temporaryDirectory())
   const configFile = `${stateDirectory}.yml`
-  await writeFile(configFile, JSON.stringify({ policy: everyAct, ...options.config }))
+  await writeFile(configFile, JSON.stringify({ policy: unthrottled, ...options.config }))
   const running = start(
     process.execPath,
     [
@@ -91,7 +94,7 @@ export async function startDaemonFor(
   return daemon
 }
 
-/** Removes what a daemon left. */
+/** Removes the files of a daemon. */
 export async function removeState({ stateDirectory }: Pick<Daemon, 'stateDirectory'>): Promise<void> {
   await rm(stateDirectory, { recursive: true, force: true })
   await rm(`${stateDirectory}.yml`, { force: true })

@@ -1,6 +1,6 @@
 import { dashboards } from '../../exporters/grafana/index.ts'
 
-/** The parts of a dashboard's JSON that tests look at. */
+/** The properties of a dashboard's JSON that tests use. */
 export type DashboardJson = {
   uid: string
   title: string
@@ -38,14 +38,14 @@ export type PanelJson = {
   targets?: { expr: string; refId: string; datasource: Source; instant: boolean; range: boolean }[]
 }
 
-/** The dashboards as Grafana reads them. */
+/** The dashboards as loaded by Grafana. */
 export function dashboardsAsJson(): DashboardJson[] {
   return Object.values(dashboards()).map(
     (dashboard) => JSON.parse(JSON.stringify(dashboard)) as DashboardJson,
   )
 }
 
-/** Every expression of a dashboard, with the panel, variable or annotation that it is for. */
+/** Every expression of a dashboard, with its panel, variable or annotation. */
 export function expressionsOf({
   title,
   panels,
@@ -66,7 +66,7 @@ export function expressionsOf({
   ]
 }
 
-/** An expression as Grafana sends it, when these are chosen. */
+/** An expression as sent by Grafana with these values of the variables. */
 export function filledIn(expr: string, values: Readonly<Record<string, string>>): string {
   return expr.replace(/\$(\w+)/g, (_, name: string) => {
     const value = values[name]

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Installs the Debian packages of programs that are not there; ends the process with a sentence where it cannot. */
+/** Installs the Debian packages of missing programs; exits with an error message if that is impossible. */
 export function installMissing(programs: Readonly<Record<string, string>>): void {
   const missing = Object.entries(programs).flatMap(([program, name]) => (isThere(program) ? [] : [name]))
   if (missing.length === 0) return
@@ -10,7 +10,7 @@ export function installMissing(programs: Readonly<Record<string, string>>): void
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
     fail(`these tests need ${missing.join(', ')}. On Debian, as root: ${command}`)
   }
-  say(`installing what they need: ${missing.join(' ')}`)
+  say(`installing required packages: ${missing.join(' ')}`)
   for (const line of ['apt-get update -qq', `${command} -qq`]) {
     const [program = '', ...args] = line.split(' ')
     const ended = spawnSync(program, args, {
@@ -21,7 +21,7 @@ export function installMissing(programs: Readonly<Record<string, string>>): void
   }
 }
 
-/** Tells whoever runs the tests something beside their results. */
+/** Prints a message to the developer. */
 export function say(line: string): void {
   process.stderr.write(`tidewatch tests: ${line}\n`)
 }

@@ -1,6 +1,6 @@
 import type { DockerEvent } from '../../agent/model/observation.ts'
 
-/** An event of the container `abc`, called `web`, unless told otherwise. */
+/** An event, by default of the container `abc` named `web`. */
 export function dockerEvent(action: string, overrides: Partial<DockerEvent> = {}): DockerEvent {
   const time = overrides.time ?? 1_795_500_000_000
   return {

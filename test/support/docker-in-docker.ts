@@ -6,17 +6,17 @@ import { programFiles } from './program-files.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 import { until } from './until.ts'
 
-/** An engine in a container of this host's engine. */
+/** An engine inside a container. */
 export type InnerEngine = {
-  /** Runs the docker command of that container against its own engine. */
+  /** Runs the docker command inside the container, against the inner engine. */
   inner: (...args: string[]) => Promise<string>
-  /** The image of busybox, as that engine knows it. */
+  /** The busybox image in the inner engine. */
   image: string
 }
 
 /**
- * Makes an image of this host's own engine, as no registry is needed for, and starts it as a container of this name,
- * which the test removes, with its volume and the image.
+ * Builds an image with this host's engine, so that no registry is needed, and starts it as a container with this name.
+ * The test removes the container with its volume and image.
  */
 export async function dockerInDocker(name: string, image: string): Promise<InnerEngine> {
   const directory = await temporaryDirectory()
@@ -48,7 +48,7 @@ export async function dockerInDocker(name: string, image: string): Promise<Inner
   return { inner, image: await busyboxImage() }
 }
 
-/** Privileged, or as near to it as this host can give: it may itself be a container that lacks a capability. */
+/** Privileged, or as close to it as possible: this host may itself be a container that lacks a capability. */
 async function privileged(): Promise<readonly string[]> {
   const status = await readFile('/proc/self/status', 'latin1')
   const bounds = BigInt(`0x${/^CapBnd:\s*(\w+)$/m.exec(status)?.[1]}`)
@@ -60,12 +60,12 @@ async function privileged(): Promise<readonly string[]> {
   return ['--cap-add=ALL', '--cap-drop=SYS_RESOURCE', '--device-cgroup-rule=a *:* rwm', ...unconfined]
 }
 
-// By its number in linux/capability.h.
+// Numbered as in linux/capability.h.
 const sysResource = 1n << 24n
 
 const programs = ['dockerd', 'containerd', 'containerd-shim-runc-v2', 'runc', 'docker', 'docker-init']
 
-// Without a bridge there is no need for iptables.
+// Without a bridge, iptables is not needed.
 const entryPoint = `#!/bin/sh
 export PATH=/usr/bin:/bin
 for one in /sys /sys/fs/cgroup /sys/fs/cgroup/*; do mount -o remount,bind,rw $one; done

@@ -7,7 +7,7 @@ import { run } from './processes.ts'
 
 const execute = promisify(execFile)
 
-/** Runs the docker command; a failure of what it runs is a result, not an error. */
+/** Runs the docker command; a non-zero exit code is a result, not an error. */
 export async function docker(
   ...args: string[]
 ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
@@ -19,13 +19,13 @@ export async function docker(
   }
 }
 
-/** Removes the containers whose names begin so, with their volumes; fails where one stays. */
+/** Removes the containers with this name prefix and their volumes; fails if one cannot be removed. */
 export async function removeContainers(prefix: string): Promise<void> {
   const left = (await run('docker', 'ps', '-aq', '--filter', `name=^${prefix}`)).split('\n').filter(Boolean)
   if (left.length > 0) await run('docker', 'rm', '--force', '--volumes', ...left)
 }
 
-/** Starts a container of busybox that sleeps, and removes it after the test; gives its name and id. */
+/** Starts a sleeping busybox container, and removes it after the test; resolves to its name and ID. */
 export async function runContainer(
   t: ExecutionContext,
   options: readonly string[] = [],

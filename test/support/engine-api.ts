@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 
 export type EngineApi = (method: string, path: string, body?: object) => Promise<string>
 
-/** Asks an engine without the docker command, which takes longer to start than most of what it asks for. */
+/** Sends requests to an engine without the docker command, which takes longer to start than most requests. */
 export function engineApiOf(socketPath: string): EngineApi {
   const agent = new Agent({ keepAlive: true, maxSockets: 32 })
   return async (method, path, body) => {
@@ -23,7 +23,7 @@ export function engineApiOf(socketPath: string): EngineApi {
 /** The host's engine. */
 export const engineApi = engineApiOf('/var/run/docker.sock')
 
-/** Runs a command in a container to its end. */
+/** Runs a command in a container and waits until it exits. */
 export async function execByApi(
   container: string,
   argv: readonly string[],

@@ -2,7 +2,7 @@ import { commonEvidence, type EvidenceFields, type EvidenceType } from '../../ag
 import type { Detection, Finding } from '../../agent/model/finding.ts'
 import { ruleEvidence } from '../../detectors/index.ts'
 
-/** What is in the evidence of findings and not declared by their rules, or of another type than it is there. */
+/** Evidence entries that are not declared by the rules of the findings, or have another type. */
 export function undeclared(found: Pick<Finding | Detection, 'rule' | 'evidence'>): string[] {
   const declared = ruleEvidence().find(({ rule }) => rule === found.rule)
   if (declared === undefined) return [`${found.rule} declares no evidence`]
@@ -10,7 +10,7 @@ export function undeclared(found: Pick<Finding | Detection, 'rule' | 'evidence'>
   return unfit(found.evidence, fields, `${found.rule}: evidence`)
 }
 
-/** The findings, of which each has to have what is declared and nothing else. */
+/** Returns the findings if their evidence matches its declaration; throws otherwise. */
 export function asDeclared(findings: Finding[]): Finding[] {
   const wrong = findings.flatMap(undeclared)
   if (wrong.length > 0) throw new Error([...new Set(wrong)].join('\n'))
@@ -18,7 +18,7 @@ export function asDeclared(findings: Finding[]): Finding[] {
 }
 
 function unfit(value: unknown, type: EvidenceType, path: string): string[] {
-  // What is not known is left out or null, whatever it would be.
+  // Unknown values are omitted or null, whatever their type.
   if (value === undefined || value === null || type === 'any') return []
   if (typeof type === 'string') return typeof value === types[type] ? [] : [`${path} is no ${type}`]
   if (isListType(type)) {

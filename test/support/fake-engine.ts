@@ -11,14 +11,14 @@ export type FakeRequest = { method: string; url: URL; path: string }
 
 export type FakeEngine = {
   endpoint: Endpoint
-  /** What was asked, such as `GET /v1.41/info`. */
+  /** The requests, such as `GET /v1.41/info`. */
   asked: string[]
-  /** Ends all connections; a new engine may listen in its place. */
+  /** Closes all connections; a new engine may then listen on the same socket. */
   stop(): Promise<void>
   start(): Promise<void>
 }
 
-/** An engine for what a real one cannot be made to do. */
+/** An engine for situations that cannot be provoked with a real one. */
 export async function fakeEngine(answers: Answers): Promise<FakeEngine> {
   const path = join(tmpdir(), `tidewatch-test-engine-${randomBytes(6).toString('hex')}.sock`)
   const asked: string[] = []
@@ -45,16 +45,16 @@ export async function fakeEngine(answers: Answers): Promise<FakeEngine> {
   return { endpoint: { kind: 'unix', path }, asked, stop, start }
 }
 
-/** Answers with JSON. */
+/** Responds with JSON. */
 export function sendJson(response: ServerResponse, value: unknown, status = 200): void {
   response.writeHead(status, { 'content-type': 'application/json' })
   response.end(JSON.stringify(value))
 }
 
-/** What `GET /version` says of an engine that speaks an API version. */
+/** The response to `GET /version` of an engine with this API version. */
 export const version = { Version: '20.10.24', ApiVersion: '1.41', MinAPIVersion: '1.12' }
 
-/** Answers `/version` as an engine would, and leaves the rest. */
+/** Responds to `/version` like a real engine, and ignores other requests. */
 export function withVersion(answers: Answers): Answers {
   return (request, response) =>
     request.path === '/version' ? sendJson(response, version) : answers(request, response)

@@ -2,8 +2,9 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * Writes a runtime that is runc with hooks, as NVIDIA's is, for `dockerd --add-runtime`; gives its path. Each hook runs
- * some programs: before the container is made, in its namespaces before it has its root, in it, and after its start.
+ * Writes a runtime that is runc with hooks, like NVIDIA's, for `dockerd --add-runtime`; returns its path. Each hook
+ * runs some programs: before the container is made, in its namespaces before it has its root, in it, and after its
+ * start.
  */
 export async function hookedRuntime(directory: string): Promise<string> {
   const path = join(directory, 'hooked-runc')

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava'
 import { TestScheduler, type RunHelpers } from 'rxjs/testing'
 
-/** Runs marbles in virtual time, where RxJS timers cost nothing, and compares with ava so that a difference is shown. */
+/** Runs marble tests in virtual time, without real delays. Compares with ava, so that differences are shown. */
 export function marbles(t: ExecutionContext, test: (helpers: RunHelpers) => void): void {
   new TestScheduler((actual: unknown, expected: unknown) => {
     t.deepEqual(actual, expected)

@@ -4,7 +4,7 @@ import type { ExecutionContext } from 'ava'
 import { start, whenReady } from './processes.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
-// Node has no datagram sockets for paths; what stands in for systemd must not use the code that is tested.
+// Node has no Unix datagram sockets, and the fake systemd must not use the tested code.
 const receiver = `
 import json, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -17,10 +17,10 @@ while True:
     print(json.dumps({'pid': pid, 'text': text.decode()}), flush=True)
 `
 
-/** What one message said, and the process that the kernel says it came from. */
+/** The content of one message, and the sending process as reported by the kernel. */
 export type Notification = { pid: number; text: string }
 
-/** A stand-in for systemd's end of sd_notify(3), at a path or in the abstract namespace. */
+/** A fake of systemd's side of sd_notify(3), at a path or in the abstract namespace. */
 export async function notifySocket(t: ExecutionContext, kind: 'path' | 'abstract' = 'path') {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))

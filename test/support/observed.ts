@@ -1,32 +1,25 @@
-import { NEVER } from 'rxjs'
+import { NEVER, type Observable } from 'rxjs'
 import type { Memory, Observed } from '../../agent/model/detector.ts'
+import type { ObservationKind, ObservationOf } from '../../agent/model/observation.ts'
 import { noEntry } from '../../agent/model/exec-view.ts'
 
-/** A host on which nothing happens; tests replace the streams they are about. */
-export const silent: Observed = {
-  dockerEvents$: NEVER,
-  containers$: NEVER,
-  execs$: NEVER,
-  execEnds$: NEVER,
-  execCallers$: NEVER,
-  processes$: NEVER,
-  processKills$: NEVER,
-  oomVictims$: NEVER,
-  resources$: NEVER,
-  runtimeFiles$: NEVER,
-  runtimeFileOpens$: NEVER,
-  masks$: NEVER,
-  usermodeHelpers$: NEVER,
-  engineVersions$: NEVER,
-  breakoutFiles$: NEVER,
-  sourceStatuses$: NEVER,
-  eventsLost$: NEVER,
-  execs: { entryOf: () => noEntry, isPending: () => false, isFromBefore: () => false },
-  entriesToldAfter: () => 0,
-  memory: emptyMemory(),
+type Streams = Partial<{ [Kind in ObservationKind]: Observable<ObservationOf<Kind>> }>
+
+/** What a detector sees when only these streams have observations; `rest` replaces execs, memory and so on. */
+export function observing(streams: Streams, rest: Partial<Omit<Observed, 'on'>> = {}): Observed {
+  return {
+    on: <Kind extends ObservationKind>(kind: Kind) => streams[kind] ?? NEVER,
+    execs: { entryOf: () => noEntry, isPending: () => false, isFromBefore: () => false },
+    untrackedExecDelay: () => 0,
+    memory: emptyMemory(),
+    ...rest,
+  }
 }
 
-/** A memory that starts empty and ends with the test. */
+/** A host on which nothing happens. */
+export const silent: Observed = observing({})
+
+/** Detector state that starts empty and is discarded after the test. */
 export function emptyMemory(): Memory {
   const state = new Map<string, string>()
   return {

@@ -4,21 +4,21 @@ import { type Daemon, type DaemonOptions, removeState, startDaemon } from './dae
 import { removeContainers } from './docker.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
-/** What the tests of a file need before the first of them, and undo after the last. */
+/** Setup before the first test of a file, which is undone after the last one. */
 export type Preparations = {
-  /** The last first, and also when a later step of the preparation fails. */
+  /** Undone in reverse order, also if a later setup step fails. */
   undoLater: (step: () => Promise<unknown>) => void
-  /** A new directory into which other users and containers may look. */
+  /** A new directory that other users and containers can read. */
   directory: () => Promise<string>
-  /** A daemon that tells an Alertmanager of its own. */
+  /** A daemon that sends alerts to its own Alertmanager. */
   watch: (options?: DaemonOptions & { minSeverity?: string }) => Promise<Watched>
-  /** Removes containers by their prefix too. */
+  /** Also removes containers by their prefix. */
   undo: () => Promise<void>
 }
 
 export type Watched = { daemon: Daemon; alertmanager: Alertmanager }
 
-/** Prepares nothing yet; `prefix` is that of the names of the tests' containers. */
+/** Creates an empty setup; `prefix` is the name prefix of the tests' containers. */
 export function preparations(prefix: string): Preparations {
   const steps: (() => Promise<unknown>)[] = []
   const undoLater = (step: () => Promise<unknown>) => void steps.push(step)

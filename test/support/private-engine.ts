@@ -5,7 +5,7 @@ import { type EngineApi, engineApiOf } from './engine-api.ts'
 import { run, type Running, start, whenReady } from './processes.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
-/** A Docker Engine of the test's own, which it may stop and start; the host's engine and its network stay as they are. */
+/** A separate Docker Engine that the test may stop and start; the host's engine and its network are not affected. */
 export type PrivateEngine = {
   /** For `--docker.host`. */
   host: string
@@ -14,14 +14,14 @@ export type PrivateEngine = {
   docker: (...args: string[]) => Promise<string>
   api: EngineApi
   start: () => Promise<void>
-  /** Ends the engine and waits for it; containers end with it. */
+  /** Stops the engine with its containers and waits for its exit. */
   stop: (signal?: NodeJS.Signals) => Promise<void>
   remove: () => Promise<void>
 }
 
 /**
- * Makes an engine with directories and a network namespace of its own: a second engine beside a live one would
- * otherwise take its bridge away. `options` are further ones of dockerd.
+ * Starts an engine with its own directories and network namespace; otherwise it would delete the bridge of a running
+ * engine. `options` are further options of dockerd.
  */
 export async function privateEngine(options: readonly string[] = []): Promise<PrivateEngine> {
   const directory = await temporaryDirectory()
@@ -31,7 +31,7 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
   const network = `/run/netns/${namespace}`
   await run('ip', 'netns', 'add', namespace)
   await run('ip', '-n', namespace, 'link', 'set', 'lo', 'up')
-  // As on a real host, containerd outlives an engine that is killed.
+  // As on a real host, containerd survives when the engine is killed.
   const containerdSocket = join(directory, 'containerd.sock')
   const containerd = start('containerd', [
     ...['--address', containerdSocket, '--root', `${directory}/containerd`, '--state', `${directory}/run`],
@@ -39,7 +39,7 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
   let engine: Running | undefined
 
   async function startEngine(): Promise<void> {
-    // `ip netns exec` would mount a /sys of its own over the cgroups.
+    // `ip netns exec` would mount another /sys over the cgroups.
     engine = start('nsenter', [
       ...[`--net=${network}`, 'dockerd'],
       `--host=${host}`,
@@ -76,7 +76,7 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
       await stopEngine()
       await containerd.stop()
       await run('ip', 'netns', 'delete', namespace)
-      // An engine that was killed leaves the mount it had made of its own directory.
+      // A killed engine leaves the bind mount of its directory.
       await run('umount', '--recursive', '--lazy', `${directory}/data`).catch(() => undefined)
       await rm(directory, { recursive: true, force: true })
     },

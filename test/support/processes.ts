@@ -7,7 +7,7 @@ import { until } from './until.ts'
 
 const execute = promisify(execFile)
 
-/** Runs a program to its end; resolves to what it printed, rejects with what it complained about. */
+/** Runs a program to completion; resolves to its standard output, rejects with its standard error. */
 export async function run(program: string, ...args: string[]): Promise<string> {
   const { stdout } = await execute(program, args, { maxBuffer: 64 * 1024 * 1024 })
   return stdout
@@ -15,17 +15,17 @@ export async function run(program: string, ...args: string[]): Promise<string> {
 
 export const docker = (...args: string[]) => run('docker', ...args)
 
-/** A program that runs beside the test until it is stopped. */
+/** A program that runs in the background until it is stopped. */
 export type Running = {
   process: ChildProcess
-  /** Everything it has printed so far, both streams. */
+  /** All output so far, of both streams. */
   output: () => string
-  /** Sends a signal and waits for the end; resolves to the exit code, or the name of the signal that ended it. */
+  /** Sends a signal and waits for the exit; resolves to the exit code, or the name of the signal that killed it. */
   stop: (signal?: NodeJS.Signals) => Promise<number | string>
   exited: Promise<number | string>
 }
 
-/** Starts a program beside the test. */
+/** Starts a program in the background. */
 export function start(
   program: string,
   args: readonly string[],
@@ -49,7 +49,7 @@ export function start(
   }
 }
 
-/** Waits until a program that was started does its work; one that does not is ended, and its output is the error. */
+/** Waits until a started program is ready. If that fails, stops it and throws an error with its output. */
 export async function whenReady<T>(
   running: Running,
   look: () => Promise<T | undefined | false> | T | undefined | false,
@@ -57,16 +57,18 @@ export async function whenReady<T>(
 ): Promise<T> {
   try {
     const ended = running.exited.then((how) => {
-      throw new Error(`it has ended (${how})`)
+      throw new Error(`it has exited (${how})`)
     })
     return await Promise.race([until(look, timeoutMs), ended])
   } catch (error) {
     await running.stop('SIGKILL')
-    throw new Error(`${running.process.spawnfile} does not get ready:\n${running.output()}`, { cause: error })
+    throw new Error(`${running.process.spawnfile} did not become ready:\n${running.output()}`, {
+      cause: error,
+    })
   }
 }
 
-/** A port of the loopback interface that nobody uses now. */
+/** An unused port of the loopback interface. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -28,7 +28,7 @@ export async function startPrometheus(target: string): Promise<Prometheus> {
   return await startPrometheusIn(directory)
 }
 
-/** Starts a Prometheus with the configuration that lies in a directory, which is removed with it. */
+/** Starts a Prometheus with the configuration in a directory, which is removed when it stops. */
 export async function startPrometheusIn(directory: string): Promise<Prometheus> {
   const url = `http://127.0.0.1:${await freePort()}`
   const running = start('prometheus', [

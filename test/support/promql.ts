@@ -3,10 +3,10 @@ import { parser } from '@prometheus-io/lezer-promql'
 type Tree = ReturnType<typeof parser.parse>
 type SyntaxNode = Tree['topNode']
 
-/** A series that an expression reads: its metric, the text of its matchers, the function that takes its range. */
+/** A selector in an expression: its metric, the text of its matchers, its range and the function applied to it. */
 export type Selector = { metric: string; matchers: readonly string[]; range: string; function: string }
 
-/** What an expression reads, as Prometheus' own grammar understands it; throws where it does not. */
+/** The selectors in an expression, parsed with Prometheus' grammar; throws if it is invalid. */
 export function selectorsOf(expression: string): Selector[] {
   const tree = parser.parse(expression)
   const found: Selector[] = []

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava'
 
 export type Request = { path: string; headers: IncomingHttpHeaders; body: string }
 
-/** An HTTP receiver that answers as it is told, which a real one cannot be made to; ended with the test. */
+/** A fake HTTP receiver with scripted responses, which a real one does not support; it is closed after the test. */
 export async function startHttpReceiver(t: Pick<ExecutionContext, 'teardown'>, tls?: ServerOptions) {
   const requests: Request[] = []
   let reply: (response: ServerResponse, request: Request) => void = (response) => response.end('{}')

@@ -6,7 +6,7 @@ import { temporaryDirectory } from './temporary-directory.ts'
 
 const run = promisify(execFile)
 
-// Does with its ids what its first argument says, and runs the rest.
+// Changes its IDs as its first argument says, and runs the remaining arguments.
 const program = `
 #define _GNU_SOURCE
 #include <string.h>
@@ -33,8 +33,8 @@ int main(int argc, char **argv) {
 `
 
 /**
- * An image with busybox and a program that plays with its ids: as `/bin/plain`, as `/bin/setuid` (setuid root), and as
- * `/bin/capable` (with CAP_SETUID as a file capability). Another `build` is another digest.
+ * An image with busybox and a program that changes its IDs: as `/bin/plain`, as `/bin/setuid` (setuid root), and as
+ * `/bin/capable` (with CAP_SETUID as a file capability). Another `build` gives another digest.
  */
 export async function rightsImage(name: string, build = '1'): Promise<{ remove: () => Promise<unknown> }> {
   const directory = await temporaryDirectory()

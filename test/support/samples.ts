@@ -12,7 +12,7 @@ import type {
   Writer,
 } from '../../agent/model/observation.ts'
 
-/** A container as tests need one; every part can be replaced. */
+/** A sample container; every property can be overridden. */
 export function sampleContainer({
   details,
   ...identity
@@ -86,9 +86,9 @@ export function sampleDetection(detection: Partial<Detection> = {}): Detection {
     rule: 'exec-command',
     time: 2_000_000,
     container: sampleContainer(),
-    summary: 'root ran true in web-1',
+    summary: 'alice ran `true` in web-1',
     subject: ['true', 'root'],
-    act: 'e1',
+    eventKey: 'e1',
     evidence: { argv: ['true'] },
     ...detection,
   }
@@ -105,7 +105,7 @@ export function sampleFinding(finding: Partial<Finding> = {}): Finding {
     severity: 'warning',
     kind: 'event',
     state: 'firing',
-    summary: 'root opened an interactive sh in web-1',
+    summary: 'alice opened an interactive shell in web-1 as root (`sh`)',
     host: 'node-7',
     container: {
       id: 'a'.repeat(64),
@@ -124,7 +124,7 @@ export function sampleFinding(finding: Partial<Finding> = {}): Finding {
   }
 }
 
-/** A process of the container's own, as user 1000. */
+/** A process of the container, as user 1000. */
 export function sampleProcess({
   process,
   ...seen
@@ -162,7 +162,7 @@ export function sampleProcess({
   }
 }
 
-/** Alice, who has called `docker` from her shell. */
+/** Alice, who ran `docker` in her shell. */
 export function sampleCaller(caller: Partial<Caller> = {}): Caller {
   return {
     confidence: 'exact',
@@ -182,8 +182,11 @@ export function sampleCaller(caller: Partial<Caller> = {}): Caller {
   }
 }
 
-/** Somebody on the host who has brought a process into a container. */
-export function sampleBringer(argv: readonly string[], rest: Partial<EnteringProcess> = {}): EnteringProcess {
+/** A user on the host who entered a container without the Docker API. */
+export function sampleEnteringProcess(
+  argv: readonly string[],
+  rest: Partial<EnteringProcess> = {},
+): EnteringProcess {
   return {
     pid: 3_000,
     uid: 0,
@@ -196,7 +199,7 @@ export function sampleBringer(argv: readonly string[], rest: Partial<EnteringPro
   }
 }
 
-/** A shell of root's that has written to something. */
+/** A root shell that has written to a file. */
 export function sampleWriter(writer: Partial<Writer> = {}): Writer {
   return {
     pid: 4_242,
@@ -211,7 +214,7 @@ export function sampleWriter(writer: Partial<Writer> = {}): Writer {
   }
 }
 
-/** dpkg, as apt-get has started it. */
+/** dpkg, started by apt-get. */
 export const sampleDpkg = sampleWriter({
   exe: '/usr/bin/dpkg',
   argv: ['/usr/bin/dpkg', '--unpack', 'runc.deb'],

@@ -9,7 +9,7 @@ import { temporaryDirectory } from './temporary-directory.ts'
 const root = join(import.meta.dirname, '../..')
 const text = (path: string) => readFileSync(join(root, path), 'utf8')
 
-/** What of compose.yaml is looked at. */
+/** The properties of compose.yaml that tests use. */
 export type Compose = {
   services: Record<
     string,
@@ -25,13 +25,13 @@ export type Compose = {
   volumes: Record<string, unknown>
 }
 
-/** compose.yaml as it is shipped. */
+/** The shipped compose.yaml. */
 export const compose = parse(text('compose.yaml')) as Compose
 
 /** The daemon, Debian's Prometheus and Debian's Alertmanager. */
 export type Stack = { daemon: Daemon; prometheus: Prometheus; alertmanager: Alertmanager }
 
-/** Starts what compose.yaml starts, with the same files; only the addresses differ, which stand in files of their own. */
+/** Starts the services of compose.yaml with the same files. Only the addresses differ, which are in separate files. */
 export async function startStack(undo: (() => Promise<unknown>)[]): Promise<Stack> {
   const alertmanager = await startAlertmanager({ content: text('exporters/alertmanager/alertmanager.yml') })
   undo.push(alertmanager.remove)

@@ -1,15 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { run } from './processes.ts'
 
-/** What systemd would let a service do, as its unit says. */
+/** The privileges that a unit gives its service. */
 export type UnitRights = {
-  /** As capsh and setpriv call them: `sys_admin`. */
+  /** In the notation of capsh and setpriv: `sys_admin`. */
   capabilities: readonly string[]
-  /** The system calls that are let through. */
+  /** The allowed system calls. */
   calls: readonly string[]
 }
 
-/** Reads a unit as systemd does: later lines of a filter add to it, or take away with `~`. */
+/** Reads a unit like systemd: later lines of a filter add to it, or remove from it with `~`. */
 export async function unitRights(file: string): Promise<UnitRights> {
   const lines = (await readFile(file, 'utf8')).split('\n')
   const values = (key: string) =>
@@ -38,9 +38,9 @@ async function callsOf(set: string): Promise<string[]> {
   return calls
 }
 
-/** Builds a program that runs another with a filter as systemd's: what is not among the calls is EPERM. */
+/** Builds a program that runs another one with a filter like systemd's: all other calls fail with EPERM. */
 export async function buildFilter(path: string, { calls }: UnitRights): Promise<void> {
-  // What is for other processors has no number here.
+  // System calls of other architectures have no number here.
   const numbers = calls.map((call) => `#ifdef __NR_${call}\n__NR_${call},\n#endif`).join('\n')
   await writeFile(`${path}.c`, source.replace('NUMBERS', numbers))
   await run('gcc', '-o', path, `${path}.c`)

@@ -3,16 +3,16 @@ import type { SerialFn, TestFn } from 'ava'
 
 const isEmulated = process.env['TIDEWATCH_TEST_HOST'] === 'emulated'
 
-/** How many times longer than on a real machine to wait: an emulated host is ten times slower, and may share its own. */
+/** The factor for timeouts: an emulated host is ten times slower than a real machine, which may also be shared. */
 export const patience = isEmulated ? 20 : 1
 
-/** For tests that mostly wait: beside each other on a real machine, one after another on an emulated host. */
-export function besideOthers<Context>(test: TestFn<Context>): SerialFn<Context> | TestFn<Context> {
+/** For tests that mostly wait: in parallel on a real machine, one after another on an emulated host. */
+export function parallelTest<Context>(test: TestFn<Context>): SerialFn<Context> | TestFn<Context> {
   return isEmulated ? test.serial : test
 }
 
-/** Does what mostly waits for all items at once on a real machine, one after another on an emulated host. */
-export async function eachOf<Item>(
+/** For work that mostly waits: all items in parallel on a real machine, one after another on an emulated host. */
+export async function forEachInParallel<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
@@ -20,28 +20,28 @@ export async function eachOf<Item>(
   else for (const item of items) await work(item)
 }
 
-/** As many as a test does on a real machine, in fours; a tenth of it on an emulated host. */
+/** The number of repetitions: `count` on a real machine, a tenth on an emulated host, rounded up to a multiple of 4. */
 export function scaled(count: number): number {
-  return inFours(count / (isEmulated ? 10 : 1))
+  return multipleOfFour(count / (isEmulated ? 10 : 1))
 }
 
-/** `npm run test:full` repeats what is proved by many repetitions as often as it was first proved. */
+/** Whether this is `npm run test:full`, which runs the full number of repetitions. */
 export const isFull = process.env['TIDEWATCH_TEST_FULL'] !== undefined && !isEmulated
 
-/** As many as a full run does, in fours; a quarter of it in an ordinary run, a tenth on an emulated host. */
-export function ofMany(count: number): number {
-  return isFull ? inFours(count) : inFours(count / (isEmulated ? 10 : 4))
+/** Like `scaled`, but `count` only in a full run, and a quarter in an ordinary run. */
+export function fullRunCount(count: number): number {
+  return multipleOfFour(isFull ? count : count / (isEmulated ? 10 : 4))
 }
 
-function inFours(count: number): number {
+function multipleOfFour(count: number): number {
   return Math.ceil(count / 4) * 4
 }
 
-// Looking costs time that what is waited for needs: the longer it takes, the more seldom it is looked for.
+// Polling takes CPU time from the awaited work, so the pauses grow.
 const shortestPauseMs = 20
 const longestPauseMs = 250
 
-/** Waits until a look finds something, and resolves to that; fails by saying what was looked for. */
+/** Polls `look` until it returns something, and resolves to that; the timeout error contains the source of `look`. */
 export async function until<T>(
   look: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 30_000,

@@ -12,7 +12,7 @@ const execute = promisify(execFile)
 const tree = commandTree()
 const leaves = allCommands(tree).filter(({ words, commands }) => words.length > 0 && commands.length === 0)
 
-/** What bash offers at the end of a line; the last word may be empty. */
+/** The completions that bash offers for the last word, which may be empty. */
 async function offered(t: ExecutionContext, ...words: string[]): Promise<string[]> {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -49,7 +49,7 @@ for (const [line, expected] of lines) {
 }
 
 for (const shell of ['bash', 'zsh', 'fish'] as const) {
-  test(`${shell} is told of every command and every option`, (t) => {
+  test(`the ${shell} completions have every command and every option`, (t) => {
     const text = completions(shell, tree)
     for (const { words, options } of leaves) {
       t.true(text.includes(words.at(-1) ?? ''), words.join(' '))
@@ -70,7 +70,7 @@ test('the manual page has every command, option and variable', (t) => {
   }
 })
 
-test('no line of the manual page is a request by accident', (t) => {
+test('no line of the manual page is an accidental request', (t) => {
   const page = manualPage({ tree, version: '1.2.3', date: '2026-11-24' })
   for (const line of page.split('\n')) t.notRegex(line, /^(?:'|\.(?!TH |SH |SS |B |BR |TP$|PP$))/)
 })

@@ -10,7 +10,8 @@ import { docker, freePort, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// The Dockerfile as it is, from images that need no registry: the libraries and the Node.js of this machine.
+// The unmodified Dockerfile on base images that need no registry: they contain the libraries and Node.js of this
+// machine.
 
 const execute = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
@@ -29,7 +30,7 @@ test.before(async (t) => {
   await importImage(join(directory, 'base'), builder)
   const built = ['--build-arg', `BASE=${base}`, '--build-arg', `BUILDER=${builder}`, '--tag', image]
   const { stdout } = await execute('docker', ['build', '--network=none', ...built, root], {
-    // The builder of the engine itself: the other one asks a registry even for images that are here.
+    // Uses the classic builder: BuildKit contacts a registry even for local images.
     env: { ...process.env, DOCKER_BUILDKIT: '0' },
     maxBuffer: 64 * 1024 * 1024,
   })
@@ -38,33 +39,34 @@ test.before(async (t) => {
 
 test.after.always(async (t) => {
   await removeContainers(prefix)
-  // The builder’s stage has no name; what is built upon goes after what was built.
+  // The build stage has no tag. Images must be removed before the layers they are based on.
   for (const name of [image, ...t.context.layers.toReversed(), builder, base])
     await docker('rmi', '--force', name).catch(() => undefined)
   if (t.context.directory) await rm(t.context.directory, { recursive: true, force: true })
 })
 
-test('the image is tidewatch, and says so', async (t) => {
+test('the image runs tidewatch', async (t) => {
   t.is(await docker('run', '--rm', '--name', `${prefix}-version`, image, 'version'), `tidewatch ${version}\n`)
 })
 
-test('the configuration in it is valid', async (t) => {
+test('the configuration in the image is valid', async (t) => {
   const text = await readFile(join(root, 'systemd/image/tidewatch.yml'), 'utf8')
   t.true('config' in configuration.parse(text), JSON.stringify(configuration.parse(text)))
 })
 
-test('of the build only its result is in it', async (t) => {
+test('the image contains only the result of the build', async (t) => {
   const list = ['run', '--rm', '--name', `${prefix}-list`, '--entrypoint', 'ls', image]
   t.deepEqual((await docker(...list, '/usr/lib/tidewatch')).trim().split('\n'), [
     'node',
     'node_modules',
+    'runbooks',
     'tidewatch.js',
     'tidewatch.js.LEGAL.txt',
   ])
   t.notRegex(await docker(...list, '/'), /^src$/m)
 })
 
-test('run with the flags of the documentation it watches the host and becomes healthy', async (t) => {
+test('with the documented flags the container monitors the host and becomes healthy', async (t) => {
   const operations = await readFile(join(root, 'docs/operations.md'), 'utf8')
   const documented = /```sh\n(docker run [^`]*?) tidewatch:local\n```/.exec(operations)?.[1] ?? ''
   const flags = documented
@@ -86,14 +88,15 @@ test('run with the flags of the documentation it watches the host and becomes he
     60_000,
   )
   const log = await docker('logs', name)
-  const modes = [
-    'docker-events    stream',
-    'containers       api',
-    'resources        cgroup-v',
-    'processes        ebpf',
-    'runtime-files    fanotify',
-  ]
-  for (const mode of modes) t.true(log.includes(mode), `${mode}\n${log}`)
+  const modes = {
+    'docker-events': 'stream',
+    containers: 'api',
+    resources: 'cgroup-v',
+    processes: 'ebpf',
+    'runtime-files': 'fanotify',
+  }
+  for (const [source, mode] of Object.entries(modes))
+    t.regex(log, new RegExp(`source ${source} is (?:up|degraded) \\(mode ${mode}`))
 
   await docker('exec', name, 'tidewatch', 'version')
   await until(async () => {
@@ -111,7 +114,7 @@ test('run with the flags of the documentation it watches the host and becomes he
   })
 })
 
-/** Busybox, and the libraries that Node.js is linked with. */
+/** The base image: Busybox, and the libraries that Node.js is linked with. */
 async function makeBase(directory: string): Promise<void> {
   for (const folder of ['bin', 'etc', 'proc', 'sys', 'tmp', 'usr/bin', 'var/lib'])
     await mkdir(join(directory, folder), { recursive: true })
@@ -119,7 +122,7 @@ async function makeBase(directory: string): Promise<void> {
   const applets = ['sh', 'cmp', 'cp', 'readlink', 'ls', 'env']
   for (const applet of applets) await symlink('busybox', join(directory, 'bin', applet))
   await symlink('/bin/env', join(directory, 'usr/bin/env'))
-  // What the daemon proves that it sees is a run of grep, and that of busybox is busybox.
+  // The daemon's self-test runs grep. Busybox's applet would appear as busybox, so the real grep is needed.
   const grep = (await run('which', 'grep')).trim()
   await cp(grep, join(directory, 'bin/grep'), { dereference: true })
   const linked = await run('ldd', process.execPath, grep)
@@ -129,15 +132,15 @@ async function makeBase(directory: string): Promise<void> {
   }
 }
 
-/** That, Node.js, and the modules of the lockfile, so that the build needs no network. */
+/** The builder image: the base, Node.js, and the modules of the lockfile, so that the build needs no network. */
 async function makeBuilder(directory: string): Promise<void> {
   await copyFile(process.execPath, join(directory, 'bin/node'))
   await chmod(join(directory, 'bin/node'), 0o755)
   const modules = join(root, 'node_modules')
-  const needless =
+  const unneeded =
     /^(?:node|typescript|@typescript|oxlint.*|@oxlint.*|oxfmt|@oxfmt|ava|@ava|fast-check|\.bin|\..*)$/
   for (const name of await readdir(modules)) {
-    if (needless.test(name)) continue
+    if (unneeded.test(name)) continue
     await cp(join(modules, name), join(directory, 'src/node_modules', name), {
       recursive: true,
       verbatimSymlinks: true,

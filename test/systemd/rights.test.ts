@@ -6,20 +6,21 @@ import { run, start, whenReady } from '../support/processes.ts'
 import { buildFilter, unitRights } from '../support/unit-rights.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-// The rights of the unit without systemd, which needs a booted host (test/host/service.test.ts): its user is not root and
-// has the unit's capabilities, system calls and a file system that is read-only but for the state directory.
+// Simulates the unit's restrictions without systemd, which needs a booted host (test/host/service.test.ts): an
+// unprivileged user with the unit's capabilities and system calls, and a file system that is read-only except for the
+// state directory.
 
 const root = join(import.meta.dirname, '../..')
-const nobody = 65_534
+const nobodyUid = 65_534
 
-test('with the rights of the unit and no others every source is up in its best mode', async (t) => {
+test('with exactly the privileges of the unit, every source is up in its best mode', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
   await chmod(directory, 0o755)
   const state = join(directory, 'state')
   await mkdir(state)
-  await chown(state, nobody, nobody)
-  // What the checkout lies in may be for its owner alone.
+  await chown(state, nobodyUid, nobodyUid)
+  // The directory of the checkout may be readable only by its owner.
   const bundle = await buildBundle(join(directory, 'dist'))
   await cp(process.execPath, join(directory, 'node'), { dereference: true })
   const rights = await unitRights(join(root, 'systemd/files/tidewatch.service'))
@@ -35,7 +36,7 @@ test('with the rights of the unit and no others every source is up in its best m
     for place in $(awk '$5 !~ "^${state}" { print $5 }' /proc/self/mountinfo); do
       mount -o remount,bind,ro "$place" 2>/dev/null
     done
-    exec setpriv --reuid=${nobody} --regid=${gid} --clear-groups --no-new-privs --inh-caps=${capabilities} \\
+    exec setpriv --reuid=${nobodyUid} --regid=${gid} --clear-groups --no-new-privs --inh-caps=${capabilities} \\
       --ambient-caps=${capabilities} --bounding-set=${capabilities} ${directory}/filtered ${directory}/node \\
       ${bundle} run --log.format=json --state.directory=${state} --web.listen-address=127.0.0.1:0`,
   )
@@ -56,5 +57,5 @@ test('with the rights of the unit and no others every source is up in its best m
     'container-masks': 'mountinfo',
     'breakout-files': 'bpf+fanotify',
   })
-  t.notRegex(daemon.output(), /"message":"[a-z-]+ is (?:down|up in mode [^"]+ only)/)
+  t.notRegex(daemon.output(), /"message":"source [a-z-]+ is (?:down|degraded)/)
 })

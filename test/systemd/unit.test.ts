@@ -6,10 +6,10 @@ import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const files = join(import.meta.dirname, '../../systemd/files')
 
-// The project's own ceiling for what systemd calls exposure: 0 for a unit that may do nothing, 10 for one without limits.
+// The project's upper limit for systemd's exposure level: 0 for a fully confined unit, 10 for an unrestricted one.
 const highestExposure = 3
 
-/** The unit as it is installed, with a program that is there; gives its path. */
+/** Installs the unit with an existing program; returns its path. */
 async function unit(t: ExecutionContext, dropIns: readonly string[] = []): Promise<string> {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -30,26 +30,26 @@ async function security(path: string): Promise<{ exposure: number; faults: strin
 for (const dropIns of [[], ['without-ebpf.conf']]) {
   const which = dropIns.length === 0 ? 'the unit' : `the unit with ${dropIns.join()}`
 
-  test(`${which} is no more exposed than ${highestExposure}, by systemd’s own measure`, async (t) => {
+  test(`${which} has an exposure level of at most ${highestExposure}, measured by systemd`, async (t) => {
     const { exposure } = await security(await unit(t, dropIns))
     t.true(exposure > 0 && exposure <= highestExposure, String(exposure))
   })
 
-  test(`systemd has nothing to say against ${which}`, async (t) => {
-    const said = await run(
+  test(`systemd reports no problems with ${which}`, async (t) => {
+    const printed = await run(
       'sh',
       '-c',
       'systemd-analyze verify --man=no "$1" 2>&1',
       'sh',
       await unit(t, dropIns),
     )
-    t.is(said, '')
+    t.is(printed, '')
   })
 }
 
-test('the drop-in for hosts without eBPF takes the right to it away', async (t) => {
-  const named = async (dropIns: string[]) =>
+test('the drop-in for hosts without eBPF removes the capability', async (t) => {
+  const isNamed = async (dropIns: string[]) =>
     (await security(await unit(t, dropIns))).faults.some((line) => line.includes('CAP_BPF'))
-  t.true(await named([]))
-  t.false(await named(['without-ebpf.conf']))
+  t.true(await isNamed([]))
+  t.false(await isNamed(['without-ebpf.conf']))
 })

@@ -1,12 +1,12 @@
 import type { Container } from '../container.ts'
 import type { Process } from './processes.ts'
 
-/** What a container's first process can see and do, against what the container is configured with. */
+/** Whether the first process of a container is confined as configured. */
 export type MaskObservation = {
   kind: 'masks'
   time: number
   container: Container
-  /** Its first process, on the host. */
+  /** Host pid of its first process. */
   pid: number
   state: MaskState
   /** Empty unless the state is `missing`. */
@@ -14,8 +14,8 @@ export type MaskObservation = {
 }
 
 /**
- * `intact`: all is as configured. `unmasked`: it is configured to have no masks, as privileged containers are.
- * `sandboxed`: it has a kernel of its own, whose mounts say nothing about the host. `unknown`: it could not be looked at.
+ * `intact`: everything is as configured. `unmasked`: configured without masks, as privileged containers are.
+ * `sandboxed`: it has its own kernel, whose mounts say nothing about the host. `unknown`: it could not be inspected.
  */
 export type MaskState = 'intact' | 'missing' | 'unmasked' | 'sandboxed' | 'unknown'
 
@@ -27,55 +27,57 @@ export type MaskKind =
   | 'security-label'
   | 'seccomp'
 
-/** One thing that ought to confine a container and does not. */
+/** One confinement measure that is configured and not in effect. */
 export type MissingMask = {
   what: MaskKind
-  /** Where: a path in the container, or the file of /proc/PID that tells. */
+  /** A path in the container, or the file below /proc/PID that shows it. */
   path: string
-  /** What is there instead, for people. */
+  /** Readable description of what is there instead. */
   found: string
 }
 
-/** The kernel itself ran a program of the host's, and its file lies where a container can write, or in an image. */
+/** The kernel ran a usermode helper on the host whose file is writable by a container, or is part of an image. */
 export type UsermodeHelper = {
   kind: 'usermode-helper'
   time: number
   process: Process
-  /** Whose files they are; null for one that does not run, and for an image's. */
+  /** The container that the file belongs to; null if it is not running or the file is an image's. */
   container: Container | null
-  /** The path that led there, as the kernel was given it. */
+  /** The path as given to the kernel. */
   path: string
   via: HelperPlace
 }
 
 /**
- * By what a helper's file is a container's. `root`: it lies on the file system that is the container's root. `layer`:
- * among the engine's layers of containers and images. `volume`: in a folder mounted writable into the container.
+ * How a helper's file belongs to a container. `root`: it is on the container's root file system. `layer`: it is in
+ * the engine's layers of containers and images. `volume`: it is in a folder mounted writable into the container.
  * `process`: the path goes through /proc/PID of a process of the container.
  */
 export type HelperPlace = 'root' | 'layer' | 'volume' | 'process'
 
-/** Somebody in a container has opened a file that runs when Docker starts a container, by no mount of the container. */
+/**
+ * A process in a container opened a file that runs when Docker starts a container, through no mount of the container.
+ */
 export type RuntimeFileOpened = {
   kind: 'runtime-file-opened'
   time: number
   /** The file's path on the host. */
   path: string
   container: Container
-  /** The uid is the effective one, as the host counts it; `exe` and `argv` are empty where they could not be read. */
+  /** The uid is the effective uid on the host; `exe` and `argv` are empty if they could not be read. */
   opener: Pick<Process, 'pid' | 'uid' | 'exe' | 'argv'>
-  /** Clock ticks since boot; with the pid it names the opener. */
+  /** Clock ticks since boot; with the pid it identifies the opener. */
   startTicks: number
-  /** The opener is itself the runtime on its way into the container, which ran what it was told to run. */
+  /** The opener is the runtime itself, on its way into the container, executing the configured program. */
   byRuntime: boolean
 }
 
-/** What the engine says of its own parts. */
+/** The versions of the engine's components, as reported by the engine. */
 export type EngineVersions = {
   kind: 'engine-versions'
   time: number
   components: readonly ComponentVersion[]
-  /** Requests to the engine are put before plugins; null where the engine does not say. */
+  /** Whether the engine has authorization plugins; null if it does not report it. */
   authorizationPlugins: boolean | null
 }
 
@@ -83,8 +85,8 @@ export type EngineComponent = 'engine' | 'containerd' | 'runc'
 
 export type ComponentVersion = {
   component: EngineComponent
-  /** As the program says it: `1.1.5+ds1`, `20.10.24+dfsg1`. */
+  /** As reported by the program: `1.1.5+ds1`, `20.10.24+dfsg1`. */
   version: string
-  /** Of the distribution's package; empty where it is not known to come from one. */
+  /** Version of the distribution's package; empty if it is not known to come from one. */
   packageVersion: string
 }

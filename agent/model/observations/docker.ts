@@ -1,18 +1,18 @@
 import type { Container } from '../container.ts'
 
-/** An event of the engine as it came, before anything was joined to it. */
+/** A raw event of the engine. */
 export type DockerEvent = {
   kind: 'docker-event'
   time: number
-  /** Exact time in nanoseconds since the epoch: more than a number holds. */
+  /** Exact time in nanoseconds since the epoch, which exceeds a number's precision. */
   timeNano: bigint
   /** `container`, `image`, `network`, … */
   type: string
   /** The verb alone: `exec_create`, `die`, `health_status`. */
   action: string
-  /** What followed the verb after `: `, for an exec the argv joined by spaces. */
+  /** The text after the verb and `: `; for an exec the argv joined by spaces. */
   detail: string
-  /** The id of what it happened to; empty for some events. */
+  /** The id of the affected object; empty for some events. */
   actorId: string
   attributes: Readonly<Record<string, string>>
 }
@@ -40,33 +40,33 @@ export type ContainerObservation = {
   previousName: string | null
 }
 
-/** A program that the engine started in a container by its exec call. */
+/** An exec of the Docker API: a program that the engine started in a running container. */
 export type ExecObservation = {
   kind: 'exec'
   time: number
   container: Container
-  /** 64 hexadecimal digits; empty where a label of the image hides it and listing did not find it. */
+  /** 64 hexadecimal digits; empty if a label of the image hides it and listing did not find it. */
   execId: string
   argv: readonly string[]
-  /** False when only the event told the command: then argv is one string with its boundaries lost. */
+  /** False if the command is known only from the event: then argv is one string without argument boundaries. */
   exact: boolean
-  /** Null where the engine could not be asked. */
+  /** Null if the exec could not be inspected. */
   settings: ExecSettings | null
-  /** Whether it is the container's own health check to the letter. */
+  /** Whether it is exactly the container's own health check. */
   healthcheck: boolean
 }
 
 export type ExecSettings = {
-  /** As given to `--user`, or what the container is configured with. */
+  /** As given to `--user`, or the container's configured user. */
   user: string
   tty: boolean
   openStdin: boolean
   privileged: boolean
-  /** Host pid; 0 when the process had not started or had already failed to. */
+  /** Host pid; 0 if the process had not started yet or had failed to start. */
   pid: number
 }
 
-/** The end of an exec; `exitCode` is null when nobody could tell. */
+/** The end of an exec; `exitCode` is null if unknown. */
 export type ExecEnded = {
   kind: 'exec-ended'
   time: number
@@ -75,7 +75,7 @@ export type ExecEnded = {
   exitCode: number | null
 }
 
-/** Who asked the engine for an exec: once for each, at once or a moment after the exec; none for one without an id. */
+/** The caller of an exec: reported once per exec, with it or shortly after; never for an exec without an id. */
 export type ExecCaller = {
   kind: 'exec-caller'
   time: number
@@ -85,30 +85,32 @@ export type ExecCaller = {
 }
 
 /**
- * How sure it is who called. `exact`: the client's own request names the exec. `argv`: the command line of a Docker
- * client says the same exec at the same time. `ambiguous`: several may have been it. `remote`: by TCP, `address`
- * is all there is; nothing here tells that yet, because a connection that merely is open need not be the one. `unknown`: nothing was seen; never a guess.
+ * How certain the caller is. `exact`: the client's own request names the exec. `argv`: the command line of a Docker
+ * client matches the exec at the same time. `ambiguous`: several clients match. `remote`: a client by TCP, of which
+ * only `address` is known; an open connection alone is not enough for that. `unknown`: no client was seen; never a
+ * guess.
  */
 export type CallerConfidence = 'exact' | 'argv' | 'ambiguous' | 'remote' | 'unknown'
 
 /**
- * Whether a client of the API is behind an exec, known or not. `seen`: one is. `none`: it is the container's health
- * check to the letter, every request to the engine's socket was seen and none asked for it, so that it is the engine's
- * own doing, as far as the engine listens nowhere else. `unclear`: requests are not seen here, one was lost or not whole, one for an exec of the same container
- * cannot be told from this, or it is nothing that the engine runs of itself.
+ * Whether an API client requested an exec, identified or not. `seen`: one did. `none`: it is exactly the container's
+ * health check, and all requests to the engine's socket were seen and none requested it: the engine started it
+ * itself, provided that it listens nowhere else. `unclear`: requests are not observed here, one was lost or
+ * incomplete, a request for another exec of the container cannot be distinguished, or the engine never starts such an
+ * exec itself.
  */
 export type ClientEvidence = 'seen' | 'none' | 'unclear'
 
 export type Caller = {
   confidence: CallerConfidence
   client: ClientEvidence
-  /** The client; null where none is known. */
+  /** The client process; null if unknown. */
   process: CallerProcess | null
-  /** The container that the client sits in; null for the host. */
+  /** The container that the client runs in; null for the host. */
   container: Container | null
-  /** Where a client by TCP came from: address and port, without the port where it has several connections; else empty. */
+  /** Address and port of a TCP client, without the port if it has several connections; otherwise empty. */
   address: string
-  /** `remote` only. `activity`: nobody can read its connection, and no other can have asked. */
+  /** `remote` only. `activity`: its connection is unreadable, and no other client can have sent the request. */
   by?: 'request' | 'activity'
   /** `ambiguous` only: an address or a pid each; bounded. */
   candidates?: readonly string[]
@@ -117,12 +119,12 @@ export type Caller = {
 export type CallerProcess = {
   pid: number
   uid: number
-  /** Names of the host's users; the number as text where there is no name. */
+  /** The host's user name; the uid as text if it has none. */
   user: string
-  /** Who logged in, whatever became of the rights since (/proc/PID/loginuid); empty where nobody did. */
+  /** The login user, whatever its rights are now (/proc/PID/loginuid); empty if it does not come from a login. */
   loginUser: string
   exe: string
   argv: readonly string[]
-  /** Its parent, that one's parent and so on: up to sshd, cron, a shell, a container's init. */
+  /** Its parent, grandparent and so on: up to sshd, cron, a shell, a container's init. */
   ancestors: readonly { pid: number; exe: string; argv: readonly string[] }[]
 }

@@ -1,18 +1,18 @@
 import type { Container } from '../container.ts'
 
-/** What a container used at one moment, against what it may use. Counters count from the container's start. */
+/** One sample of a container's resource usage and limits. Counters start at the container's start. */
 export type ResourceSample = {
   kind: 'resources'
   time: number
   container: Container
   memory: {
-    /** Usage less the page cache that can go at once (`inactive_file`). */
+    /** Usage minus the immediately reclaimable page cache (`inactive_file`). */
     workingSetBytes: number
-    /** Null when there is none. */
+    /** Null if there is none. */
     limitBytes: number | null
-    /** In use; null where the kernel does not count it. */
+    /** Swap in use; null if the kernel does not count it. */
     swapBytes: number | null
-    /** Processes that were OOM-killed; null where the kernel does not count them. */
+    /** Number of OOM-killed processes; null if the kernel does not count them. */
     oomKills: number | null
   }
   cpu: {
@@ -26,15 +26,15 @@ export type ResourceSample = {
   pids: {
     current: number
     limit: number | null
-    /** Forks refused because of a limit; null where the kernel does not tell. */
+    /** Number of forks refused because of a limit; null if the kernel does not report it. */
     refusedForks: number | null
   }
   pressure: { cpu: Stall | null; memory: Stall | null; io: Stall | null }
-  /** Over all devices; null where the kernel does not count it. */
+  /** Sum over all devices; null if the kernel does not count it. */
   blockIo: { readBytes: number; writtenBytes: number } | null
   /**
-   * Whether the container's first process still runs or was killed and has yet to end, read after the counters. Absent
-   * where no kill was counted, so that nothing depends on it, and where it could not be read.
+   * Whether the container's first process is running, or was killed and has not exited yet; read after the counters.
+   * Absent if no kill was counted, because then nothing depends on it, and if it could not be read.
    */
   firstProcess?: FirstProcess
 }
@@ -42,7 +42,7 @@ export type ResourceSample = {
 export type FirstProcess = 'running' | 'ending'
 
 /**
- * For how long processes had to wait for a resource: `some` while at least one waited, `full` while all did
- * (PSI, Documentation/accounting/psi.rst). Null in a sample where the kernel does not tell.
+ * How long processes were stalled on a resource: `some` while at least one waited, `full` while all did (PSI,
+ * Documentation/accounting/psi.rst). Null in a sample if the kernel does not report it.
  */
 export type Stall = { someSeconds: number; fullSeconds: number | null }

@@ -2,20 +2,17 @@ import type { Container } from '../container.ts'
 import type { FileWriter } from './breakout-files.ts'
 
 export type RuntimeFileChange =
-  | 'found' // baseline: seen at start, or for the first time; a configuration that need not be there may not be
-  | 'verified' // nothing happened; it was compared with its package
+  | 'found' // baseline: seen at start or for the first time; an optional configuration file may be absent
+  | 'verified' // unchanged; it was compared with its package
   | 'written'
   | 'replaced'
   | 'removed'
   | 'attributes' // owner or mode
 
-/**
- * What a file is to the engine: a program it runs, something that configures it, or the socket by which it is
- * told what to do.
- */
+/** What a file is to the engine: a program it runs, its configuration, or its API socket. */
 export type RuntimeFileKind = 'binary' | 'configuration' | 'socket'
 
-/** Something happened to a file that decides what runs when Docker starts a container. */
+/** A change of a file that determines what runs when Docker starts a container. */
 export type RuntimeFileObservation = {
   kind: 'runtime-file'
   file: RuntimeFileKind
@@ -24,17 +21,17 @@ export type RuntimeFileObservation = {
   path: string
   before: FileState | null
   after: FileState | null
-  /** Who did it, where the kernel says so. */
+  /** The process that did it, if the kernel reports it. */
   writer: Writer | null
-  /** The container the writer is in; null for the host or when unknown. */
+  /** The writer's container; null for the host or if unknown. */
   container: Container | null
-  /** The rest of a long write that was reported when it began. */
+  /** The rest of a long write that was reported when it started. */
   continued?: true
-  /** It was told before with an empty digest, because reading a large file takes longer than telling that it was written to. */
-  completes?: true
-  /** `verified` only: what the package manager says of it; null where no package has the file. */
+  /** The change was reported before with an empty digest, because hashing a large file takes time. */
+  isUpdate?: true
+  /** `verified` only: the package manager's data; null if the file belongs to no package. */
   package?: PackageFile | null
-  /** Its digest is one that the configuration names. */
+  /** Its digest is listed in the configuration. */
   accepted?: true
 }
 
@@ -42,36 +39,36 @@ export type FileState = {
   device: number
   inode: number
   sizeBytes: number
-  /** Permission bits with setuid and its kin. */
+  /** Permission bits, including setuid, setgid and sticky. */
   mode: number
   uid: number
   gid: number
-  /** Lower-case hexadecimal; empty for a socket, and for what was told before it was read. */
+  /** Lower-case hexadecimal; empty for a socket, and for a change reported before the file was read. */
   sha256: string
-  /** Configuration only: its beginning, so that what changed can be told. */
+  /** Configuration only: the beginning of its text, to report what changed. */
   text?: string
 }
 
-/** What a package manager knows of a file. */
+/** What a package manager knows about a file. */
 export type PackageFile = {
   manager: PackageManagerName
   name: string
   version: string
-  /** Whether the file is as it was packed; null where the package says nothing of it, or is being unpacked. */
+  /** Whether the file matches its package; null if the package has no record of it or is being unpacked. */
   matches: boolean | null
 }
 
 export type PackageManagerName = 'dpkg' | 'rpm' | 'apk' | 'snap'
 
-/** Who changed a runtime file. */
+/** The process that changed a runtime file. */
 export type Writer = FileWriter & {
-  /** The host's package manager that it is or descends from; empty for none. */
+  /** The host's package manager that it is or descends from; empty if none. */
   packageManager: string
-  /** Why no more than the pid is known, where that is so. */
+  /** Why only the pid is known, in that case. */
   unknownBecause?: string
 }
 
-/** Measures that keep a breakout through the runtime from working, and whether they are in force. */
+/** Measures that prevent breakouts through the runtime, and whether they are in effect. */
 export type HostHardening = {
   kind: 'host-hardening'
   time: number

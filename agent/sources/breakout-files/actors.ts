@@ -6,35 +6,40 @@ import type { FileWriter } from '../../model/observation.ts'
 import { containerOf, parseCgroupFile } from '../processes/attribution/cgroup.ts'
 import { containerFor } from '../processes/table/describe.ts'
 import type { ProcessTable } from '../processes/table/table.ts'
-import { readLiving, unknownWho } from '../processes/attribution/process-identity.ts'
-import type { Doer } from './ledger.ts'
+import { readLiving, unknownActor } from '../processes/attribution/process-identity.ts'
+import type { Actor } from './ledger.ts'
 
-export type DoersOptions = {
+export type ActorResolverOptions = {
   table: ProcessTable
   containers: ContainerView
   procRoot: string
   passwdPath?: string
 }
 
-/** Who did it, by the process table, which remembers the dead, or by /proc while it lives. */
-export type Doers = {
-  writerOf(doer: Doer): FileWriter
-  /** Null for the host, or where nobody knows. */
-  containerOf(doer: Doer): Container | null
+/** Identifies processes: by the process table, which remembers exited ones, or by /proc while they run. */
+export type ActorResolver = {
+  writerOf(actor: Actor): FileWriter
+  /** Null for the host, or if unknown. */
+  containerOf(actor: Actor): Container | null
 }
 
-/** What there is to tell of a process that the kernel named. */
-export function doers({ table, containers, procRoot, passwdPath }: DoersOptions): Doers {
+/** Describes a process whose pid the kernel reported. */
+export function actorResolver({
+  table,
+  containers,
+  procRoot,
+  passwdPath,
+}: ActorResolverOptions): ActorResolver {
   const users = hostUsers(passwdPath)
 
-  function writerOf({ pid, exact }: Doer): FileWriter {
+  function writerOf({ pid, exact }: Actor): FileWriter {
     const key = exact ?? table.latest(pid) ?? readLiving(procRoot, pid)
-    if (key === null) return unknownWho(pid)
+    if (key === null) return unknownActor(pid)
     return describeCaller({ pid, startTicks: key.startTicks, uid: key.euid }, { table, procRoot, users })
   }
 
-  /** The kernel's word for where it was as it wrote, and else where it came from: a process can leave its cgroup. */
-  function containerOfDoer({ pid, exact }: Doer): Container | null {
+  /** By the cgroup reported with the write, else by the process's origin: a process can leave its cgroup. */
+  function containerOfActor({ pid, exact }: Actor): Container | null {
     const known = exact === undefined ? table.latest(pid) : table.find({ pid, ...exact })
     const cgroup = exact?.cgroup ?? known?.cgroup ?? cgroupNow(pid)
     const [id] = cgroup.ids
@@ -51,5 +56,5 @@ export function doers({ table, containers, procRoot, passwdPath }: DoersOptions)
     }
   }
 
-  return { writerOf, containerOf: containerOfDoer }
+  return { writerOf, containerOf: containerOfActor }
 }

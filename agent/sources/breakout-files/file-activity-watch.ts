@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { messageOf } from '../../lib/errors.ts'
+import { errorCode, isProcessGone, messageOf } from '../../lib/errors.ts'
 import {
   fan,
   fileHandle,
@@ -14,66 +14,66 @@ import {
 import type { FanotifyEvent, FanotifySubject } from '../../linux/fanotify-events.ts'
 import { groupReader, type GroupReaderOptions } from './group-reader.ts'
 
-/** Somebody wrote to, made, replaced or removed something that is watched. */
-export type Touch = { pid: number; target: TouchTarget }
+/** A process wrote to, created, replaced or removed a watched file. */
+export type FileActivity = { pid: number; target: ActivityTarget }
 
-export type TouchTarget =
-  /** A file given to `watchFile` or `watchEntry`. */
+export type ActivityTarget =
+  /** A file passed to `watchFile` or `watchEntry`. */
   | { kind: 'file'; path: string }
-  /** Something in binfmt_misc. */
+  /** An entry in binfmt_misc. */
   | { kind: 'binfmt' }
   /**
-   * A file of a cgroup in a hierarchy given to `watchHierarchy`. `directory` leads to the cgroup, whatever the writer
-   * calls it, as long as the call lasts; null where the cgroup, or our way to it, is gone.
+   * A cgroup file in a hierarchy passed to `watchHierarchy`. `directory` leads to the cgroup, whatever path the
+   * writer used, and is valid during the call only; null if the cgroup, or our path to it, is gone.
    */
   | { kind: 'cgroup'; hierarchy: string; directory: string | null; name: string }
 
-export type TouchWatch = {
-  /** All give why that is not possible, or an empty string; to be called again is harmless. */
+export type FileActivityWatch = {
+  /** All four return why watching is not possible, or an empty string. Calling them again is harmless. */
   watchFile(path: string): string
-  /** An entry in its directory, whether it is there or not. */
+  /** Watches a directory entry, whether it exists or not. */
   watchEntry(path: string): string
-  /** `base` is where its root is to be found now. */
+  /** `base` is a path that currently leads to the root of the hierarchy. */
   watchHierarchy(name: string, base: string): string
-  /** `root` is that of a mount of binfmt_misc. */
+  /** `root` is the root of a binfmt_misc mount. */
   watchBinfmt(root: string): string
-  /** Tells what waits; true when there is more than some milliseconds allow. */
+  /** Delivers pending events, for at most some milliseconds; true when more remain. */
   drain(): boolean
   close(): void
 }
 
-export type TouchListener = GroupReaderOptions & { touched(touch: Touch): void }
+export type FileActivityListener = GroupReaderOptions & { onActivity(activity: FileActivity): void }
 
-/** The files of a cgroup that matter; `release_agent` is in the root only. */
+/** The cgroup files that matter; `release_agent` exists only in the root. */
 const cgroupFiles: ReadonlySet<string> = new Set(['release_agent', 'notify_on_release'])
 
-const ofEntry = fan.CREATE | fan.MOVED_TO | fan.MOVED_FROM | fan.DELETE
-const ofContent = fan.MODIFY | fan.CLOSE_WRITE
+const entryEvents = fan.CREATE | fan.MOVED_TO | fan.MOVED_FROM | fan.DELETE
+const contentEvents = fan.MODIFY | fan.CLOSE_WRITE
 
-/** Watches by fanotify, which names the process; throws a SystemCallError where that is not permitted. */
-export function openTouchWatch(listener: TouchListener): TouchWatch {
+/** Watches with fanotify, which reports the process; throws a SystemCallError if that is not permitted. */
+export function openFileActivityWatch(listener: FileActivityListener): FileActivityWatch {
   const fd = openFanotify()
   const reader = groupReader(listener)
-  reader.add(fd, tell)
-  // What each path leads to: the file may be another each time that it is watched.
+  reader.add(fd, onEvent)
+  // The object that each path leads to; the file may have been replaced each time it is watched.
   const files = new Map<string, string>()
   const entries = new Map<string, string>()
-  // By file system; `base` leads to it as long as who holds it lives.
+  // By file system id; `base` leads to the hierarchy while the process that has it mounted runs.
   const hierarchies = new Map<string, { name: string; base: string }>()
   let binfmt: number | undefined
 
-  function tell({ pid, mask, subjects }: FanotifyEvent): void {
+  function onEvent({ pid, mask, subjects }: FanotifyEvent): void {
     for (const subject of subjects) {
       const target = targetOf(subject, mask)
-      if (target !== null) listener.touched({ pid, target })
-      else tellCgroup(pid, subject)
+      if (target !== null) listener.onActivity({ pid, target })
+      else onCgroupEvent(pid, subject)
     }
   }
 
-  function targetOf({ handle, fileSystem, name }: FanotifySubject, mask: number): TouchTarget | null {
+  function targetOf({ handle, fileSystem, name }: FanotifySubject, mask: number): ActivityTarget | null {
     const object = `${fileSystem}/${handle}`
     const path = name === null ? pathOf(object) : entries.get(`${object}/${name}`)
-    const counts = name !== null || (mask & ofContent) !== 0
+    const counts = name !== null || (mask & contentEvents) !== 0
     return path !== undefined && counts ? { kind: 'file', path } : null
   }
 
@@ -81,29 +81,29 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
     return [...files].find(([, of]) => of === object)?.[0]
   }
 
-  function tellCgroup(pid: number, { handle, fileSystem, name }: FanotifySubject): void {
+  function onCgroupEvent(pid: number, { handle, fileSystem, name }: FanotifySubject): void {
     if (name === null || !cgroupFiles.has(name)) return
     const hierarchy = hierarchies.get(fileSystem)
     if (hierarchy === undefined) return
     withDirectory(hierarchy.base, handle, (directory) =>
-      listener.touched({ pid, target: { kind: 'cgroup', hierarchy: hierarchy.name, directory, name } }),
+      listener.onActivity({ pid, target: { kind: 'cgroup', hierarchy: hierarchy.name, directory, name } }),
     )
   }
 
-  function tellBinfmt({ pid, descriptor }: FanotifyEvent): void {
+  function onBinfmtEvent({ pid, descriptor }: FanotifyEvent): void {
     if (descriptor !== undefined) closeSync(descriptor)
-    listener.touched({ pid, target: { kind: 'binfmt' } })
+    listener.onActivity({ pid, target: { kind: 'binfmt' } })
   }
 
   return {
     watchFile: (path) =>
       problemOf(() => {
-        markPath(fd, path, ofContent)
+        markPath(fd, path, contentEvents)
         files.set(path, objectAt(path))
       }),
     watchEntry: (path) =>
       problemOf(() => {
-        markPath(fd, dirname(path), ofEntry | ofContent | fan.EVENT_ON_CHILD)
+        markPath(fd, dirname(path), entryEvents | contentEvents | fan.EVENT_ON_CHILD)
         entries.set(`${objectAt(dirname(path))}/${basename(path)}`, path)
       }),
     watchHierarchy: (name, base) =>
@@ -114,9 +114,9 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
     watchBinfmt: (root) =>
       problemOf(() => {
         if (binfmt === undefined) {
-          // It cannot give handles, so that a group of its own is needed.
+          // binfmt_misc has no file handles, so it needs a group of its own.
           binfmt = openFanotifyByDescriptor()
-          reader.add(binfmt, tellBinfmt)
+          reader.add(binfmt, onBinfmtEvent)
         }
         markFileSystem(binfmt, root, fan.MODIFY)
       }),
@@ -125,12 +125,12 @@ export function openTouchWatch(listener: TouchListener): TouchWatch {
   }
 }
 
-/** As `tell` finds it in an event: two file systems of the kernel often have equal handles. */
+/** Identifies an object as events do. Handles alone are not unique: pseudo file systems often share them. */
 function objectAt(path: string): string {
   return `${fileSystemId(path)}/${fileHandle(path)}`
 }
 
-/** Leads to a cgroup by its handle. */
+/** Calls `use` with a path to the cgroup that a handle identifies. */
 function withDirectory(base: string, handle: string, use: (directory: string | null) => void): void {
   const opened: number[] = []
   const open = (fd: number | null) => {
@@ -155,10 +155,9 @@ function tryOpen(directory: string): number | null {
   }
 }
 
-// Who had the hierarchy mounted has ended, or the hierarchy is being taken down.
+// The process that had the hierarchy mounted has exited, or the hierarchy is being removed.
 function isGone(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return ['ENOENT', 'ENOTDIR', 'ENODEV', 'ESRCH', 'EACCES'].includes(code)
+  return isProcessGone(error) || ['ENOTDIR', 'ENODEV', 'EACCES'].includes(errorCode(error))
 }
 
 function problemOf(mark: () => void): string {

@@ -3,31 +3,30 @@ import { fan, readFanotify } from '../../linux/fanotify.ts'
 import type { FanotifyEvent } from '../../linux/fanotify-events.ts'
 import { onReadable, type Polling } from '../../linux/poll.ts'
 
-/** Reads groups of fanotify, in slices: who makes events in a loop must not stop the event loop. */
+/** Reads fanotify groups in slices: a process that causes events in a loop must not block the event loop. */
 export type GroupReader = {
-  /** Takes over a group's descriptor; `tell` is called for each of its events, in their order. */
-  add(fd: number, tell: (event: FanotifyEvent) => void): void
-  /** Tells what waits, for some milliseconds; true when there is more, which is told soon. */
+  /** Takes ownership of a group's descriptor; `onEvent` is called for each of its events, in order. */
+  add(fd: number, onEvent: (event: FanotifyEvent) => void): void
+  /** Delivers pending events, for at most some milliseconds; true when more remain, which are delivered soon. */
   drain(): boolean
   close(): void
 }
 
 export type GroupReaderOptions = {
-  /** Events were not told; one at least. */
+  /** At least one event was lost. */
   lost(reason: string): void
-  /** Nothing more will be told. */
+  /** No more events will be delivered. */
   failed(error: unknown): void
 }
 
-/** Starts without a group. */
 export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
-  const groups: { fd: number; tell: (event: FanotifyEvent) => void; polling: Polling }[] = []
-  let backlog: { event: FanotifyEvent; tell: (event: FanotifyEvent) => void }[] = []
-  let told = 0
+  const groups: { fd: number; onEvent: (event: FanotifyEvent) => void; polling: Polling }[] = []
+  let backlog: { event: FanotifyEvent; onEvent: (event: FanotifyEvent) => void }[] = []
+  let delivered = 0
   let isOpen = true
   let timer: NodeJS.Timeout | undefined
 
-  /** At once, but not again within some milliseconds: a container that starts writes to its cgroups a hundred times. */
+  /** Reads at once, then pauses for some milliseconds: a starting container writes to its cgroups a hundred times. */
   function wake(): void {
     timer = undefined
     try {
@@ -35,7 +34,7 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
       if (!isOpen) return
       for (const { polling } of groups) {
         if (isMore) polling.pause()
-        else rest(polling)
+        else pauseBriefly(polling)
       }
       if (isMore) timer ??= setTimeout(wake)
     } catch (error) {
@@ -44,7 +43,7 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
     }
   }
 
-  function rest(polling: Polling): void {
+  function pauseBriefly(polling: Polling): void {
     polling.pause()
     timer ??= setTimeout(() => {
       timer = undefined
@@ -54,24 +53,24 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
 
   function drain(): boolean {
     const until = performance.now() + sliceMs
-    while (told < backlog.length || fill()) {
-      const { event, tell } = backlog[told++] ?? {}
-      if (event !== undefined) tell?.(event)
+    while (delivered < backlog.length || fill()) {
+      const { event, onEvent } = backlog[delivered++] ?? {}
+      if (event !== undefined) onEvent?.(event)
       if (performance.now() > until) return true
     }
     return false
   }
 
-  /** One buffer of each group. */
+  /** Reads one buffer of events from each group. */
   function fill(): boolean {
     backlog = []
-    told = 0
-    for (const { fd, tell } of groups) {
+    delivered = 0
+    for (const { fd, onEvent } of groups) {
       const batch = readFanotify(fd)
       if (batch === null) continue
       for (const event of batch.events) {
         if ((event.mask & fan.Q_OVERFLOW) !== 0) lost('overflow')
-        else backlog.push({ event, tell })
+        else backlog.push({ event, onEvent })
       }
       if (!batch.intact) lost('malformed')
     }
@@ -81,7 +80,7 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
   function close(): void {
     isOpen = false
     clearTimeout(timer)
-    for (const { event } of backlog.slice(told))
+    for (const { event } of backlog.slice(delivered))
       if (event.descriptor !== undefined) closeSync(event.descriptor)
     for (const { fd, polling } of groups.splice(0)) {
       polling.close()
@@ -90,7 +89,7 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
   }
 
   return {
-    add: (fd, tell) => void groups.push({ fd, tell, polling: onReadable(fd, wake) }),
+    add: (fd, onEvent) => void groups.push({ fd, onEvent, polling: onReadable(fd, wake) }),
     drain,
     close,
   }
@@ -98,5 +97,5 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
 
 const coalesceMs = 5
 
-// The event loop is shared with everything else the daemon does.
+// The daemon's other work shares the event loop.
 const sliceMs = 5

@@ -1,34 +1,31 @@
-import { unescapeOctal } from '../resources/cgroup-mounts.ts'
+import { parseMounts, unescapeOctal } from '../../linux/mountinfo.ts'
 
-/** A mount of a cgroup hierarchy of version 1 in some mount namespace. */
+/** A mount of a cgroup v1 hierarchy in some mount namespace. */
 export type HierarchyMount = {
   mountPoint: string
-  /** It shows the whole hierarchy: only there a release_agent is found. */
+  /** It shows the whole hierarchy; release_agent exists only in the root. */
   isWhole: boolean
-  /** Of the hierarchy, as the kernel prints them: controllers, `name=`, `release_agent=`. */
+  /** Mount options as the kernel prints them: controllers, `name=`, `release_agent=`. */
   options: string
 }
 
 /**
- * The hierarchies of version 1 in /proc/PID/cgroup, by what the kernel calls them: `cpu,cpuacct`, `name=systemd`. All
- * that exist are there, also one that was mounted in another mount namespace alone.
+ * The cgroup v1 hierarchies in /proc/PID/cgroup, by the kernel's names: `cpu,cpuacct`, `name=systemd`. The file lists
+ * every hierarchy, including those that are mounted only in another mount namespace.
  */
 export function parseHierarchies(text: string): string[] {
   return text.split('\n').flatMap((line) => /^\d+:([^:]+):/.exec(line)?.[1] ?? [])
 }
 
-/** Where a hierarchy is mounted by a /proc/PID/mountinfo, the whole of it where there is a choice; null for nowhere. */
+/** Finds the mount of a hierarchy in a /proc/PID/mountinfo, preferring a mount of its root; null if there is none. */
 export function findHierarchyMount(mountinfo: string, hierarchy: string): HierarchyMount | null {
-  const parts = hierarchy.split(',')
+  const names = hierarchy.split(',')
   let found: HierarchyMount | null = null
-  for (const line of mountinfo.split('\n')) {
-    const [own = '', filesystem = ''] = line.split(' - ', 2)
-    const [type, , options = ''] = filesystem.split(' ')
+  for (const { type, root, mountPoint, superOptions } of parseMounts(mountinfo)) {
     if (type !== 'cgroup') continue
-    const words = options.split(',')
-    if (!parts.every((part) => words.includes(part))) continue
-    const [, , , root = '', mountPoint = ''] = own.split(' ').map(unescapeOctal)
-    const mount = { mountPoint, isWhole: root === '/', options: unescapeOctal(options) }
+    const options = superOptions.split(',')
+    if (!names.every((name) => options.includes(name))) continue
+    const mount = { mountPoint, isWhole: root === '/', options: unescapeOctal(superOptions) }
     if (mount.isWhole) return mount
     found ??= mount
   }

@@ -3,37 +3,37 @@ import type { ProcessTable } from '../processes/table/table.ts'
 import { findHierarchyMount, type HierarchyMount, parseHierarchies } from './hierarchies.ts'
 import { findHolders, type Holders } from './holders.ts'
 import { hierarchyReaders, type Reader } from './file-readers.ts'
-import type { TouchWatch } from './file-activity-watch.ts'
+import type { FileActivityWatch } from './file-activity-watch.ts'
 import { readValue } from './value.ts'
 
-/** A hierarchy that has come since the start. */
+/** A hierarchy created since the start. */
 export type NewHierarchy = {
   name: string
-  /** Epoch milliseconds of the look that found it. */
+  /** When the poll found it, in epoch milliseconds. */
   time: number
-  /** Null where nobody has it mounted, any more or as far as we may see. */
+  /** Null if no visible process has it mounted. */
   mount: HierarchyMount | null
-  /** Who has, where it is not the host. */
+  /** Processes that have it mounted; empty if the host has. */
   holders: Holders['processes']
 }
 
 export type HierarchyWatch = {
-  /** Looks which there are. */
-  look(): void
-  /** Takes out what earlier looks found: who holds a hierarchy is not known at once. */
+  /** Updates the list of hierarchies. */
+  refresh(): void
+  /** Removes and returns the hierarchies found so far; finding the holders of one takes time. */
   takeNew(): NewHierarchy[]
-  /** How to read the files in the roots of those that can be reached now. */
+  /** Readers for the files in the roots of the hierarchies that are reachable now. */
   readers(): Reader[]
-  /** Why some are not watched by fanotify. */
+  /** Why fanotify does not watch some of them. */
   problems(): string[]
-  /** The agent that a hierarchy had at the start. */
+  /** The release agent that a hierarchy had at the start. */
   hostAgentOf(name: string): string | null
 }
 
 export type HierarchyWatchOptions = {
   table: ProcessTable
   procRoot: string
-  touches: TouchWatch | null
+  fileActivity: FileActivityWatch | null
   signal: AbortSignal
   now: () => number
   fail: (error: unknown) => void
@@ -41,41 +41,41 @@ export type HierarchyWatchOptions = {
 
 type Known = {
   place: { mountPoint: string; base: string } | null
-  isSought: boolean
+  isLocating: boolean
   /** Epoch milliseconds. */
-  soughtAt: number
+  locatedAt: number
   problem: string
 }
 
-// Looking through all mount namespaces is for seldom.
-const seekAgainMs = 30_000
+// Searching all mount namespaces is expensive.
+const relocateMs = 30_000
 
-/** Keeps up with the hierarchies of version 1 and with where they can be reached. */
+/** Tracks the cgroup v1 hierarchies and the paths by which they can be reached. */
 export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
-  const { table, procRoot, touches, signal, now, fail } = options
+  const { table, procRoot, fileActivity, signal, now, fail } = options
   const known = new Map<string, Known>()
   const hostAgents = new Map<string, string | null>()
-  let found: NewHierarchy[] = []
+  let newOnes: NewHierarchy[] = []
   let isFirst = true
 
-  function look(): void {
+  function refresh(): void {
     const names = new Set(parseHierarchies(readHierarchies(procRoot)))
     for (const name of known.keys()) if (!names.has(name)) known.delete(name)
     for (const name of names) {
       const one = known.get(name)
-      if (one === undefined) seek(name, isFirst ? null : now())
-      else if (one.place === null ? one.soughtAt < now() - seekAgainMs : !isHierarchy(one.place.base))
-        seek(name, null)
+      if (one === undefined) locate(name, isFirst ? null : now())
+      else if (one.place === null ? one.locatedAt < now() - relocateMs : !isHierarchy(one.place.base))
+        locate(name, null)
     }
     isFirst = false
   }
 
-  /** `time` is that of a hierarchy which is new. */
-  function seek(name: string, time: number | null): void {
-    if (known.get(name)?.isSought === true) return
-    known.set(name, { place: null, isSought: true, soughtAt: now(), problem: '' })
-    const ofHost = findHierarchyMount(readFileSync(`${procRoot}/self/mountinfo`, 'utf8'), name)
-    if (ofHost !== null) return settle(name, time, { mount: ofHost, processes: [] })
+  /** `time` is null for hierarchies that are not new. */
+  function locate(name: string, time: number | null): void {
+    if (known.get(name)?.isLocating === true) return
+    known.set(name, { place: null, isLocating: true, locatedAt: now(), problem: '' })
+    const hostMount = findHierarchyMount(readFileSync(`${procRoot}/self/mountinfo`, 'utf8'), name)
+    if (hostMount !== null) return settle(name, time, { mount: hostMount, processes: [] })
     const hostMountNamespace = table.get(1)?.namespaces.mount ?? 0
     findHolders(name, { table, procRoot, hostMountNamespace, signal }).then(
       (holders) => settle(name, time, holders),
@@ -89,11 +89,11 @@ export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
     if (signal.aborted) return
     const { mount = null, processes = [] } = holders ?? {}
     const place = mount?.isWhole === true ? placeOf(mount, processes[0]?.pid) : null
-    if (time !== null) found.push({ name, time, mount, holders: processes })
-    // It may have gone while it was sought.
+    if (time !== null) newOnes.push({ name, time, mount, holders: processes })
+    // It may have been removed during the search.
     if (!known.has(name)) return
-    const problem = place === null ? '' : (touches?.watchHierarchy(name, place.base) ?? '')
-    known.set(name, { place, isSought: false, soughtAt: now(), problem })
+    const problem = place === null ? '' : (fileActivity?.watchHierarchy(name, place.base) ?? '')
+    known.set(name, { place, isLocating: false, locatedAt: now(), problem })
     if (time === null && place !== null && !hostAgents.has(name))
       hostAgents.set(name, readValue(`${place.base}/release_agent`))
   }
@@ -104,13 +104,13 @@ export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
   }
 
   function takeNew(): NewHierarchy[] {
-    const all = found
-    found = []
+    const all = newOnes
+    newOnes = []
     return all
   }
 
   return {
-    look,
+    refresh,
     takeNew,
     readers: () =>
       [...known].flatMap(([name, { place }]) =>
@@ -118,13 +118,13 @@ export function hierarchyWatch(options: HierarchyWatchOptions): HierarchyWatch {
       ),
     problems: () =>
       [...known].flatMap(([name, { problem }]) =>
-        problem === '' ? [] : [`the cgroups of ${name} are looked at each second only: ${problem}`],
+        problem === '' ? [] : [`the cgroups of ${name} are only polled every second: ${problem}`],
       ),
     hostAgentOf: (name) => hostAgents.get(name) ?? null,
   }
 }
 
-/** Of the host's first process: all hierarchies are in anybody's file, but some kernels hide others' files. */
+/** Any process's file lists all hierarchies. Reads that of pid 1, or our own if the kernel hides other processes. */
 function readHierarchies(procRoot: string): string {
   try {
     return readFileSync(`${procRoot}/1/cgroup`, 'utf8')
@@ -133,7 +133,7 @@ function readHierarchies(procRoot: string): string {
   }
 }
 
-/** Whether a path, at which a container may have put something else, leads to a hierarchy of version 1 (linux/magic.h). */
+/** Whether a path leads to a cgroup v1 hierarchy (linux/magic.h): a container may have put something else there. */
 function isHierarchy(path: string): boolean {
   try {
     return statfsSync(path).type === 0x27e0eb

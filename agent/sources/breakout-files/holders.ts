@@ -5,20 +5,20 @@ import type { KnownProcess } from '../processes/table/known-process.ts'
 import type { ProcessTable } from '../processes/table/table.ts'
 import { findHierarchyMount, type HierarchyMount } from './hierarchies.ts'
 
-/** Processes of one mount namespace, in which a hierarchy is mounted. */
+/** Processes of one mount namespace in which a hierarchy is mounted. */
 export type Holders = { mount: HierarchyMount; processes: readonly KnownProcess[] }
 
 export type FindHoldersOptions = {
   table: ProcessTable
   procRoot: string
-  /** The host's own mount namespace, which is looked at by others. */
+  /** The host's own mount namespace, which the caller has already checked. */
   hostMountNamespace: number
   signal: AbortSignal
 }
 
 /**
- * Finds who has a hierarchy mounted that the host has not: the only trace of who mounted it. Looks at each mount namespace
- * once, the containers' first, in slices.
+ * Finds the processes that have a hierarchy mounted which the host has not: the only trace of the process that
+ * mounted it. Checks each mount namespace once, those of containers first, in slices.
  */
 export async function findHolders(
   hierarchy: string,
@@ -62,7 +62,7 @@ function mountsOf(processes: readonly KnownProcess[], procRoot: string): string 
   return ''
 }
 
-// Of a zombie, or of another user's process where we have no right to look.
+// A zombie, or another user's process that we may not inspect.
 function isForbidden(error: unknown): boolean {
   return (
     error instanceof Error && 'code' in error && ['EACCES', 'EPERM', 'EINVAL'].includes(String(error.code))

@@ -1,122 +1,126 @@
 import type { BreakoutFile, BreakoutFileChange, BreakoutFileObservation } from '../../model/observation.ts'
 import type { Cgroup } from '../processes/attribution/cgroup.ts'
 
-/** What can be looked at, and what it held at a look. */
+/** A watched file. */
 export type Place = {
-  /** Names it for ever. */
+  /** Identifies the file permanently. */
   key: string
   file: BreakoutFile
   path: string
-  /** One of a list: what is not there any more was removed, and what is new was added. */
+  /** An entry of a directory: a missing entry was removed, a new one was added. */
   isListed?: true
 }
 
-export type Look = Place & { value: string | null }
+/** A watched file and its value. */
+export type PlaceState = Place & { value: string | null }
 
-/** Who the kernel says that it was. */
-export type Doer = {
+/** The process as the kernel reported it. */
+export type Actor = {
   pid: number
-  /** Where the kernel tells it with the pid. */
+  /** Set if the kernel reports it together with the pid. */
   exact?: { startTicks: number; euid: number; cgroup: Cgroup }
 }
 
-/** Something that was done, before it is told who did it. */
-export type Act = {
+/** An operation on a watched file whose actor is not described yet. */
+export type Operation = {
   place: Place
   change: BreakoutFileChange
   before: string | null | undefined
   after: string | null | undefined
   seenBy: BreakoutFileObservation['seenBy']
-  doer: Doer | null
+  actor: Actor | null
   /** Epoch milliseconds. */
   time: number
 }
 
-type Done = Pick<Act, 'time'> & { doer: Doer }
+type By = Pick<Operation, 'time'> & { actor: Actor }
 
-/** Makes one act of what the kernel tells and what is seen at a look; keeps what every place holds. */
+/** Combines kernel events and polled values into operations, one for each change. Stores the value of every place. */
 export type Ledger = {
   /** The kernel is about to write a sysctl. */
-  written(place: Place, before: string | null, after: string | null, done: Done): void
-  /** Somebody wrote to a file, and this is what it holds since; undefined where it is gone with its place. */
-  touched(look: Place & { value: string | null | undefined }, done: Done): void
-  /** What everything held when we began. */
-  begin(looks: readonly Look[]): void
-  /** Everything is looked at, without cause. A place that is new is taken as it is, unless it is of a list. */
-  looked(looks: readonly Look[], time: number): void
-  /** What a place holds by what is known. */
+  sysctlWritten(place: Place, before: string | null, after: string | null, by: By): void
+  /** A process wrote to a file, whose new value this is; undefined if the file is gone. */
+  fileWritten(state: Place & { value: string | null | undefined }, by: By): void
+  /** Sets the values at the start. */
+  start(states: readonly PlaceState[]): void
+  /** Compares polled values. A new place is accepted as it is, unless it is listed. */
+  polled(states: readonly PlaceState[], time: number): void
+  /** The last known value. */
   valueOf(key: string): string | null | undefined
-  /** Those of lists that are there by what is known. */
+  /** Listed places known to exist. */
   listed(): readonly Place[]
   isPending(): boolean
-  /** Takes out what was done before a time, and sees by what the places hold now whether the kernel did as it was asked. */
-  settle(before: number, valueNow: (place: Place) => string | null): Act[]
-  /** Takes out how many acts there was no room for. */
+  /** Removes and returns operations before a time, marking those that the current values show the kernel refused. */
+  settle(before: number, valueNow: (place: Place) => string | null): Operation[]
+  /** Returns and resets the number of operations dropped because the queue was full. */
   takeDropped(): number
 }
 
-// For each kind of file: a process that does nothing else writes a million times in a second, and must not hide
-// what it does elsewhere.
+// For each kind of file: one process can write a million times a second, which must not hide what it does elsewhere.
 const maxPending = 64
 
-// Between opening a file and writing to it a process may have to wait for its turn.
+// A process may be descheduled between opening a file and writing to it.
 const truncatedMs = 250
 
 /**
- * Opening a file to write it anew is told as a write of its own, though a file of the kernel holds what it held: what
- * follows belongs to the same act.
+ * Opening a file with truncation is reported as a write, although a kernel file keeps its value: the write that
+ * follows belongs to the same operation.
  */
-function isOver({ seenBy, change, before, time }: Act, until: number): boolean {
+function isOver({ seenBy, change, before, time }: Operation, until: number): boolean {
   const mayBeOpened = seenBy === 'fanotify' && (change === 'rewritten' || before === undefined)
   return time + (mayBeOpened ? truncatedMs : 0) <= until
 }
 
-/** Starts with nothing known. */
 export function ledger(): Ledger {
-  const known = new Map<string, Look>()
-  // The last change of a place that the kernel seemed not to take: it may only have been slow.
-  const refused = new Map<string, Act>()
-  let pending: Act[] = []
+  const known = new Map<string, PlaceState>()
+  // The last change of a place that the kernel seemed to refuse: it may only have been slow.
+  const refused = new Map<string, Operation>()
+  let pending: Operation[] = []
   let dropped = 0
 
-  function queue(act: Act): void {
-    const ofKind = pending.filter(({ place }) => place.file === act.place.file).length
-    if (ofKind < maxPending) pending.push(act)
+  function queue(operation: Operation): void {
+    const sameKind = pending.filter(({ place }) => place.file === operation.place.file).length
+    if (sameKind < maxPending) pending.push(operation)
     else dropped++
   }
 
-  function written(place: Place, before: string | null, after: string | null, { time, doer }: Done): void {
+  function sysctlWritten(
+    place: Place,
+    before: string | null,
+    after: string | null,
+    { time, actor }: By,
+  ): void {
     known.set(place.key, { ...place, value: after })
     const change = before === after ? 'rewritten' : 'changed'
-    queue({ place, change, before, after, seenBy: 'bpf', doer, time })
+    queue({ place, change, before, after, seenBy: 'bpf', actor, time })
   }
 
-  function touched(
+  function fileWritten(
     { value: after, ...place }: Place & { value: string | null | undefined },
-    { time, doer }: Done,
+    { time, actor }: By,
   ): void {
     const unknown = place.isListed === true ? null : undefined
     const before = known.has(place.key) ? valueOf(place.key) : unknown
     if (after !== undefined) known.set(place.key, { ...place, value: after })
     const change = before === after && after !== undefined ? 'rewritten' : 'changed'
-    const act: Act = { place, change, before, after, seenBy: 'fanotify', doer, time }
+    const operation: Operation = { place, change, before, after, seenBy: 'fanotify', actor, time }
     const last = pending.findLast((one) => one.place.key === place.key)
-    const isSame = last?.seenBy === 'fanotify' && last.doer?.pid === doer.pid
-    // A file is opened, written in pieces and closed: the same process is at the same act.
-    if (!isSame) queue(act)
+    const isSame = last?.seenBy === 'fanotify' && last.actor?.pid === actor.pid
+    // A file is opened, written in pieces and closed: by one process, that is one operation.
+    if (!isSame) queue(operation)
     else if (last.change === 'rewritten') Object.assign(last, { change, before: last.before, after })
     else if (change === 'changed' && last.before !== after) last.after = after
-    else if (change === 'changed') queue(act)
+    else if (change === 'changed') queue(operation)
   }
 
-  function begin(looks: readonly Look[]): void {
-    for (const look of looks) known.set(look.key, look)
+  function start(states: readonly PlaceState[]): void {
+    for (const state of states) known.set(state.key, state)
   }
 
-  function looked(looks: readonly Look[], time: number): void {
+  function polled(states: readonly PlaceState[], time: number): void {
     const isPending = new Set(pending.map(({ place }) => place.key))
-    const seen = new Set(looks.map(({ key }) => key))
-    for (const { value, ...place } of looks) {
+    const seen = new Set(states.map(({ key }) => key))
+    for (const { value, ...place } of states) {
       if (!isPending.has(place.key)) compare(place, value, time)
     }
     for (const { value: _value, ...place } of [...known.values()]) {
@@ -135,33 +139,35 @@ export function ledger(): Ledger {
     const slow = refused.get(place.key)
     refused.delete(place.key)
     if (slow?.after === after) queue({ ...slow, change: 'changed' })
-    else queue({ place, change: 'changed', before, after, seenBy: 'poll', doer: null, time })
+    else queue({ place, change: 'changed', before, after, seenBy: 'poll', actor: null, time })
   }
 
   function valueOf(key: string): string | null | undefined {
     return known.get(key)?.value
   }
 
-  function settle(until: number, valueNow: (place: Place) => string | null): Act[] {
-    const ready = pending.filter((act) => isOver(act, until))
-    const told = ready.map((act) => {
-      const isAsked = act.seenBy === 'bpf' && act.change === 'changed'
-      return isAsked && wasRefused(act, valueNow) ? { ...act, change: 'refused' as const } : act
+  function settle(until: number, valueNow: (place: Place) => string | null): Operation[] {
+    const ready = pending.filter((operation) => isOver(operation, until))
+    const settled = ready.map((operation) => {
+      const mayBeRefused = operation.seenBy === 'bpf' && operation.change === 'changed'
+      return mayBeRefused && wasRefused(operation, valueNow)
+        ? { ...operation, change: 'refused' as const }
+        : operation
     })
-    const isTold = new Set(ready)
-    pending = pending.filter((act) => !isTold.has(act))
-    return told
+    const isReady = new Set(ready)
+    pending = pending.filter((operation) => !isReady.has(operation))
+    return settled
   }
 
-  /** The next write finds what this one would have changed, or, if there is none, it is still there. */
-  function wasRefused(act: Act, valueNow: (place: Place) => string | null): boolean {
-    const { key } = act.place
-    const next = pending.slice(pending.indexOf(act) + 1).find(({ place }) => place.key === key)
-    if (next !== undefined) return next.before === act.before
-    const now = valueNow(act.place)
-    if (now !== act.before) return false
-    known.set(key, { ...act.place, value: now })
-    refused.set(key, act)
+  /** True if the next write, or without one the file itself, still shows the value from before this operation. */
+  function wasRefused(operation: Operation, valueNow: (place: Place) => string | null): boolean {
+    const { key } = operation.place
+    const next = pending.slice(pending.indexOf(operation) + 1).find(({ place }) => place.key === key)
+    if (next !== undefined) return next.before === operation.before
+    const now = valueNow(operation.place)
+    if (now !== operation.before) return false
+    known.set(key, { ...operation.place, value: now })
+    refused.set(key, operation)
     return true
   }
 
@@ -172,10 +178,10 @@ export function ledger(): Ledger {
   }
 
   return {
-    begin,
-    written,
-    touched,
-    looked,
+    start,
+    sysctlWritten,
+    fileWritten,
+    polled,
     valueOf,
     listed: () => [...known.values()].filter(({ isListed, value }) => isListed === true && value !== null),
     isPending: () => pending.length > 0,

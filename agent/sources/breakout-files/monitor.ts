@@ -12,71 +12,70 @@ import {
   type Reader,
   sysctlReaders,
 } from './file-readers.ts'
-import { isAtWork, openSensors } from './sensors.ts'
+import { isWorking, openSensors } from './sensors.ts'
 import type { SysctlWrite } from './sysctl-writes/record.ts'
 import { sysctls, valueAfter } from './sysctls.ts'
-import { telling } from './reports.ts'
-import type { Touch, TouchTarget } from './file-activity-watch.ts'
+import { reporter } from './reporter.ts'
+import type { FileActivity, ActivityTarget } from './file-activity-watch.ts'
 import { readValue } from './value.ts'
-import type { Surroundings } from './context.ts'
+import type { SourceContext } from './source-context.ts'
 
-type CgroupTarget = Extract<TouchTarget, { kind: 'cgroup' }>
+type CgroupTarget = Extract<ActivityTarget, { kind: 'cgroup' }>
 
-// Whatever the kernel does not tell of is found within a second.
-const lookMs = 1_000
-// An act may go on, and the kernel carries a write out after it has told of it.
+// Changes that the kernel does not report are found within a second.
+const pollMs = 1_000
+// An operation may consist of several events, and the kernel reports a write before it carries it out.
 const settleMs = 10
 const maxWaitMs = 1_000
 
-/** Watches until the returned function is called; `fail` takes what makes it blind. */
-export function watching(
-  surroundings: Surroundings,
+/** Watches until the returned function is called. `fail` receives errors that stop the monitoring. */
+export function monitor(
+  context: SourceContext,
   emit: (observation: Observation) => void,
   fail: (error: unknown) => void,
 ): () => void {
-  const { procRoot, preload, clock, now } = surroundings
+  const { procRoot, preload, clock, now } = context
   const abort = new AbortController()
-  const closers: (() => void)[] = [() => abort.abort()]
+  const resources = new DisposableStack()
   const book = ledger()
-  const tell = telling(surroundings, emit)
-  const ofSysctls = sysctlReaders(surroundings)
-  const ofFiles = fileReaders(surroundings)
-  const readers = new Map([...ofSysctls, ...ofFiles].map((reader) => [reader.place.key, reader]))
+  const report = reporter(context, emit)
+  const sysctlFiles = sysctlReaders(context)
+  const otherFiles = fileReaders(context)
+  const readers = new Map([...sysctlFiles, ...otherFiles].map((reader) => [reader.place.key, reader]))
   let binfmt: BinfmtView | null = null
   let settleTimer: NodeJS.Timeout | undefined
   let isFirst = true
   let before = { lost: 0, unreadable: 0 }
 
-  const listener = { touched, lost: (reason: string) => tell.lose(reason, 1), failed: fail }
-  const sensors = openSensors(surroundings, listener, surroundings.sensors)
-  const { sysctls: watch, touches } = sensors
-  const hierarchies = hierarchyWatch({ ...surroundings, touches, signal: abort.signal, fail })
-  closers.push(
-    () => watch?.close(),
-    () => touches?.close(),
-    () => binfmt?.close(),
-    () => clearTimeout(settleTimer),
-  )
+  const listener = { onActivity, lost: (reason: string) => report.lose(reason, 1), failed: fail }
+  const sensors = openSensors(context, listener, context.sensors)
+  const { sysctls: watch, fileActivity } = sensors
+  const hierarchies = hierarchyWatch({ ...context, fileActivity, signal: abort.signal, fail })
+  resources.defer(() => clearTimeout(settleTimer))
+  resources.defer(() => binfmt?.close())
+  resources.defer(() => fileActivity?.close())
+  resources.defer(() => watch?.close())
+  resources.defer(() => abort.abort())
   try {
-    begin()
+    start()
   } catch (error) {
     close()
     throw error
   }
   return close
 
-  function begin(): void {
+  function start(): void {
     if (watch !== null) {
       const polling = onReadable(watch.fd, guarded(drain))
-      closers.unshift(() => polling.close())
+      resources.defer(() => polling.close())
     }
-    const timer = setInterval(guarded(look), lookMs)
-    closers.push(() => clearInterval(timer))
-    look()
+    const timer = setInterval(guarded(poll), pollMs)
+    resources.defer(() => clearInterval(timer))
+    poll()
   }
 
   function close(): void {
-    for (const undo of closers.splice(0)) undo()
+    resources.dispose()
   }
 
   function guarded(work: () => unknown): () => void {
@@ -89,58 +88,61 @@ export function watching(
     }
   }
 
-  /** True when there is more, which is told soon. */
+  /** True when more writes remain; they are processed soon. */
   function drain(): boolean {
-    const isMore = watch?.drain(written) === true
+    const isMore = watch?.drain(onSysctlWrite) === true
     if (isMore) setImmediate(guarded(drain))
     return isMore
   }
 
-  /** The kernel's word of what is about to happen. */
-  function written({ index, pid, startTicks, euid, cgroup, sinceBoot, ...write }: SysctlWrite): void {
+  /** The kernel reports a write before it carries it out. */
+  function onSysctlWrite({ index, pid, startTicks, euid, cgroup, sinceBoot, ...write }: SysctlWrite): void {
     const sysctl = sysctls[index]
-    const place = ofSysctls[index]?.place
+    const place = sysctlFiles[index]?.place
     if (sysctl === undefined || place === undefined) return
     const after = valueAfter(write.before ?? '', write.written, write.position, sysctl.bytes)
-    const doer = { pid, exact: { startTicks, euid, cgroup } }
-    book.written(place, write.before || null, after || null, { doer, time: sinceBoot + clock.epochOffset() })
+    const actor = { pid, exact: { startTicks, euid, cgroup } }
+    book.sysctlWritten(place, write.before || null, after || null, {
+      actor,
+      time: sinceBoot + clock.epochOffset(),
+    })
     settleSoon()
   }
 
-  function touched({ pid, target }: Touch): void {
-    if (target.kind === 'file') touchedFile(pid, target.path)
-    else if (target.kind === 'binfmt') touchedBinfmt(pid)
-    else touchedCgroup(pid, target)
+  function onActivity({ pid, target }: FileActivity): void {
+    if (target.kind === 'file') onFileActivity(pid, target.path)
+    else if (target.kind === 'binfmt') onBinfmtActivity(pid)
+    else onCgroupActivity(pid, target)
     settleSoon()
   }
 
-  function touchedFile(pid: number, path: string): void {
-    const reader = ofFiles.find(({ place }) => place.path === path)
+  function onFileActivity(pid: number, path: string): void {
+    const reader = otherFiles.find(({ place }) => place.path === path)
     if (reader === undefined) return
-    const seen = { ...reader.place, value: reader.read() }
-    // A list of libraries that is opened, or written as it was, is nothing new; the kernel's own files act when written.
-    const isNew = seen.file !== 'ld_so_preload' || seen.value !== book.valueOf(seen.key)
-    if (isNew) book.touched(seen, doneBy(pid))
+    const state = { ...reader.place, value: reader.read() }
+    // Opening ld.so.preload, or writing the same value, changes nothing. Kernel files act on every write.
+    const matters = state.file !== 'ld_so_preload' || state.value !== book.valueOf(state.key)
+    if (matters) book.fileWritten(state, doneBy(pid))
   }
 
-  function touchedCgroup(pid: number, { hierarchy, directory, name }: CgroupTarget): void {
+  function onCgroupActivity(pid: number, { hierarchy, directory, name }: CgroupTarget): void {
     const file = name === 'release_agent' ? 'release_agent' : 'notify_on_release'
     const path = `${directory === null ? hierarchy : readlinkSync(directory)}/${file}`
     const value = directory === null ? undefined : readValue(`${directory}/${file}`)
-    book.touched({ key: cgroupKey(hierarchy, path), file, path, value }, doneBy(pid))
+    book.fileWritten({ key: cgroupKey(hierarchy, path), file, path, value }, doneBy(pid))
   }
 
-  function touchedBinfmt(pid: number): void {
-    const looks = binfmt?.look() ?? []
-    const isThere = new Set(looks.map(({ key }) => key))
-    const gone = book.listed().filter(({ key }) => !isThere.has(key))
-    for (const entry of [...looks, ...gone.map((place) => ({ ...place, value: null }))]) {
-      if (entry.value !== (book.valueOf(entry.key) ?? null)) book.touched(entry, doneBy(pid))
+  function onBinfmtActivity(pid: number): void {
+    const present = binfmt?.read() ?? []
+    const keys = new Set(present.map(({ key }) => key))
+    const removed = book.listed().filter(({ key }) => !keys.has(key))
+    for (const entry of [...present, ...removed.map((place) => ({ ...place, value: null }))]) {
+      if (entry.value !== (book.valueOf(entry.key) ?? null)) book.fileWritten(entry, doneBy(pid))
     }
   }
 
   function doneBy(pid: number) {
-    return { doer: { pid }, time: now() }
+    return { actor: { pid }, time: now() }
   }
 
   function settleSoon(): void {
@@ -151,59 +153,57 @@ export function watching(
     clearTimeout(settleTimer)
     settleTimer = undefined
     drain()
-    // Who did it may have begun to run just before: it is waited for, but not for ever.
-    const waitMs = surroundings.isBehind() ? maxWaitMs : settleMs / 2
-    const acts = book.settle(now() - waitMs, ({ key }) => readers.get(key)?.read() ?? null)
-    for (const act of acts) tell.act(act, hierarchies.hostAgentOf)
+    // The actor may have started just before: wait until the process table knows it, with a limit.
+    const waitMs = context.isBehind() ? maxWaitMs : settleMs / 2
+    const operations = book.settle(now() - waitMs, ({ key }) => readers.get(key)?.read() ?? null)
+    for (const operation of operations) report.operation(operation, hierarchies.hostAgentOf)
     if (book.isPending()) settleSoon()
   }
 
-  /** At everything, also at what the kernel would have told of: one of the two may be wrong. */
-  function look(): void {
-    if (watch !== null && !isAtWork(watch, procRoot))
-      throw new Error('the program in the kernel does not see what is read any more')
-    const problems = mark()
-    hierarchies.look()
-    for (const found of hierarchies.takeNew()) tell.hierarchy(found)
+  /** Reads every file, including those the kernel reports writes to: either mechanism may miss something. */
+  function poll(): void {
+    if (watch !== null && !isWorking(watch, procRoot))
+      throw new Error('the eBPF program no longer sees accesses to sysctls')
+    const problems = addWatches()
+    hierarchies.refresh()
+    for (const found of hierarchies.takeNew()) report.hierarchy(found)
     const all: Reader[] = [...readers.values(), ...hierarchies.readers()]
-    const looks = all.map(({ place, read }) => ({ ...place, value: read() }))
-    const looksWithLists = [...looks, ...(binfmt?.look() ?? [])]
-    // What was done meanwhile is left to those who were told of it.
-    const isMore = [drain(), touches?.drain()].includes(true)
-    if (isFirst) book.begin(looksWithLists)
-    else if (!isMore) book.looked(looksWithLists, now())
+    const files = all.map(({ place, read }) => ({ ...place, value: read() }))
+    const states = [...files, ...(binfmt?.read() ?? [])]
+    // Changes made meanwhile are left to the sensors, which also know the actor.
+    const isMore = [drain(), fileActivity?.drain()].includes(true)
+    if (isFirst) book.start(states)
+    else if (!isMore) book.polled(states, now())
     isFirst = false
     settle()
     countLosses()
-    tell.everySecond()
-    tell.status(sensors.mode, [...sensors.lacking, ...problems, ...hierarchies.problems()])
+    report.everySecond()
+    report.status(sensors.mode, [...sensors.lacking, ...problems, ...hierarchies.problems()])
   }
 
-  /** Asks to be told of what has come since. */
-  function mark(): string[] {
+  /** Watches files that have appeared since; returns what cannot be watched. */
+  function addWatches(): string[] {
     const problems: string[] = []
     const note = (path: string, problem: string | undefined) => {
-      if (problem) problems.push(`${path} is looked at each second only: ${problem}`)
+      if (problem) problems.push(`${path} is only polled every second: ${problem}`)
     }
-    note(preload, touches?.watchEntry(preload))
-    for (const { place, read } of ofFiles)
-      if (read() !== null) note(place.path, touches?.watchFile(place.path))
+    note(preload, fileActivity?.watchEntry(preload))
+    for (const { place, read } of otherFiles)
+      if (read() !== null) note(place.path, fileActivity?.watchFile(place.path))
     try {
       binfmt ??= openBinfmt(procRoot)
-      if (binfmt !== null) note('binfmt_misc', touches?.watchBinfmt(binfmt.root))
+      if (binfmt !== null) note('binfmt_misc', fileActivity?.watchBinfmt(binfmt.root))
     } catch (error) {
-      problems.push(
-        `what is registered in binfmt_misc cannot be seen without CAP_SYS_ADMIN: ${messageOf(error)}`,
-      )
+      problems.push(`binfmt_misc registrations cannot be read without CAP_SYS_ADMIN: ${messageOf(error)}`)
     }
     return problems
   }
 
   function countLosses(): void {
     const counts = { lost: watch?.lost() ?? 0, unreadable: watch?.unreadable() ?? 0 }
-    tell.lose('ring-full', counts.lost - before.lost)
-    tell.lose('unreadable', counts.unreadable - before.unreadable)
-    tell.lose('too-many', book.takeDropped())
+    report.lose('ring-full', counts.lost - before.lost)
+    report.lose('unreadable', counts.unreadable - before.unreadable)
+    report.lose('too-many', book.takeDropped())
     before = counts
   }
 }

@@ -5,28 +5,32 @@ import { findHierarchy } from '../../ebpf/hierarchy.ts'
 import { parseCgroupMounts } from '../resources/cgroup-mounts.ts'
 import { openSysctlWatch, type SysctlWatch } from './sysctl-writes/watch.ts'
 import { sysctls } from './sysctls.ts'
-import { openTouchWatch, type TouchListener, type TouchWatch } from './file-activity-watch.ts'
+import {
+  openFileActivityWatch,
+  type FileActivityListener,
+  type FileActivityWatch,
+} from './file-activity-watch.ts'
 import { readValue } from './value.ts'
 
-/** What of the kernel's eyes could be had; `lacking` says why not, and how to get them. */
+/** The kernel sensors that could be opened; `lacking` says why others could not, and how to enable them. */
 export type Sensors = {
   sysctls: SysctlWatch | null
-  touches: TouchWatch | null
+  fileActivity: FileActivityWatch | null
   mode: 'bpf+fanotify' | 'bpf' | 'fanotify' | 'polling'
   lacking: readonly string[]
 }
 
-/** How each sensor is opened; tests refuse one. */
+/** Opens each sensor; tests replace one by a function that fails. */
 export type OpenSensors = {
   openSysctls?: typeof openSysctlWatch
-  openTouches?: typeof openTouchWatch
+  openFileActivity?: typeof openFileActivityWatch
 }
 
-/** Opens what this kernel, and our rights, allow. */
+/** Opens the sensors that this kernel and our capabilities allow. */
 export function openSensors(
   { procRoot, cgroupRoot }: { procRoot: string; cgroupRoot: string },
-  listener: TouchListener,
-  { openSysctls = openSysctlWatch, openTouches = openTouchWatch }: OpenSensors = {},
+  listener: FileActivityListener,
+  { openSysctls = openSysctlWatch, openFileActivity = openFileActivityWatch }: OpenSensors = {},
 ): Sensors {
   const lacking: string[] = []
   const attempt = <T>(open: () => T, reasonOf: (error: unknown) => string): T | null => {
@@ -37,53 +41,53 @@ export function openSensors(
       return null
     }
   }
-  const touches = attempt(() => openTouches(listener), reasonWithoutFanotify)
+  const fileActivity = attempt(() => openFileActivity(listener), reasonWithoutFanotify)
   const ofSysctls = attempt(() => {
-    const cgroup2 = rootOfCgroups(procRoot, cgroupRoot)
+    const cgroup2 = rootCgroup(procRoot, cgroupRoot)
     const hierarchy = findHierarchy(procRoot)
     const watch = openSysctls({ cgroup2, hierarchy, names: sysctls.map(({ name }) => name) })
-    if (isAtWork(watch, procRoot)) return watch
+    if (isWorking(watch, procRoot)) return watch
     watch.close()
-    throw new Error('the program was loaded, but it does not see what is read')
+    throw new Error('the eBPF program was loaded but sees no accesses to sysctls')
   }, reasonWithoutBpf)
-  const names = [ofSysctls && 'bpf', touches && 'fanotify'].filter((name) => name !== null)
+  const names = [ofSysctls && 'bpf', fileActivity && 'fanotify'].filter((name) => name !== null)
   const mode = (names.join('+') || 'polling') as Sensors['mode']
-  return { sysctls: ofSysctls, touches, mode, lacking }
+  return { sysctls: ofSysctls, fileActivity, mode, lacking }
 }
 
-/** Whether the program sees what we ourselves do: it counts each access. */
-export function isAtWork(watch: SysctlWatch, procRoot: string): boolean {
+/** Whether the program counts our own accesses. */
+export function isWorking(watch: SysctlWatch, procRoot: string): boolean {
   const before = watch.accesses()
   for (const { name } of sysctls) readValue(`${procRoot}/sys/${name}`)
   return watch.accesses() > before
 }
 
-/** Where all processes are below. What a container has mounted there is its own cgroup only. */
-function rootOfCgroups(procRoot: string, cgroupRoot: string): string {
+/** The mount of the root cgroup, which contains all processes. A container has only its own cgroup mounted there. */
+function rootCgroup(procRoot: string, cgroupRoot: string): string {
   const { v2 } = parseCgroupMounts(readFileSync(`${procRoot}/self/mountinfo`, 'utf8'), cgroupRoot)
   if (v2 === null)
     throw new Error(
-      'no cgroup hierarchy of version 2 is mounted: mkdir -p /run/cgroup2 && mount -t cgroup2 none /run/cgroup2',
+      'no cgroup v2 hierarchy is mounted: mkdir -p /run/cgroup2 && mount -t cgroup2 none /run/cgroup2',
     )
   // The root's inode is the first of its file system (kernfs_create_root() of fs/kernfs/dir.c).
   if (statSync(v2.mountPoint).ino !== 1)
-    throw new Error('the cgroup namespace is not the host’s: run with --cgroupns=host')
+    throw new Error('not running in the host’s cgroup namespace: run with --cgroupns=host')
   return v2.mountPoint
 }
 
 function reasonWithoutBpf(error: unknown): string {
-  const what = 'writes to sysctls are found within a second only, and who made them is not'
+  const what = 'sysctl writes are only detected by polling every second, without the writing process'
   if (isForbidden(error)) return `${what}: run as root or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN`
   return `${what}: ${messageOf(error)}`
 }
 
 function reasonWithoutFanotify(error: unknown): string {
-  const what = 'changes of files are found within a second only, and who made them is not'
+  const what = 'file changes are only detected by polling every second, without the writing process'
   if (isForbidden(error)) return `${what}: run as root or grant CAP_SYS_ADMIN`
   return `${what}: ${messageOf(error)}`
 }
 
-/** Also where the kernel's refusal is told as the cause of another error. */
+/** Also if the kernel's refusal is the cause of another error. */
 function isForbidden(error: unknown): boolean {
   if (error instanceof SystemCallError) return error.code === 'EPERM'
   return error instanceof Error && error.cause !== undefined && isForbidden(error.cause)

@@ -1,26 +1,27 @@
 /**
- * The files by which one gets out of a container, or a root of the host makes the kernel run something: who sets what.
+ * Watches the files that let a container escape, or let root on the host make the kernel run a program, and
+ * identifies the processes that change them.
  *
- * To be read in this order: `sysctls.ts` (what the kernel runs), `sysctl-program.ts`, `sysctl-record.ts` and
- * `sysctl-watch.ts` (how it tells who writes that), `group-reader.ts` and `touch-watch.ts` (how fanotify tells who writes
- * files), `sensors.ts` (which of the two can be had), `looks.ts` and `value.ts` (what everything holds), `hierarchies.ts`,
- * `holders.ts` and `hierarchy-watch.ts` (new hierarchies of cgroups), `ledger.ts` (what is one act), `doers.ts` (who it
- * was), `telling.ts` (what is told of it), `watching.ts` (all of it together).
+ * Reading order: `sysctls.ts` (the sysctls that name a program), `sysctl-writes/` (eBPF reports writes to them),
+ * `group-reader.ts` and `file-activity-watch.ts` (fanotify reports writes to files), `sensors.ts` (which of the two
+ * are available), `file-readers.ts` and `value.ts` (reading the files), `hierarchies.ts`, `holders.ts` and
+ * `hierarchy-watch.ts` (new cgroup hierarchies), `ledger.ts` (groups events into operations), `actors.ts` (identifies
+ * the process), `reporter.ts` (emits observations), `monitor.ts` (combines all of them).
  */
 import { Observable } from 'rxjs'
 import { bootClock } from '../../linux/boot-clock.ts'
 import type { Observation } from '../../model/observation.ts'
 import type { Source } from '../../model/source.ts'
-import { watching } from './monitor.ts'
-import { type BreakoutFilesOptions, type Surroundings } from './context.ts'
+import { monitor } from './monitor.ts'
+import { type BreakoutFilesOptions, type SourceContext } from './source-context.ts'
 
-/** The source of what is done to breakout files. */
+/** The source of operations on breakout files. */
 export function breakoutFiles(options: BreakoutFilesOptions): Source {
   return {
     name: 'breakout-files',
     observe: () =>
       new Observable<Observation>((subscriber) => {
-        const surroundings: Surroundings = {
+        const context: SourceContext = {
           procRoot: '/proc',
           cgroupRoot: '/sys/fs/cgroup',
           preload: '/etc/ld.so.preload',
@@ -29,8 +30,8 @@ export function breakoutFiles(options: BreakoutFilesOptions): Source {
           sensors: {},
           ...options,
         }
-        return watching(
-          surroundings,
+        return monitor(
+          context,
           (observation) => subscriber.next(observation),
           (error) => subscriber.error(error),
         )

@@ -4,13 +4,13 @@ export type Sysctl = {
   file: BreakoutFile
   /** Below /proc/sys. */
   name: string
-  /** Of the kernel's buffer, with the NUL. */
+  /** Size of the kernel's buffer, including the NUL. */
   bytes: number
 }
 
 /**
  * The sysctls that name a program which the kernel runs as root in the host's namespaces (call_usermodehelper() of
- * kernel/umh.c); none of them belongs to a namespace, so that whoever may write it anywhere writes the host's.
+ * kernel/umh.c). None of them is namespaced: any process that may write one, anywhere, writes the host's.
  */
 export const sysctls: readonly Sysctl[] = [
   { file: 'core_pattern', name: 'kernel/core_pattern', bytes: 128 }, // CORENAME_MAX_SIZE, fs/coredump.c
@@ -20,8 +20,9 @@ export const sysctls: readonly Sysctl[] = [
 ]
 
 /**
- * What a sysctl holds after a write, as proc_dostring() of kernel/sysctl.c takes it: up to a line break or NUL, cut to the
- * buffer; a write further on replaces what stands there, and one beyond the end does nothing (`sysctl_writes_strict`).
+ * The value of a sysctl after a write, following proc_dostring() of kernel/sysctl.c: it reads up to a line break or
+ * NUL and truncates to the buffer. A write at an offset replaces the rest of the value; a write beyond the end has no
+ * effect (`sysctl_writes_strict`).
  */
 export function valueAfter(before: string, written: Buffer, position: number, bytes: number): string {
   const old = Buffer.from(before)

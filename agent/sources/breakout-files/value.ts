@@ -1,13 +1,13 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 
-/** As much of a file as is kept and compared. */
+/** How many bytes of a file are stored and compared. */
 export const maxValueBytes = 4_096
 
 const buffer = Buffer.alloc(maxValueBytes)
 
 /**
- * What a file holds, without the line break at its end; null for one that is absent, blank or not to be read. Whatever
- * stands at the path, a pipe for instance, does not make us wait.
+ * The content of a file without its final line break; null if it is absent, blank or unreadable. Never blocks, even
+ * if the path is a pipe.
  */
 export function readValue(path: string): string | null {
   try {

@@ -1,14 +1,15 @@
 import type { ContainerDetails } from '../../model/container.ts'
 import type { MissingMask } from '../../model/observation.ts'
 import type { EngineFacts } from './sandbox.ts'
-import type { Mount, SeenMounts } from './mounts.ts'
+import type { Mount } from '../../linux/mountinfo.ts'
+import type { SeenMounts } from './mounts.ts'
 
-/** What was seen of a container's first process. Null for what could not be read. */
+/** The state of a container's first process. Null for what could not be read. */
 export type Confinement = {
   mounts: SeenMounts
-  /** Masked and read-only paths that need nothing on them: there was nothing to hide when it was first looked at. */
+  /** Masked and read-only paths that need no mount: they did not exist at the first check. */
   absent: ReadonlySet<string>
-  /** Of /proc/PID/attr/current, without its end. */
+  /** Content of /proc/PID/attr/current, without its terminator. */
   label: string | null
   /** `Seccomp:` of /proc/PID/status: 0 none, 1 strict, 2 filter. */
   seccomp: number | null
@@ -27,7 +28,10 @@ type Configured = Pick<
   | 'processLabel'
 >
 
-/** What of a container's configured confinement is missing (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881). */
+/**
+ * The parts of a container's configured confinement that are missing (CVE-2025-31133, CVE-2025-52565,
+ * CVE-2025-52881).
+ */
 export function missingMasks(
   configured: Configured,
   seen: Confinement,
@@ -44,7 +48,7 @@ export function missingMasks(
   ]
 }
 
-/** The places whose mounts the judgement needs, with all that they may be below of. */
+/** The paths whose mounts `missingMasks` needs, including all parent directories. */
 export function placesOf({ maskedPaths, readonlyPaths }: Pick<Configured, 'maskedPaths' | 'readonlyPaths'>) {
   return new Set([...maskedPaths, ...readonlyPaths, consolePath, terminalsPath].flatMap(withParents))
 }
@@ -52,7 +56,7 @@ export function placesOf({ maskedPaths, readonlyPaths }: Pick<Configured, 'maske
 const consolePath = '/dev/console'
 const terminalsPath = '/dev/pts'
 
-/** As maskPath() and maskDir() of runc's libcontainer/rootfs_linux.go do it: a read-only tmpfs, or the null device. */
+/** As in maskPath() and maskDir() of runc's libcontainer/rootfs_linux.go: a read-only tmpfs, or the null device. */
 function missingMask(path: string, { mounts, absent }: Confinement): MissingMask[] {
   const mount = mounts.at.get(path)
   if (mount === undefined ? absent.has(path) || isMasked(mounts, path) : isMask(mount)) return []
@@ -63,20 +67,24 @@ function missingMask(path: string, { mounts, absent }: Confinement): MissingMask
 
 function isMask({ type, root, readOnly }: Mount): boolean {
   if (type === 'tmpfs' && root === '/') return readOnly
-  // Of the container's /dev or, without the right to make devices, of the host's; it may have been removed since.
+  // The null device of the container's /dev or, without the right to create devices, the host's; it may be deleted.
   return ['tmpfs', 'devtmpfs'].includes(type) && /(?:^|\/)null(?:\/\/deleted)?$/.test(root)
 }
 
-/** What is below a masked directory is not there. */
+/** Paths below a masked directory do not exist. */
 function isMasked({ at }: SeenMounts, path: string): boolean {
   const [, ...parents] = withParents(path)
   const mount = parents.map((parent) => at.get(parent)).find((one) => one !== undefined)
   return (
-    mount !== undefined && mount.at !== '/' && mount.type === 'tmpfs' && mount.root === '/' && mount.readOnly
+    mount !== undefined &&
+    mount.mountPoint !== '/' &&
+    mount.type === 'tmpfs' &&
+    mount.root === '/' &&
+    mount.readOnly
   )
 }
 
-/** As readonlyPath() does it: the path bound over itself, read-only. */
+/** As in readonlyPath(): the path is bind-mounted over itself, read-only. */
 function missingReadOnly(path: string, { mounts, absent }: Confinement): MissingMask[] {
   const found = (text: string): MissingMask[] => [{ what: 'readonly-path', path, found: text }]
   const mount = mounts.at.get(path)
@@ -89,14 +97,14 @@ function missingReadOnly(path: string, { mounts, absent }: Confinement): Missing
   return mount.readOnly && isItself(path, mount) ? [] : found(described(mount))
 }
 
-/** Whether a path shows what it would without a mount; where it is in other file systems nobody knows. */
+/** Whether a path shows what it would without a mount; outside procfs and sysfs that cannot be checked. */
 function isItself(path: string, { type, root }: Mount): boolean {
   if (path.startsWith('/proc/')) return type === 'proc' && root === path.slice('/proc'.length)
   if (path.startsWith('/sys/')) return type === 'sysfs' && root === path.slice('/sys'.length)
   return true
 }
 
-/** A window into procfs that lets write, at any other place: no runtime makes one unasked. */
+/** A writable mount of a procfs subtree at any other path: no runtime creates one unless asked. */
 function strayProc(
   { maskedPaths, readonlyPaths, ...rest }: Configured,
   { mounts }: Confinement,
@@ -105,11 +113,11 @@ function strayProc(
     return []
   const isJudged = new Set([...maskedPaths, ...readonlyPaths, consolePath, terminalsPath])
   return mounts.writableProc
-    .filter(({ at }) => !isJudged.has(at) && !isMountedByUser(rest, at))
-    .map((mount) => ({ what: 'masked-path', path: mount.at, found: described(mount) }))
+    .filter(({ mountPoint }) => !isJudged.has(mountPoint) && !isMountedByUser(rest, mountPoint))
+    .map((mount) => ({ what: 'masked-path', path: mount.mountPoint, found: described(mount) }))
 }
 
-/** As mountConsole() of runc's libcontainer/console_linux.go does it, where there is a terminal. */
+/** As in mountConsole() of runc's libcontainer/console_linux.go, if the container has a terminal. */
 function missingConsole(configured: Configured, { mounts }: Confinement): MissingMask[] {
   if (isMountedByUser(configured, consolePath)) return []
   const mount = mounts.at.get(consolePath)
@@ -132,10 +140,10 @@ function missingLabel({ appArmorProfile, processLabel }: Configured, { label }: 
   const found: MissingMask[] = [{ what: 'security-label', path: 'attr/current', found: label || 'no label' }]
   if (processLabel !== '') return label === processLabel ? [] : found
   if (appArmorProfile === '' || appArmorProfile === 'unconfined') return []
-  // `profile (enforce)`; profiles may be stacked, and each may stand in a namespace (apparmor.d(5)).
+  // `profile (enforce)`; profiles may be stacked, and each may be in a namespace (apparmor.d(5)).
   const profiles = label
     .split('//&')
-    .map((part) => part.replace(/ \([a-z]+\)$/, '').replace(/^:.*:(?:\/\/)?/, ''))
+    .map((profile) => profile.replace(/ \([a-z]+\)$/, '').replace(/^:.*:(?:\/\/)?/, ''))
   return profiles.includes(appArmorProfile) ? [] : found
 }
 
@@ -149,7 +157,7 @@ function missingSeccomp(
   return [{ what: 'seccomp', path: 'status', found: seccomp === 0 ? 'no filter' : `mode ${seccomp}` }]
 }
 
-/** What the user mounts there, or above of it, is as he wants it. */
+/** A mount configured on the path, or above it, is intended. */
 function isMountedByUser({ mounts }: Pick<Configured, 'mounts'>, path: string): boolean {
   return mounts.some(({ destination }) => path === destination || path.startsWith(`${destination}/`))
 }
@@ -158,8 +166,8 @@ function described({ type, root, readOnly }: Mount): string {
   return `${type} from ${root}, ${readOnly ? 'read-only' : 'writable'}`
 }
 
-/** The path and what it is below of, the nearest first. */
+/** The path and its parent directories, nearest first. */
 function withParents(path: string): string[] {
-  const parts = path.split('/').filter(Boolean)
-  return [...parts.map((_, index) => `/${parts.slice(0, parts.length - index).join('/')}`), '/']
+  const names = path.split('/').filter(Boolean)
+  return [...names.map((_, index) => `/${names.slice(0, names.length - index).join('/')}`), '/']
 }

@@ -1,17 +1,17 @@
 import { isSandboxProgram } from '../../model/sandbox-program.ts'
 
-/** What the engine says of itself that bears on how containers are confined. */
+/** Engine settings that affect how containers are confined. */
 export type EngineFacts = {
-  /** Runtimes that give a container a kernel or a procfs of its own, by the name that containers name them by. */
+  /** Names of runtimes that give a container its own kernel or procfs. */
   sandboxes: ReadonlySet<string>
   defaultRuntime: string
-  /** Whether containers get a seccomp filter unless they say otherwise; null where nobody knows. */
+  /** Whether containers get a seccomp filter by default; null if unknown. */
   seccomp: boolean | null
 }
 
 export const noFacts: EngineFacts = { sandboxes: new Set(), defaultRuntime: '', seccomp: null }
 
-/** Reads the answer to `docker info`. */
+/** Parses the answer to `docker info`. */
 export function engineFactsOf(info: Readonly<Record<string, unknown>>): EngineFacts {
   const runtimes = Object.entries(record(info['Runtimes']))
   const sandboxes = runtimes
@@ -25,10 +25,10 @@ export function engineFactsOf(info: Readonly<Record<string, unknown>>): EngineFa
   }
 }
 
-/** Whether a container's mounts say nothing about the host: what it sees is a guest's, or emulated. */
+/** Whether a container's mounts say nothing about the host, because it sees a guest kernel or an emulated procfs. */
 export function isSandboxed(runtime: string, { sandboxes, defaultRuntime }: EngineFacts): boolean {
   const name = runtime === '' ? defaultRuntime : runtime
-  // containerd takes a type that no configuration names: `io.containerd.kata.v2`, `io.containerd.runsc.v1`.
+  // containerd accepts runtime types that are not configured: `io.containerd.kata.v2`, `io.containerd.runsc.v1`.
   return sandboxes.has(name) || isSandboxProgram(name)
 }
 

@@ -1,23 +1,27 @@
 import type { Container } from '../../model/container.ts'
-import type { Run } from './look.ts'
+import type { Run } from './check.ts'
 
-/** When which container is to be looked at: at once, about a second after it was first seen, then now and then. */
-export type Agenda = {
-  /** The containers whose turn it is; those that do not run any more are forgotten. */
+/** When to check each container: at once, about a second after it was first seen, then at intervals. */
+export type Schedule = {
+  /** The containers that are due. Forgets those that no longer run. */
   due(running: readonly Container[], time: number): { container: Container; run: Run }[]
-  looked(run: Run, time: number, unsettled: boolean): void
+  checked(run: Run, time: number, unsettled: boolean): void
   readonly size: number
 }
 
 /** Times in milliseconds. */
-export type AgendaOptions = { secondMs?: number; intervalMs?: number; soonMs?: number }
+export type ScheduleOptions = { secondMs?: number; intervalMs?: number; soonMs?: number }
 
 /**
- * One entry for each running container and no timer of its own, so that thousands of them cost a walk over a map. A
- * second look comes soon: what a start has raced is in place by then.
+ * One entry for each running container and no timers, so that thousands of them cost one pass over a map. The second
+ * check comes soon: mounts that a race at the start may have changed are in place by then.
  */
-export function agenda({ secondMs = 1_000, intervalMs = 300_000, soonMs = 250 }: AgendaOptions = {}): Agenda {
-  const entries = new Map<string, { run: Run; next: number; looks: number }>()
+export function checkSchedule({
+  secondMs = 1_000,
+  intervalMs = 300_000,
+  soonMs = 250,
+}: ScheduleOptions = {}): Schedule {
+  const entries = new Map<string, { run: Run; next: number; checks: number }>()
   return {
     due(running, time) {
       const ids = new Set(running.map(({ id }) => id))
@@ -29,16 +33,16 @@ export function agenda({ secondMs = 1_000, intervalMs = 300_000, soonMs = 250 }:
         const isSame = known?.run.startedAt === details.startedAt
         const entry = isSame
           ? known
-          : { run: { id, startedAt: details.startedAt, absent: null }, next: time, looks: 0 }
+          : { run: { id, startedAt: details.startedAt, absent: null }, next: time, checks: 0 }
         if (!isSame) entries.set(id, entry)
         return entry.next <= time ? [{ container, run: entry.run }] : []
       })
     },
-    looked(run, time, unsettled) {
+    checked(run, time, unsettled) {
       const entry = entries.get(run.id)
       if (entry?.run !== run) return
-      entry.looks++
-      entry.next = time + (unsettled ? soonMs : entry.looks === 1 ? secondMs : intervalMs)
+      entry.checks++
+      entry.next = time + (unsettled ? soonMs : entry.checks === 1 ? secondMs : intervalMs)
     },
     get size() {
       return entries.size

@@ -1,7 +1,7 @@
 /**
- * Whether containers are confined as they are configured to be. To be read in this order: `mounts.ts` (what is mounted
- * where), `sandbox.ts` (whose mounts say something), `judge.ts` (what is missing), `look.ts` (one container),
- * `agenda.ts` (when).
+ * Checks that containers are confined as configured. Reading order: `mounts.ts` (what is mounted where), `sandbox.ts`
+ * (containers whose mounts say nothing about the host), `judge.ts` (what is missing), `check.ts` (checks one
+ * container), `schedule.ts` (when to check).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
@@ -21,38 +21,39 @@ import {
 import type { Container, ContainerView } from '../../model/container.ts'
 import type { MaskObservation, SourceStatus } from '../../model/observation.ts'
 import type { Source } from '../../model/source.ts'
-import { agenda, type AgendaOptions } from './schedule.ts'
-import { type KernelPaths, type Look, lookAtMasks, type Run } from './look.ts'
+import { checkSchedule, type ScheduleOptions } from './schedule.ts'
+import { type KernelPaths, type CheckResult, checkMasks, type Run } from './check.ts'
 import { engineFactsOf, noFacts } from './sandbox.ts'
+import { sourceUp } from '../../model/source-reports.ts'
 
 export type ContainerMasksOptions = Partial<KernelPaths> &
-  AgendaOptions & {
+  ScheduleOptions & {
     containers: ContainerView
     /** The answer to `docker info`. */
     engineInfo: () => Promise<Readonly<Record<string, unknown>>>
-    /** The engine may be another, or configured anew. */
+    /** Emits when the engine may have been replaced or reconfigured. */
     unsure$: Observable<unknown>
     now: () => number
     tickMs?: number
   }
 
-/** Looks at what hides the host from each container: the races of 2025 leave it open, and nothing else shows it. */
+/** Checks the mounts that hide the host from each container: the races of 2025 omit them, and nothing else shows it. */
 export function containerMasks(options: ContainerMasksOptions): Source {
-  return { name: 'container-masks', observe: () => defer(() => looks(options)) }
+  return { name: 'container-masks', observe: () => defer(() => checks(options)) }
 }
 
 type Seen = MaskObservation | SourceStatus
 
-function looks(options: ContainerMasksOptions): Observable<Seen> {
+function checks(options: ContainerMasksOptions): Observable<Seen> {
   const { containers, engineInfo, unsure$, now, tickMs = 250 } = options
   const paths = { procRoot: options.procRoot ?? '/proc', sysRoot: options.sysRoot ?? '/sys' }
-  const plan = agenda(options)
-  // What was said last of each run, so that what stays as it is is not said again.
-  const told = new WeakMap<Run, string>()
+  const schedule = checkSchedule(options)
+  // The last observation of each run, so that an unchanged one is not emitted again.
+  const reported = new WeakMap<Run, string>()
   let facts = noFacts
-  // Why a container could not be looked at, by its id.
+  // Why a container could not be checked, by its id.
   const refusals = new Map<string, string>()
-  let toldReason = ''
+  let reportedReason = ''
 
   const facts$ = concat(of(undefined), unsure$).pipe(
     switchMap(() => defer(engineInfo).pipe(catchError(() => of(null)))),
@@ -65,24 +66,28 @@ function looks(options: ContainerMasksOptions): Observable<Seen> {
   async function* round(): AsyncGenerator<Seen> {
     let sliceEnds = performance.now() + sliceMs
     const running = containers.running()
-    for (const { container, run } of plan.due(running, now())) {
-      const look = await lookAtMasks(container, run, { facts, paths, now })
-      plan.looked(run, now(), look.state !== 'gone' && look.unsettled)
-      if (look.state !== 'gone') yield* news(container, run, look)
+    for (const { container, run } of schedule.due(running, now())) {
+      const result = await checkMasks(container, run, { facts, paths, now })
+      schedule.checked(run, now(), result.state !== 'gone' && result.unsettled)
+      if (result.state !== 'gone') yield* changes(container, run, result)
       if (performance.now() < sliceEnds) continue
       await nextTurn()
       sliceEnds = performance.now() + sliceMs
     }
     forgetEnded(running)
-    if (reasonNow() !== toldReason) yield status()
+    if (reasonNow() !== reportedReason) yield status()
   }
 
-  function* news(container: Container, run: Run, look: Exclude<Look, { state: 'gone' }>): Iterable<Seen> {
-    if (look.refused === '') refusals.delete(container.id)
-    else refusals.set(container.id, look.refused)
-    const seen = observationOf(container, look)
-    if (told.get(run) !== keyOf(seen)) yield seen
-    told.set(run, keyOf(seen))
+  function* changes(
+    container: Container,
+    run: Run,
+    result: Exclude<CheckResult, { state: 'gone' }>,
+  ): Iterable<Seen> {
+    if (result.refused === '') refusals.delete(container.id)
+    else refusals.set(container.id, result.refused)
+    const seen = observationOf(container, result)
+    if (reported.get(run) !== keyOf(seen)) yield seen
+    reported.set(run, keyOf(seen))
   }
 
   function forgetEnded(running: readonly Container[]): void {
@@ -93,27 +98,19 @@ function looks(options: ContainerMasksOptions): Observable<Seen> {
 
   function reasonNow(): string {
     const [first] = refusals.values()
-    return first === undefined ? '' : `a container’s first process cannot be looked at: ${first}`
+    return first === undefined ? '' : `the first process of a container cannot be inspected: ${first}`
   }
 
   function observationOf(
     container: Container,
-    { state, pid, missing }: Exclude<Look, { state: 'gone' }>,
+    { state, pid, missing }: Exclude<CheckResult, { state: 'gone' }>,
   ): MaskObservation {
     return { kind: 'masks', time: now(), container, pid, state, missing }
   }
 
   function status(): SourceStatus {
-    toldReason = reasonNow()
-    return {
-      kind: 'source-status',
-      time: now(),
-      source: 'container-masks',
-      up: true,
-      mode: 'mountinfo',
-      best: toldReason === '',
-      reason: toldReason,
-    }
+    reportedReason = reasonNow()
+    return sourceUp('container-masks', now(), 'mountinfo', reportedReason)
   }
 
   const rounds$ = timer(0, tickMs).pipe(exhaustMap(() => from(round())))
@@ -123,7 +120,7 @@ function looks(options: ContainerMasksOptions): Observable<Seen> {
   )
 }
 
-// The event loop is shared with everything else the daemon does.
+// The daemon's other work shares the event loop.
 const sliceMs = 5
 
 function keyOf({ state, missing }: MaskObservation): string {

@@ -5,17 +5,17 @@ import { type Cgroup, containerOf } from './attribution/cgroup.ts'
 import { containerFor } from './table/describe.ts'
 import type { ProcessTable } from './table/table.ts'
 
-/** Requests to the Docker API as they are being watched: for who must know that none came, not only which did. */
+/** The state of the API request monitor: lets a caller conclude that no request was made, not only which were seen. */
 export type ApiWatch = {
   /** Epoch milliseconds. */
   since: number
-  /** Takes in what the kernel has told until now; false when that is too much for one go. */
+  /** Reads what the kernel has reported so far; false when one call cannot read all of it. */
   catchUp(): boolean
   /** How many were or may have been lost so far. */
   lost(): number
 }
 
-/** A request as a record tells it. */
+/** A request as decoded from a kernel record. */
 export type SeenRequest = Omit<ApiRequest, 'kind' | 'time' | 'container'> & { cgroup: Cgroup }
 
 export type ApiRequestOptions = {
@@ -24,7 +24,7 @@ export type ApiRequestOptions = {
   clock: BootClock
 }
 
-/** Makes an observation of a request that was seen some milliseconds after boot. */
+/** Turns a request into an observation; `sinceBoot` in milliseconds. */
 export function apiRequestOf(
   { cgroup, ...request }: SeenRequest,
   sinceBoot: number,
@@ -35,11 +35,11 @@ export function apiRequestOf(
     kind: 'api-request',
     time: sinceBoot + clock.epochOffset(),
     ...request,
-    container: membership ? containerFor(membership, containers) : containerNamedBy(cgroup, containers),
+    container: membership ? containerFor(membership, containers) : containerFromCgroup(cgroup, containers),
   }
 }
 
-function containerNamedBy(cgroup: Cgroup, containers: ContainerView): Container | null {
+function containerFromCgroup(cgroup: Cgroup, containers: ContainerView): Container | null {
   const known = containerOf(cgroup, containers)
   if (known !== undefined) return known
   const id = cgroup.ids[0]

@@ -1,58 +1,61 @@
-/** Things that wait, by the container they are of, until the engine has told what it is. */
-export type Held<Item> = {
-  /** Returns false when there is no need to wait: this container is known, or was waited for in vain. */
+/** Items waiting, per container, until the engine has described the container. */
+export type WaitQueue<Item> = {
+  /** Returns false when the item need not wait: its container is known, or waiting for it has timed out. */
   hold(container: string, item: Item): boolean
-  /** Lets go, in their order, of those that need not or must not wait any longer. */
+  /** Releases, in order, the items whose container is known or whose wait has timed out. */
   release(): void
   readonly size: number
 }
 
-export type HeldOptions<Item> = {
+export type WaitQueueOptions<Item> = {
   isKnown: (container: string, item: Item) => boolean
   release: (item: Item) => void
   /** Whether the engine was asked and has not answered yet. */
   isPending: (container: string) => boolean
-  /** Milliseconds that only ever go forward. */
+  /** Monotonic milliseconds. */
   now: () => number
-  /** How long after the first sight of a container its items wait for the engine to report it. */
+  /** How long items wait for the engine to report a container, counted from the container's first item. */
   waitMs?: number
-  /** The same while the engine is being asked: on a busy host its answer takes seconds. Afterwards nothing waits. */
+  /** The limit while a request to the engine is pending: on a busy host the answer takes seconds. */
   maxWaitMs?: number
   maxItems?: number
 }
 
-/** The kernel speaks of a container before the engine does, and an exec of one nobody can name helps nobody. */
-export function held<Item>({
+/**
+ * The kernel reports a container's processes before the engine reports the container; without a name they are
+ * useless.
+ */
+export function containerWaitQueue<Item>({
   isKnown,
-  release: letGo,
+  release: releaseItem,
   isPending,
   now,
   waitMs = 1_000,
   maxWaitMs = 30_000,
   maxItems = 10_000,
-}: HeldOptions<Item>): Held<Item> {
+}: WaitQueueOptions<Item>): WaitQueue<Item> {
   const waiting = new Map<string, { since: number; items: Item[] }>()
   let size = 0
 
   function hold(container: string, item: Item): boolean {
     const queue = waiting.get(container)
     const isEmpty = queue === undefined || queue.items.length === 0
-    if (isEmpty && (isKnown(container, item) || (queue !== undefined && isOver(container, queue))))
+    if (isEmpty && (isKnown(container, item) || (queue !== undefined && hasTimedOut(container, queue))))
       return false
     if (size >= maxItems) releaseAll()
-    const { items } = queue ?? remember(container)
+    const { items } = queue ?? addQueue(container)
     items.push(item)
     size++
     return true
   }
 
-  function remember(container: string): { items: Item[] } {
+  function addQueue(container: string): { items: Item[] } {
     const queue = { since: now(), items: [] }
     waiting.set(container, queue)
     return queue
   }
 
-  function isOver(container: string, { since }: { since: number }): boolean {
+  function hasTimedOut(container: string, { since }: { since: number }): boolean {
     const waitedMs = now() - since
     return waitedMs >= waitMs && (waitedMs >= maxWaitMs || !isPending(container))
   }
@@ -61,18 +64,19 @@ export function held<Item>({
     for (const [container, queue] of waiting) {
       const { since, items } = queue
       const first = items[0]
-      if (first !== undefined && (isKnown(container, first) || isOver(container, queue))) empty(items)
+      if (first !== undefined && (isKnown(container, first) || hasTimedOut(container, queue)))
+        releaseQueue(items)
       if (items.length === 0 && now() - since >= waitMs + forgetMs) waiting.delete(container)
     }
   }
 
   function releaseAll(): void {
-    for (const { items } of waiting.values()) empty(items)
+    for (const { items } of waiting.values()) releaseQueue(items)
   }
 
-  function empty(items: Item[]): void {
+  function releaseQueue(items: Item[]): void {
     size -= items.length
-    for (const item of items.splice(0)) letGo(item)
+    for (const item of items.splice(0)) releaseItem(item)
   }
 
   return {
@@ -84,5 +88,5 @@ export function held<Item>({
   }
 }
 
-// Long enough for a container's burst of execs not to wait a second each, short enough to bound the memory.
+// Long enough that the execs of one burst do not each wait a second; short enough to bound the memory.
 const forgetMs = 60_000

@@ -1,62 +1,62 @@
-/** Notices when the processes of a container become more, as those of a fork bomb do. */
-export type GrowthWatch = {
-  /** One was made in the container. */
-  made(containerId: string): void
-  /** One has ended there. */
-  ended(containerId: string): void
-  /** Forgets containers of which nothing was heard for a while; to be called once in a second. */
+/** Detects a sudden growth of a container's process count, as in a fork bomb. */
+export type ForkBurstDetector = {
+  /** A process was forked in the container. */
+  forked(containerId: string): void
+  /** A process of the container exited. */
+  exited(containerId: string): void
+  /** Drops containers that have been idle for a while; call once per second. */
   forget(): void
   close(): void
 }
 
-// More than the start of any ordinary program makes at once, and half of the least limit that anybody sets.
+// More than any ordinary program forks at startup, and half of the smallest process limit in practical use.
 const step = 10
-// A bomb makes thousands in a second: so it is told of a hundred times.
-const gatherMs = 10
+// Batches reports: a fork bomb forks thousands of times per second and is reported at most a hundred times.
+const batchMs = 10
 const forgetAfterSeconds = 10
-// Who starts containers in a loop is not remembered for it.
+// Bounds the memory when containers are started in a loop.
 const maxContainers = 4_096
 
 /**
- * Calls back when a container has so many processes more than at its least, and again for each further so many. What
- * is counted is a hint and no number to judge by: threads are not in it, nor is what was lost on the way.
+ * Calls back when a container has `step` processes more than at its minimum, and again after each further `step`.
+ * The count is only a hint: it includes no threads and misses lost events.
  */
-export function growthWatch(onGrowth: (containerId: string) => void): GrowthWatch {
-  const counts = new Map<string, Count>()
+export function forkBurstDetector(onForkBurst: (containerId: string) => void): ForkBurstDetector {
+  const counts = new Map<string, Growth>()
   const grown = new Set<string>()
   let timer: NodeJS.Timeout | undefined
 
-  function tell(): void {
+  function report(): void {
     timer = undefined
     const ids = [...grown]
     grown.clear()
-    for (const id of ids) onGrowth(id)
+    for (const id of ids) onForkBurst(id)
   }
 
   return {
-    made(id) {
-      const count = counts.get(id) ?? { more: 0, quietSeconds: 0 }
+    forked(id) {
+      const count = counts.get(id) ?? { added: 0, idleSeconds: 0 }
       if (counts.size < maxContainers) counts.set(id, count)
-      count.quietSeconds = 0
-      count.more++
-      if (count.more < step) return
-      count.more = 0
+      count.idleSeconds = 0
+      count.added++
+      if (count.added < step) return
+      count.added = 0
       grown.add(id)
-      timer ??= setTimeout(tell, gatherMs)
+      timer ??= setTimeout(report, batchMs)
     },
-    ended(id) {
+    exited(id) {
       const count = counts.get(id)
-      if (count !== undefined && count.more > 0) count.more--
+      if (count !== undefined && count.added > 0) count.added--
     },
     forget() {
       for (const [id, count] of counts) {
-        count.quietSeconds++
-        if (count.quietSeconds > forgetAfterSeconds) counts.delete(id)
+        count.idleSeconds++
+        if (count.idleSeconds > forgetAfterSeconds) counts.delete(id)
       }
     },
     close: () => clearTimeout(timer),
   }
 }
 
-/** How many processes more than at the least since growth was last told. */
-type Count = { more: number; quietSeconds: number }
+/** Growth above the minimum since the last report. */
+type Growth = { added: number; idleSeconds: number }

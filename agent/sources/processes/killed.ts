@@ -6,24 +6,24 @@ export type KilledOptions = {
   emit: (observation: ProcessKilled) => void
 }
 
-// A container that is stopped with all that runs in it, or kills without end, is told of in its beginning: whom the
-// kernel chose among so many nobody could say anyway.
+// When a container is stopped with all its processes, or keeps killing processes, only the first kills are reported:
+// among so many the OOM victim could not be identified anyway.
 const maxPerSecond = 32
 const maxContainers = 1_024
 
-/** Reports which processes of containers ended by SIGKILL: among them are the victims of OOM kills. */
+/** Reports container processes that ended by SIGKILL; OOM victims are among them. */
 export function killedProcesses({ describe, emit }: KilledOptions) {
-  const told = new Map<string, number>()
+  const reported = new Map<string, number>()
   return {
     ended(process: KnownProcess, sinceBoot: number): void {
       const { membership, exit } = process
       if (membership === null || membership.build || exit?.code?.signal !== SIGKILL) return
-      const count = told.get(membership.id) ?? 0
-      if (count >= maxPerSecond || (count === 0 && told.size >= maxContainers)) return
-      told.set(membership.id, count + 1)
+      const count = reported.get(membership.id) ?? 0
+      if (count >= maxPerSecond || (count === 0 && reported.size >= maxContainers)) return
+      reported.set(membership.id, count + 1)
       emit(describe(process, membership, sinceBoot))
     },
-    everySecond: () => told.clear(),
+    everySecond: () => reported.clear(),
   }
 }
 

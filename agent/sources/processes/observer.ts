@@ -11,43 +11,43 @@ import type {
 import { containerFor, describeProcess, originOf } from './table/describe.ts'
 import { lineageOf } from './attribution/entry-ancestry.ts'
 import { worksOutside } from './attribution/foreign-directory.ts'
-import { held } from './container-wait-queue.ts'
+import { containerWaitQueue } from './container-wait-queue.ts'
 import { hostFilesCheck } from './attribution/host-files.ts'
-import type { KnownProcess, Membership, Earlier } from './table/known-process.ts'
+import type { KnownProcess, Membership, PriorState } from './table/known-process.ts'
 import type { Memberships } from './attribution/membership.ts'
-import { provenance } from './credentials/executable-origin.ts'
-import { earlierOf, rightsWatch } from './credentials/credential-tracker.ts'
-import { secondLook } from './post-exec-recheck.ts'
+import { executableOrigin } from './credentials/executable-origin.ts'
+import { credentialTracker, priorStateOf } from './credentials/credential-tracker.ts'
+import { postExecRecheck } from './post-exec-recheck.ts'
 import type { ProcessTable } from './table/table.ts'
 import type { UidMaps } from '../../linux/uid-map.ts'
 
-/** Makes observations of what the processes of containers do. Times in milliseconds since boot. */
-export type ProcessTeller = {
-  tell(
+/** Turns the activity of container processes into observations. Times in milliseconds since boot. */
+export type ProcessObserver = {
+  observe(
     subject: KnownProcess,
     membership: Membership,
     change: ProcessChange,
     sinceBoot: number,
-    before: Before,
+    details: ChangeDetails,
   ): void
-  /** One that was killed, as it was last. */
+  /** Describes a killed process by its last known state. */
   killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled
-  /** One that the kernel started by itself; its file is for others to tell. */
+  /** Describes a usermode helper started by the kernel; the caller adds its file. */
   helper(process: KnownProcess, sinceBoot: number): Pick<UsermodeHelper, 'kind' | 'time' | 'process'>
-  /** The same moment in epoch milliseconds. */
+  /** Converts to epoch milliseconds. */
   timeOf(sinceBoot: number): number
-  /** To be called once in a second: the wall clock may have been set, and nobody is waited for for ever. */
+  /** Call once per second: picks up wall clock changes and ends waits that timed out. */
   everySecond(): void
   close(): void
 }
 
-/** What a process was before a change, or its parent where it is new; and whether the change was seen as it happened. */
-export type Before = { earlier: Earlier | undefined; isExact: boolean }
+/** The state before a change (the parent's for a new process), and whether the change was seen as it happened. */
+export type ChangeDetails = { prior: PriorState | undefined; isExact: boolean }
 
-export type TellerOptions = {
+export type ObserverOptions = {
   procRoot: string
   table: ProcessTable
-  belonging: Memberships
+  membershipResolver: Memberships
   containers: ContainerLookup
   hostNamespaces: Namespaces
   uidMaps: UidMaps
@@ -58,62 +58,79 @@ export type TellerOptions = {
   emit: (observation: ProcessObservation) => void
 }
 
-/** Describes a process at once, and lets the observation go when the engine has told which container it is in. */
-export function processTeller(options: TellerOptions): ProcessTeller {
-  const { procRoot, table, belonging, containers, hostNamespaces, uidMaps, clock, bootTime, users, emit } =
-    options
+/** Describes a process immediately, and emits the observation once the engine has described the container. */
+export function processObserver(options: ObserverOptions): ProcessObserver {
+  const {
+    procRoot,
+    table,
+    membershipResolver,
+    containers,
+    hostNamespaces,
+    uidMaps,
+    clock,
+    bootTime,
+    users,
+    emit,
+  } = options
   const hostFilesOf = hostFilesCheck(procRoot, hostNamespaces)
-  // A program may change its root by itself and run no other.
-  const later = secondLook((subject) => {
+  // A program may change its root without another exec.
+  const recheck = postExecRecheck((subject) => {
     const { membership } = subject
     if (membership === null || hostFilesOf.now(subject, membership) === null) return
-    tell(subject, membership, 'found', clock.sinceBoot(), { earlier: earlierOf(subject), isExact: false })
+    observe(subject, membership, 'found', clock.sinceBoot(), { prior: priorStateOf(subject), isExact: false })
   })
-  const files = provenance({ procRoot, now: () => clock.sinceBoot() })
-  const rightsOf = rightsWatch({
-    ...{ uidMaps, hostNamespaces, containers, provenance: files },
-    rootDevice: belonging.rootDevice,
+  const originOfExecutable = executableOrigin({ procRoot, now: () => clock.sinceBoot() })
+  const trackCredentials = credentialTracker({
+    ...{ uidMaps, hostNamespaces, containers, executableOrigin: originOfExecutable },
+    rootDevice: membershipResolver.rootDevice,
   })
-  const waiting = held<Pending>({
-    // Not only its name: detectors judge by how the container is configured.
-    isKnown: (_id, { membership, subject }) => Boolean(belonging.container(membership, subject)?.details),
+  const waiting = containerWaitQueue<Pending>({
+    // The name alone is not enough: detectors use the container's configuration.
+    isKnown: (_id, { membership, subject }) =>
+      Boolean(membershipResolver.container(membership, subject)?.details),
     release: publish,
     isPending: (id) => containers.isPending(id),
     now: () => clock.sinceBoot(),
   })
-  // Asked once in a second, not for every event: the wall clock is seldom set.
+  // Read once per second, not per event: the wall clock is seldom set.
   let epochOffset = clock.epochOffset()
-  let heldTimer: NodeJS.Timeout | undefined
+  let releaseTimer: NodeJS.Timeout | undefined
 
-  function tell(
+  function observe(
     subject: KnownProcess,
     membership: Membership,
     change: ProcessChange,
     sinceBoot: number,
-    { earlier, isExact }: Before,
+    { prior, isExact }: ChangeDetails,
   ): void {
     uidMaps.learn(subject.namespaces.user, subject.pid)
     const process = describeProcess(subject, bootTime, uidMaps, membership.userNamespace)
     const hasHostMounts = subject.namespaces.mount === hostNamespaces.mount
-    const isLookedAt = !isExact && change !== 'ids-changed' && !hasHostMounts
-    // Whoever came by chroot(2) works in mounts that are the container's and not his own: he has not got out.
+    const readsDirectory = !isExact && change !== 'ids-changed' && !hasHostMounts
+    // A process that entered with chroot(2) works in the container's mounts, not its own namespace's: no escape.
     if (hasHostMounts) delete process.workingDirectoryOutside
-    else if (isLookedAt && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
-    const rights = rightsOf(subject, membership, process, { change, earlier: earlier ?? null, isExact })
-    const isFresh = change === 'executed' && isExact
-    const hostFiles = isFresh ? hostFilesOf.atExec(subject, membership) : hostFilesOf.now(subject, membership)
-    if (hostFiles !== null) later.remove(subject)
-    else if (isFresh) later.add(subject)
-    // Those who brought it there may be gone by the time it is told.
+    else if (readsDirectory && worksOutside(procRoot, subject.pid)) process.workingDirectoryOutside = true
+    const credentials = trackCredentials(subject, membership, process, {
+      change,
+      prior: prior ?? null,
+      isExact,
+    })
+    const isExecNow = change === 'executed' && isExact
+    const hostFiles = isExecNow
+      ? hostFilesOf.atExec(subject, membership)
+      : hostFilesOf.now(subject, membership)
+    if (hostFiles !== null) recheck.remove(subject)
+    else if (isExecNow) recheck.add(subject)
+    // Its ancestors may have exited by the time it is reported.
     const lineage = hostFiles === null ? {} : { lineage: lineageOf(subject, { table, procRoot, users }) }
-    const seen = { change, process, hostFiles, ...lineage, ...rights }
+    const seen = { change, process, hostFiles, ...lineage, ...credentials }
     const pending = { time: timeOf(sinceBoot), subject, membership, seen }
     if (membership.build || !waiting.hold(membership.id, pending)) publish(pending)
-    else heldTimer ??= setTimeout(releaseHeld, heldMs)
+    else releaseTimer ??= setTimeout(releaseWaiting, releaseMs)
   }
 
   function publish({ time, subject, membership, seen }: Pending): void {
-    belonging.container(membership, subject)
+    membershipResolver.container(membership, subject)
     const container: Container = containerFor(membership, containers)
     const origin = originOf(membership, container, table, bootTime)
     emit({ kind: 'process', time, container, origin, ...seen })
@@ -121,7 +138,7 @@ export function processTeller(options: TellerOptions): ProcessTeller {
 
   function killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled {
     const { pid, startTicks } = process
-    belonging.container(membership, process)
+    membershipResolver.container(membership, process)
     const { exe, argv } = process.program()
     const container = containerFor(membership, containers)
     return {
@@ -143,27 +160,27 @@ export function processTeller(options: TellerOptions): ProcessTeller {
 
   function everySecond(): void {
     epochOffset = clock.epochOffset()
-    // Also forgets what it waited for in vain.
+    // Also drops queues that timed out.
     waiting.release()
   }
 
-  function releaseHeld(): void {
+  function releaseWaiting(): void {
     waiting.release()
-    heldTimer = waiting.size > 0 ? setTimeout(releaseHeld, heldMs) : undefined
+    releaseTimer = waiting.size > 0 ? setTimeout(releaseWaiting, releaseMs) : undefined
   }
 
   function close(): void {
-    clearTimeout(heldTimer)
-    later.close()
+    clearTimeout(releaseTimer)
+    recheck.close()
   }
 
-  return { tell, killed, helper, timeOf, everySecond, close }
+  return { observe, killed, helper, timeOf, everySecond, close }
 }
 
-// How late an observation may be after the engine has named its container.
-const heldMs = 10
+// The longest delay of an observation after the engine has described its container.
+const releaseMs = 10
 
-/** Described at once, because the process goes on to change; named and judged when its container is known. */
+/** Described immediately, because the process keeps changing; the container is resolved when it is known. */
 type Pending = {
   time: number
   subject: KnownProcess

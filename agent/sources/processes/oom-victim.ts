@@ -7,17 +7,20 @@ import { noProgram, type KnownProcess } from './table/known-process.ts'
 import { isProcessGone } from '../../lib/errors.ts'
 import type { ProcessTable } from './table/table.ts'
 
-/** A victim of an OOM kill as the kernel names it. */
+/** An OOM victim as the kernel reports it. */
 export type SeenVictim =
   | {
       pid: number
       startTicks: number
       cgroup: Cgroup
       isGroup: boolean
-      /** 1 in the first pid namespace below the host's: what a container's first process has, unless it shares another's. */
+      /**
+       * Pid 1 in a pid namespace directly below the host's: a container's init, unless it shares another pid
+       * namespace.
+       */
       isNamespaceInit: boolean
     }
-  /** Older kernels give the id of one of its threads, and nothing else. */
+  /** Older kernels report only the id of one of its threads. */
   | { threadId: number }
 
 export type VictimsOptions = {
@@ -28,7 +31,7 @@ export type VictimsOptions = {
   bootTime: number
 }
 
-/** Resolves victims to processes of containers; null for a process of the host or an image build, or an unknown one. */
+/** Resolves OOM victims to container processes; null for a process of the host or an image build, or an unknown one. */
 export function oomVictims({ procRoot, table, containers, bootTime }: VictimsOptions) {
   function describe(seen: SeenVictim, time: number): OomVictim | null {
     const process = 'threadId' in seen ? processOfThread(seen.threadId) : table.find(seen)
@@ -50,7 +53,7 @@ export function oomVictims({ procRoot, table, containers, bootTime }: VictimsOpt
     }
   }
 
-  /** A process that the table missed: its cgroup still names its container. */
+  /** A process that is not in the table: its cgroup still identifies its container. */
   function describeUnknown(seen: Exclude<SeenVictim, { threadId: number }>, time: number): OomVictim | null {
     const { pid, startTicks, cgroup, isGroup, isNamespaceInit } = seen
     const [id] = cgroup.ids
@@ -68,7 +71,7 @@ export function oomVictims({ procRoot, table, containers, bootTime }: VictimsOpt
     }
   }
 
-  /** Nearly always the thread is the one that leads its process; another is found as long as it lives. */
+  /** The thread is nearly always the thread group leader; any other is looked up in /proc while it exists. */
   function processOfThread(threadId: number): KnownProcess | undefined {
     const known = table.get(threadId)
     if (known !== undefined) return known
@@ -79,7 +82,7 @@ export function oomVictims({ procRoot, table, containers, bootTime }: VictimsOpt
   return { describe }
 }
 
-/** Whether a process is, or was when it ended, the first process of its container. */
+/** Whether a process is, or was when it exited, its container's init. */
 export function isInit(
   { pid, startTicks, membership }: KnownProcess,
   initPid: number,
@@ -87,13 +90,13 @@ export function isInit(
 ): boolean {
   if (membership === null) return false
   if (pid === initPid) return true
-  // What the engine reports may be of the run before: only a living init proves that another process is none.
+  // The engine's pid may be from the previous run: only a running init proves that another process is not the init.
   if (table.get(initPid)?.membership?.id === membership.id) return false
   const { first, entry } = membership
   return first && entry.pid === pid && entry.startTicks === startTicks
 }
 
-/** The process of a thread; null when it is gone. */
+/** The pid of a thread's process; null when it has exited. */
 function readProcessId(procRoot: string, threadId: number): number | null {
   try {
     const status = readFileSync(`${procRoot}/${threadId}/status`, 'latin1')

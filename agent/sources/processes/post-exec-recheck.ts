@@ -1,37 +1,37 @@
 import type { KnownProcess } from './table/known-process.ts'
 
-/** Looks once more at those who live on after they have run a program. */
-export type SecondLook = {
+/** Checks a process once more if it is still running shortly after its exec. */
+export type PostExecRecheck = {
   add(process: KnownProcess): void
-  /** For one of whom there is nothing left to find. */
+  /** Cancels the recheck of a process that needs none. */
   remove(process: KnownProcess): void
   close(): void
 }
 
-// Most programs that a script runs are gone by then, and cost nothing.
+// Most programs started by scripts have exited by then and cost nothing.
 const afterMs = 10
 
-/** Calls back, between one and two times `afterMs` after it was added, for each process that has not ended. */
-export function secondLook(look: (process: KnownProcess) => void): SecondLook {
+/** Calls back for each process that is still running, between one and two times `afterMs` after it was added. */
+export function postExecRecheck(check: (process: KnownProcess) => void): PostExecRecheck {
   let due = new Set<KnownProcess>()
-  let fresh = new Set<KnownProcess>()
+  let added = new Set<KnownProcess>()
   let timer: NodeJS.Timeout | undefined
 
-  function everyTurn(): void {
-    const living = [...due].filter(({ exit }) => exit === null)
-    due = fresh
-    fresh = new Set()
-    timer = due.size > 0 ? setTimeout(everyTurn, afterMs) : undefined
-    for (const process of living) look(process)
+  function checkDue(): void {
+    const running = [...due].filter(({ exit }) => exit === null)
+    due = added
+    added = new Set()
+    timer = due.size > 0 ? setTimeout(checkDue, afterMs) : undefined
+    for (const process of running) check(process)
   }
 
   return {
     add(process) {
-      fresh.add(process)
-      timer ??= setTimeout(everyTurn, afterMs)
+      added.add(process)
+      timer ??= setTimeout(checkDue, afterMs)
     },
     remove(process) {
-      fresh.delete(process)
+      added.delete(process)
       due.delete(process)
     },
     close: () => clearTimeout(timer),

@@ -1,15 +1,18 @@
 /**
- * Processes of the host and of which container they are, seen in the best way that this kernel offers.
+ * Observes the processes of the host and attributes them to containers, in the best mode that this kernel supports.
  *
- * To be read in this order: `known-process.ts` and `table.ts` (what is kept of a process, and for how long),
- * `cgroup.ts`, `root-device.ts` and `membership.ts` (which container it belongs to), `left-behind.ts`, `entering.ts`, `host-files.ts` and `second-look.ts`
- * (who brought it in, and whether it got out), `describe.ts` (how it got in, and what it is for others), `tracker.ts`
- * (from what a mode tells to the table), `rights.ts` with `gain.ts`, `exec-file.ts` and `provenance.ts` (root and
- * capabilities, and the file that gave them), `teller.ts` with `held.ts` and `killed.ts` (to observations),
- * `oom-victim.ts` (which processes the kernel OOM-kills), `growth.ts`
- * (where they multiply). Then the modes, the simplest first: `procfs.ts` with `proc.ts` and `scan.ts` (look, again and again), `connector.ts` with
- * `ids-without-exec.ts` (be told of a pid, then look), `ebpf/mode.ts` (be told all of it). `proof.ts` makes each
- * mode prove itself, and `choice.ts` takes the best that does.
+ * Reading order:
+ * - `table/`: `known-process.ts` and `table.ts` (the process table), `procfs-process.ts` (reading /proc), `describe.ts`
+ *   (a process as observations contain it).
+ * - `attribution/`: `cgroup.ts`, `root-device.ts` and `membership.ts` (which container a process belongs to),
+ *   `session-attribution.ts` and `entry-ancestry.ts` (how it entered), `host-files.ts` (whether it escaped).
+ * - `tracker.ts` (from mode events to the table), `observer.ts` with `container-wait-queue.ts`, `post-exec-recheck.ts`
+ *   and `killed.ts` (from the table to observations), `oom-victim.ts` and `fork-burst.ts`.
+ * - `credentials/`: `credential-tracker.ts` with `privilege-gain.ts`, `exec-file.ts` and `executable-origin.ts` (root
+ *   and capabilities, and the file that granted them).
+ * - `modes/`, the simplest first: `procfs.ts` with `scan.ts` (polls /proc), `connector.ts` with `credential-events.ts`
+ *   (gets pids from the kernel, then reads /proc), `ebpf/mode.ts` (gets all details from the kernel). `self-test.ts`
+ *   verifies each mode, and `choice.ts` selects the best one that passes.
  */
 import { defer } from 'rxjs'
 import { bootClock, type BootClock } from '../../linux/boot-clock.ts'
@@ -20,7 +23,7 @@ import type { ApiWatch } from './api-requests.ts'
 import { bestMode } from './modes/choice.ts'
 import { connector } from './modes/connector.ts'
 import { ebpf } from './modes/ebpf/mode.ts'
-import { type ModeName, nextTurnWithinMs } from './modes/mode.ts'
+import { type ModeName, nextPulseWithinMs } from './modes/mode.ts'
 import { readNamespaces } from './table/procfs-process.ts'
 import { procfs } from './modes/procfs.ts'
 import { processTable, type ProcessTable } from './table/table.ts'
@@ -33,59 +36,59 @@ export type ProcessesOptions = {
   /** Epoch milliseconds. */
   now: () => number
   procRoot?: string
-  /** How often /proc is looked through in the mode `procfs`. */
+  /** How often the mode `procfs` scans /proc. */
   intervalMs?: number
-  /** How often the mode in use proves again that it still sees. */
-  proveMs?: number
-  /** Events of one container in a second, beyond which they are counted and dropped. */
+  /** How often the active mode repeats its self-test. */
+  selfTestMs?: number
+  /** Events per container and second; events above this are counted and dropped. */
   budget?: number
-  /** Of the ring that the kernel fills in the mode `ebpf`. 4 MiB hold some 10,000 execs. */
+  /** Size of the ring buffer in the mode `ebpf`. 4 MiB hold some 10,000 execs. */
   ringBytes?: number
-  /** Paths that the engine's socket may be bound to: requests written to it are observed, where the kernel can tell. */
+  /** Paths that the engine's socket may be bound to: requests written to it are observed if the kernel supports it. */
   apiSockets?: readonly string[]
-  /** To be told, by its id, of a container whose processes become more, before anybody has counted them. */
-  onGrowth?: (containerId: string) => void
-  /** Which exec a process that is found belongs to. */
+  /** Called with the id of a container whose process count grows quickly, before the count is measured. */
+  onForkBurst?: (containerId: string) => void
+  /** Finds the exec that a process found in /proc belongs to. */
   execOfSession?: ExecOfSession
   clock?: BootClock
   pulse?: Pulse
 }
 
 export type ProcessSource = Source & {
-  /** Processes that others may ask for. */
+  /** For process lookups by other components. */
   table: ProcessTable
-  /** Null while requests to the Docker API are not seen. */
+  /** Null while requests to the Docker API are not observed. */
   apiWatch(): ApiWatch | null
   /**
-   * Takes into the table what the kernel has told already, so that who was seen elsewhere a moment ago is known; false in
-   * a mode in which it does not tell of every process.
+   * Updates the table with everything the kernel has reported so far, so that a process just seen by another source is
+   * known; false in a mode in which the kernel does not report every process.
    */
   catchUp(): boolean
 }
 
-/** The source of what processes do. */
+/** The source of process observations. */
 export function processes(options: ProcessesOptions): ProcessSource {
   const { procRoot = '/proc', clock = bootClock() } = options
-  const { proveMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
+  const { selfTestMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
   const { pulse = () => undefined } = options
-  const { containers, now, onGrowth = () => undefined } = options
+  const { containers, now, onForkBurst = () => undefined } = options
   const { apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
   const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
-  let takeIn: (() => void) | null = null
+  let drain: (() => void) | null = null
   function catchUp(): boolean {
-    takeIn?.()
-    return takeIn !== null
+    drain?.()
+    return drain !== null
   }
 
   const observe = () =>
     defer(() => {
-      // Read each time, because a reload may change them.
+      // Read on each subscription, because a reload may change them.
       const { mode, intervalMs = 1_000 } = options
       const hostNamespaces = readHostNamespaces(procRoot)
-      // Attaching is a turn of its own.
-      pulse(nextTurnWithinMs)
+      // Attaching counts as one interval.
+      pulse(nextPulseWithinMs)
       return bestMode(mode, modes, {
         procRoot,
         containers,
@@ -96,14 +99,14 @@ export function processes(options: ProcessesOptions): ProcessSource {
         bootTime,
         now,
         intervalMs,
-        proveMs,
+        selfTestMs,
         budget,
         ringBytes,
         apiSockets,
         execOfSession: options.execOfSession,
-        onGrowth,
+        onForkBurst,
         onApiWatch: (watch) => (apiWatch = watch),
-        onCatchUp: (how) => (takeIn = how),
+        onCatchUp: (read) => (drain = read),
         pulse,
       })
     })
@@ -112,7 +115,7 @@ export function processes(options: ProcessesOptions): ProcessSource {
 
 const modes = { ebpf, connector, procfs }
 
-/** Those of the host's first process; our own where it may not be asked. */
+/** The namespaces of the host's first process; our own where it may not be read. */
 function readHostNamespaces(procRoot: string): Namespaces {
   const first = readNamespaces(`${procRoot}/1`)
   return first.mount === 0 ? readNamespaces(`${procRoot}/self`) : first

@@ -10,13 +10,13 @@ import type {
   ProcessObservation,
   UsermodeHelper,
 } from '../../model/observation.ts'
-import { growthWatch } from './fork-burst.ts'
+import { forkBurstDetector } from './fork-burst.ts'
 import { killedProcesses } from './killed.ts'
 import {
   changeBetween,
   type ExitCode,
   type Ids,
-  inheritor,
+  forkedProcess,
   knownProcess,
   type KnownProcess,
   type SeenProcess,
@@ -25,30 +25,31 @@ import {
 } from './table/known-process.ts'
 import { memberships } from './attribution/membership.ts'
 import { oomVictims, type SeenVictim } from './oom-victim.ts'
-import { earlierOf } from './credentials/credential-tracker.ts'
+import { priorStateOf } from './credentials/credential-tracker.ts'
 import type { WritableProcessTable } from './table/table.ts'
-import { type Before, processTeller } from './observer.ts'
+import { type ChangeDetails, processObserver } from './observer.ts'
 import type { UidMaps } from '../../linux/uid-map.ts'
-import { helperWatch } from './attribution/usermode-helper.ts'
+import { usermodeHelpers } from './attribution/usermode-helper.ts'
 import type { ExecOfSession } from '../../model/exec-view.ts'
+import { eventsLost } from '../../model/source-reports.ts'
 
-/** What every mode tells of processes, whichever way it saw them. Times in milliseconds since boot. */
+/** Receives the process events of every mode. Times in milliseconds since boot. */
 export type ProcessTracker = {
-  /** A process as /proc shows it: new, or known and perhaps changed. */
+  /** A process as read from /proc: new, or known and possibly changed. */
   found(seen: SeenProcess, sinceBoot: number): void
-  /** `isExact` is false where the process was looked at a while after, and may have gone on. */
+  /** `isExact` is false if the process was read some time after the exec and may have changed since. */
   executed(seen: SeenProcess, sinceBoot: number, isExact?: boolean): void
   forked(child: Forked, sinceBoot: number): void
   idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void
   exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void
-  /** The kernel has chosen a process to be OOM-killed. */
+  /** The kernel has selected a process to OOM-kill. */
   oomVictim(seen: SeenVictim, sinceBoot: number): void
   /** Stops its timers. */
   close(): void
 }
 
 export type Forked = Pick<KnownProcess, 'pid' | 'startTicks' | 'parentPid' | 'uid' | 'euid'> & {
-  makerPid: number
+  creatorPid: number
 }
 
 export type TrackerOptions = {
@@ -63,19 +64,26 @@ export type TrackerOptions = {
   emit: (observation: ProcessObservation | ProcessKilled | OomVictim | UsermodeHelper | EventsLost) => void
   users?: HostUsers
   execOfSession?: ExecOfSession | undefined
-  /** To be told, by its id, of a container whose processes become more. */
-  onGrowth: (containerId: string) => void
+  /** Called with the id of a container whose process count grows quickly. */
+  onForkBurst: (containerId: string) => void
 }
 
-/** Keeps the table from what the modes tell, and makes observations of what happens in containers. */
+/** Updates the table from the events of the modes, and emits observations of container processes. */
 export function processTracker(options: TrackerOptions): ProcessTracker {
-  const { procRoot, table, containers, hostNamespaces, clock, emit, onGrowth } = options
+  const { procRoot, table, containers, hostNamespaces, clock, emit, onForkBurst } = options
   const { users = hostUsers(), execOfSession } = options
-  const belonging = memberships({ procRoot, table, containers, hostNamespaces, users, execOfSession })
-  const teller = processTeller({ ...options, belonging, users })
-  const helpers = helperWatch({ table, containers, roots: belonging.roots })
-  const killed = killedProcesses({ describe: teller.killed, emit })
-  const growth = growthWatch(onGrowth)
+  const membershipResolver = memberships({
+    procRoot,
+    table,
+    containers,
+    hostNamespaces,
+    users,
+    execOfSession,
+  })
+  const observer = processObserver({ ...options, membershipResolver, users })
+  const helpers = usermodeHelpers({ table, containers, roots: membershipResolver.roots })
+  const killed = killedProcesses({ describe: observer.killed, emit })
+  const forkBursts = forkBurstDetector(onForkBurst)
   const victims = oomVictims(options)
   let overflow = 0
   const timer = setInterval(everySecond, 1_000)
@@ -88,38 +96,38 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
       if (!admit(process)) return
       process.membership = parent?.membership ?? null
       process.gain = parent?.gain ?? null
-      settle(process, 'found', sinceBoot, null, { earlier: parent && earlierOf(parent), isExact: false })
+      attribute(process, 'found', sinceBoot, null, { prior: parent && priorStateOf(parent), isExact: false })
       return
     }
     if (known.exit !== null) return
     const former = known.program
-    const earlier = earlierOf(known)
+    const prior = priorStateOf(known)
     // A process of the host may have entered a container since.
     const change = changeBetween(known, seen) ?? (known.membership === null ? 'found' : null)
     update(known, seen)
-    if (change !== null) settle(known, change, sinceBoot, former, { earlier, isExact: false })
+    if (change !== null) attribute(known, change, sinceBoot, former, { prior, isExact: false })
   }
 
   function executed(seen: SeenProcess, sinceBoot: number, isExact = true): void {
     const known = table.find(seen)
     const former = known?.program ?? null
-    const earlier = known && earlierOf(known)
+    const prior = known && priorStateOf(known)
     const process = known ?? knownProcess(seen, table.get(seen.parentPid))
     if (known !== undefined) update(known, seen)
     else if (!admit(process)) return
-    process.membership ??= table.makerOf(process)?.membership ?? null
-    settle(process, 'executed', sinceBoot, former, { earlier, isExact })
+    process.membership ??= table.creatorOf(process)?.membership ?? null
+    attribute(process, 'executed', sinceBoot, former, { prior, isExact })
   }
 
   function forked(child: Forked, sinceBoot: number): void {
-    const maker = table.get(child.makerPid)
-    // Nothing is known to inherit: its exec or the next look into /proc will tell.
-    if (maker === undefined || table.find(child) !== undefined) return
-    // Ids may change without a system call that would tell: by credentials overwritten in the kernel.
-    changeIds(maker, child, sinceBoot)
-    const process = inheritor(child, maker)
+    const creator = table.get(child.creatorPid)
+    // Without a known creator nothing can be inherited: the child's exec or the next /proc scan will add it.
+    if (creator === undefined || table.find(child) !== undefined) return
+    // Ids may change without a system call that reports it: by overwriting credentials in kernel memory.
+    changeIds(creator, child, sinceBoot)
+    const process = forkedProcess(child, creator)
     if (!admit(process)) return
-    if (process.membership !== null) growth.made(process.membership.id)
+    if (process.membership !== null) forkBursts.forked(process.membership.id)
   }
 
   function idsChanged(pid: number, ids: Partial<Ids>, sinceBoot: number): void {
@@ -130,36 +138,39 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
   function changeIds(process: KnownProcess, ids: Partial<Ids>, sinceBoot: number): void {
     const { uid = process.uid, euid = process.euid, gid, capabilities } = ids
     const isOther = uid !== process.uid || euid !== process.euid
-    const earlier = isOther ? earlierOf(process) : undefined
+    const prior = isOther ? priorStateOf(process) : undefined
     process.uid = uid
     process.euid = euid
     process.gid = gid ?? process.gid
     process.capabilities = capabilities ?? process.capabilities
     if (!isOther || process.membership === null) return
-    teller.tell(process, process.membership, 'ids-changed', sinceBoot, { earlier, isExact: true })
+    observer.observe(process, process.membership, 'ids-changed', sinceBoot, { prior, isExact: true })
   }
 
   function exited(pid: number, startTicks: number | null, sinceBoot: number, code: ExitCode | null): void {
     const process =
-      startTicks === null ? table.get(pid) : (table.find({ pid, startTicks }) ?? bury(pid, startTicks))
+      startTicks === null ? table.get(pid) : (table.find({ pid, startTicks }) ?? addExited(pid, startTicks))
     if (process === undefined) return
     table.end(process, sinceBoot, code)
-    belonging.ended(process)
-    if (process.membership !== null) growth.ended(process.membership.id)
+    membershipResolver.ended(process)
+    if (process.membership !== null) forkBursts.exited(process.membership.id)
     killed.ended(process, sinceBoot)
   }
 
   function oomVictim(seen: SeenVictim, sinceBoot: number): void {
-    const victim = victims.describe(seen, teller.timeOf(sinceBoot))
+    const victim = victims.describe(seen, observer.timeOf(sinceBoot))
     if (victim !== null) emit(victim)
   }
 
-  /** A stranger that ends is in /proc for a moment still, and must not be found there as if it lived. */
-  function bury(pid: number, startTicks: number): KnownProcess | undefined {
+  /**
+   * An unknown process that exits stays in /proc briefly; recording its exit prevents a scan from adding it as
+   * running.
+   */
+  function addExited(pid: number, startTicks: number): KnownProcess | undefined {
     const former = table.get(pid)
     if (former !== undefined && former.startTicks > startTicks) return undefined
-    const stranger = knownProcess({ ...unknownProcess, pid, startTicks }, undefined)
-    return admit(stranger) ? stranger : undefined
+    const unknown = knownProcess({ ...unknownProcess, pid, startTicks }, undefined)
+    return admit(unknown) ? unknown : undefined
   }
 
   function admit(process: KnownProcess): boolean {
@@ -168,45 +179,39 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
     return hasRoom
   }
 
-  /** `former` is what the process ran before, where that is known. */
-  function settle(
+  /** `former` is the program that the process ran before, if known. */
+  function attribute(
     process: KnownProcess,
     change: ProcessChange,
     sinceBoot: number,
     former: KnownProcess['program'] | null,
-    before: Before,
+    details: ChangeDetails,
   ): void {
-    // The kernel's own helper is nobody's member, wherever its file lies: it runs with the rights of the host.
+    // A usermode helper belongs to no container, wherever its file is: it runs with the host's privileges.
     if (helpers.isHelper(process)) return observeHelper(process, sinceBoot)
-    process.membership = belonging.of(process, { found: change === 'found', former })
-    if (process.membership !== null) teller.tell(process, process.membership, change, sinceBoot, before)
+    process.membership = membershipResolver.of(process, { found: change === 'found', former })
+    if (process.membership !== null) observer.observe(process, process.membership, change, sinceBoot, details)
   }
 
   function observeHelper(helper: KnownProcess, sinceBoot: number): void {
     const file = helpers.fileOf(helper)
-    if (file !== null) emit({ ...teller.helper(helper, sinceBoot), ...file })
+    if (file !== null) emit({ ...observer.helper(helper, sinceBoot), ...file })
   }
 
   function everySecond(): void {
     table.forget()
-    teller.everySecond()
+    observer.everySecond()
     killed.everySecond()
-    growth.forget()
+    forkBursts.forget()
     if (overflow === 0) return
-    emit({
-      kind: 'events-lost',
-      time: teller.timeOf(clock.sinceBoot()),
-      source: 'processes',
-      reason: 'table-full',
-      count: overflow,
-    })
+    emit(eventsLost('processes', observer.timeOf(clock.sinceBoot()), 'table-full', overflow))
     overflow = 0
   }
 
   function close(): void {
     clearInterval(timer)
-    teller.close()
-    growth.close()
+    observer.close()
+    forkBursts.close()
   }
 
   return { found, executed, forked, idsChanged, exited, oomVictim, close }

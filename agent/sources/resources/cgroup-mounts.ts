@@ -1,33 +1,26 @@
 import { join, posix } from 'node:path'
+import { parseMounts } from '../../linux/mountinfo.ts'
 
-/** Where a cgroup hierarchy is mounted, and which part of it is seen there (`/` for all of it). */
+/** Where a cgroup hierarchy is mounted, and which part of it is visible there (`/` for all of it). */
 export type CgroupMount = { mountPoint: string; root: string }
 
-/** Each hierarchy of version 1 by the controllers it carries, and the unified one of version 2. */
+/** The hierarchies of version 1 by controller, and the unified hierarchy of version 2. */
 export type CgroupMounts = { v1: ReadonlyMap<string, CgroupMount>; v2: CgroupMount | null }
 
 /**
- * Finds the hierarchies in `/proc/self/mountinfo`, because every host mounts them as it likes: cpu and cpuacct
- * joined or apart, version 2 alone or beside version 1.
+ * Finds the hierarchies in `/proc/self/mountinfo`, because hosts mount them differently: cpu and cpuacct together or
+ * apart, version 2 alone or next to version 1.
  */
 export function parseCgroupMounts(mountinfo: string, cgroupRoot: string): CgroupMounts {
   const v1 = new Map<string, CgroupMount>()
   let v2: CgroupMount | null = null
-  for (const line of mountinfo.split('\n')) {
-    const [own = '', filesystem = ''] = line.split(' - ', 2)
-    const [type, , superOptions = ''] = filesystem.split(' ')
+  for (const { type, root, mountPoint, superOptions } of parseMounts(mountinfo)) {
     if (type !== 'cgroup' && type !== 'cgroup2') continue
-    const [, , , root = '/', mountPoint = '/'] = own.split(' ').map(unescapeOctal)
     const mount = { mountPoint: relocate(mountPoint, cgroupRoot), root }
     if (type === 'cgroup2') v2 ??= mount
     else for (const option of superOptions.split(',')) if (!v1.has(option)) v1.set(option, mount)
   }
   return { v1, v2 }
-}
-
-/** The kernel writes space, tab, newline and backslash in a path as `\040` and so on (proc_pid_mountinfo(5)). */
-export function unescapeOctal(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 }
 
 function relocate(mountPoint: string, cgroupRoot: string): string {
@@ -36,7 +29,7 @@ function relocate(mountPoint: string, cgroupRoot: string): string {
   return below ? join(cgroupRoot, mountPoint.slice(standard.length)) : mountPoint
 }
 
-/** Reads `/proc/<pid>/cgroup` to the path of each controller; that of version 2 is under the empty name. */
+/** Parses `/proc/<pid>/cgroup` into the path of each controller; the version 2 path has the empty name. */
 export function parseMemberships(text: string): ReadonlyMap<string, string> {
   const paths = new Map<string, string>()
   for (const line of text.split('\n')) {
@@ -48,8 +41,8 @@ export function parseMemberships(text: string): ReadonlyMap<string, string> {
 }
 
 /**
- * The cgroup of a container in the path of one of its processes, or null when the path does not lead through
- * it. Parents vary, and processes may sit deeper: systemd and nested engines make cgroups of their own.
+ * The cgroup of a container in the path of one of its processes, or null when the path does not contain it. Parents
+ * vary, and processes may be in deeper cgroups: systemd and nested engines create their own.
  */
 export function containerCgroup(path: string, containerId: string): string | null {
   const parts = path.split('/')
@@ -60,6 +53,6 @@ export function containerCgroup(path: string, containerId: string): string | nul
 /** The directory of a cgroup below its mount, or null when that part of the hierarchy is not mounted here. */
 export function cgroupDirectory(mount: CgroupMount, cgroup: string): string | null {
   const below = mount.root === '/' ? cgroup : cgroup.slice(mount.root.length)
-  const seen = mount.root === '/' || cgroup === mount.root || cgroup.startsWith(`${mount.root}/`)
-  return seen && !below.split('/').includes('..') ? posix.join(mount.mountPoint, below) : null
+  const isVisible = mount.root === '/' || cgroup === mount.root || cgroup.startsWith(`${mount.root}/`)
+  return isVisible && !below.split('/').includes('..') ? posix.join(mount.mountPoint, below) : null
 }

@@ -4,7 +4,13 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Container, ContainerDetails } from '../../model/container.ts'
 import type { FirstProcess } from '../../model/observation.ts'
 import { parseCgroupMounts } from './cgroup-mounts.ts'
-import { type CgroupMode, hostMounts, locateCgroup, modeOf, type Places } from './cgroup-places.ts'
+import {
+  type CgroupMode,
+  hostMounts,
+  locateCgroup,
+  modeOf,
+  type CgroupDirectories,
+} from './cgroup-directories.ts'
 import { type EventFiles, eventFilesOf, watchEventFiles } from './event-files.ts'
 import { readFirstProcess } from './first-process.ts'
 import { descriptorBudget, isVanished } from './open-file-cache.ts'
@@ -15,8 +21,8 @@ import type { Usage } from './usage.ts'
 
 export type CgroupReading =
   /**
-   * `missing` names the controllers that this kernel lacks; their part of the usage is empty. `slow` is why the
-   * container costs more or is told of later than it should; empty when all is well.
+   * `missing` names the controllers that this kernel lacks; their part of the usage is empty. `slow` is why reading
+   * the container costs more, or reports events later, than it should; empty when it does not.
    */
   | {
       outcome: 'read'
@@ -31,14 +37,14 @@ export type CgroupReading =
   | { outcome: 'unreadable'; reason: string }
 
 export type CgroupReader = {
-  /** Null when the host has no cgroups that count anything. */
+  /** Null when the host has no cgroups that count resources. */
   mode: CgroupMode | null
   read(container: Container): CgroupReading
-  /** Whether a container that the kernel announced has something new to tell. */
-  hasNews(id: string): boolean
-  /** Whether its files are kept open, so that a look costs next to nothing. */
+  /** Whether a container that the kernel announced has changed. */
+  hasChanged(id: string): boolean
+  /** Whether its files are open, so that a sample costs next to nothing. */
   isOpen(id: string): boolean
-  /** Begins a round: closes what is open for containers other than these, and takes no limit above them as known. */
+  /** Starts a round: closes the files of all other containers and forgets the limits of parent cgroups. */
   retain(ids: ReadonlySet<string>): void
   close(): void
 }
@@ -47,70 +53,83 @@ export type CgroupReader = {
 export type KernelPaths = { procRoot: string; cgroupRoot: string }
 
 export type CgroupReaderOptions = KernelPaths & {
-  /** The kernel announces that something has happened to a container that was read before. */
+  /** The kernel announced an event in a container that was read before. */
   onNotice: (id: string) => void
-  /** How the kernel is asked to announce pressure. */
+  /** How to ask the kernel to announce pressure. */
   triggerOf?: (path: string, onPressure: () => void) => PressureTrigger | null
-  /** How often pressure of CPU and IO and block IO are read: at every reading of a container, every second, … */
-  shownEvery?: number
-  /** How many files may be kept open. Those of the containers beyond are opened each time: 0.2 ms rather than 0.04 ms. */
+  /**
+   * How often CPU pressure, IO pressure and block IO are read: 1 for every reading of a container, 2 for every second
+   * one, …
+   */
+  exportOnlyEvery?: number
+  /**
+   * How many files may be kept open. The files of further containers are opened each time: 0.2 ms rather than 0.04
+   * ms.
+   */
   maxFiles?: number
 }
 
-/** Reads what containers use from the files of their cgroups, whichever version and driver the host has. */
+/** Reads the usage of containers from their cgroup files, for every cgroup version and driver. */
 export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
   const { procRoot, cgroupRoot, onNotice, triggerOf = pressureTrigger } = options
-  const { maxFiles = descriptorBudget(procRoot), shownEvery = 1 } = options
+  const { maxFiles = descriptorBudget(procRoot), exportOnlyEvery = 1 } = options
   const mountinfo = readFileSync(join(procRoot, 'self/mountinfo'), 'latin1')
   const mounts = hostMounts(parseCgroupMounts(mountinfo, cgroupRoot))
   const mode = modeOf(mounts)
-  const kept = new Map<string, Kept>()
+  const openContainers = new Map<string, OpenContainer>()
   const parents = parentLimits()
   let files = 0
-  // One container read proves that the engine is on this host: after that, a process not found has ended.
+  // One successful reading proves that the engine is on this host; after that, a missing process has exited.
   let isLocal = false
   const absent = (): CgroupReading => ({ outcome: isLocal ? 'vanished' : 'not-here' })
 
-  function open(id: string, pid: number): Kept | null {
-    const found = kept.get(id)
+  function open(id: string, pid: number): OpenContainer | null {
+    const found = openContainers.get(id)
     if (found?.pid === pid) return found
     release(id)
-    const places = locateCgroup(mounts, readFileSync(join(procRoot, String(pid), 'cgroup'), 'latin1'), id)
-    if (places === null) return null
-    const cgroup = openCgroup(places, { parents, shownEvery })
-    const opened: Kept = {
+    const directories = locateCgroup(
+      mounts,
+      readFileSync(join(procRoot, String(pid), 'cgroup'), 'latin1'),
+      id,
+    )
+    if (directories === null) return null
+    const cgroup = openCgroup(directories, { parents, exportOnlyEvery })
+    const opened: OpenContainer = {
       pid,
       details: null,
-      places,
+      directories,
       cgroup,
       files: 0,
-      watching: null,
+      eventFiles: null,
       trigger: null,
-      waits: false,
+      underPressure: false,
     }
-    kept.set(id, opened)
+    openContainers.set(id, opened)
     return opened
   }
 
-  /** After the first reading, when its files are known: keeps them and watches for notices, as far as may be. */
-  function keep(id: string, entry: Kept): string {
-    if (entry.watching !== null) return entry.watching.problem
+  /**
+   * After the first reading, when its files are known: keeps them open and watches for kernel notifications, within
+   * the file limit.
+   */
+  function keepOpen(id: string, entry: OpenContainer): string {
+    if (entry.eventFiles !== null) return entry.eventFiles.problem
     entry.files = entry.cgroup.fileCount()
     files += entry.files
     if (files > maxFiles) {
       release(id)
-      return 'no more files may be kept open: raise the limit of open files (LimitNOFILE, ulimit -n)'
+      return 'the limit of open files is reached: raise it (LimitNOFILE, ulimit -n)'
     }
-    entry.watching = watchEventFiles(eventFilesOf(entry.places), () => onNotice(id))
+    entry.eventFiles = watchEventFiles(eventFilesOf(entry.directories), () => onNotice(id))
     watchPressure(id, entry)
-    return entry.watching.problem
+    return entry.eventFiles.problem
   }
 
-  function watchPressure(id: string, entry: Kept): void {
-    const { unified } = entry.places
+  function watchPressure(id: string, entry: OpenContainer): void {
+    const { unified } = entry.directories
     if (unified === null || files + filesOfTrigger > maxFiles) return
     entry.trigger = triggerOf(join(unified, 'memory.pressure'), () => {
-      entry.waits = true
+      entry.underPressure = true
       onNotice(id)
     })
     if (entry.trigger === null) return
@@ -119,11 +138,11 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
   }
 
   function release(id: string): void {
-    const entry = kept.get(id)
+    const entry = openContainers.get(id)
     if (entry === undefined) return
-    kept.delete(id)
+    openContainers.delete(id)
     files -= entry.files
-    entry.watching?.close()
+    entry.eventFiles?.close()
     entry.trigger?.close()
     entry.cgroup.close()
   }
@@ -138,52 +157,52 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
       try {
         const entry = open(id, pid)
         if (entry === null) return { outcome: 'not-here' }
-        // An update through the engine gives the container new details.
-        const announced = entry.watching?.problem === ''
+        // An update through the Docker API gives the container new details.
+        const announced = entry.eventFiles?.problem === ''
         const reading = entry.cgroup.read({ limitsChanged: entry.details !== details, announced })
         entry.details = details
-        entry.waits = false
+        entry.underPressure = false
         isLocal = true
         const hasKills = (reading.usage.memory.oomKills ?? 0) > 0
         const firstProcess = hasKills ? readFirstProcess(procRoot, pid, id) : null
-        return { outcome: 'read', ...reading, firstProcess, slow: keep(id, entry) }
+        return { outcome: 'read', ...reading, firstProcess, slow: keepOpen(id, entry) }
       } catch (error) {
         release(id)
         if (isVanished(error)) return absent()
         return { outcome: 'unreadable', reason: messageOf(error) }
       }
     },
-    hasNews(id) {
+    hasChanged(id) {
       try {
-        const entry = kept.get(id)
-        return entry !== undefined && (entry.waits || entry.cgroup.hasMoved())
+        const entry = openContainers.get(id)
+        return entry !== undefined && (entry.underPressure || entry.cgroup.hasChanged())
       } catch {
-        // Reading all of it will say what is the matter.
+        // A full reading will report the problem.
         return true
       }
     },
-    isOpen: (id) => kept.has(id),
+    isOpen: (id) => openContainers.has(id),
     retain(ids) {
       parents.forget()
-      for (const id of kept.keys()) if (!ids.has(id)) release(id)
+      for (const id of openContainers.keys()) if (!ids.has(id)) release(id)
     },
     close() {
-      for (const id of kept.keys()) release(id)
+      for (const id of openContainers.keys()) release(id)
     },
   }
 }
 
-type Kept = {
+type OpenContainer = {
   pid: number
-  /** The container's at the last reading. */
+  /** The container's details at the last reading. */
   details: ContainerDetails | null
-  places: Places
+  directories: CgroupDirectories
   cgroup: OpenCgroup
   /** 0, and null, until the first reading. */
   files: number
-  watching: EventFiles | null
-  /** Null where pressure is not announced. */
+  eventFiles: EventFiles | null
+  /** Null when pressure is not announced. */
   trigger: PressureTrigger | null
   /** Pressure was announced since the last reading. */
-  waits: boolean
+  underPressure: boolean
 }

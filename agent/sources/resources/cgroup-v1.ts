@@ -24,7 +24,9 @@ export function memoryV1(read: ReadText): Usage['memory'] | null {
   }
 }
 
-/** CPU of version 1, whose two controllers may be mounted apart; times are nanoseconds (scheduler/sched-bwc.rst). */
+/**
+ * CPU of version 1, whose two controllers may be mounted separately; times are nanoseconds (scheduler/sched-bwc.rst).
+ */
 export function cpuV1(readCpu: ReadText, readCpuacct: ReadText): Usage['cpu'] {
   const usage = readCpuacct('cpuacct.usage')
   const stat = readCpu('cpu.stat')

@@ -23,7 +23,7 @@ export function memoryV2(read: ReadText): Usage['memory'] | null {
   }
 }
 
-/** CPU of version 2; times are microseconds, and the throttling lines are there with the cpu controller only. */
+/** CPU of version 2; times are microseconds, and the throttling lines exist only with the cpu controller. */
 export function cpuV2(read: ReadText): Usage['cpu'] {
   const stat = read('cpu.stat') ?? ''
   return {
@@ -55,7 +55,7 @@ export function pidsOfCgroup(read: ReadText): Usage['pids'] | null {
   }
 }
 
-/** Processes killed for want of memory, by a counter that announces its changes. */
+/** OOM-killed processes, from a counter whose changes the kernel announces. */
 export function oomKillsV2(read: ReadText): number | null {
   const events = read('memory.events')
   return events === null ? null : field(events, 'oom_kill')

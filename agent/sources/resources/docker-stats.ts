@@ -5,7 +5,7 @@ import { finiteLimit, type Usage } from './usage.ts'
 
 const count = z.number().nonnegative()
 
-// Only what is used; a controller that the host lacks leaves its section empty.
+// Only the fields that are used; a controller that the host lacks leaves its section empty.
 const answer = z.object({
   read: z.string(),
   memory_stats: z
@@ -27,9 +27,9 @@ const answer = z.object({
 })
 
 /**
- * Reads the answer of `GET /containers/{id}/stats` where the cgroup files cannot be had: null for a container
- * that does not run, for which the engine answers with zeros and the date 1. Limits that it does not tell, or
- * fills with the host's total, are taken from the configuration.
+ * Reads the answer of `GET /containers/{id}/stats` when the cgroup files are not available. Null for a container that
+ * is not running, for which the engine answers with zeros and the year 1. Limits that the engine does not report, or
+ * reports as the host's total, are taken from the container's configuration.
  */
 export function usageOfStats(body: unknown, configured: Limits | undefined): Usage | null {
   const parsed = answer.safeParse(body)
@@ -68,7 +68,7 @@ function evictable(stats: MemoryStats['stats']): number {
   return stats?.['total_inactive_file'] ?? stats?.['inactive_file'] ?? 0
 }
 
-/** The engine writes `Read` with version 1 and `read` with version 2, and null where there is nothing. */
+/** The engine writes `Read` with version 1, `read` with version 2, and null when there is no block IO. */
 function blockIo({
   io_service_bytes_recursive: moved,
 }: z.output<typeof answer>['blkio_stats']): Usage['blockIo'] {

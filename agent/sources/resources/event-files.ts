@@ -1,9 +1,9 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, messageOf } from '../../lib/errors.ts'
-import type { Places } from './cgroup-places.ts'
+import type { CgroupDirectories } from './cgroup-directories.ts'
 
-/** Kernel files that announce each change of theirs, watched until they are closed. */
+/** Kernel files that announce their changes, watched until they are closed. */
 export type EventFiles = {
   /** Why some are not watched; empty when all are. */
   readonly problem: string
@@ -11,15 +11,15 @@ export type EventFiles = {
 }
 
 /**
- * The counters of a cgroup that the kernel announces to inotify (kernel: cgroup_file_notify): kills for want of
- * memory with version 2, refused forks with both, since Linux 4.11.
+ * The counters of a cgroup whose changes the kernel announces to inotify (kernel: cgroup_file_notify): OOM kills with
+ * version 2, refused forks with both versions, since Linux 4.11.
  */
-export function eventFilesOf({ memory, pids }: Places): string[] {
+export function eventFilesOf({ memory, pids }: CgroupDirectories): string[] {
   const files = memory?.version === 2 ? [join(memory.directory, 'memory.events')] : []
   return pids === null ? files : [...files, join(pids.directory, 'pids.events')]
 }
 
-/** Calls back, at most once in 10 ms for each file (CGROUP_FILE_NOTIFY_MIN_INTV), when one of them has changed. */
+/** Calls back when one of the files has changed, at most once in 10 ms for each file (CGROUP_FILE_NOTIFY_MIN_INTV). */
 export function watchEventFiles(paths: readonly string[], onChange: () => void): EventFiles {
   const watchers: FSWatcher[] = []
   let problem = ''

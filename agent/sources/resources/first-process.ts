@@ -4,15 +4,16 @@ import type { FirstProcess } from '../../model/observation.ts'
 import { isVanished } from './open-file-cache.ts'
 
 /**
- * Whether a container's first process still runs, or was killed and has yet to end: on a busy host that takes seconds,
- * in which it still counts as a process. Null where it cannot be told, as of one whose leading thread has ended.
+ * Whether a container's first process is still running, or was killed and has not exited yet: on a busy host that
+ * takes seconds, during which it still counts as a process. Null when that is unknown, for example when its leading
+ * thread has exited.
  */
 export function readFirstProcess(procRoot: string, pid: number, containerId: string): FirstProcess | null {
   try {
     const read = (name: string) => readFileSync(join(procRoot, String(pid), name), 'latin1')
-    // The pid may be another process's by now.
+    // The pid may have been reused.
     if (!read('cgroup').includes(containerId)) return null
-    // A pending signal that is taken between the two reads shows in the second one.
+    // A pending signal that is delivered between the two reads shows in the second one.
     const status = read('status')
     return firstProcessOf(read('stat'), status)
   } catch (error) {
@@ -27,7 +28,7 @@ export function firstProcessOf(stat: string, status: string): FirstProcess | nul
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const [state = '', , , , , , flags] = fields
   if (/^[ZX]$/.test(state)) return null
-  // Field 52: newer kernels give it from the moment in which the signal is sent (do_task_stat() of fs/proc/array.c).
+  // Field 52: newer kernels set it as soon as the signal is sent (do_task_stat() of fs/proc/array.c).
   const exitSignal = Number(fields[49] ?? 0) & 0x7f
   const isEnding = (Number(flags) & (PF_EXITING | PF_SIGNALED)) !== 0 || exitSignal === SIGKILL
   const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\t([0-9a-f]{16})$/gm)]

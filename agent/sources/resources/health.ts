@@ -1,29 +1,32 @@
 import type { SourceStatus } from '../../model/observation.ts'
-import type { CgroupMode } from './cgroup-places.ts'
-import type { Look } from './look.ts'
+import type { CgroupMode } from './cgroup-directories.ts'
+import type { SampleResult } from './sample.ts'
 
-/** What a source says of itself. */
-export type Health = Pick<SourceStatus, 'mode' | 'best' | 'reason'>
+/** The status that the source reports of itself. */
+export type Health = Pick<SourceStatus, 'mode' | 'reason'>
 
-/** Judges one round: an engine on another host is well with its API, and one on this host only with its files. */
-export function healthOf(looks: readonly Look[], hostMode: CgroupMode | null): Health {
-  const isLocal = looks.some(({ via }) => via === 'files')
-  const isAsked = looks.some(({ via }) => via === 'stats')
-  const reason = looks.map((look) => complaint(look, isLocal)).find((text) => text !== '') ?? ''
-  return { mode: isAsked && !isLocal ? 'stats-api' : (hostMode ?? 'stats-api'), best: reason === '', reason }
+/**
+ * Evaluates one round: for an engine on another host the API is the best mode, for one on this host only its cgroup
+ * files are.
+ */
+export function healthOf(results: readonly SampleResult[], hostMode: CgroupMode | null): Health {
+  const isLocal = results.some(({ via }) => via === 'files')
+  const usesApi = results.some(({ via }) => via === 'stats')
+  const reason = results.map((result) => problemOf(result, isLocal)).find((text) => text !== '') ?? ''
+  return { mode: usesApi && !isLocal ? 'stats-api' : (hostMode ?? 'stats-api'), reason }
 }
 
-function complaint(look: Look, isLocal: boolean): string {
-  const { name } = look.container
-  if (look.via === 'nothing') return `${name} cannot be sampled: ${look.why}`
-  if (look.via === 'stats' && (look.local || isLocal)) {
-    return `${name} is sampled by asking the engine, at a hundred times the cost: ${look.why}`
+function problemOf(result: SampleResult, isLocal: boolean): string {
+  const { name } = result.container
+  if (result.via === 'nothing') return `${name} cannot be sampled: ${result.why}`
+  if (result.via === 'stats' && (result.local || isLocal)) {
+    return `${name} is sampled through the Docker API, at a hundred times the cost: ${result.why}`
   }
-  if (look.via === 'files' && look.missing.length > 0) {
-    return `the kernel does not count ${look.missing.join(', ')}: enable the cgroup controllers (cgroup_enable=memory on its command line)`
+  if (result.via === 'files' && result.missing.length > 0) {
+    return `the kernel does not count ${result.missing.join(', ')}: enable the cgroup controllers (cgroup_enable=memory on its command line)`
   }
-  if (look.via === 'files' && look.slow !== '') {
-    return `${name} costs more than it should, or its kills and refused forks are seen late: ${look.slow}`
+  if (result.via === 'files' && result.slow !== '') {
+    return `sampling ${name} costs more than it should, or detects its OOM kills and refused forks late: ${result.slow}`
   }
   return ''
 }

@@ -1,10 +1,10 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { errorCode } from '../../lib/errors.ts'
+import { errorCode, isProcessGone } from '../../lib/errors.ts'
 import type { ReadText } from './usage.ts'
 
-/** Kernel files that are read again and again. */
-export type KeptFiles = {
+/** Kernel files that are read repeatedly. */
+export type OpenFileCache = {
   /**
    * Reads files of one directory: null for a file that this kernel does not have; throws when the whole
    * directory has vanished.
@@ -15,8 +15,8 @@ export type KeptFiles = {
   close(): void
 }
 
-/** Keeps each file open once it was read: reading anew costs a tenth of opening, reading and closing. */
-export function keptFiles(): KeptFiles {
+/** Keeps each file open after its first read: reading it again costs a tenth of opening, reading and closing it. */
+export function openFileCache(): OpenFileCache {
   const open = new Set<number>()
   return {
     within(directory) {
@@ -39,21 +39,24 @@ export function keptFiles(): KeptFiles {
   }
 }
 
-// What the rest of the daemon may need at once: connections, its database, what it watches.
-const reserve = 1_024
-// A kept file also costs the kernel one page (kernel: seq_file); 32,768 are those of 2,000 containers.
-const mostKept = 32_768
+// Descriptors that the rest of the daemon may need: connections, its database, its watches.
+const RESERVED_FILES = 1_024
+// An open file also costs the kernel one page (kernel: seq_file); 32,768 files are those of 2,000 containers.
+const MAX_OPEN_FILES = 32_768
 
-/** How many files may be kept open: what this process may have, less what the rest of it needs. */
+/** How many files may be kept open: the limit of this process, less what the rest of it needs. */
 export function descriptorBudget(procRoot: string): number {
   const limits = readFileSync(join(procRoot, 'self/limits'), 'latin1')
   const soft = /^Max open files +(\d+) /m.exec(limits)?.[1]
-  return Math.max(0, Math.min(soft === undefined ? mostKept : Number(soft) - reserve, mostKept))
+  return Math.max(
+    0,
+    Math.min(soft === undefined ? MAX_OPEN_FILES : Number(soft) - RESERVED_FILES, MAX_OPEN_FILES),
+  )
 }
 
-/** Whether an error says that a process or cgroup has ended; the kernel answers ENODEV on a kept descriptor. */
+/** Whether an error means that a process or cgroup is gone; the kernel returns ENODEV on an open descriptor. */
 export function isVanished(error: unknown): boolean {
-  return ['ENOENT', 'ESRCH', 'ENODEV'].includes(errorCode(error))
+  return isProcessGone(error) || errorCode(error) === 'ENODEV'
 }
 
 function openIfThere(path: string): number | null {
@@ -65,8 +68,8 @@ function openIfThere(path: string): number | null {
   }
 }
 
-// The longest of these files, memory.stat, takes 2 to 5 KB. One read is enough: such a file is made whole at
-// its first read (kernel: single_open of seq_file).
+// The longest of these files, memory.stat, takes 2 to 5 KB. One read is enough: the kernel produces such a file
+// completely at the first read (kernel: single_open of seq_file).
 const buffer = Buffer.alloc(64 * 1024)
 
 function readAgain(descriptor: number): string | null {
@@ -74,7 +77,7 @@ function readAgain(descriptor: number): string | null {
     const length = readSync(descriptor, buffer, 0, buffer.length, 0)
     return buffer.toString('latin1', 0, length)
   } catch (error) {
-    // A kernel that was built with PSI and started without has its files, and answers so.
+    // A kernel that was built with PSI but booted without it has the files and returns this error.
     if (['ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error))) return null
     throw error
   }

@@ -1,30 +1,34 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Place, Places } from './cgroup-places.ts'
+import type { ControllerDirectory, CgroupDirectories } from './cgroup-directories.ts'
 import { quotaV1 } from './cgroup-v1.ts'
 import { quotaV2 } from './cgroup-v2.ts'
 import { isVanished } from './open-file-cache.ts'
-import { leastLimit, limitOf, type ReadText } from './usage.ts'
+import { lowestLimit, limitOf, type ReadText } from './usage.ts'
 
-/** The least that the cgroups above a container allow it; null where they allow all that there is. */
+/** The lowest limits of the cgroups above a container; null where there is none. */
 export type LimitsAbove = { memoryBytes: number | null; cores: number | null; pids: number | null }
 
 export type ParentLimits = {
-  above(places: Places): LimitsAbove
-  /** To be called before each round: until then a cgroup is read once, whatever number of containers is in it. */
+  above(directories: CgroupDirectories): LimitsAbove
+  /** Call it before each round: within a round, each cgroup is read once, however many containers are in it. */
   forget(): void
 }
 
 /**
- * A limit of a parent binds its children too: a slice of systemd, the CgroupParent of a container, the cgroup that a
- * nested engine runs in. The kernel tells the sum of it only for memory of version 1, in `memory.stat`.
+ * The limits of a parent also apply to its children: a systemd slice, the CgroupParent of a container, the cgroup
+ * that a nested engine runs in. The kernel reports the effective limit only for memory of version 1, in
+ * `memory.stat`.
  */
 export function parentLimits(): ParentLimits {
   const known = new Map<string, number | null>()
 
-  function least(place: Place | null, limit: (read: ReadText) => number | null): number | null {
-    if (place === null) return null
-    return leastLimit(directoriesAbove(place).map((directory) => limitIn(directory, limit)))
+  function least(
+    controller: ControllerDirectory | null,
+    limit: (read: ReadText) => number | null,
+  ): number | null {
+    if (controller === null) return null
+    return lowestLimit(directoriesAbove(controller).map((directory) => limitIn(directory, limit)))
   }
 
   function limitIn(directory: string, limit: (read: ReadText) => number | null): number | null {
@@ -47,14 +51,16 @@ export function parentLimits(): ParentLimits {
   }
 }
 
-// A place is the same object for the life of its container.
-const directories = new WeakMap<Place, string[]>()
+// The object is the same for the life of its container.
+const knownParents = new WeakMap<ControllerDirectory, string[]>()
 
-function directoriesAbove(place: Place): string[] {
-  const known = directories.get(place)
+function directoriesAbove(controller: ControllerDirectory): string[] {
+  const known = knownParents.get(controller)
   if (known !== undefined) return known
-  const above = Array.from({ length: place.parents }, (_, up) => join(place.directory, '../'.repeat(up + 1)))
-  directories.set(place, above)
+  const above = Array.from({ length: controller.parents }, (_, up) =>
+    join(controller.directory, '../'.repeat(up + 1)),
+  )
+  knownParents.set(controller, above)
   return above
 }
 
@@ -79,7 +85,7 @@ function readLimit(read: ReadText, name: string): number | null {
   return text === null ? null : limitOf(name, text)
 }
 
-/** The root of a hierarchy has no limits, and a parent may be gone before its child is missed. */
+/** The root of a hierarchy has no limits, and a parent may vanish before its child is known to be gone. */
 function readIfThere(path: string): string | null {
   try {
     return readFileSync(path, 'latin1')

@@ -26,25 +26,26 @@ import {
   type KernelPaths,
 } from './cgroup-reader.ts'
 import { type Health, healthOf } from './health.ts'
-import { type Look, lookAt, type StatsOnce } from './look.ts'
-import { agenda, type Pace } from './sampling-schedule.ts'
+import { type SampleResult, takeSample, type StatsOnce } from './sample.ts'
+import { samplingSchedule, type SamplingIntervals } from './sampling-schedule.ts'
+import { sourceUp } from '../../model/source-reports.ts'
 
 export type ResourcesOptions = KernelPaths &
-  Partial<Omit<Pace, 'intervalMs'>> & {
+  Partial<Omit<SamplingIntervals, 'intervalMs'>> & {
     containers: ContainerView
-    /** For containers whose files cannot be had, and for an engine on another host. */
+    /** For containers whose cgroup files are not available, and for an engine on another host. */
     statsOnce?: StatsOnce
     intervalMs: number
-    /** Containers, by id, of which others have seen that there is something to look at. */
-    grown$?: Observable<string>
+    /** Ids of containers whose processes multiply; these are sampled immediately. */
+    forkBursts$?: Observable<string>
     pulse?: Pulse
     now: () => number
   } & Pick<CgroupReaderOptions, 'triggerOf'>
 
 /**
- * Samples what every running container uses against its limits, from its cgroup's files, else from the engine: at an
- * interval, more often near a limit, and at once when the kernel announces a kill, a refused fork or a wait for memory,
- * or when its processes multiply.
+ * Samples the usage of every running container against its limits, from its cgroup files or else through the Docker
+ * API: at an interval, more often near a limit, and immediately when the kernel announces a kill, a refused fork or a
+ * wait for memory, or when the container's processes multiply.
  */
 export function resources(options: ResourcesOptions): Source {
   return {
@@ -52,14 +53,14 @@ export function resources(options: ResourcesOptions): Source {
     observe: () =>
       defer(() => {
         const announced$ = new Subject<string>()
-        const shownEvery = Math.max(1, Math.min(3, Math.floor(scrapeMs / options.intervalMs)))
-        const cgroups = cgroupReader({ ...options, shownEvery, onNotice: (id) => announced$.next(id) })
+        const exportOnlyEvery = Math.max(1, Math.min(3, Math.floor(scrapeMs / options.intervalMs)))
+        const cgroups = cgroupReader({ ...options, exportOnlyEvery, onNotice: (id) => announced$.next(id) })
         return samples(cgroups, announced$, options).pipe(finalize(() => cgroups.close()))
       }),
   }
 }
 
-// Prometheus seldom asks more often, and what is only shown to it is a fifth of all that is read.
+// Prometheus seldom scrapes more often, and values that are only exported are a fifth of all that is read.
 const scrapeMs = 15_000
 
 type Seen = ResourceSample | SourceStatus
@@ -70,37 +71,37 @@ function samples(
   options: ResourcesOptions,
 ): Observable<Seen> {
   const { containers, statsOnce, intervalMs, nearIntervalMs = 1_000, nearRatio = 0.8, now } = options
-  const { grown$ = EMPTY } = options
+  const { forkBursts$ = EMPTY } = options
   const pulse = options.pulse ?? (() => undefined)
-  const { tickMs, due, looked } = agenda({ intervalMs, nearIntervalMs, nearRatio })
-  const looks = new Map<string, Look>()
+  const { tickMs, due, sampled } = samplingSchedule({ intervalMs, nearIntervalMs, nearRatio })
+  const results = new Map<string, SampleResult>()
   let tick = 0
   let health = healthOf([], cgroups.mode)
 
   function round(at: number): Observable<Seen> {
     tick = at
-    pulse(nextLookWithinMs)
+    pulse(nextSampleWithinMs)
     const running = containers.running()
     const ids = new Set(running.map(({ id }) => id))
     cgroups.retain(ids)
-    for (const id of looks.keys()) if (!ids.has(id)) looks.delete(id)
+    for (const id of results.keys()) if (!ids.has(id)) results.delete(id)
     const due$ = inSlices(due(running, tick))
-    return concat(due$.pipe(mergeMap(sample, concurrentRequests)), defer(changeOfHealth))
+    return concat(due$.pipe(mergeMap(sample, concurrentRequests)), defer(healthChange))
   }
 
   function sample(container: Container): Observable<ResourceSample> {
-    return lookAt(container, cgroups, statsOnce).pipe(
-      mergeMap((look) => {
-        looks.set(container.id, look)
-        pulse(nextLookWithinMs)
-        looked(container, 'usage' in look ? look.usage : null, tick)
-        return 'usage' in look ? [sampleOf(look, now())] : []
+    return takeSample(container, cgroups, statsOnce).pipe(
+      mergeMap((result) => {
+        results.set(container.id, result)
+        pulse(nextSampleWithinMs)
+        sampled(container, 'usage' in result ? result.usage : null, tick)
+        return 'usage' in result ? [sampleOf(result, now())] : []
       }),
     )
   }
 
-  function changeOfHealth(): SourceStatus[] {
-    const current = [...looks.values()]
+  function healthChange(): SourceStatus[] {
+    const current = [...results.values()]
     if (current.every(({ via }) => via === 'end')) return []
     const before = health
     health = healthOf(current, cgroups.mode)
@@ -109,22 +110,23 @@ function samples(
   }
 
   const rounds$ = timer(0, tickMs).pipe(exhaustMap(round))
-  const news$ = merge(
-    gathered(announced$).pipe(map((ids) => ids.filter(cgroups.hasNews))),
-    // Not asked of an engine: who forks without end would have it answer without end.
-    gathered(grown$).pipe(map((ids) => ids.filter(cgroups.isOpen))),
+  const announcedSamples$ = merge(
+    batched(announced$).pipe(map((ids) => ids.filter(cgroups.hasChanged))),
+    // Never through the Docker API: a fork bomb would keep the engine busy without end.
+    batched(forkBursts$).pipe(map((ids) => ids.filter(cgroups.isOpen))),
   ).pipe(
     mergeMap((ids) => ids.flatMap((id) => containers.get(id) ?? [])),
     mergeMap(sample),
   )
-  return concat(of(statusOf(health, now())), merge(rounds$, news$))
+  return concat(of(statusOf(health, now())), merge(rounds$, announcedSamples$))
 }
 
-// A kill is to be seen within 100 ms, and the kernel announces a full container's reclaim a hundred times in a second.
+// A kill must be seen within 100 ms, and the kernel announces the reclaim of a full container a hundred times per
+// second.
 const noticeMs = 50
 
-/** The containers that were announced, each once, at the first notice and then as often as is useful. */
-function gathered(announced$: Observable<string>): Observable<string[]> {
+/** The announced containers, each once: at the first notification and then at most once per `noticeMs`. */
+function batched(announced$: Observable<string>): Observable<string[]> {
   const ids = new Set<string>()
   return announced$.pipe(
     tap((id) => ids.add(id)),
@@ -137,15 +139,15 @@ function gathered(announced$: Observable<string>): Observable<string[]> {
   )
 }
 
-// A look at a container takes the engine 5 s at most, and rounds begin every second.
-const nextLookWithinMs = 60_000
+// A sample takes the engine 5 s at most, and rounds start every second.
+const nextSampleWithinMs = 60_000
 
 // A first sample takes 0.3 ms, so that a slice stays well under 10 ms; a request takes 5 ms of the engine's own CPU,
-// so that few are asked at once.
+// so that few run at the same time.
 const sliceLength = 10
 const concurrentRequests = 4
 
-/** Lets the event loop breathe after every few containers. */
+/** Yields to the event loop after every few containers. */
 function inSlices(running: readonly Container[]): Observable<Container> {
   const starts = Array.from(
     { length: Math.ceil(running.length / sliceLength) },
@@ -156,13 +158,13 @@ function inSlices(running: readonly Container[]): Observable<Container> {
   )
 }
 
-function sampleOf(look: Look & { via: 'files' | 'stats' }, time: number): ResourceSample {
-  const { container, usage } = look
+function sampleOf(result: SampleResult & { via: 'files' | 'stats' }, time: number): ResourceSample {
+  const { container, usage } = result
   const firstProcess =
-    look.via === 'files' && look.firstProcess !== null ? { firstProcess: look.firstProcess } : {}
+    result.via === 'files' && result.firstProcess !== null ? { firstProcess: result.firstProcess } : {}
   return { kind: 'resources', time, container, ...usage, ...firstProcess }
 }
 
 function statusOf(health: Health, time: number): SourceStatus {
-  return { kind: 'source-status', time, source: 'resources', up: true, ...health }
+  return sourceUp('resources', time, health.mode, health.reason)
 }

@@ -1,22 +1,28 @@
 import type { Container } from '../../model/container.ts'
 import type { Usage } from './usage.ts'
 
-/** How often containers are looked at, in milliseconds, and from which share of a limit on more often. */
-export type Pace = { intervalMs: number; nearIntervalMs: number; nearRatio: number }
+/**
+ * How often containers are sampled, in milliseconds, and the share of a limit from which they are sampled more often.
+ */
+export type SamplingIntervals = { intervalMs: number; nearIntervalMs: number; nearRatio: number }
 
-/** When each container is to be looked at next: one that has just started at once, one near a limit soon. */
-export type Agenda = {
+/** When each container is sampled next: a container that has just started immediately, one near a limit soon. */
+export type SamplingSchedule = {
   tickMs: number
-  /** Those whose turn it is at a tick; ticks count up and may be skipped. */
+  /** The containers that are due at a tick; ticks count up and may be skipped. */
   due(running: readonly Container[], tick: number): Container[]
-  /** `usage` is null where the look showed none. */
-  looked(container: Container, usage: Usage | null, tick: number): void
+  /** `usage` is null when the sample has none. */
+  sampled(container: Container, usage: Usage | null, tick: number): void
 }
 
-/** Ticks as often as containers near a limit are to be looked at, in whole parts of the interval of the others. */
-export function agenda({ intervalMs, nearIntervalMs, nearRatio }: Pace): Agenda {
+/** Ticks as often as containers near a limit are sampled; the interval of the others is a whole number of ticks. */
+export function samplingSchedule({
+  intervalMs,
+  nearIntervalMs,
+  nearRatio,
+}: SamplingIntervals): SamplingSchedule {
   const ticksBetween = Math.max(1, Math.round(intervalMs / nearIntervalMs))
-  // By the pid too: a container that was started again has a new cgroup, which nothing watches yet.
+  // By the pid too: a restarted container has a new cgroup, which is not watched yet.
   let next = new Map<string, { pid: number; tick: number }>()
   return {
     tickMs: intervalMs / ticksBetween,
@@ -31,14 +37,14 @@ export function agenda({ intervalMs, nearIntervalMs, nearRatio }: Pace): Agenda 
         return turn.tick <= tick
       })
     },
-    looked({ id, details }, usage, tick) {
+    sampled({ id, details }, usage, tick) {
       const isNear = usage !== null && shareOfLimits(usage) >= nearRatio
       next.set(id, { pid: details?.pid ?? 0, tick: tick + (isNear ? 1 : ticksBetween) })
     },
   }
 }
 
-/** The greatest share of a limit that is in use, of the limits that bring harm when they are reached; 0 without them. */
+/** The highest share in use of the limits that cause harm when they are reached; 0 without such limits. */
 export function shareOfLimits({ memory, pids }: Pick<Usage, 'memory' | 'pids'>): number {
   const ofMemory = memory.limitBytes ? memory.workingSetBytes / memory.limitBytes : 0
   const ofPids = pids.limit ? pids.current / pids.limit : 0

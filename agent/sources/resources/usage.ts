@@ -1,32 +1,32 @@
 import { clip } from '../../lib/text.ts'
 import type { ResourceSample } from '../../model/observation.ts'
 
-/** What a container uses and may use, wherever it was read. */
+/** The usage and limits of a container, from whichever source. */
 export type Usage = Pick<ResourceSample, 'memory' | 'cpu' | 'pids' | 'pressure' | 'blockIo'>
 
-/** The text of one of a cgroup's files, or null when this kernel does not have it. */
+/** Reads one of a cgroup's files; null when this kernel does not have it. */
 export type ReadText = (name: string) => string | null
 
 /** Reads a file that must hold one whole number, so that garbage is an error and never a measurement. */
 export function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,20}\n?$/.test(text)) throw new Error(`${name} holds ${quote(text)} in place of a number`)
+  if (!/^\d{1,20}\n?$/.test(text)) throw new Error(`${name} holds ${quote(text)} instead of a number`)
   return Number(text)
 }
 
 /** The value of a line `key value`, or null when there is no such line. */
 export function field(text: string, key: string): number | null {
-  // Searched and not matched: a pattern made for each key takes longer than the kernel to write the file.
+  // Searched, not matched: compiling a pattern for each key takes longer than the kernel needs to write the file.
   const isFirst = text.startsWith(`${key} `)
   const before = isFirst ? 0 : text.indexOf(`\n${key} `)
   if (before < 0) return null
   return numberAt(text, before + (isFirst ? 0 : 1) + key.length + 1)
 }
 
-/** The whole number that begins there and ends with its line; null where anything else stands there. */
+/** The whole number from `start` to the end of its line; null when there is anything else. */
 export function numberAt(text: string, start: number): number | null {
   let value = 0
   let at = start
-  // By hand: this is done twenty times for each sample, and a pattern takes five times as long.
+  // Parsed by hand: this happens twenty times for each sample, and a pattern takes five times as long.
   for (; at < text.length && at - start <= maxDigits; at++) {
     const digit = text.charCodeAt(at) - 48
     if (digit < 0 || digit > 9) break
@@ -37,7 +37,7 @@ export function numberAt(text: string, start: number): number | null {
   return isEnd && digits > 0 && digits <= maxDigits ? value : null
 }
 
-// Of the greatest number that the kernel counts, 2^64.
+// The digits of the greatest number that the kernel counts, 2^64.
 const maxDigits = 20
 
 /** The value of a line that the kernel always writes. */
@@ -52,10 +52,10 @@ export function sumOfMatches(text: string, pattern: RegExp): number {
   return [...text.matchAll(pattern)].reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
-// Version 1 says 2^63 less one page where there is no limit (mm/page_counter.c), and no machine has 2^60 bytes.
+// Version 1 reports 2^63 less one page when there is no limit (mm/page_counter.c), and no machine has 2^60 bytes.
 const unlimited = 2 ** 60
 
-/** A limit of a cgroup, or null for `max` and for version 1's number without meaning. */
+/** A limit of a cgroup, or null for `max` and for the number that version 1 writes without a limit. */
 export function limitOf(name: string, text: string): number | null {
   if (text.trim() === 'max') return null
   return finiteLimit(wholeNumber(name, text))
@@ -65,8 +65,8 @@ export function finiteLimit(value: number): number | null {
   return value < unlimited ? value : null
 }
 
-/** The least of several limits, where null is none. */
-export function leastLimit(limits: readonly (number | null)[]): number | null {
+/** The lowest of several limits, where null is no limit. */
+export function lowestLimit(limits: readonly (number | null)[]): number | null {
   const set = limits.filter((limit) => limit !== null)
   return set.length === 0 ? null : Math.min(...set)
 }

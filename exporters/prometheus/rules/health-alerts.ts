@@ -1,12 +1,12 @@
-import { runbookUrl } from '../../runbooks.ts'
+import { scrapedRunbookUrl } from '../../runbooks.ts'
 import type { AlertingRule, RuleGroup } from './rule-file.ts'
 
 type HealthAlert = {
   severity: 'none' | 'warning' | 'critical'
   expr: string
-  /** How long it must hold. */
+  /** How long the expression must be true before the alert fires. */
   for?: string
-  /** One line, a template of Prometheus. */
+  /** One line; a Prometheus template. */
   summary: string
   description: string
 }
@@ -14,30 +14,33 @@ type HealthAlert = {
 const at = 'tidewatch on {{ $labels.instance }}'
 
 /**
- * What Prometheus has to say of the daemon itself, because the daemon cannot: it is gone, blind or not heard.
- * That a source is degraded and that events were lost are findings of `monitor-integrity`, and alerts with them.
+ * Alerts on the daemon's health that only Prometheus can raise: the daemon is down, a source is down, or alerts do not
+ * arrive. Degraded sources and lost events are findings of `monitor-integrity` and alert as such.
  */
 export const healthAlerts: Readonly<Record<string, HealthAlert>> = {
   TidewatchDown: {
     severity: 'critical',
     expr: 'up{job="tidewatch"} == 0',
     for: '5m',
-    summary: `${at} cannot be scraped: the host is not watched.`,
-    description: 'For five minutes no scrape has succeeded. The daemon may have ended, or been ended.',
+    summary: `${at} cannot be scraped: the host may be unmonitored.`,
+    description:
+      'All scrapes have failed for five minutes. The daemon may have exited or been killed. On the host, run systemctl status tidewatch and restart it. If it was not stopped on purpose, check the host for an intruder.',
   },
   TidewatchAbsent: {
     severity: 'critical',
     expr: 'absent(up{job="tidewatch"})',
     for: '10m',
-    summary: 'Prometheus has no target of the job tidewatch: nothing is watched.',
-    description: 'Service discovery lost every target, or the scrape job has another name than tidewatch.',
+    summary: 'Prometheus has no targets for the job tidewatch: no daemon is monitored.',
+    description:
+      'Service discovery returns no targets, or the scrape job has another name, so TidewatchDown cannot fire either. Fix service discovery, or name the scrape job tidewatch.',
   },
   TidewatchSourceDown: {
     severity: 'critical',
     expr: 'tidewatch_source_up == 0',
     for: '5m',
-    summary: `${at} is blind: its source {{ $labels.source }} is down.`,
-    description: 'What this source would see is not seen, and no finding is made of it.',
+    summary: `${at}: source {{ $labels.source }} is down.`,
+    description:
+      'The source has been down for five minutes. Its events are not observed and cause no findings. The status page and the log of the daemon show the reason.',
   },
   TidewatchEventGap: {
     severity: 'warning',
@@ -45,14 +48,16 @@ export const healthAlerts: Readonly<Record<string, HealthAlert>> = {
     expr: `increase(tidewatch_docker_event_gaps_total[15m]) > 0
 or (tidewatch_docker_event_gaps_total > 0 and on (job, instance) time() - process_start_time_seconds < 900)
 `,
-    summary: `${at} missed events that the engine had forgotten already.`,
-    description: 'The engine remembers its last 256 events; more came while the daemon was away or too slow.',
+    summary: `${at} missed Docker events.`,
+    description:
+      'The engine buffers its last 256 events; more than that occurred while the daemon was down or too slow. Containers and execs of that time may be missing. Check why the daemon was down, or whether it gets enough CPU.',
   },
   TidewatchDetectorFailing: {
     severity: 'warning',
     expr: 'increase(tidewatch_detector_errors_total[15m]) > 0',
-    summary: `${at}: the detector {{ $labels.detector }} failed and was started again.`,
-    description: 'What it held in mind is lost; what it would have found meanwhile may not have been found.',
+    summary: `${at}: the detector {{ $labels.detector }} failed and was restarted.`,
+    description:
+      'Its in-memory state was lost and it may have missed findings. This is a bug: report it with the error from the log. If it recurs, check which container triggers it.',
   },
   TidewatchNotificationsFailing: {
     severity: 'critical',
@@ -60,49 +65,53 @@ or (tidewatch_docker_event_gaps_total > 0 and on (job, instance) time() - proces
 and on (job, instance, receiver) tidewatch_notification_queue_length > 0
 `,
     for: '10m',
-    summary: `${at} cannot deliver to {{ $labels.receiver }}: findings wait.`,
-    description: 'They are kept and delivered when the receiver answers again, for a day.',
+    summary: `${at} cannot deliver findings to {{ $labels.receiver }}.`,
+    description:
+      'Deliveries have failed for ten minutes and findings are queued. They are retried for one day. Check that the receiver is up, and its URL, TLS settings and credentials.',
   },
   TidewatchNotificationsLost: {
     severity: 'critical',
     expr: 'sum by (job, instance, receiver, outcome) (increase(tidewatch_notifications_total{outcome=~"rejected|expired"}[15m])) > 0',
-    summary: `${at}: findings will not reach {{ $labels.receiver }} any more ({{ $labels.outcome }}).`,
+    summary: `${at}: findings for {{ $labels.receiver }} were dropped ({{ $labels.outcome }}).`,
     description:
-      'The receiver refused them, or did not answer for a day. They are in the store: tidewatch findings.',
+      'The receiver rejected them, or they could not be delivered for one day. They will not be sent again, but are still stored: list them with tidewatch findings, and check the URL of the receiver.',
   },
   TidewatchReloadFailed: {
     severity: 'warning',
     expr: 'tidewatch_config_last_reload_successful == 0',
     for: '5m',
-    summary: `${at} runs with an old configuration: the new one is wrong.`,
-    description: 'tidewatch check-config FILE lists everything that is wrong with it.',
+    summary: `${at} failed to load its new configuration.`,
+    description:
+      'The configuration on disk is invalid. The daemon continues with the previous one, but would fail to start again. List all errors with tidewatch check-config FILE, fix them and reload the daemon.',
   },
   TidewatchRestarting: {
     severity: 'warning',
     expr: 'changes(process_start_time_seconds[30m]) > 2 and on (job, instance) tidewatch_build_info',
-    summary: `${at} was started again three times or more in half an hour.`,
-    description: 'Each time it is blind for a moment. Somebody or something ends it.',
+    summary: `${at} restarted at least three times in 30 minutes.`,
+    description:
+      'It crashes or something kills it, and it misses events during each restart. Find the reason in the log: journalctl -u tidewatch.',
   },
   TidewatchStoreDown: {
     severity: 'warning',
     expr: 'tidewatch_store_up == 0',
     for: '5m',
-    summary: `${at} keeps its findings in memory only.`,
+    summary: `${at} stores findings only in memory.`,
     description:
-      'The state directory is full, read-only, locked or gone. A crash would lose what was not delivered.',
+      'The state directory is full, read-only, locked or missing. A crash would lose all undelivered findings. Free disk space or fix the directory; the daemon then returns to it by itself.',
   },
   TidewatchFindingsLost: {
     severity: 'critical',
     expr: 'increase(tidewatch_store_findings_lost_total[15m]) > 0',
-    summary: `${at} forgot findings, because it could not store them.`,
-    description: 'Memory for what cannot be stored is bounded; the oldest went.',
+    summary: `${at} lost findings because it could not store them.`,
+    description:
+      'The state directory is unusable and the memory buffer is full, so the oldest findings were discarded. Fix the state directory; search the log for the lost findings.',
   },
   TidewatchWatchdog: {
     severity: 'none',
     expr: 'count(up{job="tidewatch"} == 1) > 0',
-    summary: 'Always firing: a daemon is up, Prometheus scrapes it, and its alerts arrive.',
+    summary: 'Always firing: at least one daemon is up, Prometheus scrapes it, and alerts are delivered.',
     description:
-      'A dead-man’s switch: route it to something that calls for help when it no longer comes. {{ $value }} daemons are up.',
+      'This is a dead man’s switch. Route it to a service that raises an alarm when it stops arriving. {{ $value }} daemons are up.',
   },
 }
 
@@ -114,11 +123,17 @@ export function healthGroups(): RuleGroup[] {
 
 function healthRule(name: string, alert: HealthAlert): AlertingRule {
   const { severity, expr, summary, description } = alert
+  const link = hasDaemon(name) ? { runbook_url: scrapedRunbookUrl(name) } : {}
   return {
     alert: name,
     expr,
     ...(alert.for !== undefined && { for: alert.for }),
     labels: { severity },
-    annotations: { summary, description, runbook_url: runbookUrl(name) },
+    annotations: { summary, description, ...link },
   }
+}
+
+/** Whether a daemon is up that can serve the runbook of this alert. The description says what to do if there is none. */
+export function hasDaemon(name: string): boolean {
+  return !['TidewatchDown', 'TidewatchAbsent', 'TidewatchWatchdog'].includes(name)
 }

@@ -4,13 +4,13 @@ import { healthGroups } from './health-alerts.ts'
 import { recordingGroups } from './recording.ts'
 import type { RuleFile } from './rule-file.ts'
 
-/** The rule files that are shipped, made from the tables of the detectors and of the daemon's health. */
+/** The shipped rule files, generated from the rules of the detectors and the table of health alerts. */
 export function ruleFiles(detectors: readonly Detector[]): RuleFile[] {
   return [
     {
       name: 'tidewatch-health.yml',
       about:
-        'Alerts on the health of tidewatch, for every site. The scrape job has to be named tidewatch.\nRoute TidewatchWatchdog to a dead-man’s switch.',
+        'Alerts on the health of tidewatch, for every site. The scrape job must be named tidewatch.\nRoute TidewatchWatchdog to a dead man’s switch.',
       groups: [
         ...healthGroups(),
         ...findingAlerts(detectors.filter(({ isAboutTidewatch }) => isAboutTidewatch)),
@@ -19,12 +19,12 @@ export function ruleFiles(detectors: readonly Detector[]): RuleFile[] {
     {
       name: 'tidewatch-findings.yml',
       about:
-        'Alerts on findings, for sites where the daemon does not push to Alertmanager; silent for a daemon that does.\nThe clocks of Prometheus and of the hosts must agree to within minutes.',
+        'Alerts on findings, for sites where the daemon does not push to Alertmanager; they stay silent for a daemon that does.\nThe clocks of Prometheus and the hosts must agree within minutes.',
       groups: findingAlerts(detectors.filter(({ isAboutTidewatch }) => !isAboutTidewatch)),
     },
     {
       name: 'tidewatch-recording.yml',
-      about: 'Recorded series for the dashboards.',
+      about: 'Recording rules for the dashboards.',
       groups: recordingGroups(),
     },
   ]

@@ -1,11 +1,11 @@
 import type { RuleGroup } from './rule-file.ts'
 
-/** The record that the host dashboard's table of containers near their limits is made of: one name for all resources. */
+/** The record behind the host dashboard's table of containers near their limits: one name for all resources. */
 export const limitUse = 'instance_container:tidewatch_container_limit_use:ratio'
 
 const labels = 'job, instance, container, image'
 
-/** What would be computed anew for each panel and viewer, over every container of every host. */
+/** Precomputes what every panel and viewer would otherwise compute over all containers of all hosts. */
 export function recordingGroups(): RuleGroup[] {
   const ratio = (resource: string, used: string, limit: string) => ({
     record: limitUse,

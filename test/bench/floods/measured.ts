@@ -1,39 +1,39 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Bundled, forgetPeak, peakMiB } from '../bundled.ts'
 
-/** What came of a flood, by the daemon's own account where it is the daemon's. */
+/** The result of a flood. Values about the daemon come from its own metrics. */
 export type Flood = {
   name: string
-  /** Events that were sent; null where nobody but the kernel counts them. */
+  /** Number of events sent; null if only the kernel counts them. */
   sent: number | null
   seen: number
-  /** Dropped, and counted by the daemon. */
+  /** Events dropped and counted by the daemon. */
   dropped: number
-  /** Acts that are each a finding. */
-  acts: number
-  /** Findings that were told, folded into others or held back by a budget. */
+  /** Operations that each cause one finding. */
+  operations: number
+  /** Findings that were reported, folded into others or throttled. */
   findings: number
   peakMiB: number
-  /** The longest the event loop stood, on the clock and in its own processor time. */
+  /** The longest block of the event loop, in wall-clock and in CPU time. */
   blockedMs: number
   busyMs: number
   notes: string
 }
 
-/** What a flood did; which of the daemon's findings are of it, or how many, where it has counted them itself. */
-type Done = Pick<Flood, 'name' | 'sent' | 'acts'> & { notes?: string } & (
+/** The summary of a flood: the detector of its findings, or the number of findings if the flood counted them itself. */
+type Done = Pick<Flood, 'name' | 'sent' | 'operations'> & { notes?: string } & (
     | { detector: string; findings?: undefined }
     | { detector?: undefined; findings: () => number }
   )
 
-/** Runs a flood and waits until the daemon has nothing left to do of it. */
+/** Runs a flood and waits until the daemon has processed it. */
 export async function measured(daemon: Bundled, source: string, flood: () => Promise<Done>): Promise<Flood> {
   await daemon.inside()
   await forgetPeak(daemon.pid)
   const before = await account(daemon, source, '')
-  const { name, sent, acts, detector = '', findings, notes = '' } = await flood()
+  const { name, sent, operations, detector = '', findings, notes = '' } = await flood()
   let after = await account(daemon, source, detector)
-  // On a host where other things happen it is never quiet.
+  // On a host with other activity the daemon is never idle.
   for (let [quiet, looks] = [0, 0]; quiet < 3 && looks < 20; looks += 1) {
     await sleep(1_000)
     const next = await account(daemon, source, detector)
@@ -42,7 +42,7 @@ export async function measured(daemon: Bundled, source: string, flood: () => Pro
   }
   const { blockedMs, busyMs } = await daemon.inside()
   return {
-    ...{ name, sent, acts, notes },
+    ...{ name, sent, operations, notes },
     seen: after.seen - before.seen,
     dropped: after.lost - before.lost,
     findings: findings?.() ?? after.findings,
@@ -52,14 +52,14 @@ export async function measured(daemon: Bundled, source: string, flood: () => Pro
   }
 }
 
-/** The daemon is new, so that all its findings are of the flood. */
+/** The daemon was just started, so that all its findings belong to the flood. */
 async function account(daemon: Bundled, source: string, detector: string) {
   const { sum } = await daemon.scrape()
-  const told = sum('tidewatch_findings_total', { detector })
+  const reported = sum('tidewatch_findings_total', { detector })
   const suppressed = sum('tidewatch_findings_suppressed_total', { detector })
   return {
     seen: sum('tidewatch_source_events_total', { source }),
     lost: sum('tidewatch_source_events_lost_total', { source }),
-    findings: told + suppressed,
+    findings: reported + suppressed,
   }
 }

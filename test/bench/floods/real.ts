@@ -10,29 +10,29 @@ import { until } from '../../support/until.ts'
 import { type Bundle, type Bundled, startBundled } from '../bundled.ts'
 import { type Flood, measured } from './measured.ts'
 
-/** What containers of a run are named after. */
+/** The name prefix of the containers of a run. */
 export const prefix = `tidewatch-bench-floods-${process.pid}`
 
 const parallel = 8
 
-/** As many execs as the host's engine does in the time. */
+/** As many execs as the host's engine can run in the given time. */
 export function realExecs(bundle: Bundle, seconds: number): Promise<Flood> {
   return withDaemon(bundle, async (daemon) => {
     const name = await sleeping('execs')
     await sleep(1_000)
     return await measured(daemon, 'containers', async () => {
-      const acts = await execsFor(name, seconds)
+      const operations = await execsFor(name, seconds)
       return {
         name: `execs, ${parallel} at a time, ${seconds} s`,
         sent: null,
-        acts,
+        operations,
         findings: () => execsFound(daemon),
       }
     })
   })
 }
 
-/** Runs execs in a container for some seconds; resolves to how many. */
+/** Runs execs in a container for some seconds; resolves to their number. */
 export async function execsFor(name: string, seconds: number): Promise<number> {
   const end = performance.now() + seconds * 1_000
   let count = 0
@@ -44,7 +44,7 @@ export async function execsFor(name: string, seconds: number): Promise<number> {
   return count
 }
 
-/** A label that no command line could carry; a few containers have it, and something is run in each. */
+/** A few containers with a label that is too long for a command line, and execs in each of them. */
 export function realLabels(bundle: Bundle, bytes: number, count: number): Promise<Flood> {
   return withDaemon(bundle, (daemon) =>
     measured(daemon, 'containers', async () => {
@@ -57,13 +57,13 @@ export function realLabels(bundle: Bundle, bytes: number, count: number): Promis
         for (let each = 0; each < 5; each += 1) await execByApi(name, ['true', String(each)])
       }
       const name = `${count} containers, a label of ${bytes / 2 ** 20} MiB each`
-      return { name, sent: null, acts: count * 5, findings: () => execsFound(daemon) }
+      return { name, sent: null, operations: count * 5, findings: () => execsFound(daemon) }
     }),
   )
 }
 
-/** Processes without end in one container, and acts in another that have to be found meanwhile. */
-export async function processFlood(bundle: Bundle, acts: number): Promise<Flood> {
+/** Endless processes in one container, and operations in another one that must still be detected. */
+export async function processFlood(bundle: Bundle, operations: number): Promise<Flood> {
   const image = await rightsImage(`${prefix}-rights:1`)
   try {
     return await withDaemon(bundle, async (daemon) => {
@@ -78,25 +78,27 @@ export async function processFlood(bundle: Bundle, acts: number): Promise<Flood>
         const loops = `for j in 1 2; do ${loop('(:);')} ${loop('/bin/true;')} done; wait`
         const flood = docker('exec', noisy, 'sh', '-c', loops).catch(() => undefined)
         await sleep(2_000)
-        const [forks, begun] = [forksOfHost(), performance.now()]
-        for (let n = 0; n < acts; n += 1) {
+        const [forks, startMs] = [forksOfHost(), performance.now()]
+        for (let n = 0; n < operations; n += 1) {
           await execByApi(quiet, ['sh', '-c', `exit 0 # ${n}`], { AttachStdin: true })
           await execByApi(quiet, ['/tmp/p', 'as-root', '/bin/sh', '-c', `exit 0 # ${n}`])
         }
-        const perSecond = ((forksOfHost() - forks) / (performance.now() - begun)) * 1_000
+        const perSecond = ((forksOfHost() - forks) / (performance.now() - startMs)) * 1_000
         const found = () => daemon.findings().filter(({ container }) => container?.name === quiet)
         const shells = () => found().filter(({ rule }) => rule === 'interactive-shell')
         const roots = () => found().filter(({ rule }) => rule === 'privilege-escalation')
-        await until(() => shells().length >= acts && roots().length >= acts, 20_000).catch(() => undefined)
+        await until(() => shells().length >= operations && roots().length >= operations, 20_000).catch(
+          () => undefined,
+        )
         const notes =
-          `${perSecond.toFixed(0)} processes/s meanwhile; shell: ${latencies(shells(), acts)}; ` +
-          `setuid root: ${latencies(roots(), acts)}`
+          `${perSecond.toFixed(0)} processes/s at the same time; shell: ${latencies(shells(), operations)}; ` +
+          `setuid root: ${latencies(roots(), operations)}`
         await docker('kill', noisy)
         await flood
         return {
-          name: 'processes without end in one container',
+          name: 'endless processes in one container',
           sent: null,
-          acts: 2 * acts,
+          operations: 2 * operations,
           findings: () => shells().length + roots().length,
           notes,
         }
@@ -107,7 +109,7 @@ export async function processFlood(bundle: Bundle, acts: number): Promise<Flood>
   }
 }
 
-/** Of our containers: others' execs are found as well. */
+/** Only of the benchmark's containers: the daemon also detects execs in others. */
 function execsFound(daemon: Bundled): number {
   return daemon
     .findings()
@@ -123,12 +125,12 @@ function latencies(findings: readonly Finding[], expected: number): string {
   return `${ms.length} of ${expected}, ${ms[Math.floor(ms.length / 2)]} ms, slowest ${ms.at(-1)} ms`
 }
 
-/** How many processes the host has started since it booted. */
+/** The number of forks of the host since boot. */
 export function forksOfHost(): number {
   return Number(/^processes (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
 }
 
-/** A container that does nothing; gives its name. */
+/** Starts an idle container; resolves to its name. */
 export async function sleeping(what: string, image?: string, ...options: string[]): Promise<string> {
   const name = `${prefix}-${what}`
   const of = image ?? (await busyboxImage())
@@ -136,12 +138,12 @@ export async function sleeping(what: string, image?: string, ...options: string[
   return name
 }
 
-/** Removes whatever a flood left. */
+/** Removes all containers of a flood. */
 export const removeWhatIsLeft = (): Promise<void> => removeContainers(prefix)
 
 async function withDaemon(bundle: Bundle, work: (daemon: Bundled) => Promise<Flood>): Promise<Flood> {
-  // Counted one by one: what the default policy folds is counted too, but has no times.
-  const daemon = await startBundled(bundle, { config: { policy: { throttle: everyAct } } })
+  // Without folding: folded findings would be counted, but have no times.
+  const daemon = await startBundled(bundle, { config: { policy: { throttle: unthrottled } } })
   try {
     return await work(daemon)
   } finally {
@@ -150,4 +152,4 @@ async function withDaemon(bundle: Bundle, work: (daemon: Bundled) => Promise<Flo
   }
 }
 
-const everyAct = { fold: '0s', per_container: 1_000_000, per_rule: 1_000_000 }
+const unthrottled = { fold: '0s', per_container: 1_000_000, per_rule: 1_000_000 }

@@ -6,10 +6,10 @@ import { execsFor, forksOfHost, prefix, removeWhatIsLeft, sleeping } from './rea
 
 const settleMs = 10_000
 
-/** How fast something goes, a second, without and with the daemon; `ratio` is the median of the rounds' own. */
+/** Operations per second without and with the daemon; `ratio` is the median of the ratios of all rounds. */
 export type Speed = { name: string; without: number; with: number; ratio: number }
 
-/** How much the engine, and a container, is slowed by being watched. Rounds alternate: what else the machine does falls on both. */
+/** How much monitoring slows down the engine and a container. Rounds alternate, so that other load affects both. */
 export async function speeds(bundle: Bundle, rounds: number, seconds: number): Promise<Speed[]> {
   const name = await sleeping('speed')
   const loads: Record<string, () => Promise<number>> = {
@@ -22,12 +22,12 @@ export async function speeds(bundle: Bundle, rounds: number, seconds: number): P
   )
   try {
     for (let round = 0; round < rounds; round += 1) {
-      // Each goes first as often as the other.
+      // Both variants run first equally often.
       const order = (['without', 'with'] as const).toSorted(() => (round % 2 === 0 ? 0 : -1))
       for (const which of order) {
         const daemon = which === 'with' ? await startBundled(bundle) : undefined
         try {
-          // What it does once, when it starts, is not what it costs.
+          // Excludes the daemon's work at start.
           if (daemon !== undefined) await sleep(settleMs)
           for (const [load, run] of Object.entries(loads)) all.get(load)?.[which].push(await run())
         } finally {
@@ -48,19 +48,19 @@ export async function speeds(bundle: Bundle, rounds: number, seconds: number): P
 
 async function runsFor(seconds: number): Promise<number> {
   const image = await busyboxImage()
-  const begun = performance.now()
+  const startMs = performance.now()
   let count = 0
-  for (; performance.now() - begun < seconds * 1_000; count += 1)
+  for (; performance.now() - startMs < seconds * 1_000; count += 1)
     await docker('run', '--rm', '--network=none', '--name', `${prefix}-run-${count}`, image, 'true')
-  return (count / (performance.now() - begun)) * 1_000
+  return (count / (performance.now() - startMs)) * 1_000
 }
 
 async function forksFor(name: string, seconds: number): Promise<number> {
   const loop = `end=$(($(date +%s) + ${seconds})); while [ $(date +%s) -lt $end ]; do
     i=0; while [ $i -lt 200 ]; do (:); i=$((i+1)); done; done`
-  const [forks, begun] = [forksOfHost(), performance.now()]
+  const [forks, startMs] = [forksOfHost(), performance.now()]
   await docker('exec', name, 'sh', '-c', `for j in 1 2; do (${loop}) & done; wait`)
-  return ((forksOfHost() - forks) / (performance.now() - begun)) * 1_000
+  return ((forksOfHost() - forks) / (performance.now() - startMs)) * 1_000
 }
 
 function median(values: readonly number[]): number {

@@ -1,6 +1,6 @@
 const blocks = ' ▁▂▃▄▅▆▇█'
 
-/** A curve as lines of text, the highest first, each with the value of its upper edge; the lowest line begins at 0. */
+/** A curve as lines of text, the highest first, each labelled with its upper value; the lowest line starts at 0. */
 export function plot(values: readonly number[], { width = 72, height = 5 } = {}): string {
   const columns = Array.from({ length: Math.min(width, values.length) }, (_, column) => {
     const step = values.length / Math.min(width, values.length)

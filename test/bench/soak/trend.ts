@@ -1,12 +1,12 @@
-/** One value of one thing over time. */
+/** One value at one time. */
 export type Sample = { hours: number; value: number }
 
-/** How something went over a run. */
+/** The trend of a value over a run. */
 export type Trend = { first: number; last: number; perHour: number; isFlat: boolean }
 
 /**
- * Compares the medians of the first and the last quarter: what leaks is more at the end, what is only uneven is not.
- * `slack` is what the thing varies by without any meaning; a twentieth more is taken for flat too.
+ * Compares the medians of the first and the last quarter: a leak is higher at the end, a mere fluctuation is not.
+ * `slack` is the insignificant variation of the value; a growth of up to a twentieth counts as flat too.
  */
 export function trendOf(samples: readonly Sample[], slack: number): Trend {
   const quarter = Math.max(1, Math.floor(samples.length / 4))
@@ -15,7 +15,7 @@ export function trendOf(samples: readonly Sample[], slack: number): Trend {
   return { first, last, perHour: slopeOf(samples), isFlat: last <= Math.max(first * 1.05, first + slack) }
 }
 
-/** Of the line with the least squares. */
+/** The slope of the least-squares line. */
 function slopeOf(samples: readonly Sample[]): number {
   const mean = (numbers: readonly number[]) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length
   const x = mean(samples.map(({ hours }) => hours))

@@ -7,7 +7,7 @@ const privileged = sampleContainer({ details: { privileged: true } })
 const unknown = sampleContainer({ details: null })
 const checked = sampleContainer({ details: { healthcheck: { argv: ['check', '-q'], intervalSeconds: 30 } } })
 
-test('the rules of an exec, the one about rights before the one about a terminal', (t) => {
+test('the rules of an exec: those about rights come before the one about a terminal', (t) => {
   const table: [string, Parameters<typeof sampleExec>[0], string[]][] = [
     ['a plain command', {}, ['exec-command']],
     ['a terminal', { settings: { tty: true } }, ['interactive-shell', 'exec-command']],
@@ -40,7 +40,7 @@ test('the rules of an exec, the one about rights before the one about a terminal
     ['the configured user', { container: user1000, settings: { user: '1000:1000' } }, ['exec-command']],
     ['root where root is configured', { settings: { user: 'root' } }, ['exec-command']],
     [
-      'root where nobody knows what is configured',
+      'root where the configured user is unknown',
       { container: unknown, settings: { user: 'root' } },
       ['exec-command'],
     ],
@@ -75,13 +75,13 @@ test('the rules of an exec, the one about rights before the one about a terminal
       ['exec-command'],
     ],
     ['a health check', { container: checked, argv: ['check', '-q'], healthcheck: true }, ['exec-command']],
-    ['an exec that could not be asked about', { settings: null }, ['exec-command']],
+    ['an exec that could not be inspected', { settings: null }, ['exec-command']],
     ['an exec without a command', { argv: [] }, ['exec-command']],
   ]
   for (const [what, exec, rules] of table) t.deepEqual(rulesOfExec(sampleExec(exec)), rules, what)
 })
 
-test('a shell is one by whichever path', (t) => {
+test('a shell is recognised at any path', (t) => {
   const table: [string[], boolean][] = [
     [['sh'], true],
     [['/bin/bash', '-l'], true],

@@ -3,7 +3,7 @@ import { map } from 'rxjs'
 import type { EventsLost } from '../../../agent/model/observation.ts'
 import { monitorIntegrity } from '../../../detectors/monitor-integrity/index.ts'
 import { marbles } from '../../support/marbles.ts'
-import { silent } from '../../support/observed.ts'
+import { observing } from '../../support/observed.ts'
 import { sampleContainer, sampleSourceStatus as status } from '../../support/samples.ts'
 
 const settings = { degraded_hold: 4, lost_window: 6 }
@@ -19,43 +19,43 @@ const lost = (count: number, rest: Partial<EventsLost> = {}): EventsLost => ({
   ...rest,
 })
 
-test('a source that is down for long enough is a condition, until it is well', (t) => {
+test('a source that is down for long enough is a condition until it recovers', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const sourceStatuses$ = hot('w-d-d-----w', { w: status(), d: down })
     const states$ = monitorIntegrity
-      .detect({ ...silent, sourceStatuses$ }, settings)
+      .detect(observing({ 'source-status': sourceStatuses$ }), settings)
       .pipe(map(({ state }) => state))
     expectObservable(states$).toBe('r-----f---r', { r: 'resolved', f: 'firing' })
   })
 })
 
-test('a restart of the engine is no news', (t) => {
+test('a restart of the engine is not reported', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const sourceStatuses$ = hot('w-d-w', { w: status(), d: down })
     const states$ = monitorIntegrity
-      .detect({ ...silent, sourceStatuses$ }, settings)
+      .detect(observing({ 'source-status': sourceStatuses$ }), settings)
       .pipe(map(({ state }) => state))
     expectObservable(states$).toBe('r---r', { r: 'resolved' })
   })
 })
 
-test('a source in a lesser mode says so with its reason, and each source for itself', (t) => {
+test('each source in a fallback mode is reported with its reason', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const sourceStatuses$ = hot('ab', {
       a: degraded,
       b: status({ source: 'resources', mode: 'stats-api', best: false, reason: 'no BTF' }),
     })
     const summaries$ = monitorIntegrity
-      .detect({ ...silent, sourceStatuses$ }, settings)
+      .detect(observing({ 'source-status': sourceStatuses$ }), settings)
       .pipe(map(({ summary }) => summary))
     expectObservable(summaries$).toBe('----ab', {
-      a: 'source processes works in mode procfs only: no BTF',
-      b: 'source resources works in mode stats-api only: no BTF',
+      a: 'source processes is degraded (mode procfs): no BTF',
+      b: 'source resources is degraded (mode stats-api): no BTF',
     })
   })
 })
 
-test('the first loss is told at once, what follows within the window as one sum at its end', (t) => {
+test('the first loss is reported immediately, the following ones as one sum at the end of the window', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const eventsLost$ = hot('a-bb----b---------c', {
       a: lost(1),
@@ -63,7 +63,7 @@ test('the first loss is told at once, what follows within the window as one sum 
       c: lost(5, { reason: 'invalid' }),
     })
     const counts$ = monitorIntegrity
-      .detect({ ...silent, eventsLost$ }, settings)
+      .detect(observing({ 'events-lost': eventsLost$ }), settings)
       .pipe(map(({ evidence }) => evidence['count']))
     expectObservable(counts$, '-------------------!').toBe('a-----b-c---------d', {
       a: 1,
@@ -74,17 +74,17 @@ test('the first loss is told at once, what follows within the window as one sum 
   })
 })
 
-test('what one container’s budget cost is told of that container', (t) => {
+test('a loss by one container’s budget is a finding about that container', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const container = sampleContainer()
     const eventsLost$ = hot('ab', {
       a: lost(7, { source: 'processes', reason: 'over-budget', container }),
       b: lost(3, { source: 'processes', reason: 'over-budget' }),
     })
-    const told$ = monitorIntegrity
-      .detect({ ...silent, eventsLost$ }, settings)
+    const losses$ = monitorIntegrity
+      .detect(observing({ 'events-lost': eventsLost$ }), settings)
       .pipe(map((detection) => [detection.rule, detection.container, detection.evidence['count']]))
-    expectObservable(told$).toBe('ab', {
+    expectObservable(losses$).toBe('ab', {
       a: ['event-budget-exceeded', container, 7],
       b: ['events-lost', null, 3],
     })

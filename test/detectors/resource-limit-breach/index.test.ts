@@ -3,10 +3,10 @@ import { asyncScheduler, filter, map, share } from 'rxjs'
 import type { Detection } from '../../../agent/model/finding.ts'
 import type { ContainerAction, ExecEnded, FirstProcess, OomVictim } from '../../../agent/model/observation.ts'
 import { resourceLimitBreach } from '../../../detectors/resource-limit-breach/index.ts'
-import type { Moment } from '../../../detectors/resource-limit-breach/moment.ts'
+import type { ContainerEvent } from '../../../detectors/resource-limit-breach/container-event.ts'
 import {
-  type Befallen,
-  befell,
+  type LifecycleGiven,
+  lifecycle,
   container,
   type Given,
   oomVictim,
@@ -14,46 +14,45 @@ import {
 } from '../../sources/resources/samples.ts'
 import { dockerEvent } from '../../support/docker-event.ts'
 import { marbles } from '../../support/marbles.ts'
-import { silent } from '../../support/observed.ts'
+import { observing } from '../../support/observed.ts'
 import { sampleExec } from '../../support/samples.ts'
 
 const settings = resourceLimitBreach.settings.parse({})
 
-type Seen = Moment | OomVictim
+type Seen = ContainerEvent | OomVictim
 
-/** Something that is seen at the time of its marble. */
+/** An observation at the time of its marble. */
 type Timed = (time: number) => Seen
 
 /**
- * Plays moments into the detector, each seen as it happens, or later where it brings its own time; what is said is
- * `rule` for an event and `rule state` for a condition.
+ * Plays observations into the detector, at the time of their marble, or at their own time if they have one. Expects
+ * `rule` for each event and `rule state` for each condition.
  */
 function plays(
   t: ExecutionContext,
-  moments: Record<string, Seen | Timed>,
-  seen: string,
-  said: string,
-  sayings: Record<string, string> = {},
+  observations: Record<string, Seen | Timed>,
+  diagram: string,
+  expected: string,
+  detections: Record<string, string> = {},
 ): void {
   marbles(t, ({ hot, expectObservable }) => {
-    const moments$ = hot(seen, moments).pipe(
-      map((moment) => (typeof moment === 'function' ? moment(asyncScheduler.now()) : moment)),
+    const seen$ = hot(diagram, observations).pipe(
+      map((seen) => (typeof seen === 'function' ? seen(asyncScheduler.now()) : seen)),
       share(),
     )
-    const observed = {
-      ...silent,
-      resources$: moments$.pipe(filter((moment) => moment.kind === 'resources')),
-      containers$: moments$.pipe(filter((moment) => moment.kind === 'container')),
-      oomVictims$: moments$.pipe(filter((moment) => moment.kind === 'oom-victim')),
-    }
+    const observed = observing({
+      resources: seen$.pipe(filter((seen) => seen.kind === 'resources')),
+      container: seen$.pipe(filter((seen) => seen.kind === 'container')),
+      'oom-victim': seen$.pipe(filter((seen) => seen.kind === 'oom-victim')),
+    })
     const detected$ = resourceLimitBreach.detect(observed, settings)
-    const words$ = detected$.pipe(map(inWords))
-    expectObservable(words$).toBe(said, sayings)
+    const lines$ = detected$.pipe(map(lineOf))
+    expectObservable(lines$).toBe(expected, detections)
   })
 }
 
-function inWords({ rule, state, completes, also = [] }: Detection): string {
-  const more = [state ?? '', completes ? 'completes' : '', ...also.map((name) => `also ${name}`)]
+function lineOf({ rule, state, isUpdate, also = [] }: Detection): string {
+  const more = [state ?? '', isUpdate ? 'update' : '', ...also.map((name) => `also ${name}`)]
   return [rule, ...more.filter((word) => word !== '')].join(' ')
 }
 
@@ -62,88 +61,88 @@ const using =
   (time) =>
     sample(time, given)
 
-const befalls =
-  (action: ContainerAction, given: Befallen = {}): Timed =>
+const happens =
+  (action: ContainerAction, given: LifecycleGiven = {}): Timed =>
   (time) =>
-    befell(time, action, given)
+    lifecycle(time, action, given)
 
 const usingMemory = (percent: number, given: Given = {}) =>
   using({ ...given, memory: { workingSetBytes: percent * 10, ...given.memory } })
 
 const nearMemory = { f: 'memory-near-limit firing', r: 'memory-near-limit resolved' }
 
-test('a container over 90 % of its memory limit for 30 s is near it, and under 80 % no more', (t) => {
-  const moments = {
+test('a container above 90 % of its memory limit for 30 s is near it, until it falls below 80 %', (t) => {
+  const observations = {
     a: usingMemory(95),
     b: usingMemory(91),
     c: usingMemory(90),
     d: usingMemory(80),
     e: usingMemory(79),
   }
-  plays(t, moments, 'a 28999ms b 999ms c 999ms d 999ms e', '30s f 1999ms r', nearMemory)
+  plays(t, observations, 'a 28999ms b 999ms c 999ms d 999ms e', '30s f 1999ms r', nearMemory)
 })
 
-test('falling under 90 % before 30 s are over starts the wait anew', (t) => {
-  const moments = {
+test('falling below 90 % within the 30 s restarts the wait', (t) => {
+  const observations = {
     a: usingMemory(95),
     b: usingMemory(89),
     c: usingMemory(95),
     d: usingMemory(95),
     e: usingMemory(95),
   }
-  plays(t, moments, 'a 19999ms b 4999ms c 29998ms de', '55s f', nearMemory)
+  plays(t, observations, 'a 19999ms b 4999ms c 29998ms de', '55s f', nearMemory)
 })
 
-test('what is firing when the container ends is resolved, and forgotten for its next start', (t) => {
-  const moments = {
+test('a firing condition resolves when the container stops, and the next start begins without it', (t) => {
+  const observations = {
     a: usingMemory(95),
     b: usingMemory(95),
-    c: befalls('died', { exitCode: 0 }),
+    c: happens('died', { exitCode: 0 }),
     d: usingMemory(95),
     e: usingMemory(95),
   }
-  plays(t, moments, 'a 29999ms b 999ms c 999ms d 29998ms e', '30s f 999ms r', nearMemory)
+  plays(t, observations, 'a 29999ms b 999ms c 999ms d 29998ms e', '30s f 999ms r', nearMemory)
 })
 
-test('a container that is found stopped has ended too', (t) => {
+test('a container that is found stopped resolves its conditions too', (t) => {
   const stopped = container({ state: 'exited' })
-  const moments = {
+  const observations = {
     a: usingMemory(95),
     b: usingMemory(95),
-    c: befalls('seen', { container: stopped }),
+    c: happens('seen', { container: stopped }),
   }
-  plays(t, moments, 'a 29999ms b 999ms c', '30s f 999ms r', nearMemory)
+  plays(t, observations, 'a 29999ms b 999ms c', '30s f 999ms r', nearMemory)
 })
 
-test('containers are judged apart', (t) => {
+test('containers are judged separately', (t) => {
   const other = container({ id: 'f'.repeat(64), name: 'db-1' })
-  const moments = {
+  const observations = {
     a: usingMemory(95),
     b: usingMemory(10, { container: other }),
     c: usingMemory(95),
-    d: befalls('died', { container: other, exitCode: 0 }),
+    d: happens('died', { container: other, exitCode: 0 }),
   }
-  plays(t, moments, '(ab) 29996ms c 999ms d', '30s f', nearMemory)
+  plays(t, observations, '(ab) 29996ms c 999ms d', '30s f', nearMemory)
 })
 
-test('a container that stays near its limit is told anew once a minute, if there is something new', (t) => {
-  const moments = {
+test('a container that stays near its limit is reported again once a minute, if the summary changed', (t) => {
+  const observations = {
     a: usingMemory(95),
     b: usingMemory(95),
     c: usingMemory(96),
     d: usingMemory(95),
     e: usingMemory(96),
   }
-  plays(t, moments, 'a 29999ms b 29999ms c 29999ms de', '30s f 60s f', nearMemory)
+  plays(t, observations, 'a 29999ms b 29999ms c 29999ms de', '30s f 60s f', nearMemory)
 })
 
-test('processes near their limit for 30 s are said, and their end', (t) => {
-  const moments = {
+test('a process count near its limit for 30 s is reported, and its end', (t) => {
+  const observations = {
     a: using({ pids: { current: 90 } }),
     b: using({ pids: { current: 100 } }),
     c: using({ pids: { current: 79 } }),
   }
-  plays(t, moments, 'a 29999ms b 999ms c', '30s f 999ms r', {
+  plays(t, observations, 'a 29999ms b 999ms c', '30s f 999ms r', {
     f: 'pids-near-limit firing',
     r: 'pids-near-limit resolved',
   })
@@ -152,14 +151,14 @@ test('processes near their limit for 30 s are said, and their end', (t) => {
 const throttled = (periods: number, throttledPeriods: number) =>
   using({ cpu: { periods, throttledPeriods, throttledSeconds: throttledPeriods / 10 } })
 
-test('a container throttled in over a quarter of its periods for 5 minutes is said', (t) => {
-  const moments = {
+test('a container throttled in over a quarter of its periods for 5 minutes is reported', (t) => {
+  const observations = {
     a: throttled(0, 0),
     b: throttled(2_990, 1_000),
     c: throttled(3_000, 1_000),
     d: throttled(6_000, 1_100),
   }
-  plays(t, moments, 'a 298999ms b 999ms c 299999ms d', '300s f 299999ms r', {
+  plays(t, observations, 'a 298999ms b 999ms c 299999ms d', '300s f 299999ms r', {
     f: 'cpu-throttled firing',
     r: 'cpu-throttled resolved',
   })
@@ -167,8 +166,8 @@ test('a container throttled in over a quarter of its periods for 5 minutes is sa
 
 const refusing = (refusedForks: number, current = 50) => using({ pids: { refusedForks, current } })
 
-test('refused forks are one act as long as they go on, completed every 10 s', (t) => {
-  const moments = {
+test('continuing refused forks are one event, updated every 10 s', (t) => {
+  const observations = {
     a: refusing(7),
     b: refusing(8),
     c: refusing(20),
@@ -176,42 +175,42 @@ test('refused forks are one act as long as they go on, completed every 10 s', (t
     e: refusing(30),
     f: refusing(31),
   }
-  plays(t, moments, 'a 999ms b 4999ms c 4999ms d 999ms e 67999ms f', '1s h 9999ms c 68999ms h', {
+  plays(t, observations, 'a 999ms b 4999ms c 4999ms d 999ms e 67999ms f', '1s h 9999ms c 68999ms h', {
     h: 'pids-limit-hit',
-    c: 'pids-limit-hit completes',
+    c: 'pids-limit-hit update',
   })
 })
 
-test('a fork refused before the daemon came is nothing new, and one in a container that was seen to start is', (t) => {
+test('forks refused before the daemon started are not reported; those of a container that was seen to start are', (t) => {
   plays(t, { a: refusing(7), b: refusing(7) }, 'a 4999ms b', '')
-  plays(t, { a: befalls('started'), b: refusing(1) }, 'a 999ms b', '1s h', { h: 'pids-limit-hit' })
+  plays(t, { a: happens('started'), b: refusing(1) }, 'a 999ms b', '1s h', { h: 'pids-limit-hit' })
 })
 
 const growing = (current: number, limit: number | null = null) => using({ pids: { current, limit } })
 
-test('a container without a limit that grows by 500 processes within 10 s bursts, once', (t) => {
-  const moments = {
+test('a container without a limit that grows by 500 processes within 10 s is one burst', (t) => {
+  const observations = {
     a: using({ pids: { current: 4 } }),
     b: growing(503),
     c: growing(504),
     d: growing(5_000),
   }
-  const sayings = { n: 'no-limits firing', p: 'process-burst' }
-  plays(t, moments, 'a 4999ms b 999ms c 999ms d', '5s n 999ms p', sayings)
+  const detections = { n: 'no-limits firing', p: 'process-burst' }
+  plays(t, observations, 'a 4999ms b 999ms c 999ms d', '5s n 999ms p', detections)
 })
 
-test('a fork bomb that is at its limit at the next look is one finding', (t) => {
-  const moments = {
+test('a fork bomb that reaches its limit by the next sample is one finding', (t) => {
+  const observations = {
     a: growing(1, 50),
     b: using({ pids: { current: 50, limit: 50, refusedForks: 9 } }),
   }
-  plays(t, moments, 'a 999ms b', '1s h', { h: 'pids-limit-hit also process-burst' })
+  plays(t, observations, 'a 999ms b', '1s h', { h: 'pids-limit-hit also process-burst' })
 })
 
 const stalled = (someSeconds: number) => using({ pressure: { memory: { someSeconds, fullSeconds: 0 } } })
 
-test('a container whose processes wait for memory over 20 % of the time for 30 s is under pressure', (t) => {
-  const moments = {
+test('a container whose processes wait for memory more than 20 % of the time for 30 s is under pressure', (t) => {
+  const observations = {
     a: stalled(100),
     b: stalled(102),
     c: stalled(106),
@@ -219,75 +218,83 @@ test('a container whose processes wait for memory over 20 % of the time for 30 s
     e: stalled(114),
     f: stalled(114.9),
   }
-  const sayings = { f: 'memory-pressure firing', r: 'memory-pressure resolved' }
-  plays(t, moments, 'a 4999ms b 9999ms c 19998ms de 9999ms f', '35s f 9999ms r', sayings)
+  const detections = { f: 'memory-pressure firing', r: 'memory-pressure resolved' }
+  plays(t, observations, 'a 4999ms b 9999ms c 19998ms de 9999ms f', '35s f 9999ms r', detections)
 })
 
-const died = (exitCode = 1) => befalls('died', { exitCode })
+const died = (exitCode = 1) => happens('died', { exitCode })
 const loop = { l: 'restart-loop firing', r: 'restart-loop resolved' }
 
 const restarting = {
   a: died(),
-  b: befalls('started'),
+  b: happens('started'),
   c: died(),
-  d: befalls('started'),
+  d: happens('started'),
   e: died(),
-  f: befalls('started'),
+  f: happens('started'),
 }
 const restarts = 'a 99ms b 899ms c 199ms d 799ms e 399ms f'
 
-test('three restarts within 5 minutes are a loop, over when there was none for as long', (t) => {
+test('three restarts within 5 minutes are a loop, which ends after 5 minutes without a restart', (t) => {
   plays(t, restarting, restarts, '2400ms l 299999ms r', loop)
 })
 
-test('a container that dies for good ends its loop too, and a removed one at once', (t) => {
-  const moments = { ...restarting, g: died(), x: befalls('removed') }
-  plays(t, moments, `${restarts} 599ms g`, '2400ms l 299999ms r', loop)
-  plays(t, moments, `${restarts} 599ms g 999ms x`, '2400ms l 1599ms r', loop)
+test('a container that stays dead ends its loop too, and a removed one at once', (t) => {
+  const observations = { ...restarting, g: died(), x: happens('removed') }
+  plays(t, observations, `${restarts} 599ms g`, '2400ms l 299999ms r', loop)
+  plays(t, observations, `${restarts} 599ms g 999ms x`, '2400ms l 1599ms r', loop)
 })
 
-test('restarts that are further apart are no loop, and neither is a first start', (t) => {
-  const moments = {
-    a: befalls('started'),
+test('restarts further apart are not a loop, nor is a first start', (t) => {
+  const observations = {
+    a: happens('started'),
     b: died(),
-    c: befalls('started'),
+    c: happens('started'),
     d: died(),
-    e: befalls('started'),
+    e: happens('started'),
     f: died(),
-    g: befalls('started'),
+    g: happens('started'),
   }
-  plays(t, moments, 'a 999ms b 99ms c 297899ms d 99ms e 1899ms f 100ms g', '')
+  plays(t, observations, 'a 999ms b 99ms c 297899ms d 99ms e 1899ms f 100ms g', '')
 })
 
-test('an exec that ended killed while a kill waited for its verdict is named', (t) => {
+test('an exec that was killed while the kill was undecided is named', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const exec = sampleExec({ container: container(), argv: ['tail', '/dev/zero'] })
     const { execId } = exec
     const running = { memory: { oomKills: 1 }, firstProcess: 'running' } as const
     const resources$ = hot('a---bc', { a: sample(0), b: sample(6_000, running), c: sample(7_000, running) })
     const execs$ = hot('x', { x: exec })
-    const containers$ = hot('-o', { o: befell(1_000, 'oom') })
+    const containers$ = hot('-o', { o: lifecycle(1_000, 'oom') })
     const end: ExecEnded = { kind: 'exec-ended', time: 5_000, container: container(), execId, exitCode: 137 }
     const execEnds$ = hot('--e', { e: end })
-    const observed = { ...silent, resources$, containers$, execs$, execEnds$ }
+    const observed = observing({
+      resources: resources$,
+      container: containers$,
+      exec: execs$,
+      'exec-ended': execEnds$,
+    })
     const detected$ = resourceLimitBreach.detect(observed, settings)
     const named$ = detected$.pipe(map(({ rule, evidence }) => [rule, evidence['killed_execs']]))
     expectObservable(named$).toBe('-----k', { k: ['oom-kill', ['tail /dev/zero']] })
   })
 })
 
-test('missing limits are one condition, resolved when the last of them is set', (t) => {
-  const moments = {
+test('missing limits are one condition, resolved when the last limit is set', (t) => {
+  const observations = {
     a: using({ memory: { limitBytes: null }, pids: { limit: null } }),
     b: using({ pids: { limit: null } }),
     c: using(),
   }
-  plays(t, moments, 'a 4999ms b 4999ms c', 'f 9999ms r', { f: 'no-limits firing', r: 'no-limits resolved' })
+  plays(t, observations, 'a 4999ms b 4999ms c', 'f 9999ms r', {
+    f: 'no-limits firing',
+    r: 'no-limits resolved',
+  })
 })
 
-test('a container without limits that ended does not lack them any more', (t) => {
-  const moments = { a: using({ cpu: { quotaCores: null } }), b: befalls('removed') }
-  plays(t, moments, 'a 999ms b', 'f 999ms r', { f: 'no-limits firing', r: 'no-limits resolved' })
+test('the missing-limits condition ends with the container', (t) => {
+  const observations = { a: using({ cpu: { quotaCores: null } }), b: happens('removed') }
+  plays(t, observations, 'a 999ms b', 'f 999ms r', { f: 'no-limits firing', r: 'no-limits resolved' })
 })
 
 const counting = (oomKills: number | null, firstProcess?: FirstProcess) =>
@@ -301,89 +308,100 @@ const named =
     oomVictim(time, given)
 
 test('a victim that is not the first process is reported at once', (t) => {
-  plays(t, { a: befalls('started'), v: named(), e: befalls('oom') }, 'a 999ms v 60s e', '1s k', kill)
+  plays(t, { a: happens('started'), v: named(), e: happens('oom') }, 'a 999ms v 60s e', '1s k', kill)
 })
 
-test('the first process as a victim is reported with its death, a minute later too', (t) => {
-  const moments = {
-    a: befalls('started'),
+test('the first process as a victim is reported with its death, even a minute later', (t) => {
+  const observations = {
+    a: happens('started'),
     v: named({ isInit: true }),
-    d: befalls('died', { exitCode: 137 }),
-    e: befalls('oom'),
+    d: happens('died', { exitCode: 137 }),
+    e: happens('oom'),
   }
-  plays(t, moments, 'a 999ms v 59999ms d 29999ms e', '61s k', death)
+  plays(t, observations, 'a 999ms v 59999ms d 29999ms e', '61s k', death)
 })
 
-test('an event is a kill that was survived once two samples show the kill and the first process running', (t) => {
-  const moments = { a: counting(0), e: befalls('oom'), b: counting(1, 'running'), c: counting(1, 'running') }
-  plays(t, moments, 'a 999ms e 3999ms b 4999ms c', '10s k', kill)
-})
-
-test('a first process that takes a minute to end does not pass for alive', (t) => {
-  const moments = {
+test('an engine event is a survived kill once two samples show the kill and the first process running', (t) => {
+  const observations = {
     a: counting(0),
-    e: befalls('oom'),
-    b: counting(1, 'ending'),
-    d: befalls('died', { exitCode: 137 }),
+    e: happens('oom'),
+    b: counting(1, 'running'),
+    c: counting(1, 'running'),
   }
-  plays(t, moments, 'a 999ms e 3999ms b 4999ms b 54999ms d', '65s k', death)
+  plays(t, observations, 'a 999ms e 3999ms b 4999ms c', '10s k', kill)
 })
 
-test('where nothing decides a kill, it is reported after two minutes', (t) => {
-  plays(t, { a: befalls('oom') }, 'a', '120s k', kill)
-  plays(t, { a: befalls('oom'), b: counting(null) }, 'a 4999ms b 4999ms b', '120s k', kill)
+test('a first process that takes a minute to exit is not taken for alive', (t) => {
+  const observations = {
+    a: counting(0),
+    e: happens('oom'),
+    b: counting(1, 'ending'),
+    d: happens('died', { exitCode: 137 }),
+  }
+  plays(t, observations, 'a 999ms e 3999ms b 4999ms b 54999ms d', '65s k', death)
 })
 
-test('an event that comes two minutes after the end is still matched with its death', (t) => {
-  const moments = { a: befalls('died', { exitCode: 137 }), b: befalls('oom') }
-  plays(t, moments, 'a 119999ms b', '120s k', death)
+test('an undecided kill is reported after two minutes', (t) => {
+  plays(t, { a: happens('oom') }, 'a', '120s k', kill)
+  plays(t, { a: happens('oom'), b: counting(null) }, 'a 4999ms b 4999ms b', '120s k', kill)
 })
 
-test('docker kill is no OOM kill, whatever was killed before', (t) => {
-  const asks = dockerEvent('kill', { actorId: container().id, time: 1_000, attributes: { signal: '9' } })
+test('an event two minutes after the death is still matched with it', (t) => {
+  const observations = { a: happens('died', { exitCode: 137 }), b: happens('oom') }
+  plays(t, observations, 'a 119999ms b', '120s k', death)
+})
+
+test('docker kill is not an OOM kill, whatever was killed before', (t) => {
+  const request = dockerEvent('kill', { actorId: container().id, time: 1_000, attributes: { signal: '9' } })
   marbles(t, ({ hot, expectObservable }) => {
-    const dockerEvents$ = hot('-a', { a: asks })
+    const dockerEvents$ = hot('-a', { a: request })
     const containers$ = hot('o-d', {
-      o: befell(500, 'oom'),
-      d: befell(1_100, 'died', { exitCode: 137, oomKilled: true }),
+      o: lifecycle(500, 'oom'),
+      d: lifecycle(1_100, 'died', { exitCode: 137, oomKilled: true }),
     })
-    const detected$ = resourceLimitBreach.detect({ ...silent, containers$, dockerEvents$ }, settings)
-    expectObservable(detected$.pipe(map(inWords))).toBe('--k', kill)
+    const detected$ = resourceLimitBreach.detect(
+      observing({ container: containers$, 'docker-event': dockerEvents$ }),
+      settings,
+    )
+    expectObservable(detected$.pipe(map(lineOf))).toBe('--k', kill)
   })
 })
 
-test('a container that is killed and restarted at once is killed once each time', (t) => {
-  const moments = {
-    a: befalls('oom'),
-    b: befalls('died', { exitCode: 137 }),
-    c: befalls('started'),
-    d: befalls('oom'),
-    e: befalls('died', { exitCode: 137 }),
+test('a container killed and restarted at once is one finding per kill', (t) => {
+  const observations = {
+    a: happens('oom'),
+    b: happens('died', { exitCode: 137 }),
+    c: happens('started'),
+    d: happens('oom'),
+    e: happens('died', { exitCode: 137 }),
   }
-  plays(t, moments, 'a 9ms b 189ms c 299ms d 9ms e', '10ms k 499ms k', death)
+  plays(t, observations, 'a 9ms b 189ms c 299ms d 9ms e', '10ms k 499ms k', death)
 })
 
-test('whoever stops listening leaves nothing behind, whether containers run or have just ended', (t) => {
+test('unsubscribing releases every subscription, for running and for just stopped containers', (t) => {
   marbles(t, ({ hot, expectObservable, expectSubscriptions }) => {
     const other = container({ id: 'f'.repeat(64) })
     const resources$ = hot('a-b', { a: sample(0), b: sample(0, { container: other }) })
-    const containers$ = hot('---c', { c: befell(1_000, 'died', { exitCode: 0 }) })
-    const detected$ = resourceLimitBreach.detect({ ...silent, resources$, containers$ }, settings)
+    const containers$ = hot('---c', { c: lifecycle(1_000, 'died', { exitCode: 0 }) })
+    const detected$ = resourceLimitBreach.detect(
+      observing({ resources: resources$, container: containers$ }),
+      settings,
+    )
     expectObservable(detected$, '^---!').toBe('----')
     expectSubscriptions(resources$.subscriptions).toBe(['^---!', '^---!'])
     expectSubscriptions(containers$.subscriptions).toBe(['^---!', '^---!', '^---!'])
   })
 })
 
-test('settings are refused when a condition would resolve above where it fires', (t) => {
+test('settings are rejected if a condition would resolve above its firing ratio', (t) => {
   const { success, error } = resourceLimitBreach.settings.safeParse({ memory: { ratio: 0.5 } })
   t.false(success)
   t.deepEqual(error?.issues[0]?.path, ['memory', 'resolve_ratio'])
   t.like(settings, { memory: { ratio: 0.9, resolve_ratio: 0.8, hold: 30_000 }, cpu: { hold: 300_000 } })
 })
 
-test('a container without details is judged all the same', (t) => {
+test('a container without details is judged too', (t) => {
   const bare = container({ details: null })
-  const moments = { a: named({ container: bare }), b: usingMemory(95, { container: bare }) }
-  plays(t, moments, 'ab', 'k', kill)
+  const observations = { a: named({ container: bare }), b: usingMemory(95, { container: bare }) }
+  plays(t, observations, 'ab', 'k', kill)
 })

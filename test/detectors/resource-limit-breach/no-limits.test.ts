@@ -3,17 +3,17 @@ import { missingLimits, noLimits } from '../../../detectors/resource-limit-breac
 import { type Given, sample } from '../../sources/resources/samples.ts'
 
 const table: [given: Given, missing: string[], words: string][] = [
-  [{}, [], 'web-1 has limits for memory, cpu and pids'],
-  [{ cpu: { quotaCores: null } }, ['cpu'], 'web-1 runs without a limit for cpu'],
+  [{}, [], 'web-1: memory, CPU and process limits are set'],
+  [{ cpu: { quotaCores: null } }, ['cpu'], 'web-1: no CPU limit'],
   [
     { memory: { limitBytes: null }, pids: { limit: null } },
     ['memory', 'pids'],
-    'web-1 runs without a limit for memory and pids',
+    'web-1: no memory or process limit',
   ],
   [
     { memory: { limitBytes: null }, cpu: { quotaCores: null }, pids: { limit: null } },
     ['memory', 'cpu', 'pids'],
-    'web-1 runs without a limit for memory, cpu and pids',
+    'web-1: no memory, CPU or process limit',
   ],
 ]
 

@@ -1,39 +1,46 @@
 import test from 'ava'
-import {
-  emptyLedger,
-  lastResortMs,
-  type OomFact,
-  recordFact,
-} from '../../../detectors/resource-limit-breach/oom-ledger.ts'
+import { lastResortMs, type OomFact, recordFact } from '../../../detectors/resource-limit-breach/oom-facts.ts'
+import { emptyLedger } from '../../../detectors/resource-limit-breach/oom-ledger.ts'
 import { died, survived } from '../../../detectors/resource-limit-breach/oom-report.ts'
-import { befell, container, details, fixtureId, oomVictim, sample } from '../../sources/resources/samples.ts'
+import {
+  lifecycle,
+  container,
+  details,
+  fixtureId,
+  oomVictim,
+  sample,
+} from '../../sources/resources/samples.ts'
 
 const mib = 2 ** 20
 
-// Facts about one container. Times are milliseconds; what is judged is their order.
+// Facts about one container. Times are milliseconds; only their order is judged.
 
 const count = (time: number, oomKills: number | null) => sample(time, { memory: { oomKills } })
 const alive = (time: number, oomKills: number) =>
   sample(time, { memory: { oomKills }, firstProcess: 'running' })
 const dying = (time: number, oomKills: number) =>
   sample(time, { memory: { oomKills }, firstProcess: 'ending' })
-const started = (time = 0) => befell(time, 'started')
-/** A run of its own: the engine names when it started. */
-const begun = (time: number) =>
-  befell(time, 'started', { container: container({ details: details({ startedAt: time }) }) })
-const event = (time: number) => befell(time, 'oom')
-const killed = (time: number) => befell(time, 'died', { exitCode: 137 })
-const flagged = (time: number) => befell(time, 'died', { exitCode: 137, oomKilled: true })
-const exited = (time: number, exitCode = 0) => befell(time, 'died', { exitCode })
+const started = (time = 0) => lifecycle(time, 'started')
+/** A start whose time the engine names. */
+const startedAt = (time: number) =>
+  lifecycle(time, 'started', { container: container({ details: details({ startedAt: time }) }) })
+const event = (time: number) => lifecycle(time, 'oom')
+const killed = (time: number) => lifecycle(time, 'died', { exitCode: 137 })
+const flagged = (time: number) => lifecycle(time, 'died', { exitCode: 137, oomKilled: true })
+const exited = (time: number, exitCode = 0) => lifecycle(time, 'died', { exitCode })
 const init = (time: number) => oomVictim(time, { isInit: true })
 const child = (time: number, pid = 4300) =>
   oomVictim(time, { process: { pid, startTicks: 77, exe: '/bin/eat', argv: ['eat'] } })
-const asked = (time: number): OomFact => ({ kind: 'sigkill-request', time, container: { id: fixtureId } })
+const sigkillRequest = (time: number): OomFact => ({
+  kind: 'sigkill-request',
+  time,
+  container: { id: fixtureId },
+})
 const deadline = 'deadline'
 
 type Fact = OomFact | typeof deadline
 
-/** Every report that these facts lead to: the rule, and the number of kills where there are several. */
+/** The reports for these facts: the rule, and the number of kills where there are several. */
 function reportsOf(facts: readonly Fact[]): string[] {
   let ledger = emptyLedger
   return facts.flatMap((fact) => {
@@ -56,7 +63,7 @@ function ordersOf<T>(items: readonly T[]): T[][] {
 
 const late = 60_000
 
-test('the first process is killed: one finding, in whichever order the facts arrive, however late', (t) => {
+test('the first process is killed: one finding, for any order and delay of the facts', (t) => {
   for (const delay of [1, late]) {
     for (const facts of ordersOf([init(1_000), killed(1_000 + delay), event(1_000 + delay)])) {
       t.deepEqual(reportsOf([started(), ...facts]), [death])
@@ -74,7 +81,7 @@ test('the first process is killed: one finding, in whichever order the facts arr
   }
 })
 
-test('another process is killed: one finding, in whichever order the facts arrive, however late', (t) => {
+test('another process is killed: one finding, for any order and delay of the facts', (t) => {
   for (const delay of [1, late]) {
     const after = 2_000 + delay
     for (const facts of ordersOf([child(1_000), event(1_000 + delay), alive(after, 1)])) {
@@ -83,7 +90,7 @@ test('another process is killed: one finding, in whichever order the facts arriv
           started(),
           ...facts,
           alive(after + 5_000, 1),
-          asked(after + 5_001),
+          sigkillRequest(after + 5_001),
           flagged(after + 5_002),
         ]),
         [kill],
@@ -100,50 +107,58 @@ test('another process is killed: one finding, in whichever order the facts arriv
 const table: [title: string, facts: Fact[], reports: string[]][] = [
   // The counter.
   ['several kills between two samples', [count(0, 0), alive(1, 3), alive(2, 3)], [`${kill} 3`]],
-  ['several kills and one event', [count(0, 0), event(1), alive(2, 3), alive(3, 3)], [`${kill} 3`]],
-  ['a kill while another waits', [count(0, 0), alive(1, 1), alive(2, 2), alive(3, 2)], [kill, kill]],
+  ['several kills and one engine event', [count(0, 0), event(1), alive(2, 3), alive(3, 3)], [`${kill} 3`]],
+  ['a kill while another is undecided', [count(0, 0), alive(1, 1), alive(2, 2), alive(3, 2)], [kill, kill]],
   ['kills from before the daemon', [count(0, 3), alive(1, 3), alive(2, 3)], []],
   ['a kill whose event came before the first sample', [event(0), alive(1, 1), alive(2, 1)], [kill]],
   ['the first sample after a start', [started(), alive(1, 1), alive(2, 1)], [kill]],
-  ['a counter that went back', [count(0, 5), alive(1, 2), alive(2, 2)], [`${kill} 2`]],
-  ['a counter that is absent for once', [count(0, 1), count(1, null), alive(2, 2), alive(3, 2)], [kill]],
-  ['an end that no start follows', [count(0, 0), exited(1), count(2, 4), count(3, 4)], []],
+  ['a counter that decreased', [count(0, 5), alive(1, 2), alive(2, 2)], [`${kill} 2`]],
+  [
+    'a counter that is missing in one sample',
+    [count(0, 1), count(1, null), alive(2, 2), alive(3, 2)],
+    [kill],
+  ],
+  ['a death without a following start', [count(0, 0), exited(1), count(2, 4), count(3, 4)], []],
   [
     'a new run counts from 0',
     [count(0, 2), exited(1), started(2), count(3, 0), alive(4, 1), alive(5, 1)],
     [kill],
   ],
-  ['a replay of an old run', [befell(10, 'seen'), count(10, 3), exited(4), started(5), alive(15, 3)], []],
+  ['a replay of an old run', [lifecycle(10, 'seen'), count(10, 3), exited(4), started(5), alive(15, 3)], []],
   // What proves that the container survived.
-  ['a sample in which the first process ends', [count(0, 0), dying(1, 1), dying(9_000, 1)], []],
+  ['a sample in which the first process is ending', [count(0, 0), dying(1, 1), dying(9_000, 1)], []],
   ['the sample that shows a kill first', [count(0, 0), alive(1, 1)], []],
   ['an ending first process that dies', [count(0, 0), dying(1, 1), dying(9_000, 1), killed(late)], [death]],
-  // Events of no kill.
-  ['an event that the counter denies', [count(0, 0), event(1), alive(2, 0), alive(3, 0), killed(4)], []],
+  // Events without a kill.
+  ['an event that the counter contradicts', [count(0, 0), event(1), alive(2, 0), alive(3, 0), killed(4)], []],
   ['surplus events', [count(0, 0), event(1), event(2), alive(3, 1), alive(4, 1), killed(5)], [kill]],
   [
-    'surplus events hide no later kill',
+    'surplus events do not hide a later kill',
     [count(0, 0), event(1), alive(2, 0), alive(3, 1), alive(4, 1)],
     [kill],
   ],
-  // Which death.
-  ['docker kill', [started(), asked(1), killed(2)], []],
+  // Deaths with and without a kill.
+  ['docker kill', [started(), sigkillRequest(1), killed(2)], []],
   [
     'docker kill after a kill that was survived',
-    [started(), child(1), event(2), asked(3), flagged(4)],
+    [started(), child(1), event(2), sigkillRequest(3), flagged(4)],
     [kill],
   ],
-  ['docker kill while a kill waits', [started(), count(0, 0), dying(1, 1), asked(2), killed(3)], [kill]],
+  [
+    'docker kill while a kill is undecided',
+    [started(), count(0, 0), dying(1, 1), sigkillRequest(2), killed(3)],
+    [kill],
+  ],
   ['a SIGKILL of unknown origin', [started(), killed(1)], []],
   [
     'a SIGKILL of unknown origin after a child was killed',
     [count(0, 0), alive(1, 1), alive(2, 1), killed(3), event(late)],
     [kill],
   ],
-  ['a flag from before the daemon', [befell(0, 'seen', { oomKilled: true }), flagged(late)], []],
+  ['a flag from before the daemon', [lifecycle(0, 'seen', { oomKilled: true }), flagged(late)], []],
   [
-    'a flag and an exit code that is no SIGKILL',
-    [started(), event(1), befell(2, 'died', { exitCode: 1, oomKilled: true })],
+    'a flag and an exit code other than 137',
+    [started(), event(1), lifecycle(2, 'died', { exitCode: 1, oomKilled: true })],
     [kill],
   ],
   ['two events of the last kill', [started(), event(1), event(2), killed(3)], [death]],
@@ -154,13 +169,13 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
   ],
   ['two events of a death, the second late', [started(), event(1), killed(2), event(3)], [death]],
   [
-    'three events of a death that the kernel names',
+    'three events of a death whose victim the kernel names',
     [started(), init(1), event(2), killed(3), event(4), event(5)],
     [death],
   ],
   [
     'two events of a child’s kill, and docker kill',
-    [started(), child(1), event(2), event(3), asked(4), killed(5)],
+    [started(), child(1), event(2), event(3), sigkillRequest(4), killed(5)],
     [kill],
   ],
   ['two events of a kill, and an exit', [started(), event(1), event(2), exited(3, 1)], [kill]],
@@ -173,12 +188,12 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
   ['two events and nothing else', [event(1), event(2), deadline], [kill]],
 
   [
-    'two kills at the end that the kernel names',
+    'two kills that the kernel names, the second fatal',
     [started(), child(1), init(2), killed(3), event(4), event(late)],
     [kill, death],
   ],
   [
-    'a victim that is no first process, and a SIGKILL by hand',
+    'a victim that is not the first process, then a manual SIGKILL',
     [started(), child(1), killed(2), event(3)],
     [kill],
   ],
@@ -196,7 +211,7 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
     [kill],
   ],
   [
-    'a next victim before the last death',
+    'the next victim before the last death',
     [started(), init(1), init(7), killed(5), started(6), killed(8), event(9), event(10)],
     [death, death],
   ],
@@ -208,19 +223,23 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
   ],
   [
     'a child killed before the engine reports the start',
-    [befell(0, 'created'), child(1), started(2), alive(3, 1), alive(4, 1), flagged(5)],
+    [lifecycle(0, 'created'), child(1), started(2), alive(3, 1), alive(4, 1), flagged(5)],
     [kill],
   ],
-  ['a start that follows a missed end', [begun(1), init(2), begun(3), init(4), killed(5)], [death, death]],
-  ['a counted kill of a run whose end was missed', [begun(1), dying(2, 1), begun(3)], [kill]],
-  ['a start that is reported twice', [begun(1), init(2), begun(1), killed(3)], [death]],
+  [
+    'a start that follows a missed end',
+    [startedAt(1), init(2), startedAt(3), init(4), killed(5)],
+    [death, death],
+  ],
+  ['a counted kill of a run whose end was missed', [startedAt(1), dying(2, 1), startedAt(3)], [kill]],
+  ['a start that is reported twice', [startedAt(1), init(2), startedAt(1), killed(3)], [death]],
   ['a kill soon after a start', [exited(0), started(1), event(2), alive(3, 1), alive(4, 1)], [kill]],
   [
-    'an event later than any engine’s',
+    'an event later than any engine’s delay',
     [started(), killed(1), started(2), event(lastResortMs + 2), count(lastResortMs + 3, 0)],
     [],
   ],
-  // The kernel's names.
+  // Victims that the kernel names.
   ['each of several victims', [started(), child(1, 7), child(1, 8), alive(2, 2), alive(3, 2)], [kill, kill]],
   ['a victim that was counted before', [count(0, 0), alive(1, 1), child(2), alive(3, 1), event(4)], [kill]],
   ['one of two that the kernel names', [count(0, 0), alive(1, 2), child(1), alive(2, 2)], [kill, kill]],
@@ -239,7 +258,7 @@ const table: [title: string, facts: Fact[], reports: string[]][] = [
   // The last resort.
   ['an event and nothing else', [event(1), deadline], [kill]],
   ['a counted kill and nothing else', [count(0, 0), count(1, 1), deadline, alive(2, 1), killed(3)], [kill]],
-  ['nothing waits', [count(0, 0), deadline], []],
+  ['nothing is undecided', [count(0, 0), deadline], []],
 ]
 
 function group(...pids: number[]): OomFact[] {
@@ -252,7 +271,7 @@ for (const [title, facts, reports] of table) {
   })
 }
 
-test('facts without end take no memory without end', (t) => {
+test('memory stays bounded with unlimited facts', (t) => {
   let ledger = emptyLedger
   for (let time = 0; time < 1_000; time++) {
     for (const fact of [event(time), killed(time), started(time), init(time)])
@@ -266,23 +285,23 @@ const kills = {
   time: 1_000,
   container: container(),
   count: 1,
-  toldBy: 'counter' as const,
-  act: 'oom:x',
+  reportedBy: 'counter' as const,
+  eventKey: 'oom:x',
   memory,
   victims: [],
 }
 
-test('a kill that the container survived is reported with the limit and what was used before', (t) => {
+test('a kill that the container survived is reported with the limit and the memory used before', (t) => {
   t.deepEqual(survived(kills).detection, {
     rule: 'oom-kill',
     time: 1_000,
     container: container(),
     summary: 'web-1: out of memory, 1 process killed (limit 512 MiB)',
     subject: [],
-    act: 'oom:x',
+    eventKey: 'oom:x',
     evidence: {
       kills: 1,
-      told_by: 'counter',
+      seen_by: 'counter',
       limit_bytes: 512 * mib,
       last_working_set_bytes: 500 * mib,
     },
@@ -297,23 +316,23 @@ test('a death is reported with the configured limit where no sample was taken', 
   t.like(died(limited, { time: 1_100, exitCode: 137 }).detection, {
     rule: 'container-oom-killed',
     time: 1_000,
-    act: `oom:${fixtureId}:1100`,
+    eventKey: `oom:${fixtureId}:1100`,
     summary: 'web-1 was OOM-killed (limit 64 MiB)',
     evidence: { exit_code: 137, limit_bytes: 64 * mib },
   })
 })
 
-test('a kill has the same identity after a restart of the daemon, whichever fact reports it', (t) => {
+test('a kill has the same event key after a restart of the daemon, whichever fact reports it', (t) => {
   const actsOf = (facts: readonly OomFact[]) => {
     let ledger = emptyLedger
     return facts.flatMap((fact) => {
       const [next, reports] = recordFact(ledger, fact)
       ledger = next
-      return reports.map(({ detection }) => detection.act)
+      return reports.map(({ detection }) => detection.eventKey)
     })
   }
-  const act = `oom:${fixtureId}:1000:1`
-  t.deepEqual(actsOf([count(0, 0), alive(1, 1), alive(2, 1)]), [act])
-  t.deepEqual(actsOf([count(0, 0), child(1)]), [act])
-  t.deepEqual(actsOf([event(1), alive(2, 1), alive(3, 1)]), [act])
+  const eventKey = `oom:${fixtureId}:1000:1`
+  t.deepEqual(actsOf([count(0, 0), alive(1, 1), alive(2, 1)]), [eventKey])
+  t.deepEqual(actsOf([count(0, 0), child(1)]), [eventKey])
+  t.deepEqual(actsOf([event(1), alive(2, 1), alive(3, 1)]), [eventKey])
 })

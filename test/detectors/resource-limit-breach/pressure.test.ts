@@ -5,7 +5,7 @@ import { sample } from '../../sources/resources/samples.ts'
 const threshold = { ratio: 0.2, resolve_ratio: 0.1, hold: 30_000 }
 const { start } = memoryPressure(threshold)
 
-/** Samples every five seconds in which processes waited for these shares of the time. */
+/** The state after samples every five seconds, in which processes waited for these shares of the time. */
 const after = (...shares: number[]): Pressure => {
   let someSeconds = 0
   return [0, ...shares].reduce((before, share, index) => {
@@ -21,28 +21,28 @@ test('a share over the ratio fires once it has lasted for the hold', (t) => {
   t.false(after(...times(20, 0.19)).firing)
 })
 
-test('one long stall is no pressure, and a calm in between begins the wait anew', (t) => {
+test('one long stall is not pressure, and a calm period restarts the wait', (t) => {
   t.false(after(0, 0, 1, 1, 0, 0, 0, 0).firing)
   t.false(after(...times(5, 0.3), 0, 0, ...times(5, 0.3)).firing)
 })
 
-test('it is over under the lower ratio', (t) => {
+test('it resolves below the lower ratio', (t) => {
   t.true(after(...times(8, 0.3), ...times(4, 0.12)).firing)
   t.false(after(...times(8, 0.3), ...times(4, 0.09)).firing)
 })
 
-test('a new cgroup, a clock that is set back and a kernel that stops telling begin anew', (t) => {
+test('a new cgroup, a clock that is set back and a missing reading restart the measurement', (t) => {
   const firing = after(...times(8, 0.3))
   t.false(pressure(firing, 50_000, { someSeconds: 0, fullSeconds: 0 }, threshold).firing)
   t.false(pressure(firing, 1_000, { someSeconds: 99, fullSeconds: 0 }, threshold).firing)
   t.false(pressure(firing, 50_000, null, threshold).firing)
 })
 
-test('the finding says how much of the time was lost', (t) => {
+test('the finding gives the share of time lost', (t) => {
   const lost = { ...start, firing: true, some: 0.314159, full: 0.2 }
   const now = sample(0, { memory: { workingSetBytes: 900, limitBytes: 1_000, swapBytes: 50 } })
   t.deepEqual(memoryPressure(threshold).describe(now, null, lost), {
-    summary: 'processes of web-1 wait for memory 31 % of the time',
+    summary: 'web-1: processes waited for memory 31 % of the time',
     evidence: {
       some_ratio: 0.314,
       full_ratio: 0.2,

@@ -3,88 +3,103 @@ import { map } from 'rxjs'
 import type { Detection } from '../../../agent/model/finding.ts'
 import type { ContainerObservation } from '../../../agent/model/observation.ts'
 import {
-  type Asked,
-  askedOf,
   judgeRestarts,
   noRestarts,
   type Quiet,
   restartLoop,
   restartsAreOver,
+  type StopRequest,
+  stopRequestOf,
 } from '../../../detectors/resource-limit-breach/restart-loop.ts'
-import { befell } from '../../sources/resources/samples.ts'
+import { lifecycle } from '../../sources/resources/samples.ts'
 import { marbles } from '../../support/marbles.ts'
 
 const settings = { count: 3, within: 300_000 }
 
-function saidOf(...inputs: (ContainerObservation | Asked | Quiet)[]): Detection[] {
-  const said: Detection[] = []
+function detectionsOf(...inputs: (ContainerObservation | StopRequest | Quiet)[]): Detection[] {
+  const all: Detection[] = []
   let state = noRestarts
   for (const input of inputs) {
     const [after, detections] = judgeRestarts(settings)(state, input)
     state = after
-    said.push(...detections)
+    all.push(...detections)
   }
-  return said
+  return all
 }
 
-/** An end with an exit code and the start after it. */
+/** A death with an exit code, and the start after it. */
 const restart = (time: number, exitCode?: number) => [
-  befell(time - 100, 'died', exitCode === undefined ? {} : { exitCode }),
-  befell(time, 'started'),
+  lifecycle(time - 100, 'died', exitCode === undefined ? {} : { exitCode }),
+  lifecycle(time, 'started'),
 ]
 
-test('the finding says how often, and the exit codes', (t) => {
-  const [loop] = saidOf(...restart(1_000, 1), ...restart(2_000, 137), ...restart(4_000))
+test('the finding gives the number of restarts and the exit codes', (t) => {
+  const [loop] = detectionsOf(...restart(1_000, 1), ...restart(2_000, 137), ...restart(4_000))
   t.like(loop, {
     rule: 'restart-loop',
     state: 'firing',
     time: 4_000,
-    summary: 'web-1 restarted 3 times within 5 min, the last time after exit code unknown',
+    summary: 'web-1: restarted 3 times within 5 min (last exit code unknown)',
     evidence: { restarts: 3, within_seconds: 300, exit_codes: [1, 137, null], restart_count: 0 },
   })
 })
 
-test('a loop that goes on is told at most once a minute, and does not end by slowing down', (t) => {
+test('a continuing loop is reported at most once a minute, and slower restarts do not end it', (t) => {
   const restarts = Array.from({ length: 10 }, (_, index) => restart((index + 1) * 30_000, 1)).flat()
-  t.is(saidOf(...restarts).length, 4)
-  const slower = saidOf(...restarts, ...restart(500_000, 1), ...restart(799_000, 1))
+  t.is(detectionsOf(...restarts).length, 4)
+  const slower = detectionsOf(...restarts, ...restart(500_000, 1), ...restart(799_000, 1))
   t.true(slower.every(({ state }) => state === 'firing'))
 })
 
-test('an end that was told twice is one restart, and a start without an end none', (t) => {
-  const twice = [befell(0, 'died'), befell(1, 'died'), befell(2, 'started'), befell(3, 'started')]
-  t.deepEqual(saidOf(...twice, ...restart(1_000)), [])
-  t.is(saidOf(...twice, ...restart(1_000), ...restart(2_000)).length, 1)
+test('a death reported twice is one restart, and a start without a death is none', (t) => {
+  const twice = [lifecycle(0, 'died'), lifecycle(1, 'died'), lifecycle(2, 'started'), lifecycle(3, 'started')]
+  t.deepEqual(detectionsOf(...twice, ...restart(1_000)), [])
+  t.is(detectionsOf(...twice, ...restart(1_000), ...restart(2_000)).length, 1)
 })
 
-test('quiet after no loop is nothing to tell, and after one its end', (t) => {
-  const quiet: Quiet = { action: 'quiet', after: befell(3_000, 'started') }
-  t.deepEqual(saidOf(...restart(1_000), quiet), [])
-  const [, end] = saidOf(...restart(1_000), ...restart(2_000), ...restart(3_000), quiet)
-  t.like(end, { state: 'resolved', time: 303_000, summary: 'web-1 has not restarted for 5 min' })
+test('a quiet period is reported only if it ends a loop', (t) => {
+  const quiet: Quiet = { action: 'quiet', after: lifecycle(3_000, 'started') }
+  t.deepEqual(detectionsOf(...restart(1_000), quiet), [])
+  const [, end] = detectionsOf(...restart(1_000), ...restart(2_000), ...restart(3_000), quiet)
+  t.like(end, { state: 'resolved', time: 303_000, summary: 'web-1: no restart for 5 min' })
 })
 
-test('a container that is removed restarts no more', (t) => {
-  const [, end] = saidOf(...restart(1_000), ...restart(2_000), ...restart(3_000), befell(4_000, 'removed'))
-  t.like(end, { state: 'resolved', time: 4_000, summary: 'web-1 was removed' })
+test('removing the container ends its loop', (t) => {
+  const [, end] = detectionsOf(
+    ...restart(1_000),
+    ...restart(2_000),
+    ...restart(3_000),
+    lifecycle(4_000, 'removed'),
+  )
+  t.like(end, { state: 'resolved', time: 4_000, summary: 'web-1: container removed' })
 })
 
-test('who restarts a container on purpose makes no loop, by stop, by kill, and however long it takes to end', (t) => {
-  const asked = (time: number): Asked => ({ action: 'asked', time, container: { id: 'a' } })
+test('deliberate restarts are not a loop, by stop or by kill, however long the container takes to stop', (t) => {
+  const request = (time: number): StopRequest => ({ action: 'stop-request', time, container: { id: 'a' } })
   const byStop = (time: number) => [
-    asked(time - 60_000),
-    befell(time - 100, 'died'),
-    asked(time - 90),
-    befell(time, 'started'),
+    request(time - 60_000),
+    lifecycle(time - 100, 'died'),
+    request(time - 90),
+    lifecycle(time, 'started'),
   ]
-  const byKill = (time: number) => [asked(time - 150), befell(time - 100, 'died'), befell(time, 'started')]
-  t.deepEqual(saidOf(...byStop(100_000), ...byStop(101_000), ...byKill(102_000), ...byKill(103_000)), [])
-  t.is(saidOf(...byKill(100_000), ...restart(110_000), ...restart(111_000), ...restart(112_000)).length, 1)
+  const byKill = (time: number) => [
+    request(time - 150),
+    lifecycle(time - 100, 'died'),
+    lifecycle(time, 'started'),
+  ]
+  t.deepEqual(
+    detectionsOf(...byStop(100_000), ...byStop(101_000), ...byKill(102_000), ...byKill(103_000)),
+    [],
+  )
+  t.is(
+    detectionsOf(...byKill(100_000), ...restart(110_000), ...restart(111_000), ...restart(112_000)).length,
+    1,
+  )
 })
 
-test('stop and kill are what the engine is asked by', (t) => {
+test('stop and kill events are stop requests', (t) => {
   const event = (action: string, type = 'container') =>
-    askedOf({
+    stopRequestOf({
       kind: 'docker-event',
       time: 5,
       timeNano: 5n,
@@ -94,30 +109,34 @@ test('stop and kill are what the engine is asked by', (t) => {
       actorId: 'a',
       attributes: {},
     })
-  t.deepEqual(event('stop'), { action: 'asked', time: 5, container: { id: 'a' } })
-  t.deepEqual(event('kill')?.action, 'asked')
+  t.deepEqual(event('stop'), { action: 'stop-request', time: 5, container: { id: 'a' } })
+  t.deepEqual(event('kill')?.action, 'stop-request')
   t.is(event('die'), null)
   t.is(event('stop', 'plugin'), null)
 })
 
-test('nothing is waited for when a container is gone', (t) => {
+test('no timer outlives a removed container', (t) => {
   marbles(t, ({ cold, expectObservable }) => {
-    const life$ = cold<ContainerObservation | Asked>('s 9s (r|)', {
-      s: befell(0, 'started'),
-      r: befell(1, 'removed'),
+    const events$ = cold<ContainerObservation | StopRequest>('s 9s (r|)', {
+      s: lifecycle(0, 'started'),
+      r: lifecycle(1, 'removed'),
     })
-    expectObservable(restartLoop(settings)(life$)).toBe('9001ms |')
+    expectObservable(restartLoop(settings)(events$)).toBe('9001ms |')
   })
 })
 
-test('a container is over when it is removed, or when nothing follows a stop', (t) => {
+test('the state of a container ends when it is removed, or when nothing follows a stop', (t) => {
   marbles(t, ({ cold, expectObservable }) => {
-    const asked: Asked = { action: 'asked', time: 0, container: { id: 'a' } }
-    const life = (diagram: string) =>
-      cold<ContainerObservation | Asked>(diagram, { a: asked, d: befell(1, 'died'), r: befell(1, 'removed') })
-    expectObservable(restartsAreOver(life('a 9ms d 989ms r')).pipe(map(() => 'over'))).toBe('1s x', {
-      x: 'over',
+    const request: StopRequest = { action: 'stop-request', time: 0, container: { id: 'a' } }
+    const eventsOf = (diagram: string) =>
+      cold<ContainerObservation | StopRequest>(diagram, {
+        a: request,
+        d: lifecycle(1, 'died'),
+        r: lifecycle(1, 'removed'),
+      })
+    expectObservable(restartsAreOver(eventsOf('a 9ms d 989ms r')).pipe(map(() => 'end'))).toBe('1s x', {
+      x: 'end',
     })
-    expectObservable(restartsAreOver(life('a')).pipe(map(() => 'over'))).toBe('600s x', { x: 'over' })
+    expectObservable(restartsAreOver(eventsOf('a')).pipe(map(() => 'end'))).toBe('600s x', { x: 'end' })
   })
 })

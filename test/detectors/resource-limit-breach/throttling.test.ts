@@ -19,16 +19,16 @@ const at = (
 const after = (...samples: ReturnType<typeof at>[]): Throttling =>
   samples.reduce((before, one) => throttling(before, one, threshold), start)
 
-test('a quarter of the periods is not yet over a quarter', (t) => {
+test('exactly a quarter of the periods is not above a quarter', (t) => {
   t.false(after(at(0, 0, 0), at(300, 3_000, 750)).firing)
   t.true(after(at(0, 0, 0), at(300, 3_000, 751)).firing)
 })
 
-test('nothing is said before the hold is over', (t) => {
+test('nothing is reported before the hold is over', (t) => {
   t.false(after(at(0, 0, 0), at(299, 2_990, 2_990)).firing)
 })
 
-test('what was throttled before the window does not count', (t) => {
+test('throttling before the window does not count', (t) => {
   const now = after(at(0, 0, 0), at(100, 1_000, 1_000), at(400, 4_000, 1_300))
   t.like(now, { firing: false, share: 0.1 })
 })
@@ -40,7 +40,7 @@ test('bursts between calm samples count by their share of the whole window', (t)
   t.true(after(...samples).firing)
 })
 
-test('a container that idles and is throttled in its few periods misses nothing', (t) => {
+test('an idle container throttled in its few periods is not reported', (t) => {
   t.false(after(at(0, 0, 0), at(300, 10, 10, 0.8)).firing)
 })
 
@@ -48,13 +48,13 @@ test('an idle container is not throttled', (t) => {
   t.like(after(at(0, 5, 5), at(300, 5, 5)), { firing: false, share: 0 })
 })
 
-test('a share that wavers about the threshold does not end it; one well under it does', (t) => {
+test('a share that fluctuates around the threshold does not end it; one well below does', (t) => {
   const firing = after(at(0, 0, 0), at(300, 3_000, 900))
   t.true(throttling(firing, at(600, 6_000, 900 + 610), threshold).firing)
   t.false(throttling(firing, at(600, 6_000, 900 + 590), threshold).firing)
 })
 
-test('a new cgroup or a clock that is set back begin a new window', (t) => {
+test('a new cgroup or a clock that is set back starts a new window', (t) => {
   const before = after(at(0, 0, 0), at(300, 3_000, 900))
   t.like(throttling(before, at(305, 10, 10), threshold), { share: 0, window: [{ time: 305_000 }] })
   t.like(throttling(before, at(10, 3_010, 910), threshold), { share: 0, window: [{ time: 10_000 }] })
@@ -68,10 +68,10 @@ test('the window keeps its size whatever the interval is', (t) => {
   t.true((window[0]?.time ?? 0) <= 2_999_000 - threshold.hold)
 })
 
-test('the finding says the share and the time', (t) => {
+test('the finding gives the share and the time', (t) => {
   const now = after(at(0, 0, 0), at(300, 3_000, 1_500))
   t.deepEqual(cpuThrottled(threshold).describe(at(300, 3_000, 1_500), null, now), {
-    summary: 'web-1 was throttled in 50 % of its CPU periods in the last 300 s',
+    summary: 'web-1: CPU throttled in 50 % of its scheduling periods (last 300 s)',
     evidence: { throttled_ratio: 0.5, throttled_seconds: 150, window_seconds: 300, quota_cores: 1 },
   })
 })

@@ -11,12 +11,12 @@ const death: OomReport = {
   victims: [],
 }
 
-/** A number of kills, of which nothing was known before 4 s. */
+/** A number of kills since 4 s. */
 function killed(kills: number): OomReport {
   return { detection: { ...kill, evidence: { kills } }, victims: { since: 4_000 } }
 }
 
-/** Two execs of which it is known how they ended. */
+/** Execs that ended as given. */
 function ended(...ends: { exitCode: number | null; time: number; container?: typeof web }[]) {
   const known = victims()
   ends.forEach(({ exitCode, time, container = web }, index) => {
@@ -93,40 +93,40 @@ const ofProcesses: [
   ['a process whose exit came a minute later', sigkilled({ time: 65_000 }), 1, ['eat 0']],
   ['no process of another container', sigkilled({ time: 5_000, container: other }), 1, undefined],
   [
-    'nobody where an end may have been missed',
+    'no process where an exit may have been missed',
     afterLoss(sigkilled({ time: 5_000 }), 6_000, 'processes'),
     1,
     undefined,
   ],
   [
-    'a process whatever others missed',
+    'a process, whatever other sources missed',
     afterLoss(sigkilled({ time: 5_000 }), 6_000, 'containers'),
     1,
     ['eat 0'],
   ],
   [
-    'a process after what was missed long ago',
+    'a process, after an exit missed long ago',
     afterLoss(sigkilled({ time: 5_000 }), 1_000, 'processes'),
     1,
     ['eat 0'],
   ],
-  ['nobody of so many that not all were told', sigkilled(...many), 11, undefined],
-  ['nobody where the program is not known', sigkilled({ time: 5_000, argv: [], exe: '' }), 1, undefined],
+  ['no process of more than are reported', sigkilled(...many), 11, undefined],
+  ['no process whose program is unknown', sigkilled({ time: 5_000, argv: [], exe: '' }), 1, undefined],
 ]
 
 for (const [title, known, kills, named] of ofProcesses) {
-  test(`of a kill for memory, ${title} is named by the kernel’s word of its end`, (t) => {
+  test(`for an OOM kill, ${title} is named from the kernel’s exit records`, (t) => {
     t.deepEqual(known.name(killed(kills)).evidence['killed_processes'], named)
   })
 }
 
 for (const [title, known, kills, named] of table) {
-  test(`of a kill for memory, ${title} is named`, (t) => {
+  test(`for an OOM kill, ${title} is named`, (t) => {
     t.deepEqual(known.name(killed(kills)).evidence['killed_execs'], named)
   })
 }
 
-test('a container that died is told with its first process as it was last', (t) => {
+test('a container that died is reported with its first process as last seen', (t) => {
   const known = victims()
   const pid = web.details?.pid ?? 0
   known.sawProcess(sampleProcess({ process: { pid, argv: ['sh', 'start.sh'] } }))
@@ -136,7 +136,7 @@ test('a container that died is told with its first process as it was last', (t) 
   t.is(victims().name(death).evidence['first_process'], undefined)
 })
 
-test('a command is kept in short, and those of thousands of containers not for ever', (t) => {
+test('commands are clipped, and their number is bounded', (t) => {
   const known = victims()
   const containerOf = (index: number) =>
     sampleContainer({ id: index.toString(16).padStart(64, '0'), details: { pid: 7 } })
@@ -152,7 +152,7 @@ test('a command is kept in short, and those of thousands of containers not for e
   t.is((commandOf(4_096) as string).length, 200)
 })
 
-test('victims that the kernel names need no guess, and an exec among them is named too', (t) => {
+test('victims that the kernel names are taken as they are, including an exec among them', (t) => {
   const known = victims()
   const execId = 'e'.repeat(64)
   known.sawExec(sampleExec({ container: web, execId, argv: ['eat', 'all'] }))

@@ -6,7 +6,7 @@ import type { PackageFile, RuntimeFileObservation } from '../../../agent/model/o
 import { binaryDetections } from '../../../detectors/runtime-path-write/binaries.ts'
 import { acceptDigest, readBinary } from '../../../detectors/runtime-path-write/known-binaries.ts'
 import { marbles } from '../../support/marbles.ts'
-import { emptyMemory } from '../../support/observed.ts'
+import { emptyMemory, observing } from '../../support/observed.ts'
 import { sampleContainer, sampleDpkg, sampleFileState, sampleRuntimeFile } from '../../support/samples.ts'
 
 const before = sampleFileState
@@ -28,19 +28,19 @@ const verified = (state: typeof before, of: PackageFile | null, ms = 0) =>
 const replaced = sampleRuntimeFile({ change: 'replaced', before, after })
 const byDpkg = { ...replaced, writer: sampleDpkg }
 
-/** A detection in a few words. */
-function words({ rule, state, completes, evidence }: Detection): string {
+/** A detection on one line. */
+function lineOf({ rule, state, isUpdate, evidence }: Detection): string {
   const text = (key: string) => (typeof evidence[key] === 'string' ? evidence[key] : '')
   const why = text('no_upgrade_because')
-  const parts = [rule, state, completes && 'completed', why && `because ${why}`, text('version_after')]
+  const parts = [rule, state, isUpdate && 'update', why && `because ${why}`, text('version_after')]
   return parts.filter(Boolean).join(' ')
 }
 
-const well = 'runtime-binary-mismatch resolved'
+const matching = 'runtime-binary-mismatch resolved'
 const differs = 'runtime-binary-mismatch firing'
 
-/** What is said when these are seen. */
-function said(
+/** Expects these detections for these observations. */
+function expectDetections(
   t: Parameters<typeof marbles>[0],
   seen: Record<string, RuntimeFileObservation>,
   diagram: string,
@@ -51,15 +51,15 @@ function said(
   marbles(t, ({ hot, expectObservable }) => {
     const runtimeFiles$ = hot(diagram, seen)
     const end = '                      70s !'
-    expectObservable(binaryDetections({ runtimeFiles$, memory }).pipe(map(words)), end).toBe(
-      expected,
-      detections,
-    )
+    expectObservable(
+      binaryDetections(observing({ 'runtime-file': runtimeFiles$ }, { memory })).pipe(map(lineOf)),
+      end,
+    ).toBe(expected, detections)
   })
 }
 
-test('an upgrade by the package manager is told once, when the digest is that of the new package', (t) => {
-  said(
+test('an upgrade by the package manager is reported once, when the digest matches the new package', (t) => {
+  expectDetections(
     t,
     {
       f: found,
@@ -70,18 +70,18 @@ test('an upgrade by the package manager is told once, when the digest is that of
     },
     'fv r w 98ms y',
     '-w 100ms u',
-    { w: well, u: 'runtime-upgraded 1.1.12' },
+    { w: matching, u: 'runtime-upgraded 1.1.12' },
   )
 })
 
 test('an upgrade is the new baseline', (t) => {
   const memory = emptyMemory()
-  said(
+  expectDetections(
     t,
     { f: found, v: verified(before, old), r: byDpkg, y: verified(after, newer) },
     'fvry',
     '-w-u',
-    { w: well, u: 'runtime-upgraded 1.1.12' },
+    { w: matching, u: 'runtime-upgraded 1.1.12' },
     memory,
   )
   t.like(readBinary(memory, replaced.path), { sha256: 'bb', trust: 'package', version: '1.1.12' })
@@ -89,17 +89,17 @@ test('an upgrade is the new baseline', (t) => {
 
 test('further files of the same package are added to the first', (t) => {
   const path = '/usr/bin/docker-proxy'
-  said(
+  expectDetections(
     t,
     { r: byDpkg, y: verified(after, newer), s: { ...byDpkg, path }, z: { ...verified(after, newer), path } },
     'ry---sz',
     '-(wu)-(xv)',
-    { w: well, u: 'runtime-upgraded 1.1.12', x: well, v: 'runtime-upgraded completed 1.1.12' },
+    { w: matching, u: 'runtime-upgraded 1.1.12', x: matching, v: 'runtime-upgraded update 1.1.12' },
   )
 })
 
-test('the package manager’s file that is still not the package’s after a minute is tampering', (t) => {
-  said(
+test('a file by the package manager that does not match its package after a minute is tampering', (t) => {
+  expectDetections(
     t,
     {
       f: found,
@@ -111,15 +111,15 @@ test('the package manager’s file that is still not the package’s after a min
     'fvrw 59996ms x',
     '-w 59998ms (dt)',
     {
-      w: well,
-      t: 'runtime-binary-replaced because the package manager wrote it, but it is not what the package brought',
+      w: matching,
+      t: 'runtime-binary-replaced because the package manager wrote it, but it does not match its package',
       d: differs,
     },
   )
 })
 
-test('a replacement by somebody else that is not the package’s is told at once, and after a minute as a condition', (t) => {
-  said(
+test('another process’s file that does not match the package is reported at once, and after a minute as a condition', (t) => {
+  expectDetections(
     t,
     {
       f: found,
@@ -130,12 +130,12 @@ test('a replacement by somebody else that is not the package’s is told at once
     },
     'fvrw 59996ms x',
     '-w-t 59996ms d',
-    { w: well, t: 'runtime-binary-replaced', d: differs },
+    { w: matching, t: 'runtime-binary-replaced', d: differs },
   )
 })
 
-test('a replacement by somebody else by the package’s own file waits a minute for the package manager', (t) => {
-  said(
+test('another process’s file that matches the package waits a minute for the package manager', (t) => {
+  expectDetections(
     t,
     {
       f: found,
@@ -147,39 +147,45 @@ test('a replacement by somebody else by the package’s own file waits a minute 
     'fvrw 59996ms x',
     '-w 59998ms t',
     {
-      w: well,
-      t: 'runtime-binary-replaced because it is what its package brought, but no package manager wrote it',
+      w: matching,
+      t: 'runtime-binary-replaced because it matches its package, but no package manager wrote it',
     },
   )
 })
 
-test('what comes from a container is told at once, whatever it is', (t) => {
+test('a change from a container is reported at once, whatever the file', (t) => {
   const container = sampleContainer()
-  said(t, { r: { ...replaced, container }, w: { ...replaced, change: 'written', container } }, 'rw', 'tu', {
-    t: 'runtime-binary-replaced',
-    u: 'runtime-binary-written',
-  })
+  expectDetections(
+    t,
+    { r: { ...replaced, container }, w: { ...replaced, change: 'written', container } },
+    'rw',
+    'tu',
+    {
+      t: 'runtime-binary-replaced',
+      u: 'runtime-binary-written',
+    },
+  )
 })
 
-test('package managers that do not answer are not waited for longer than five seconds', (t) => {
-  said(t, { r: replaced }, 'r', '5s t', { t: 'runtime-binary-replaced' })
+test('the wait for an answer of the package managers ends after five seconds', (t) => {
+  expectDetections(t, { r: replaced }, 'r', '5s t', { t: 'runtime-binary-replaced' })
 })
 
-test('another change does not make a change unsaid that is being judged', (t) => {
-  said(t, { r: byDpkg, w: sampleRuntimeFile() }, 'r-w', '--(tu)', {
+test('a second change does not hide one that is being judged', (t) => {
+  expectDetections(t, { r: byDpkg, w: sampleRuntimeFile() }, 'r-w', '--(tu)', {
     t: 'runtime-binary-written',
-    u: 'runtime-binary-replaced because it was changed again before it could be told for an upgrade',
+    u: 'runtime-binary-replaced because it was changed again before it could be recognised as an upgrade',
   })
 })
 
-test('the steps of one upgrade are one', (t) => {
-  said(
+test('the steps of one upgrade are one finding', (t) => {
+  expectDetections(
     t,
     { r: byDpkg, s: { ...byDpkg, after: { ...after, inode: 12 } }, y: verified(after, newer) },
     'rsy',
     '--(wu)',
     {
-      w: well,
+      w: matching,
       u: 'runtime-upgraded 1.1.12',
     },
   )
@@ -188,8 +194,8 @@ test('the steps of one upgrade are one', (t) => {
 test('a program removed with its package is an upgrade', (t) => {
   const gone = { ...byDpkg, change: 'removed' as const, after: null }
   const asked = { ...verified(before, null), before: null, after: null }
-  said(t, { f: found, v: verified(before, old), r: gone, y: asked }, 'fvry', '-w-u', {
-    w: well,
+  expectDetections(t, { f: found, v: verified(before, old), r: gone, y: asked }, 'fvry', '-w-u', {
+    w: matching,
     u: 'runtime-upgraded 1.1.5',
   })
 })
@@ -197,30 +203,37 @@ test('a program removed with its package is an upgrade', (t) => {
 test('an accepted digest makes a replacement an upgrade', (t) => {
   const memory = emptyMemory()
   acceptDigest(memory, replaced.path, 'bb')
-  said(t, { r: replaced, a: { ...replaced, accepted: true } }, 'ra', 'uu', { u: 'runtime-upgraded' }, memory)
+  expectDetections(
+    t,
+    { r: replaced, a: { ...replaced, accepted: true } },
+    'ra',
+    'uu',
+    { u: 'runtime-upgraded' },
+    memory,
+  )
 })
 
-test('a file that differs from its package at start is a condition until it is mended', (t) => {
-  said(
+test('a file that differs from its package at start is a condition until it matches again', (t) => {
+  expectDetections(
     t,
     { f: found, v: verified(before, mismatched), w: verified(before, mismatched), y: verified(before, old) },
     'fvw-y',
     '-d--w',
-    { d: differs, w: well },
+    { d: differs, w: matching },
   )
 })
 
-test('a file of no package that differs from what it was is a condition, over a restart too', (t) => {
+test('a file without a package that differs from its baseline is a condition, also across a restart', (t) => {
   const memory = emptyMemory()
-  said(t, { f: found, v: verified(before, null) }, 'fv', '-w', { w: well }, memory)
+  expectDetections(t, { f: found, v: verified(before, null) }, 'fv', '-w', { w: matching }, memory)
   const changed = { ...found, after }
-  said(t, { f: changed, v: verified(after, null) }, 'fv', '-d', { d: differs }, memory)
+  expectDetections(t, { f: changed, v: verified(after, null) }, 'fv', '-d', { d: differs }, memory)
   t.like(readBinary(memory, found.path), { trust: 'differs', sha256: 'bb', expected: 'aa' })
 })
 
-test('a file tampered with before its package was asked is not taken for its baseline', (t) => {
+test('a file tampered with before its package was queried does not become the baseline', (t) => {
   const memory = emptyMemory()
-  said(
+  expectDetections(
     t,
     { f: found, r: sampleRuntimeFile(), w: verified(after, null, 60_000) },
     'fr 59998ms w',
@@ -238,32 +251,32 @@ test('accepting a file that differs ends the condition within a second', (t) => 
   marbles(t, ({ hot, cold, expectObservable }) => {
     const runtimeFiles$ = hot('fv', { f: found, v: verified(before, mismatched) })
     cold('3500ms a').subscribe(() => acceptDigest(memory, found.path, 'aa'))
-    expectObservable(binaryDetections({ runtimeFiles$, memory }).pipe(map(words)), '10s !').toBe(
-      '-d 3998ms w',
-      {
-        d: differs,
-        w: well,
-      },
-    )
+    expectObservable(
+      binaryDetections(observing({ 'runtime-file': runtimeFiles$ }, { memory })).pipe(map(lineOf)),
+      '10s !',
+    ).toBe('-d 3998ms w', {
+      d: differs,
+      w: matching,
+    })
   })
   t.is(readBinary(memory, found.path)?.trust, 'accepted')
 })
 
-test('a write that is told before the file was read is completed, and an upgrade is judged when it was read', (t) => {
+test('a write reported before the file was read is updated; an upgrade is judged once it was read', (t) => {
   const early = sampleRuntimeFile({ after: { ...before, sha256: '' } })
-  const whole = sampleRuntimeFile({ completes: true })
-  said(t, { e: early, w: whole }, 'ew', 'tu', {
+  const complete = sampleRuntimeFile({ isUpdate: true })
+  expectDetections(t, { e: early, w: complete }, 'ew', 'tu', {
     t: 'runtime-binary-written',
-    u: 'runtime-binary-written completed',
+    u: 'runtime-binary-written update',
   })
   const byManager = (seen: RuntimeFileObservation) => ({ ...seen, writer: sampleDpkg })
-  said(
+  expectDetections(
     t,
-    { e: byManager(early), w: byManager(whole), y: verified(sampleRuntimeFile().after ?? before, newer) },
+    { e: byManager(early), w: byManager(complete), y: verified(sampleRuntimeFile().after ?? before, newer) },
     'ewy',
     '--(wu)',
     {
-      w: well,
+      w: matching,
       u: 'runtime-upgraded 1.1.12',
     },
   )

@@ -3,7 +3,7 @@ import { firstValueFrom, from, takeUntil, timer, toArray } from 'rxjs'
 import type { BreakoutFileObservation, FileWriter } from '../../../agent/model/observation.ts'
 import { runtimePathWrite } from '../../../detectors/runtime-path-write/index.ts'
 import { breakoutFileDetection } from '../../../detectors/runtime-path-write/breakout-files.ts'
-import { emptyMemory, silent } from '../../support/observed.ts'
+import { emptyMemory, observing } from '../../support/observed.ts'
 import { sampleContainer } from '../../support/samples.ts'
 
 const sh: FileWriter = {
@@ -37,9 +37,9 @@ test('a change by a container is critical and names process, container, old and 
     rule: 'breakout-file-changed-by-container',
     time: 2_000_000.25,
     container: web,
-    summary: 'kernel.core_pattern was set from “core” to “|/x %p” by sh (pid 4242) in container web-1',
+    summary: 'sh (pid 4242) in web-1 changed kernel.core_pattern from `core` to `|/x %p`',
     subject: ['/proc/sys/kernel/core_pattern', '|/x %p'],
-    act: 'core_pattern /proc/sys/kernel/core_pattern |/x %p 4242 2000000',
+    eventKey: 'core_pattern /proc/sys/kernel/core_pattern |/x %p 4242 2000000',
     evidence: {
       file: 'core_pattern',
       path: '/proc/sys/kernel/core_pattern',
@@ -68,110 +68,113 @@ const flag = { file: 'notify_on_release', path: '/sys/fs/cgroup/pids/x/notify_on
 const hierarchy = { file: 'cgroup_hierarchy', path: 'name=x', before: null, writer: null } as const
 const holders = [{ pid: 77, exe: '/bin/sh', argv: ['sh'] }]
 
-const told: [what: Partial<BreakoutFileObservation>, summary: string][] = [
-  [{}, 'kernel.core_pattern was set from “core” to “|/x %p” by sh (pid 4242) on the host'],
+const summaries: [what: Partial<BreakoutFileObservation>, summary: string][] = [
+  [{}, 'sh (pid 4242) on the host changed kernel.core_pattern from `core` to `|/x %p`'],
   [
     { file: 'modprobe', before: '/sbin/modprobe', after: '/x' },
-    'kernel.modprobe was set from “/sbin/modprobe” to “/x” by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host changed kernel.modprobe from `/sbin/modprobe` to `/x`',
   ],
   [
     { file: 'ld_so_preload', path: '/etc/ld.so.preload', before: null, after: '/x.so' },
-    '/etc/ld.so.preload was set to “/x.so” by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host set /etc/ld.so.preload to `/x.so`',
   ],
   [
     { file: 'uevent_helper', path: '/sys/kernel/uevent_helper', before: '/x', after: null },
-    '/sys/kernel/uevent_helper was emptied by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host cleared /sys/kernel/uevent_helper',
   ],
   [
     { ...binfmt, before: null, after: registration },
-    'the interpreter qemu of binfmt_misc was set to “/proc/self/fd/7” by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host set the binfmt_misc interpreter qemu to `/proc/self/fd/7`',
   ],
   [
     { ...binfmt, before: registration, after: null },
-    'the interpreter qemu of binfmt_misc was removed by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host removed the binfmt_misc interpreter qemu',
   ],
   [
     { ...agent, before: null, after: '/cmd', container: web },
-    '/mnt/x/release_agent was set to “/cmd” by sh (pid 4242) in container web-1',
+    'sh (pid 4242) in web-1 set /mnt/x/release_agent to `/cmd`',
   ],
   [
     { ...agent, before: null, after: null, change: 'rewritten', container: web },
-    '/mnt/x/release_agent was written to, and holds what it held before, by sh (pid 4242) in container web-1',
+    'sh (pid 4242) in web-1 wrote to /mnt/x/release_agent without changing its value',
   ],
   [
     { change: 'refused', after: '@bad', container: web },
-    'kernel.core_pattern was to be set to “@bad”, which the kernel refused, by sh (pid 4242) in container web-1',
+    'sh (pid 4242) in web-1 tried to set kernel.core_pattern to `@bad` (refused by the kernel)',
   ],
   [
     { ...agent, before: undefined, after: undefined },
-    '/mnt/x/release_agent was written to, and is gone since, by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host wrote to /mnt/x/release_agent, which no longer exists',
   ],
   [
     { ...flag, before: undefined, after: '1', hostAgent: null, container: web },
-    '/sys/fs/cgroup/pids/x/notify_on_release was set to “1” by sh (pid 4242) in container web-1',
+    'sh (pid 4242) in web-1 set /sys/fs/cgroup/pids/x/notify_on_release to `1`',
   ],
   [
     { ...hierarchy, after: 'rw,name=x', container: web, holders },
-    'a cgroup hierarchy of version 1, name=x, was mounted in container web-1',
+    'a process in web-1 mounted a cgroup v1 hierarchy (name=x)',
   ],
   [
     { ...hierarchy, after: 'rw,name=x', holders },
-    'a cgroup hierarchy of version 1, name=x, was mounted in a mount namespace of the host (pid 77)',
+    'an unknown process mounted a cgroup v1 hierarchy (name=x) in a mount namespace of the host (pid 77)',
   ],
   [
     { ...hierarchy, after: undefined, holders: [] },
-    'a cgroup hierarchy of version 1, name=x, was mounted by an unknown process',
+    'an unknown process mounted a cgroup v1 hierarchy (name=x)',
   ],
   [
     { seenBy: 'poll', writer: null },
-    'kernel.core_pattern was set from “core” to “|/x %p” by an unknown process',
+    'an unknown process changed kernel.core_pattern from `core` to `|/x %p`',
   ],
   [
     { writer: { ...sh, uid: null, user: '', exe: '', argv: [] } },
-    'kernel.core_pattern was set from “core” to “|/x %p” by process 4242',
+    'process 4242 changed kernel.core_pattern from `core` to `|/x %p`',
   ],
 ]
 
-for (const [what, summary] of told) {
-  test(`it is told that ${summary}`, (t) => {
+for (const [what, summary] of summaries) {
+  test(`summary: ${summary}`, (t) => {
     const detection = breakoutFileDetection(seen(what))
     t.is(detection?.summary, summary)
     t.is(detection?.rule, what.container ? 'breakout-file-changed-by-container' : 'breakout-file-changed')
   })
 }
 
-const quiet: [why: string, what: Partial<BreakoutFileObservation>][] = [
-  ['the host writes what is there already', { change: 'rewritten', after: 'core' }],
+const ignored: [why: string, what: Partial<BreakoutFileObservation>][] = [
+  ['the host writes the current value', { change: 'rewritten', after: 'core' }],
   ['the kernel refused it to the host', { change: 'refused' }],
   [
-    'the flag makes the agent of the host run',
+    'the flag runs the release agent of the host',
     { ...flag, after: '1', hostAgent: '/lib/agent', container: web },
   ],
 ]
 
-for (const [why, what] of quiet) {
-  test(`nothing is told where ${why}`, (t) => {
+for (const [why, what] of ignored) {
+  test(`nothing is reported if ${why}`, (t) => {
     t.is(breakoutFileDetection(seen(what)), null)
   })
 }
 
-test('what was learned of who has a hierarchy mounted is evidence', (t) => {
+test('the processes that have a hierarchy mounted are evidence', (t) => {
   const detection = breakoutFileDetection(seen({ ...hierarchy, after: 'rw,name=x', container: web, holders }))
   t.deepEqual(detection?.evidence['mounted_by'], holders)
 })
 
-test('a hostile value is cut in the summary and kept in the evidence', (t) => {
+test('a hostile value is clipped in the summary and complete in the evidence', (t) => {
   const after = 'x'.repeat(4_000)
   const detection = breakoutFileDetection(seen({ after }))
   t.true((detection?.summary.length ?? 0) < 300)
   t.is(detection?.evidence['new'], after)
 })
 
-test('the detector tells of breakout files beside runtime files', async (t) => {
+test('the detector reports breakout files as well as runtime files', async (t) => {
   const breakoutFiles$ = from([seen(), seen({ change: 'refused' }), seen({ container: web })])
   const detections = await firstValueFrom(
     runtimePathWrite
-      .detect({ ...silent, memory: emptyMemory(), runtimeFiles$: from([]), breakoutFiles$ }, {})
+      .detect(
+        observing({ 'runtime-file': from([]), 'breakout-file': breakoutFiles$ }, { memory: emptyMemory() }),
+        {},
+      )
       .pipe(takeUntil(timer(50)), toArray()),
   )
   t.deepEqual(

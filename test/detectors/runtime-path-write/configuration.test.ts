@@ -10,12 +10,15 @@ import {
   sampleRuntimeFile,
   sampleWriter,
 } from '../../support/samples.ts'
+import { observing } from '../../support/observed.ts'
 
-/** What is said of one observation. */
-function said(seen: Partial<RuntimeFileObservation>): Detection[] {
+/** The detections for one observation. */
+function detectionsOf(seen: Partial<RuntimeFileObservation>): Detection[] {
   const runtimeFiles$ = new Subject<RuntimeFileObservation>()
   const detections: Detection[] = []
-  configurationDetections({ runtimeFiles$ }).subscribe((detection) => detections.push(detection))
+  configurationDetections(observing({ 'runtime-file': runtimeFiles$ })).subscribe((detection) =>
+    detections.push(detection),
+  )
   runtimeFiles$.next(sampleRuntimeFile({ file: 'configuration', path: '/etc/docker/daemon.json', ...seen }))
   return detections
 }
@@ -23,15 +26,15 @@ function said(seen: Partial<RuntimeFileObservation>): Detection[] {
 const before = sampleFileState
 const dockerd = sampleWriter({ exe: '/usr/sbin/dockerd', argv: ['dockerd'] })
 const systemd = sampleWriter({ pid: 1, exe: '/usr/lib/systemd/systemd', argv: ['/sbin/init'] })
-const unseen = { writer: null }
+const unknown = { writer: null }
 const socket = { file: 'socket', path: '/run/docker.sock' } as const
 const openToAll = { ...before, mode: 0o666 }
 
 const rows: [string, Partial<RuntimeFileObservation>, string | null][] = [
   ['written on the host', {}, 'breakout-file-changed'],
-  ['written by nobody seen', unseen, 'breakout-file-changed'],
+  ['written by an unknown process', unknown, 'breakout-file-changed'],
   ['written in a container', { container: sampleContainer() }, 'breakout-file-changed-by-container'],
-  ['made where there was none', { change: 'replaced', before: null }, 'breakout-file-changed'],
+  ['created where there was none', { change: 'replaced', before: null }, 'breakout-file-changed'],
   ['removed', { change: 'removed', after: null }, 'breakout-file-changed'],
   ['given another owner', { change: 'attributes', after: { ...before, uid: 12 } }, 'breakout-file-changed'],
   ['written by the package manager', { writer: sampleDpkg }, null],
@@ -43,14 +46,14 @@ const rows: [string, Partial<RuntimeFileObservation>, string | null][] = [
   ['found', { change: 'found', before: null, writer: null }, null],
   ['still being written', { continued: true }, null],
   ['a program of the runtime', { file: 'binary' }, null],
-  ['a socket made anew by the engine', { ...socket, change: 'replaced', writer: dockerd }, null],
-  ['a socket made anew by systemd', { ...socket, change: 'replaced', writer: systemd }, null],
+  ['a socket recreated by the engine', { ...socket, change: 'replaced', writer: dockerd }, null],
+  ['a socket recreated by systemd', { ...socket, change: 'replaced', writer: systemd }, null],
   [
     'a socket opened to all by the engine',
     { ...socket, change: 'attributes', after: openToAll, writer: dockerd },
     'breakout-file-changed',
   ],
-  ['a socket replaced by somebody', { ...socket, change: 'replaced' }, 'breakout-file-changed'],
+  ['a socket replaced by another process', { ...socket, change: 'replaced' }, 'breakout-file-changed'],
   [
     'a socket opened by chmod',
     { ...socket, change: 'attributes', after: openToAll },
@@ -61,33 +64,30 @@ const rows: [string, Partial<RuntimeFileObservation>, string | null][] = [
     { ...socket, change: 'replaced', container: sampleContainer(), writer: dockerd },
     'breakout-file-changed-by-container',
   ],
-  ['a socket made anew, nobody seen', { ...socket, change: 'replaced', ...unseen }, null],
+  ['a socket recreated by an unknown process', { ...socket, change: 'replaced', ...unknown }, null],
   [
-    'a socket opened to all, nobody seen',
-    { ...socket, change: 'attributes', after: openToAll, ...unseen },
+    'a socket opened to all by an unknown process',
+    { ...socket, change: 'attributes', after: openToAll, ...unknown },
     'breakout-file-changed',
   ],
-  ['a socket gone, nobody seen', { ...socket, change: 'removed', after: null, ...unseen }, null],
+  ['a socket removed by an unknown process', { ...socket, change: 'removed', after: null, ...unknown }, null],
 ]
 
 for (const [what, seen, rule] of rows) {
   test(`${what}: ${rule ?? 'nothing'}`, (t) => {
     t.deepEqual(
-      said(seen).map((detection) => detection.rule),
+      detectionsOf(seen).map((detection) => detection.rule),
       rule === null ? [] : [rule],
     )
   })
 }
 
-test('who changed what, and which lines, stands in the finding', (t) => {
-  const [detection] = said({
+test('the finding has the writer, the file and the changed lines', (t) => {
+  const [detection] = detectionsOf({
     before: { ...before, text: '{\n  "live-restore": true\n}\n' },
     after: { ...before, sha256: 'bb', text: '{\n  "live-restore": true,\n  "default-runtime": "evil"\n}\n' },
   })
-  t.is(
-    detection?.summary,
-    '/etc/docker/daemon.json, which configures the engine, was changed by sh (pid 4242) on the host',
-  )
+  t.is(detection?.summary, 'sh (pid 4242) on the host changed /etc/docker/daemon.json (engine configuration)')
   t.like(detection?.evidence, {
     path: '/etc/docker/daemon.json',
     change: 'written',
@@ -97,7 +97,7 @@ test('who changed what, and which lines, stands in the finding', (t) => {
   })
 })
 
-test('lines are bounded in number and length, and without the passwords of addresses', (t) => {
+test('lines are bounded in number and length, and passwords in URLs are omitted', (t) => {
   const many = Array.from({ length: 100 }, (_, index) => `line ${index}`).join('\n')
   const { lines_added } = changedLines('', many) as { lines_added: string[] }
   t.is(lines_added.length, 21)

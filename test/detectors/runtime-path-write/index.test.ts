@@ -3,7 +3,7 @@ import { firstValueFrom, from, map, takeUntil, timer, toArray } from 'rxjs'
 import type { FileState, RuntimeFileObservation } from '../../../agent/model/observation.ts'
 import { type Change, tampered } from '../../../detectors/runtime-path-write/describe.ts'
 import { runtimePathWrite } from '../../../detectors/runtime-path-write/index.ts'
-import { emptyMemory, silent } from '../../support/observed.ts'
+import { emptyMemory, observing } from '../../support/observed.ts'
 import {
   sampleContainer,
   sampleFileState as before,
@@ -21,9 +21,9 @@ test('a write from a container names process and container, and gives the digest
     rule: 'runtime-binary-written',
     time: 2_000_000.25,
     container,
-    summary: 'runc at /usr/sbin/runc was overwritten by sh (pid 4242) in container web-1',
+    summary: 'sh (pid 4242) in web-1 overwrote /usr/sbin/runc',
     subject: ['/usr/sbin/runc'],
-    act: 'written /usr/sbin/runc 10 4242 2000000',
+    eventKey: 'written /usr/sbin/runc 10 4242 2000000',
     evidence: {
       path: '/usr/sbin/runc',
       change: 'written',
@@ -36,35 +36,31 @@ test('a write from a container names process and container, and gives the digest
 
 const otherFile = { ...after, inode: 11 }
 const rows: [Partial<RuntimeFileObservation>, string, string][] = [
-  [{}, 'runtime-binary-written', 'was overwritten by sh (pid 4242) on the host'],
-  [{ after: before }, 'runtime-binary-written', 'was overwritten by sh (pid 4242) on the host'],
-  [
-    { change: 'replaced', after: otherFile },
-    'runtime-binary-replaced',
-    'was replaced by sh (pid 4242) on the host',
-  ],
-  [{ change: 'removed', after: null }, 'runtime-binary-replaced', 'was removed by sh (pid 4242) on the host'],
+  [{}, 'runtime-binary-written', 'sh (pid 4242) on the host overwrote'],
+  [{ after: before }, 'runtime-binary-written', 'sh (pid 4242) on the host overwrote'],
+  [{ change: 'replaced', after: otherFile }, 'runtime-binary-replaced', 'sh (pid 4242) on the host replaced'],
+  [{ change: 'removed', after: null }, 'runtime-binary-replaced', 'sh (pid 4242) on the host removed'],
   [
     { change: 'attributes', after: { ...before, mode: 0o4755 } },
     'runtime-binary-written',
-    'had its mode or owner changed by sh (pid 4242) on the host',
+    'sh (pid 4242) on the host changed the mode or owner of',
   ],
-  [{ writer: null }, 'runtime-binary-written', 'was overwritten by an unknown process'],
-  [{ writer: unknown }, 'runtime-binary-written', 'was overwritten by process 4242'],
+  [{ writer: null }, 'runtime-binary-written', 'an unknown process overwrote'],
+  [{ writer: unknown }, 'runtime-binary-written', 'process 4242 overwrote'],
   [
     { writer: unknown, container: sampleContainer() },
     'runtime-binary-written',
-    'was overwritten by process 4242 in container web-1',
+    'process 4242 in web-1 overwrote',
   ],
 ]
 
 for (const [what, rule, words] of rows) {
-  test(`${rule} says that runc ${words} (${Object.keys(what).join(', ') || 'nothing else'})`, (t) => {
-    t.like(detectionOf(what), { rule, summary: `runc at /usr/sbin/runc ${words}` })
+  test(`${rule}: ${words} runc (${Object.keys(what).join(', ') || 'nothing else'})`, (t) => {
+    t.like(detectionOf(what), { rule, summary: `${words} /usr/sbin/runc` })
   })
 }
 
-test('what differs stands in the evidence, and nothing that is unknown', (t) => {
+test('evidence has every difference, and omits unknown values', (t) => {
   const evidenceOf = (what: Partial<RuntimeFileObservation>) =>
     detectionOf({ writer: null, ...what }).evidence
   const path = '/usr/sbin/runc'
@@ -97,22 +93,22 @@ test('what differs stands in the evidence, and nothing that is unknown', (t) => 
   t.deepEqual(evidenceOf({ writer: unknown })['writer'], { pid: 4242 })
 })
 
-test('the same act is named the same, and any other differently', (t) => {
-  const actOf = (what: Partial<RuntimeFileObservation>) => detectionOf(what).act
-  t.is(actOf({}), actOf({}))
+test('the same event has the same key, and any other event another one', (t) => {
+  const keyOf = (what: Partial<RuntimeFileObservation>) => detectionOf(what).eventKey
+  t.is(keyOf({}), keyOf({}))
   const others = [{ change: 'replaced' }, { path: '/usr/bin/runc' }, { after: otherFile }] as const
-  const acts = [{}, ...others, { writer: sampleWriter({ pid: 4_243 }) }, { time: 2_000_001 }].map(actOf)
-  t.is(new Set(acts).size, acts.length)
+  const keys = [{}, ...others, { writer: sampleWriter({ pid: 4_243 }) }, { time: 2_000_001 }].map(keyOf)
+  t.is(new Set(keys).size, keys.length)
 })
 
-test('a baseline and the rest of a reported write are no finding', async (t) => {
+test('a baseline and the rest of a reported write are not findings', async (t) => {
   const runtimeFiles$ = from([
     seen({ change: 'found', before: null, writer: null }),
     seen({ continued: true }),
     seen({}),
   ])
   const detections = await firstValueFrom(
-    runtimePathWrite.detect({ ...silent, memory: emptyMemory(), runtimeFiles$ }, {}).pipe(
+    runtimePathWrite.detect(observing({ 'runtime-file': runtimeFiles$ }, { memory: emptyMemory() }), {}).pipe(
       takeUntil(timer(50)),
       map(({ rule }) => rule),
       toArray(),

@@ -4,6 +4,7 @@ import type { ContainerObservation, MaskObservation, MissingMask } from '../../.
 import { maskConditions } from '../../../detectors/runtime-path-write/mask-missing.ts'
 import { marbles } from '../../support/marbles.ts'
 import { sampleContainer } from '../../support/samples.ts'
+import { observing } from '../../support/observed.ts'
 
 const keys: MissingMask = {
   what: 'masked-path',
@@ -13,18 +14,18 @@ const keys: MissingMask = {
 const sys: MissingMask = { what: 'readonly-path', path: '/proc/sys', found: 'nothing is mounted on it' }
 const label: MissingMask = { what: 'security-label', path: 'attr/current', found: 'unconfined' }
 
-function look(...missing: MissingMask[]): MaskObservation {
+function observe(...missing: MissingMask[]): MaskObservation {
   const state = missing.length > 0 ? 'missing' : 'intact'
   return { kind: 'masks', time: 2_000, container: sampleContainer(), pid: 4_200, state, missing }
 }
 
-const looks = {
-  k: look(keys),
-  b: look(keys, sys),
-  s: look(sys),
-  l: look(label),
-  o: look(),
-  u: { ...look(), state: 'unknown' as const },
+const observations = {
+  k: observe(keys),
+  b: observe(keys, sys),
+  s: observe(sys),
+  l: observe(label),
+  o: observe(),
+  u: { ...observe(), state: 'unknown' as const },
 }
 const ends = {
   d: {
@@ -45,15 +46,15 @@ const ends = {
   },
 } as Record<string, ContainerObservation>
 
-const courses: [string, string, string, string[]][] = [
+const cases: [string, string, string, string[]][] = [
   [
-    'one thing that is missing, until it is in place again',
+    'one mask, until it is in place again',
     'k---o',
     '',
     ['firing masked-path /proc/keys', 'resolved masked-path /proc/keys'],
   ],
   [
-    'each for itself',
+    'each mask separately',
     'b---s',
     '',
     [
@@ -64,62 +65,69 @@ const courses: [string, string, string, string[]][] = [
     ],
   ],
   [
-    'until the container ends',
+    'until the container stops',
     'l----',
     '--d-r',
     ['firing security-label attr/current', 'resolved security-label attr/current'],
   ],
-  ['nothing of one that is whole', 'o---o', '--d', []],
+  ['nothing for a container with all masks', 'o---o', '--d', []],
   [
-    'no better because it could not be looked at',
+    'still missing while the container cannot be read',
     'k-u-o',
     '',
     ['firing masked-path /proc/keys', 'resolved masked-path /proc/keys'],
   ],
 ]
-for (const [what, masks, containers, expected] of courses) {
-  test(`a missing mask is told: ${what}`, (t) => {
+for (const [what, masks, containers, expected] of cases) {
+  test(`a missing mask is reported: ${what}`, (t) => {
     marbles(t, ({ cold, flush }) => {
-      const told: string[] = []
-      maskConditions({ masks$: cold(masks, looks), containers$: cold(containers, ends) })
+      const reported: string[] = []
+      maskConditions(observing({ masks: cold(masks, observations), container: cold(containers, ends) }))
         .pipe(map(({ state, subject }) => `${state} ${subject.join(' ')}`))
-        .subscribe((line) => told.push(line))
+        .subscribe((line) => reported.push(line))
       flush()
-      t.deepEqual(told, expected)
+      t.deepEqual(reported, expected)
     })
   })
 }
 
-test('it says what is there instead, at which path, and for whom', (t) => {
+test('the finding names the container, the path and what was found there', (t) => {
   marbles(t, ({ cold, expectObservable }) => {
-    expectObservable(maskConditions({ masks$: cold('k', looks), containers$: cold('') })).toBe('k', {
-      k: {
-        rule: 'mask-missing',
-        state: 'firing',
-        time: 2_000,
-        container: sampleContainer(),
-        summary: 'the mask of /proc/keys is missing in web-1: proc from /sys/kernel/core_pattern, writable',
-        subject: ['masked-path', '/proc/keys'],
-        evidence: {
-          missing: 'masked-path',
-          path: '/proc/keys',
-          found: 'proc from /sys/kernel/core_pattern, writable',
-          pid: 4_200,
+    expectObservable(maskConditions(observing({ masks: cold('k', observations), container: cold('') }))).toBe(
+      'k',
+      {
+        k: {
+          rule: 'mask-missing',
+          state: 'firing',
+          time: 2_000,
+          container: sampleContainer(),
+          summary:
+            'web-1: the mask over /proc/keys is missing (proc from /sys/kernel/core_pattern, writable)',
+          subject: ['masked-path', '/proc/keys'],
+          evidence: {
+            missing: 'masked-path',
+            path: '/proc/keys',
+            found: 'proc from /sys/kernel/core_pattern, writable',
+            pid: 4_200,
+          },
         },
       },
-    })
+    )
   })
 })
 
-test('a container that was renamed meanwhile ends the condition under its old name', (t) => {
+test('the condition of a renamed container resolves under its old name', (t) => {
   marbles(t, ({ cold, flush }) => {
     const renamed = sampleContainer({ name: 'web-2' })
-    const later: Record<string, MaskObservation> = { ...looks, n: { ...look(keys), container: renamed } }
-    const told: string[] = []
-    maskConditions({ masks$: cold('kn-', later), containers$: cold('--d', ends) }).subscribe(
-      ({ state, container }) => told.push(`${state} ${container?.name}`),
+    const later: Record<string, MaskObservation> = {
+      ...observations,
+      n: { ...observe(keys), container: renamed },
+    }
+    const reported: string[] = []
+    maskConditions(observing({ masks: cold('kn-', later), container: cold('--d', ends) })).subscribe(
+      ({ state, container }) => reported.push(`${state} ${container?.name}`),
     )
     flush()
-    t.deepEqual(told, ['firing web-1', 'resolved web-1', 'firing web-2', 'resolved web-2'])
+    t.deepEqual(reported, ['firing web-1', 'resolved web-1', 'firing web-2', 'resolved web-2'])
   })
 })

@@ -4,11 +4,12 @@ import type { ContainerObservation, RuntimeFileObservation } from '../../../agen
 import { mountedRuntimePaths, mountedWritable } from '../../../detectors/runtime-path-write/mounted-path.ts'
 import { marbles } from '../../support/marbles.ts'
 import { sampleContainer } from '../../support/samples.ts'
+import { observing } from '../../support/observed.ts'
 
 const paths = new Set(['/usr/sbin/runc', '/usr/bin/containerd'])
 const mount = (source: string, writable = true) => ({ type: 'bind', source, destination: '/mnt', writable })
 
-test('a mount holds a runtime file when it is the file or above of it, and can be written', (t) => {
+test('a writable mount of a runtime file, or of a directory above it, is found', (t) => {
   const rows: [string, boolean, string[]][] = [
     ['/usr/sbin/runc', true, ['/usr/sbin/runc']],
     ['/usr/sbin', true, ['/usr/sbin/runc']],
@@ -60,7 +61,7 @@ const events = {
   n: seen('renamed', { ...container, name: 'web-2' }),
 }
 
-test('it fires once while the container runs, whichever was known first, and is over when it ends', (t) => {
+test('it fires once while the container runs, whichever is known first, and resolves when the container stops', (t) => {
   const cases: [string, string, string][] = [
     ['f-------', '-s-u-d-r', '-F---R--'],
     ['--f-----', 's--u-d-r', '--F--R--'],
@@ -72,11 +73,10 @@ test('it fires once while the container runs, whichever was known first, and is 
   ]
   for (const [files, containers, expected] of cases) {
     marbles(t, ({ cold, expectObservable }) => {
-      const told$ = mountedRuntimePaths({
-        runtimeFiles$: cold(files, { f: file }),
-        containers$: cold(containers, events),
-      })
-      expectObservable(told$.pipe(map(({ state }) => (state === 'firing' ? 'F' : 'R')))).toBe(expected)
+      const detections$ = mountedRuntimePaths(
+        observing({ 'runtime-file': cold(files, { f: file }), container: cold(containers, events) }),
+      )
+      expectObservable(detections$.pipe(map(({ state }) => (state === 'firing' ? 'F' : 'R')))).toBe(expected)
     })
   }
 })

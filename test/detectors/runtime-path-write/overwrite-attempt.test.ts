@@ -11,8 +11,8 @@ import type {
   RuntimeFileObservation,
   RuntimeFileOpened,
 } from '../../../agent/model/observation.ts'
-import { observedOf } from '../../../agent/daemon/pipeline.ts'
-import { leadsToRunner } from '../../../detectors/runtime-path-write/attempt-steps.ts'
+import { observationsByKind } from '../../../agent/daemon/pipeline.ts'
+import { isOwnExecutable } from '../../../detectors/runtime-path-write/attempt-steps.ts'
 import { overwriteAttempts } from '../../../detectors/runtime-path-write/overwrite-attempt.ts'
 import { emptyMemory, silent } from '../../support/observed.ts'
 import { sampleContainer, sampleExec, sampleProcess, sampleSourceStatus } from '../../support/samples.ts'
@@ -31,8 +31,8 @@ const runc = {
 const ebpf = sampleSourceStatus()
 const procfs = sampleSourceStatus({ mode: 'procfs' })
 
-/** What is told of these observations, in their order. */
-function told(
+/** The detections for these observations, in order. */
+function detectionsOf(
   observations: readonly Observation[],
   before: readonly Observation[] = [ebpf, runc],
 ): Detection[] {
@@ -40,7 +40,7 @@ function told(
   const detections: Detection[] = []
   const observed: Observed = {
     ...silent,
-    ...observedOf(observations$),
+    ...observationsByKind(observations$),
     memory: emptyMemory(),
   }
   const subscription = overwriteAttempts(observed).subscribe((detection) => detections.push(detection))
@@ -49,9 +49,10 @@ function told(
   return detections
 }
 
-const isTold = (seen: Observation, before?: readonly Observation[]) => told([seen], before).length === 1
+const isReported = (seen: Observation, before?: readonly Observation[]) =>
+  detectionsOf([seen], before).length === 1
 
-/** A process of the container web-1 that runs the host's runtime, as its first. */
+/** The first process of the container web-1, which executes the host's runtime. */
 function ran(process: Partial<Process> = {}, rest: Partial<ProcessObservation> = {}): ProcessObservation {
   const runtime = {
     pid: 4_200,
@@ -63,19 +64,19 @@ function ran(process: Partial<Process> = {}, rest: Partial<ProcessObservation> =
   return sampleProcess({ process: runtime, ...rest })
 }
 
-test('the runtime in the place of a program is an attempt, however it is called', (t) => {
-  const [detection, ...more] = told([ran()])
+test('executing the runtime instead of a program is an attempt, whatever its name', (t) => {
+  const [detection, ...more] = detectionsOf([ran()])
   t.deepEqual(more, [])
   t.like(detection, {
     rule: 'overwrite-attempt',
-    summary: 'web-1 ran the host’s runtime in the place of a program: /proc/self/exe /bin/entry',
+    summary: 'web-1 executed the host’s runtime instead of its own program: `/proc/self/exe /bin/entry`',
     evidence: { executed: { pid: 4_200, program: '/', argv: ['/proc/self/exe', '/bin/entry'] } },
   })
-  for (const argv of [['runc', 'init'], ['/bin/sh'], []]) t.true(isTold(ran({ argv })), argv.join(' '))
-  for (const exe of ['/usr/sbin/runc', '/', '/usr/sbin/runc (deleted)']) t.true(isTold(ran({ exe })), exe)
+  for (const argv of [['runc', 'init'], ['/bin/sh'], []]) t.true(isReported(ran({ argv })), argv.join(' '))
+  for (const exe of ['/usr/sbin/runc', '/', '/usr/sbin/runc (deleted)']) t.true(isReported(ran({ exe })), exe)
 })
 
-test('normal runtimes, nested ones and sandboxes are none', (t) => {
+test('normal runtimes, nested ones and sandboxes are not attempts', (t) => {
   const mounts = [{ type: 'bind', source: '/usr/sbin', destination: '/host/sbin', writable: false }]
   const entered = (pid: number) => ({
     via: 'entered' as const,
@@ -96,18 +97,18 @@ test('normal runtimes, nested ones and sandboxes are none', (t) => {
         { container: sampleContainer({ details: { mounts } }) },
       ),
     ],
-    ['one on its way in, found in /proc', ran({ argv: ['runc', 'init'] }, { change: 'found' })],
+    ['a runtime that is entering, found in /proc', ran({ argv: ['runc', 'init'] }, { change: 'found' })],
     [
-      'an exec’s on its way in, found in /proc',
+      'the runtime of an exec that is entering, found in /proc',
       ran({ argv: ['runc', 'init'] }, { change: 'found', origin: entered(4_200) }),
     ],
-    ['one on its way in, without the kernel’s own word', ran({ argv: ['runc', 'init'] }), [procfs, runc]],
-    ['its ids', ran({}, { change: 'ids-changed' })],
-    ['somebody who is out on the host', ran({}, { hostFiles: 'mount-namespace' })],
+    ['a runtime that is entering, without eBPF', ran({ argv: ['runc', 'init'] }), [procfs, runc]],
+    ['a change of its ids', ran({}, { change: 'ids-changed' })],
+    ['a process that escaped to the host', ran({}, { hostFiles: 'mount-namespace' })],
     ['gVisor', ran({}, { container: sampleContainer({ details: { runtime: 'runsc' } }) })],
     ['gVisor by another name', ran({ exe: '/usr/local/bin/runsc' })],
     [
-      'Chrome, which runs itself',
+      'Chrome, which executes itself',
       ran({
         pid: 5_000,
         exe: '/opt/chrome',
@@ -117,13 +118,13 @@ test('normal runtimes, nested ones and sandboxes are none', (t) => {
     ],
     ['a process without a known file', ran({ exeFile: null, exe: '', argv: ['app'] })],
   ]
-  for (const [what, seen, before] of rows) t.false(isTold(seen, before), what)
+  for (const [what, seen, before] of rows) t.false(isReported(seen, before), what)
 })
 
-test('a sealed copy of the runtime is an attempt, unless a runtime of the container’s own made it', (t) => {
+test('a sealed copy of the runtime is an attempt, unless a runtime inside the container made it', (t) => {
   const copy = { exe: '/memfd:runc_cloned:/proc/self/exe (deleted)', exeFile: { device: 1, inode: 9 } }
-  t.true(isTold(ran({ ...copy, argv: ['/proc/self/exe', '/bin/entry'] })))
-  t.true(isTold(ran({ ...copy, pid: 5_000, parentPid: 4_200, argv: ['x'] })))
+  t.true(isReported(ran({ ...copy, argv: ['/proc/self/exe', '/bin/entry'] })))
+  t.true(isReported(ran({ ...copy, pid: 5_000, parentPid: 4_200, argv: ['x'] })))
   // Docker-in-Docker: dockerd, containerd-shim and runc are files of the container.
   const own = (process: Partial<Process>) => ran({ exeFile: { device: 50, inode: 3 }, ...process })
   const nested = [
@@ -132,18 +133,18 @@ test('a sealed copy of the runtime is an attempt, unless a runtime of the contai
     own({ pid: 5_001, parentPid: 5_000, exe: '/usr/local/bin/runc', argv: ['runc', 'init'] }),
     ran({ ...copy, pid: 5_001, parentPid: 5_000, argv: ['runc', 'init'] }),
     own({ pid: 5_001, parentPid: 5_000, exe: '/bin/inner', argv: ['inner'] }),
-    // runc from 1.2 on copies itself before it forks.
+    // Since 1.2, runc copies itself before it forks.
     ran({ ...copy, pid: 5_002, parentPid: 5_000, argv: ['runc', 'init'] }),
     own({ pid: 6_000, exe: '/usr/bin/buildkit-runc', argv: ['buildkit-runc', 'run'] }),
     ran({ ...copy, pid: 6_001, parentPid: 6_000, argv: ['runc', 'init'] }),
   ]
-  t.deepEqual(told(nested), [])
+  t.deepEqual(detectionsOf(nested), [])
 })
 
-test('whatever runs as /proc/self/exe before any program of the container is the runtime, wherever its file is', (t) => {
+test('a /proc/self/exe executed before any program of the container is the runtime, wherever its file is', (t) => {
   const sealed = { exe: '/runc', exeFile: { device: 60, inode: 5 } }
-  t.true(isTold(ran(sealed)))
-  t.false(isTold(ran(sealed), [procfs, runc]), 'what it ran before may not have been seen')
+  t.true(isReported(ran(sealed)))
+  t.false(isReported(ran(sealed), [procfs, runc]), 'an earlier program may have been missed')
   const lost: Observation = {
     kind: 'events-lost',
     time: 1_999_000,
@@ -151,15 +152,15 @@ test('whatever runs as /proc/self/exe before any program of the container is the
     reason: 'ring-full',
     count: 1,
   }
-  t.false(isTold(ran(sealed), [ebpf, runc, lost]), 'nor then')
+  t.false(isReported(ran(sealed), [ebpf, runc, lost]), 'an earlier program may have been lost')
   const before = ran({ exe: '/bin/app', exeFile: { device: 50, inode: 1 }, argv: ['app'] })
-  t.deepEqual(told([before, ran(sealed)]), [], 'a program of the container that runs itself')
+  t.deepEqual(detectionsOf([before, ran(sealed)]), [], 'a program of the container that executes itself')
   const early = { container: sampleContainer({ details: { pid: 0 } }) }
   const child = { pid: 4_201, parentPid: 4_200, exe: '/opt/chrome', exeFile: { device: 50, inode: 1 } }
   t.deepEqual(
-    told([before, ran(child, early)]),
+    detectionsOf([before, ran(child, early)]),
     [],
-    'and one that does so before its container is known to run',
+    'and one that does so before its container is known to be running',
   )
 })
 
@@ -182,24 +183,24 @@ const opened = (what: Partial<RuntimeFileOpened> = {}): RuntimeFileOpened => ({
   ...what,
 })
 
-test('an entry point or an exec that leads to the runtime is an attempt before it runs', (t) => {
-  t.like(told([created(['/proc/self/exe', 'init'])]), [
+test('an entry point or exec that refers to the runtime is an attempt before it runs', (t) => {
+  t.like(detectionsOf([created(['/proc/self/exe', 'init'])]), [
     {
-      summary: 'web-1 is configured to run /proc/self/exe init: the runtime itself',
-      act: `entry-point:${'a'.repeat(64)}`,
+      summary: 'web-1 is configured to execute the runtime itself: `/proc/self/exe init`',
+      eventKey: `entry-point:${'a'.repeat(64)}`,
     },
   ])
-  t.like(told([sampleExec({ argv: ['/proc/self/exe'] })]), [
+  t.like(detectionsOf([sampleExec({ argv: ['/proc/self/exe'] })]), [
     {
-      summary: 'an exec in web-1 is to run /proc/self/exe: the runtime itself',
+      summary: 'an exec in web-1 requested the runtime itself: `/proc/self/exe`',
       evidence: { requested: { exec_id: 'e'.repeat(64) } },
     },
   ])
-  t.true(isTold(sampleExec({ argv: ['/proc/self/exe init'], exact: false, settings: null })))
-  t.deepEqual(told([created(['/bin/sh']), created([], 'b'), sampleExec()]), [])
+  t.true(isReported(sampleExec({ argv: ['/proc/self/exe init'], exact: false, settings: null })))
+  t.deepEqual(detectionsOf([created(['/bin/sh']), created([], 'b'), sampleExec()]), [])
 })
 
-test('a path leads to whoever runs it by the proc file system only', (t) => {
+test('only paths in /proc refer to the executable of the process that opens them', (t) => {
   const rows: [string, boolean][] = [
     ['/proc/self/exe', true],
     ['//proc//self/exe', true],
@@ -211,22 +212,22 @@ test('a path leads to whoever runs it by the proc file system only', (t) => {
     ['proc/self/exe', false],
     ['', false],
   ]
-  for (const [path, leads] of rows) t.is(leadsToRunner(path), leads, path)
+  for (const [path, is] of rows) t.is(isOwnExecutable(path), is, path)
 })
 
-test('who opens the runtime from a container is an attempt, but not who looks at all of the host’s processes', (t) => {
-  t.like(told([opened()]), [
+test('opening the runtime from a container is an attempt, unless the container sees all processes of the host', (t) => {
+  t.like(detectionsOf([opened()]), [
     {
-      summary: 'cat (pid 4300) in web-1 opened the runtime at /usr/sbin/runc through /proc',
+      summary: 'cat (pid 4300) in web-1 opened the runtime /usr/sbin/runc through /proc',
       subject: ['cat'],
     },
   ])
   const profiler = sampleContainer({ details: { pidMode: 'host' } })
-  t.deepEqual(told([opened({ container: profiler })]), [])
-  t.is(told([opened({ container: profiler, byRuntime: true })]).length, 1)
+  t.deepEqual(detectionsOf([opened({ container: profiler })]), [])
+  t.is(detectionsOf([opened({ container: profiler, byRuntime: true })]).length, 1)
 })
 
-test('the steps of one attack are one finding, to which each step is added once', (t) => {
+test('the steps of one attack are one finding; each step is added once', (t) => {
   const exec: ExecObservation = sampleExec({ argv: ['/proc/self/exe'], time: 1_999_990 })
   const byRuntime = opened({
     byRuntime: true,
@@ -234,9 +235,15 @@ test('the steps of one attack are one finding, to which each step is added once'
     startTicks: 100,
     opener: { pid: 4_200, uid: 0, exe: '/', argv: ['runc', 'init'] },
   })
-  const detections = told([exec, byRuntime, ran(), opened({ time: 2_000_100 }), opened({ time: 2_000_200 })])
+  const detections = detectionsOf([
+    exec,
+    byRuntime,
+    ran(),
+    opened({ time: 2_000_100 }),
+    opened({ time: 2_000_200 }),
+  ])
   t.deepEqual(
-    detections.map(({ act, completes = false, evidence }) => [act, completes, Object.keys(evidence)]),
+    detections.map(({ eventKey, isUpdate = false, evidence }) => [eventKey, isUpdate, Object.keys(evidence)]),
     [
       [`exec:${'a'.repeat(64)}:${'e'.repeat(64)}`, false, ['requested']],
       [`exec:${'a'.repeat(64)}:${'e'.repeat(64)}`, true, ['opened']],
@@ -248,17 +255,17 @@ test('the steps of one attack are one finding, to which each step is added once'
 
 test('another container, and the same one after a minute, is another attack', (t) => {
   const other = sampleContainer({ id: 'b'.repeat(64), name: 'web-2' })
-  const acts = told([
+  const acts = detectionsOf([
     opened(),
     opened({ container: other }),
     opened({ time: 2_061_000, startTicks: 900 }),
-  ]).map(({ act }) => act)
+  ]).map(({ eventKey }) => eventKey)
   t.is(new Set(acts).size, 3)
 })
 
-test('a file that became another is known by its new inode', (t) => {
+test('a replaced runtime file is recognised by its new inode', (t) => {
   const after = { ...(runc.after ?? t.fail()), inode: 78 }
   const before = [ebpf, runc, { ...runc, change: 'replaced' as const, after }]
-  t.false(isTold(ran(), before) && isTold(ran({ argv: ['x'] }), before))
-  t.true(isTold(ran({ exeFile: { device: 8, inode: 78 }, argv: ['x'] }), before))
+  t.false(isReported(ran(), before) && isReported(ran({ argv: ['x'] }), before))
+  t.true(isReported(ran({ exeFile: { device: 8, inode: 78 }, argv: ['x'] }), before))
 })

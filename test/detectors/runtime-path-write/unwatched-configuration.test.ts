@@ -9,7 +9,7 @@ import type {
   SourceStatus,
 } from '../../../agent/model/observation.ts'
 import { unwatchedConfiguration } from '../../../detectors/runtime-path-write/unwatched-configuration.ts'
-import { emptyMemory } from '../../support/observed.ts'
+import { emptyMemory, observing } from '../../support/observed.ts'
 import { sampleFileState, sampleRuntimeFile, sampleSourceStatus } from '../../support/samples.ts'
 
 const path = '/etc/docker/daemon.json'
@@ -19,8 +19,8 @@ const other: FileState = { ...before, sha256: 'bb', text: 'secret' }
 
 type Found = { path: string; after: FileState | null; package?: PackageFile | null }
 
-/** One life of the daemon: what it finds at start, what happens then, and what is said of both. */
-function life(
+/** One run of the daemon: what it finds at start, what happens then, and the detections for both. */
+function run(
   memory: Memory,
   found: readonly Found[],
   later: readonly Partial<RuntimeFileObservation>[] = [],
@@ -28,39 +28,46 @@ function life(
   const runtimeFiles$ = new Subject<RuntimeFileObservation>()
   const sourceStatuses$ = new Subject<SourceStatus>()
   const detections: Detection[] = []
-  unwatchedConfiguration({ runtimeFiles$, sourceStatuses$, memory }).subscribe((one) => detections.push(one))
-  const tell = (seen: Partial<RuntimeFileObservation>) =>
+  unwatchedConfiguration(
+    observing({ 'runtime-file': runtimeFiles$, 'source-status': sourceStatuses$ }, { memory }),
+  ).subscribe((one) => detections.push(one))
+  const emit = (seen: Partial<RuntimeFileObservation>) =>
     runtimeFiles$.next(
       sampleRuntimeFile({ file: 'configuration', path, before: null, writer: null, ...seen }),
     )
-  for (const { package: _, ...file } of found) tell({ change: 'found', ...file })
+  for (const { package: _, ...file } of found) emit({ change: 'found', ...file })
   sourceStatuses$.next(sampleSourceStatus({ source: 'runtime-files', up: true }))
-  for (const file of found) if (file.after !== null) tell({ package: null, change: 'verified', ...file })
-  for (const seen of later) tell(seen)
+  for (const file of found) if (file.after !== null) emit({ package: null, change: 'verified', ...file })
+  for (const seen of later) emit(seen)
   return detections.map(({ rule, evidence }) => ({ rule, evidence }))
 }
 
-/** What is said at the second start. */
-function said(
+/** The detections at the second start. */
+function secondStart(
   first: readonly Found[],
   second: readonly Found[],
   between: readonly Partial<RuntimeFileObservation>[] = [],
 ) {
   const memory = emptyMemory()
-  life(memory, first, between)
-  const detections = life(memory, second)
-  // Once is enough.
-  return { detections, again: life(memory, second) }
+  run(memory, first, between)
+  const detections = run(memory, second)
+  // A third start must not report it again.
+  return { detections, again: run(memory, second) }
 }
 
 const rows: [string, Found[], Found[], string | null][] = [
   ['as it was', [{ path, after: before }], [{ path, after: before }], null],
   ['changed', [{ path, after: before }], [{ path, after: other }], 'written'],
-  ['given to another', [{ path, after: before }], [{ path, after: { ...before, uid: 12 } }], 'attributes'],
+  [
+    'given to another owner',
+    [{ path, after: before }],
+    [{ path, after: { ...before, uid: 12 } }],
+    'attributes',
+  ],
   ['in another inode', [{ path, after: before }], [{ path, after: { ...before, inode: 99 } }], null],
-  ['made where none was', [{ path, after: null }], [{ path, after: other }], 'replaced'],
+  ['created where there was none', [{ path, after: null }], [{ path, after: other }], 'replaced'],
   ['removed', [{ path, after: before }], [{ path, after: null }], 'removed'],
-  ['not there, as before', [{ path, after: null }], [{ path, after: null }], null],
+  ['still absent', [{ path, after: null }], [{ path, after: null }], null],
   [
     'added to a unit',
     [{ path, after: before }],
@@ -70,13 +77,13 @@ const rows: [string, Found[], Found[], string | null][] = [
     ],
     'replaced',
   ],
-  ['taken from a unit', [{ path: dropIn, after: before }], [], 'removed'],
-  ['not used any more', [{ path: '/opt/containerd.toml', after: before }], [], null],
-  ['found by a daemon that has never run', [], [{ path, after: before }], null],
+  ['removed from a unit', [{ path: dropIn, after: before }], [], 'removed'],
+  ['no longer in use', [{ path: '/opt/containerd.toml', after: before }], [], null],
+  ['found by a daemon on its first start', [], [{ path, after: before }], null],
 ]
 for (const [what, first, second, change] of rows) {
-  test(`a configuration ${what} while nobody watched is ${change === null ? 'nothing' : `“${change}”, once`}`, (t) => {
-    const { detections, again } = said(first, second)
+  test(`a configuration ${what} while tidewatch was not watching is ${change === null ? 'not reported' : `reported once as ${change}`}`, (t) => {
+    const { detections, again } = secondStart(first, second)
     t.deepEqual(
       detections.map(({ rule, evidence }) => [rule, evidence['change']]),
       change === null ? [] : [['breakout-file-changed', change]],
@@ -85,24 +92,27 @@ for (const [what, first, second, change] of rows) {
   })
 }
 
-test('a configuration that its package has brought since is nothing', (t) => {
+test('a configuration that its package has updated is not reported', (t) => {
   const runc = { manager: 'dpkg', name: 'docker.io', version: '2', matches: true } as const
-  t.deepEqual(said([{ path, after: before }], [{ path, after: other, package: runc }]).detections, [])
+  t.deepEqual(secondStart([{ path, after: before }], [{ path, after: other, package: runc }]).detections, [])
   const edited = { ...runc, matches: false }
-  t.is(said([{ path, after: before }], [{ path, after: other, package: edited }]).detections.length, 1)
+  t.is(secondStart([{ path, after: before }], [{ path, after: other, package: edited }]).detections.length, 1)
 })
 
-test('what was changed while it was watched is told then, and not at the next start', (t) => {
+test('a change while watching is not reported again at the next start', (t) => {
   const changed = { change: 'written', before, after: other } as const
-  t.deepEqual(said([{ path, after: before }], [{ path, after: other }], [changed]).detections, [])
+  t.deepEqual(secondStart([{ path, after: before }], [{ path, after: other }], [changed]).detections, [])
   const removed = { change: 'removed', before, after: null } as const
-  t.deepEqual(said([{ path: dropIn, after: before }], [], [{ ...removed, path: dropIn }]).detections, [])
+  t.deepEqual(
+    secondStart([{ path: dropIn, after: before }], [], [{ ...removed, path: dropIn }]).detections,
+    [],
+  )
 })
 
-test('both digests stand in the finding, and nobody’s name; no line is kept', (t) => {
+test('the finding has both digests and no writer; no line is stored', (t) => {
   const memory = emptyMemory()
-  life(memory, [{ path, after: other }])
-  t.deepEqual(life(memory, [{ path, after: before }]), [
+  run(memory, [{ path, after: other }])
+  t.deepEqual(run(memory, [{ path, after: before }]), [
     {
       rule: 'breakout-file-changed',
       evidence: {
@@ -117,9 +127,9 @@ test('both digests stand in the finding, and nobody’s name; no line is kept', 
   t.false(memory.keys('').some((key) => memory.get(key)?.includes('secret')))
 })
 
-test('programs and sockets are not concerned', (t) => {
+test('programs and sockets are ignored', (t) => {
   const memory = emptyMemory()
-  life(
+  run(
     memory,
     [],
     [

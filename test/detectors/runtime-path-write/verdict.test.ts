@@ -14,18 +14,18 @@ const byManager: Partial<Signs> = { manager: 'yes' }
 const minute = 60_000
 
 const rows: [string, Partial<Signs>, string][] = [
-  ['the package manager to what the package brought', { ...byManager, digest: 'matches' }, 'upgrade'],
-  ['the package manager, its digest not yet in place', { ...byManager, digest: 'differs' }, 'wait'],
-  ['the package manager, the package not yet asked', byManager, 'wait'],
+  ['the package manager, matching its package', { ...byManager, digest: 'matches' }, 'upgrade'],
+  ['the package manager, its digest not yet written', { ...byManager, digest: 'differs' }, 'wait'],
+  ['the package manager, the package not yet queried', byManager, 'wait'],
   [
-    'the package manager, for a minute not what the package brought',
+    'the package manager, for a minute not matching the package',
     { ...byManager, digest: 'differs', age: minute },
-    'tampering: the package manager wrote it, but it is not what the package brought',
+    'tampering: the package manager wrote it, but it does not match its package',
   ],
   [
-    'the package manager, for a minute of no package',
+    'the package manager, for a minute without a package',
     { ...byManager, digest: 'no-package', age: minute },
-    'tampering: the package manager wrote it, but no package has it',
+    'tampering: the package manager wrote it, but no package contains it',
   ],
   [
     'the host’s package manager run from a container',
@@ -39,26 +39,26 @@ const rows: [string, Partial<Signs>, string][] = [
     'upgrade',
   ],
   ['a container', { inContainer: true }, 'tampering'],
-  ['a container, to what the package brought', { inContainer: true, digest: 'matches' }, 'tampering'],
-  ['a container, to what was accepted', { inContainer: true, accepted: true }, 'tampering'],
-  ['somebody, to what was accepted', { accepted: true }, 'upgrade'],
-  ['somebody writing into it', { change: 'written' }, 'tampering'],
-  ['somebody changing its mode', { change: 'attributes', digest: 'matches' }, 'tampering'],
-  ['somebody removing it', { change: 'removed', digest: 'differs' }, 'tampering'],
-  ['somebody, the package not yet asked', {}, 'wait'],
-  ['somebody, and the package does not answer', { age: 5_000 }, 'tampering'],
-  ['somebody, to something else', { digest: 'differs' }, 'tampering'],
-  ['somebody, to a file of no package', { digest: 'no-package' }, 'tampering'],
-  ['somebody, to what the package brought', { digest: 'matches' }, 'wait'],
+  ['a container, matching its package', { inContainer: true, digest: 'matches' }, 'tampering'],
+  ['a container, to an accepted file', { inContainer: true, accepted: true }, 'tampering'],
+  ['another process, to an accepted file', { accepted: true }, 'upgrade'],
+  ['another process writing into it', { change: 'written' }, 'tampering'],
+  ['another process changing its mode', { change: 'attributes', digest: 'matches' }, 'tampering'],
+  ['another process removing it', { change: 'removed', digest: 'differs' }, 'tampering'],
+  ['another process, the package not yet queried', {}, 'wait'],
+  ['another process, and the package manager does not answer', { age: 5_000 }, 'tampering'],
+  ['another process, not matching its package', { digest: 'differs' }, 'tampering'],
+  ['another process, to a file without a package', { digest: 'no-package' }, 'tampering'],
+  ['another process, matching its package', { digest: 'matches' }, 'wait'],
   [
-    'somebody, a minute ago, to what the package brought',
+    'another process, a minute ago, matching its package',
     { digest: 'matches', age: minute },
-    'tampering: it is what its package brought, but no package manager wrote it',
+    'tampering: it matches its package, but no package manager wrote it',
   ],
-  ['nobody seen, to what the package brought', { manager: 'unknown', digest: 'matches' }, 'upgrade'],
-  ['nobody seen, the digest not yet in place', { manager: 'unknown', digest: 'differs' }, 'wait'],
-  ['nobody seen, a second ago', { manager: 'unknown', digest: 'differs', age: 1_000 }, 'tampering'],
-  ['nobody seen writing into it', { manager: 'unknown', change: 'written' }, 'tampering'],
+  ['an unknown writer, matching its package', { manager: 'unknown', digest: 'matches' }, 'upgrade'],
+  ['an unknown writer, the digest not yet written', { manager: 'unknown', digest: 'differs' }, 'wait'],
+  ['an unknown writer, a second ago', { manager: 'unknown', digest: 'differs', age: 1_000 }, 'tampering'],
+  ['an unknown writer writing into it', { manager: 'unknown', change: 'written' }, 'tampering'],
 ]
 
 for (const [what, signs, expected] of rows) {
@@ -70,7 +70,7 @@ for (const [what, signs, expected] of rows) {
   })
 }
 
-test('of a writer that nobody could look at, it is not known whether it was the package manager', (t) => {
+test('an unreadable writer may or may not be the package manager', (t) => {
   t.is(managerIn({ writer: null }), 'unknown')
   t.is(managerIn({ writer: sampleWriter({ exe: '', argv: [] }) }), 'unknown')
   t.is(managerIn({ writer: sampleWriter() }), 'no')

@@ -6,7 +6,7 @@ import {
   parseVersion,
 } from '../../../detectors/runtime-path-write/versions.ts'
 
-test('versions are read as projects and distributions write them', (t) => {
+test('versions are parsed in the notations of projects and distributions', (t) => {
   const rows: [string, readonly number[] | null, string?][] = [
     ['1.2.8', [1, 2, 8, 0, 0], ''],
     ['v1.7.13', [1, 7, 13, 0, 0], ''],
@@ -30,7 +30,7 @@ test('versions are read as projects and distributions write them', (t) => {
   }
 })
 
-test('candidates come before their release', (t) => {
+test('pre-releases sort before their release', (t) => {
   const order = [
     '1.0.0-alpha',
     '1.0.0-beta.2',

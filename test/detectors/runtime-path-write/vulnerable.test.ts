@@ -8,6 +8,7 @@ import {
   vulnerableComponents,
 } from '../../../detectors/runtime-path-write/vulnerable.ts'
 import { marbles } from '../../support/marbles.ts'
+import { observing } from '../../support/observed.ts'
 
 const of = (cve: string) => vulnerabilities.find((one) => one.cve === cve) ?? vulnerabilities[0]!
 
@@ -69,7 +70,7 @@ for (const [cve, version, packageVersion, verdict] of rows) {
   })
 }
 
-test('every row has a source, readable versions, and a number of its own', (t) => {
+test('every vulnerability has a source, parseable versions and a unique number', (t) => {
   t.is(new Set(vulnerabilities.map(({ cve }) => cve)).size, vulnerabilities.length)
   for (const { cve, sources, affected, disputed = [] } of vulnerabilities) {
     t.regex(cve, /^CVE-\d{4}-\d{4,}$/)
@@ -100,7 +101,7 @@ const seen = (
   authorizationPlugins,
 })
 
-test('a part that nobody names is unknown, and a fault of plugins counts where there are some', (t) => {
+test('a component that the engine does not name is unknown; a plugin vulnerability counts only with plugins', (t) => {
   const verdicts = (observed: EngineVersions, cve: string) =>
     judgeVersions(observed).find(({ vulnerability }) => vulnerability.cve === cve)?.verdict
   t.is(verdicts(seen([]), 'CVE-2024-21626'), 'unknown')
@@ -110,27 +111,29 @@ test('a part that nobody names is unknown, and a fault of plugins counts where t
   t.is(verdicts(seen([engine], null), 'CVE-2026-34040'), 'unknown')
 })
 
-test('a vulnerable part is a condition until it is another, and says so when that cannot be judged', (t) => {
+test('a vulnerable component is a condition until it changes, even to a version that cannot be judged', (t) => {
   marbles(t, ({ cold, flush }) => {
-    const told: string[] = []
+    const reported: string[] = []
     const engineVersions$ = cold('abcad', {
       a: seen([runc('1.1.11')]),
       b: seen([runc('1.1.11')]),
       c: seen([runc('1.2.8')]),
       d: seen([runc('dev')]),
     })
-    vulnerableComponents({ engineVersions$ }).subscribe(({ state, subject, summary }) => {
-      if (subject[0] === 'CVE-2024-21626') told.push(`${state}: ${summary}`)
-    })
+    vulnerableComponents(observing({ 'engine-versions': engineVersions$ })).subscribe(
+      ({ state, subject, summary }) => {
+        if (subject[0] === 'CVE-2024-21626') reported.push(`${state}: ${summary}`)
+      },
+    )
     flush()
     const firing =
-      'firing: runc 1.1.11 has CVE-2024-21626: a working directory in /proc/self/fd leads onto the host'
-    t.deepEqual(told, [
+      'firing: runc 1.1.11 is vulnerable to CVE-2024-21626: a working directory in /proc/self/fd gives access to the host'
+    t.deepEqual(reported, [
       firing,
       firing,
-      'resolved: runc 1.2.8 does not have CVE-2024-21626 any more',
+      'resolved: runc 1.2.8 is no longer vulnerable to CVE-2024-21626',
       firing,
-      'resolved: runc dev cannot be judged for CVE-2024-21626 any more',
+      'resolved: runc dev can no longer be checked for CVE-2024-21626',
     ])
   })
 })

@@ -1,14 +1,12 @@
 import test from 'ava'
 import { of } from 'rxjs'
 import type { ContainerObservation, ProcessObservation } from '../../../agent/model/observation.ts'
-import {
-  directoryEscapes,
-  leadsToDescriptor,
-} from '../../../detectors/runtime-path-write/working-directory.ts'
+import { directoryEscapes, isThroughProc } from '../../../detectors/runtime-path-write/working-directory.ts'
 import { marbles } from '../../support/marbles.ts'
 import { sampleContainer, sampleProcess } from '../../support/samples.ts'
+import { observing } from '../../support/observed.ts'
 
-test('a working directory leads to a descriptor, whichever way it is written', (t) => {
+test('a working directory through /proc is recognised in any spelling', (t) => {
   const rows: [string, boolean][] = [
     ['/proc/self/fd/7', true],
     ['/proc/self/fd', true],
@@ -28,7 +26,7 @@ test('a working directory leads to a descriptor, whichever way it is written', (
     ['', false],
     ['/', false],
   ]
-  for (const [path, leads] of rows) t.is(leadsToDescriptor(path), leads, path)
+  for (const [path, is] of rows) t.is(isThroughProc(path), is, path)
 })
 
 const seen = (workingDirectory: string): ContainerObservation => ({
@@ -40,28 +38,31 @@ const seen = (workingDirectory: string): ContainerObservation => ({
   previousName: null,
 })
 
-test('a container that is configured so is told once, also when it never runs', (t) => {
+test('a container configured with one is reported once, even if it never runs', (t) => {
   marbles(t, ({ cold, expectObservable }) => {
     const containers$ = cold('cssn', {
       c: seen('/proc/self/fd/7'),
       s: { ...seen('/proc/self/fd/7'), action: 'started' as const },
       n: seen('/app'),
     })
-    const act = `working-directory:${'a'.repeat(64)}`
-    const told = {
+    const eventKey = `working-directory:${'a'.repeat(64)}`
+    const expected = {
       rule: 'working-directory-escape',
       time: 1,
       container: seen('/proc/self/fd/7').container,
-      summary: 'web-1 is configured to work in /proc/self/fd/7',
+      summary: 'web-1 is configured with the working directory /proc/self/fd/7 (CVE-2024-21626 pattern)',
       subject: ['configuration'],
-      act,
+      eventKey,
       evidence: { working_directory: '/proc/self/fd/7', command: ['/app'] },
     }
-    expectObservable(directoryEscapes({ containers$, processes$: cold('') })).toBe('a---', { a: told })
+    expectObservable(directoryEscapes(observing({ container: containers$, process: cold('') }))).toBe(
+      'a---',
+      { a: expected },
+    )
   })
 })
 
-test('a process that is outside is told once with all that it makes, and not who is out on the host for good', (t) => {
+test('a process outside the container is reported once for all its children; one that escaped for good is not', (t) => {
   const outside = { workingDirectoryOutside: true as const, workingDirectory: '/sys/fs/cgroup' }
   const origin = {
     via: 'entered' as const,
@@ -76,11 +77,12 @@ test('a process that is outside is told once with all that it makes, and not who
     sampleProcess({ process: { ...outside, pid: 71, parentPid: 70 }, origin }),
     sampleProcess({ process: { ...outside, pid: 80 } }),
   ]
-  const told: unknown[] = []
-  directoryEscapes({ containers$: of(), processes$: of(...processes) }).subscribe(({ act, evidence }) =>
-    told.push([act, evidence['pid'], evidence['exec_id'], evidence['working_directory']]),
+  const reported: unknown[] = []
+  directoryEscapes(observing({ container: of(), process: of(...processes) })).subscribe(
+    ({ eventKey, evidence }) =>
+      reported.push([eventKey, evidence['pid'], evidence['exec_id'], evidence['working_directory']]),
   )
-  t.deepEqual(told, [
+  t.deepEqual(reported, [
     [`outside:${'a'.repeat(64)}:1000000:70:7`, 70, 'e1', '/sys/fs/cgroup'],
     [`outside:${'a'.repeat(64)}:1000000:0:0`, 80, undefined, '/sys/fs/cgroup'],
   ])

@@ -6,7 +6,7 @@ import {
 
 const none = { privileged: false, capabilitiesAdded: [], capabilitiesDropped: [] }
 
-test('a container may hold Docker’s defaults, what is added, and not what is dropped', (t) => {
+test('the configured capabilities are Docker’s defaults, plus the added and minus the dropped ones', (t) => {
   // CapEff of a container's first process, as Docker 20.10 starts it without options.
   t.is(configuredCapabilities(none), 0xa80425fbn)
   const table: [object, bigint][] = [
@@ -27,7 +27,7 @@ test('a container may hold Docker’s defaults, what is added, and not what is d
   t.is(configuredCapabilities({ ...none, privileged: true }) & 0x1ff_ffff_ffffn, 0x1ff_ffff_ffffn)
 })
 
-test('capabilities have the names that Docker’s options have', (t) => {
+test('capabilities are named as in Docker’s options', (t) => {
   t.deepEqual(capabilityNames((1n << 0n) | (1n << 21n) | (1n << 40n)), [
     'CHOWN',
     'SYS_ADMIN',

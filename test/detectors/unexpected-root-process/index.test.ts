@@ -7,19 +7,21 @@ import type {
   ExecEnded,
   ExecObservation,
   FileOrigin,
+  GainWay,
   ProcessObservation,
 } from '../../../agent/model/observation.ts'
+import { describe } from '../../../detectors/unexpected-root-process/describe.ts'
 import { isRuntimeInit, unexpectedRootProcess } from '../../../detectors/unexpected-root-process/index.ts'
 import { dockerEvent } from '../../support/docker-event.ts'
 import { marbles } from '../../support/marbles.ts'
-import { emptyMemory, silent } from '../../support/observed.ts'
-import { sampleBringer, sampleContainer, sampleExec, sampleProcess } from '../../support/samples.ts'
+import { emptyMemory, observing } from '../../support/observed.ts'
+import { sampleEnteringProcess, sampleContainer, sampleExec, sampleProcess } from '../../support/samples.ts'
 
 const container = sampleContainer({ details: { user: '1000' } })
 const seen = (rest: Parameters<typeof sampleProcess>[0] = {}) => sampleProcess({ container, ...rest })
 const root = { containerUid: 0, containerEuid: 0 }
 
-test('the runtime’s own init is known by its file and its argument', (t) => {
+test('the runtime’s own init is recognised by its file and its argument', (t) => {
   const table: [string, string[], boolean][] = [
     ['/', ['runc', 'init'], true],
     ['/memfd:runc_cloned:/proc/self/exe (deleted)', ['runc', 'init'], true],
@@ -41,7 +43,7 @@ const byEntering = seen({
 })
 const rootExec = sampleExec({ container, time: 10_000, settings: { user: '0' } })
 const execOf1000 = sampleExec({ container, time: 10_000, settings: { user: '1000' } })
-const execOfNobodyKnows = sampleExec({ container, time: 10_000, settings: null })
+const execOfUnknownUser = sampleExec({ container, time: 10_000, settings: null })
 const otherContainer = sampleContainer({ id: 'c'.repeat(64), details: { user: '1000' } })
 const ended = (time: number): ExecEnded => ({
   kind: 'exec-ended',
@@ -70,22 +72,20 @@ function gain({ origin }: { origin: FileOrigin }): Pick<ProcessObservation, 'gai
 
 type Seen = ProcessObservation | ExecObservation | ExecEnded | DockerEvent
 
-/** Runs what is seen through the detector, which lets things settle for 5 frames; `F` is a finding. */
+/** Runs observations through the detector with a settle time of 5 frames; `F` is a finding. */
 function detects(t: ExecutionContext, diagram: string, values: Record<string, Seen>, expected: string): void {
   marbles(t, ({ hot, expectObservable }) => {
     const all$ = hot<Seen>(diagram, values)
     const execs = execLedger(emptyMemory())
     const detections$ = unexpectedRootProcess.detect(
-      {
-        ...silent,
-        memory: emptyMemory(),
-        processes$: all$.pipe(filter((one) => one.kind === 'process')),
-        execs,
-      },
+      observing(
+        { process: all$.pipe(filter((one) => one.kind === 'process')) },
+        { memory: emptyMemory(), execs },
+      ),
       { settle: 5, learn_for: 1_000_000 },
     )
-    const noted$ = all$.pipe(tap(execs.observe), ignoreElements())
-    expectObservable(merge(noted$, detections$.pipe(map(({ rule }) => letters[rule])))).toBe(expected)
+    const observed$ = all$.pipe(tap(execs.observe), ignoreElements())
+    expectObservable(merge(observed$, detections$.pipe(map(({ rule }) => letters[rule])))).toBe(expected)
   })
 }
 
@@ -97,26 +97,26 @@ test('an exec as root does not explain what the container’s own processes do',
   detects(t, 'ep', { e: rootExec, p: byInit }, '------F')
 })
 
-test('a root process that entered is explained by an exec as root, also when that is known later', (t) => {
+test('a root process that entered is explained by an exec as root, even one that is reported later', (t) => {
   detects(t, 'ep', { e: rootExec, p: byEntering }, '')
   detects(t, 'p--e', { e: rootExec, p: byEntering }, '')
   detects(t, 'p-----e', { e: rootExec, p: byEntering }, '')
   detects(t, 'p 600ms e', { e: rootExec, p: byEntering }, '505ms F')
 })
 
-test('an exec as another user does not explain root; one that nobody could ask about does', (t) => {
+test('an exec as another user does not explain root; one that could not be inspected does', (t) => {
   detects(t, 'ep', { e: execOf1000, p: byEntering }, '------F')
-  detects(t, 'ep', { e: execOfNobodyKnows, p: byEntering }, '')
+  detects(t, 'ep', { e: execOfUnknownUser, p: byEntering }, '')
 })
 
-test('an exec explains only what entered its own container while it ran', (t) => {
+test('an exec explains only processes that entered its own container while it ran', (t) => {
   detects(t, 'ep', { e: { ...rootExec, container: otherContainer }, p: byEntering }, '506ms F')
   detects(t, 'exp', { e: { ...rootExec, time: 5_000 }, x: ended(8_000), p: byEntering }, '507ms F')
   detects(t, 'exp', { e: { ...rootExec, time: 5_000 }, x: ended(10_500), p: byEntering }, '')
   detects(t, 'ep', { e: { ...rootExec, time: 12_000 }, p: byEntering }, '506ms F')
 })
 
-test('an exec that is known by its id explains its own processes and no others', (t) => {
+test('an exec identified by its id explains its own processes and no others', (t) => {
   const { execId } = rootExec
   const byExec = (id: string) =>
     seen({
@@ -128,7 +128,7 @@ test('an exec that is known by its id explains its own processes and no others',
   detects(t, 'ep', { e: rootExec, p: byExec('another') }, '506ms F')
 })
 
-test('an exec that was only announced is judged when its user is known, within 10 s', (t) => {
+test('a process of an announced exec is judged when the exec’s user is known, within 10 s', (t) => {
   const { execId } = execOf1000
   const announced = dockerEvent('exec_start', {
     actorId: container.id,
@@ -141,25 +141,25 @@ test('an exec that was only announced is judged when its user is known, within 1
   })
   detects(t, 'ap 1s e', { a: announced, p: entered, e: execOf1000 }, '1006ms F')
   detects(t, 'ap 1s e', { a: announced, p: entered, e: rootExec }, '')
-  // As root for all that is known.
+  // Without an answer the user counts as root.
   detects(t, 'ap', { a: announced, p: entered }, '')
 })
 
-test('root of who came in as root is part of his entry, and waits for that to be told', (t) => {
+test('root that entered from outside is merged into its entry, and waits for that finding', (t) => {
   const key = { pid: 77, startTicks: 1, startedAt: 10_000 }
-  const from = (by = [sampleBringer(['nsenter', '-t', '1'])]) =>
+  const from = (by = [sampleEnteringProcess(['nsenter', '-t', '1'])]) =>
     ({ via: 'entered', entry: key, execId: '', by }) as const
   const entry = seen({ process: { ...root, ...key }, origin: from() })
   const child = seen({ process: { ...root, pid: 78 }, origin: from() })
   const asUser = seen({ process: { containerUid: 1_000, containerEuid: 1_000, ...key }, origin: from() })
-  const ofNobody = seen({ process: { ...root, ...key }, origin: from([]) })
-  const partOf = { rule: 'untracked-exec', act: `${container.id}:77:1` }
+  const ofUnknown = seen({ process: { ...root, ...key }, origin: from([]) })
+  const mergeInto = { rule: 'untracked-exec', eventKey: `${container.id}:77:1` }
   const table: [string, string, Record<string, Seen>, string][] = [
     ['the entry and what it runs', 'ab', { a: entry, b: child }, '2505ms EE'],
-    ['what entered as somebody else', 'ab', { a: asUser, b: child }, '506ms F'],
-    ['what nobody is known to have brought', 'a', { a: ofNobody }, '505ms F'],
-    ['an exec that becomes known while it waits', 'a 1s e', { a: entry, e: rootExec }, ''],
-    ['one of another user', 'a 1s e', { a: entry, e: execOf1000 }, '2505ms F'],
+    ['an entry as another user', 'ab', { a: asUser, b: child }, '506ms F'],
+    ['an entry by an unknown process', 'a', { a: ofUnknown }, '505ms F'],
+    ['an exec reported in the meantime', 'a 1s e', { a: entry, e: rootExec }, ''],
+    ['an exec of another user', 'a 1s e', { a: entry, e: execOf1000 }, '2505ms F'],
   ]
   for (const [what, diagram, values, expected] of table) {
     marbles(t, ({ hot, expectObservable }) => {
@@ -167,21 +167,21 @@ test('root of who came in as root is part of his entry, and waits for that to be
       const execs = execLedger(emptyMemory())
       const processes$ = all$.pipe(filter((one) => one.kind === 'process'))
       const detections$ = unexpectedRootProcess.detect(
-        { ...silent, memory: emptyMemory(), processes$, execs, entriesToldAfter: () => 2_000 },
+        observing({ process: processes$ }, { memory: emptyMemory(), execs, untrackedExecDelay: () => 2_000 }),
         { settle: 5, learn_for: 1_000_000 },
       )
       const letterOf = (detection: Detection) => {
-        if (detection.partOf === undefined) return 'F'
-        t.deepEqual(detection.partOf, partOf, what)
+        if (detection.mergeInto === undefined) return 'F'
+        t.deepEqual(detection.mergeInto, mergeInto, what)
         return 'E'
       }
-      const noted$ = all$.pipe(tap(execs.observe), ignoreElements())
-      expectObservable(merge(noted$, detections$.pipe(map(letterOf)))).toBe(expected)
+      const observed$ = all$.pipe(tap(execs.observe), ignoreElements())
+      expectObservable(merge(observed$, detections$.pipe(map(letterOf)))).toBe(expected)
     })
   }
 })
 
-test('ids that an exec of a setuid file changes are told with that exec, and as themselves where none comes', (t) => {
+test('ids changed by a setuid file are reported with its exec, and on their own if no exec follows', (t) => {
   const ids = { containerUid: 1_000, containerEuid: 0 }
   const changed = seen({ change: 'ids-changed', process: ids })
   const executed = seen({ process: ids, ...gain({ origin: 'image' }) })
@@ -189,13 +189,13 @@ test('ids that an exec of a setuid file changes are told with that exec, and as 
   detects(t, 'c', { c: changed }, '2s F')
 })
 
-test('a setuid program of the image is told once for the image', (t) => {
+test('a setuid program of the image is reported once per image', (t) => {
   const used = (pid: number) =>
     seen({ process: { pid, containerUid: 1_000, containerEuid: 0 }, ...gain({ origin: 'image' }) })
   detects(t, 'a----b', { a: used(1), b: used(2) }, '-----S')
 })
 
-test('the runtime found on its way in is nothing, and what became of it is told when it runs', (t) => {
+test('the runtime found on its way into a container is not reported', (t) => {
   const found = seen({
     change: 'found',
     container: sampleContainer({ details: { user: '1000', pid: 5_000 } }),
@@ -204,26 +204,26 @@ test('the runtime found on its way in is nothing, and what became of it is told 
   detects(t, 'f', { f: found }, '')
 })
 
-test('the runtime’s init is nothing once it has become the container’s program, and something if it never does', (t) => {
+test('the runtime’s init is not reported if it becomes the container’s program, and is if it never does', (t) => {
   detects(t, 'i-p', { i: runtimeInit, p: program }, '')
   detects(t, 'i', { i: runtimeInit }, '10s F')
 })
 
-test('the finding names program, ids and the user that was configured', (t) => {
+test('the finding names the program, its ids and the configured user', (t) => {
   marbles(t, ({ hot, expectObservable }) => {
     const process = { ...root, pid: 7, uid: 100_000, exe: '/tmp/su', argv: ['su', '-'], startedAt: 12_340 }
     const processes$ = hot('p', { p: seen({ process }) })
-    const detected$ = unexpectedRootProcess.detect(
-      { ...silent, processes$ },
-      { settle: 1, learn_for: 1_000_000 },
-    )
+    const detected$ = unexpectedRootProcess.detect(observing({ process: processes$ }), {
+      settle: 1,
+      learn_for: 1_000_000,
+    })
     expectObservable(
       detected$.pipe(
         map(({ summary, subject, evidence }) => ({ summary, subject, evidence: { ...evidence } })),
       ),
     ).toBe('-d', {
       d: {
-        summary: 'su runs as root in web-1, which is configured to run as 1000: su -',
+        summary: 'su runs as root in web-1 (`su -`, web-1 is configured for uid 1000)',
         subject: ['/tmp/su'],
         evidence: {
           program: '/tmp/su',
@@ -241,4 +241,41 @@ test('the finding names program, ids and the user that was configured', (t) => {
       },
     })
   })
+})
+
+test('a summary says who gained what in which container', (t) => {
+  const summaryOf = (rest: Parameters<typeof sampleProcess>[0], rule: string, beyond = 0n) =>
+    describe(seen(rest), [rule], beyond).summary
+  const process = { ...root, exe: '/tmp/su', argv: ['su', '-'] }
+  const { file, gain: byFile } = gain({ origin: 'container' })
+  const other = (way: GainWay) => ({ process, gain: { ...byFile!, way } })
+  const ofImage = { process, ...gain({ origin: 'image' }) }
+  const escalation = 'privilege-escalation'
+  const table: [string, string][] = [
+    [
+      summaryOf({ process, file: file!, gain: byFile! }, escalation),
+      '/tmp/su, created or changed inside the container, gave root through setuid in web-1 (`su -`)',
+    ],
+    [
+      summaryOf(other('setuid-call'), escalation),
+      'su gained root in web-1 by changing its ids, without running a program (`su -`)',
+    ],
+    [
+      summaryOf(other('overwrite'), escalation),
+      'su gained root in web-1 without a setuid program or setuid(2), as a kernel exploit does (`su -`)',
+    ],
+    [
+      summaryOf({ process }, escalation, 1n),
+      'su gained capabilities beyond the container’s configuration in web-1 (`su -`)',
+    ],
+    [
+      summaryOf(ofImage, 'setuid-program'),
+      'uid 1000 ran su, a setuid program of the image, in web-1 (`su -`)',
+    ],
+    [
+      summaryOf({ process }, 'new-root-program'),
+      'root ran `su -` in web-1 (first run of su as root in nginx:1.27)',
+    ],
+  ]
+  for (const [summary, expected] of table) t.is(summary, expected)
 })

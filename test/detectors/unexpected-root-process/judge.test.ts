@@ -23,7 +23,7 @@ test('root is unexpected where another user is configured', (t) => {
       false,
     ],
     ['root where root is configured', { container: rootUser, process: root }, false],
-    ['root where nobody knows what is configured', { container: unknown, process: root }, false],
+    ['root where the configured user is unknown', { container: unknown, process: root }, false],
   ]
   for (const [what, process, expected] of table)
     t.is(isUnexpectedRoot(sampleProcess(process)), expected, what)
@@ -46,16 +46,16 @@ const escalation = 'privilege-escalation'
 const unexpected = 'root-in-nonroot-container'
 const program = 'setuid-program'
 
-test('what was gained, and by what, decides which rules speak and which first', (t) => {
+test('the gained rights and their cause decide which rules apply, and in which order', (t) => {
   const table: [string, Parameters<typeof sampleProcess>[0], Partial<ExecEntry>, string[]][] = [
     ['a setuid program of the image', { process: setuid, gain: gain('file') }, {}, [program]],
     [
-      'root taken by who has capabilities of a file',
+      'root taken with the capabilities of a file',
       { process: setuid, gain: byCapabilities },
       {},
       [unexpected],
     ],
-    ['what it then ran', { process: root, gain: gain('file', 'image', false) }, {}, []],
+    ['a program run after that', { process: root, gain: gain('file', 'image', false) }, {}, []],
     [
       'a file of the container',
       { process: setuid, gain: gain('file', 'container') },
@@ -65,7 +65,7 @@ test('what was gained, and by what, decides which rules speak and which first', 
     ['a file of a volume', { process: setuid, gain: gain('file', 'volume') }, {}, [escalation, unexpected]],
     ['a file on a tmpfs', { process: setuid, gain: gain('file', 'tmpfs') }, {}, [escalation, unexpected]],
     ['a file in memory', { process: setuid, gain: gain('file', 'memory') }, {}, [escalation, unexpected]],
-    ['what that one then ran', { process: root, gain: gain('file', 'volume', false) }, {}, []],
+    ['a program run after that', { process: root, gain: gain('file', 'volume', false) }, {}, []],
     [
       'a file of unknown origin',
       { process: setuid, gain: gain('file', 'unknown') },
@@ -100,7 +100,7 @@ test('what was gained, and by what, decides which rules speak and which first', 
       {},
       [program],
     ],
-    ['root of no known way', { process: root }, {}, [unexpected]],
+    ['root without a known cause', { process: root }, {}, [unexpected]],
     ['root by an exec as root', { process: root }, { by: 'exec', asRoot: true }, []],
     [
       'capabilities beyond the configuration',
@@ -120,7 +120,7 @@ test('what was gained, and by what, decides which rules speak and which first', 
       [],
     ],
     [
-      'capabilities where nobody knows what is configured',
+      'capabilities where the configuration is unknown',
       { container: unknown, raisedCapabilities: sysAdmin },
       {},
       [],
@@ -135,7 +135,7 @@ test('what was gained, and by what, decides which rules speak and which first', 
   }
 })
 
-test('capabilities of who entered count only where an exec without privileges brought it in', (t) => {
+test('capabilities of a process that entered count only if an unprivileged exec brought it in', (t) => {
   const entry = { pid: 77, startTicks: 1, startedAt: 10_000 }
   const seen = sampleProcess({
     container: rootUser,

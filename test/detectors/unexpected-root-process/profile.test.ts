@@ -23,22 +23,22 @@ function runs(exe: string, rest: Partial<ProcessObservation> = {}): ProcessObser
   return sampleProcess({ container, ...rest, process: { ...root, exe, argv: [exe] } })
 }
 
-/** Lets a container run for a time, told of it every minute. */
+/** Lets a container run for a time, with a sample every minute. */
 function run(t: ExecutionContext, memory = emptyMemory(), learnFor = 60 * minute) {
   const profiles = learning(memory, () => learnFor)
   let time = 1_000_000
   return {
     memory,
     profiles,
-    pass(minutes: number, whose: Container = container) {
+    pass(minutes: number, of: Container = container) {
       for (let passed = 0; passed <= minutes; passed++)
-        profiles.running(whose, (time += passed === 0 ? 0 : minute))
-      t.truthy(readProfile(memory, profileKey(whose)))
+        profiles.running(of, (time += passed === 0 ? 0 : minute))
+      t.truthy(readProfile(memory, profileKey(of)))
     },
   }
 }
 
-test('a program is its path, its applet, and where its file is when that is not in the image', (t) => {
+test('a program is its path, its applet, and the origin of its file if that is not the image', (t) => {
   const table: [string, string[], FileOrigin | null, string][] = [
     ['/usr/sbin/nginx', ['nginx', '-g'], 'image', '/usr/sbin/nginx'],
     ['/usr/sbin/nginx', ['nginx'], 'container', '/usr/sbin/nginx (container)'],
@@ -55,7 +55,7 @@ test('a program is its path, its applet, and where its file is when that is not 
   }
 })
 
-test('a profile is of the container’s own programs that run as root where root is configured', (t) => {
+test('a profile contains the container’s own programs that run as root where root is configured', (t) => {
   const entry = { pid: 7, startTicks: 1, startedAt: 1 }
   const user = sampleContainer({ details: { user: 'app' } })
   const table: [string, ProcessObservation, boolean][] = [
@@ -64,12 +64,12 @@ test('a profile is of the container’s own programs that run as root where root
     ['another user', sampleProcess({ container }), false],
     ['a container of another user', runs('/app', { container: user }), false],
     ['only ids changed', runs('/app', { change: 'ids-changed' }), false],
-    ['nobody knows what', runs(''), false],
+    ['an unknown program', runs(''), false],
   ]
   for (const [what, seen, expected] of table) t.is(isRootProgram(seen), expected, what)
 })
 
-test('programs are learned for a time of running, and then a new one is told once', (t) => {
+test('programs are learned for a period of running time, and after that a new one is reported once', (t) => {
   const { memory, profiles, pass } = run(t)
   pass(0)
   t.false(profiles.isNew(runs('/app')))
@@ -82,11 +82,11 @@ test('programs are learned for a time of running, and then a new one is told onc
   t.false(profiles.isNew(runs('/app')))
   t.true(profiles.isNew(runs('/tmp/miner')))
   t.false(profiles.isNew(runs('/tmp/miner')))
-  // The same path, and yet another file.
+  // The same path, but another file.
   t.true(profiles.isNew(runs('/app', { file: { origin: 'container', status: null } })))
 })
 
-test('time in which nothing runs is not learned from, and a gap in what is told counts little', (t) => {
+test('only running time counts as learning time, and a gap between samples for at most 5 minutes', (t) => {
   const { profiles, memory } = run(t)
   profiles.running(container, 0)
   profiles.running(container, 10 * 60 * minute)
@@ -103,7 +103,7 @@ test('time in which nothing runs is not learned from, and a gap in what is told 
   t.is(readProfile(memory, profileKey(container))?.ranMs, 5 * minute)
 })
 
-test('what is learned outlives the daemon, and goes on where it was', (t) => {
+test('a profile survives a restart of the daemon and continues to be learned', (t) => {
   const first = run(t)
   first.pass(40)
   t.false(first.profiles.isNew(runs('/app')))
@@ -114,7 +114,7 @@ test('what is learned outlives the daemon, and goes on where it was', (t) => {
   t.true(second.profiles.isNew(runs('/other')))
 })
 
-test('the next digest of a repository begins with what the last one knew', (t) => {
+test('a new digest of a repository inherits the profile of the previous one', (t) => {
   const { profiles, pass } = run(t)
   pass(0)
   profiles.isNew(runs('/app'))
@@ -126,7 +126,7 @@ test('the next digest of a repository begins with what the last one knew', (t) =
   t.false(profiles.isNew(runs('/other', { container: other })))
 })
 
-test('only the last digests of a repository are kept', (t) => {
+test('only the latest digests of a repository have profiles', (t) => {
   const { memory, pass } = run(t)
   const digest = (number: number) => sampleContainer({ imageId: `sha256:${String(number).repeat(64)}` })
   for (let number = 1; number <= 6; number++) pass(0, digest(number))
@@ -134,7 +134,7 @@ test('only the last digests of a repository are kept', (t) => {
   t.is(profileStates(memory).length, 4)
 })
 
-test('a burst beyond the budget teaches nothing', (t) => {
+test('nothing is learned from a burst beyond the budget', (t) => {
   const { profiles, memory, pass } = run(t)
   pass(0)
   const seen = runs('/noise')
@@ -152,7 +152,7 @@ test('a burst beyond the budget teaches nothing', (t) => {
   t.deepEqual(programsOf(memory, profileKey(container)), ['/quiet'])
 })
 
-test('what a command changes beside the daemon is in force at once', (t) => {
+test('a change by a command takes effect immediately', (t) => {
   const { profiles, memory, pass } = run(t)
   pass(1)
   const key = profileKey(container)
@@ -171,14 +171,14 @@ test('a profile stays bounded, whatever names a container makes up', (t) => {
   t.is(programsOf(memory, profileKey(container)).length, 1_000)
 })
 
-test('a profile that cannot be read is begun anew', (t) => {
+test('an unreadable profile is started again', (t) => {
   const { profiles, memory } = run(t)
   memory.set(`profile/${profileKey(container)}`, '{nonsense')
   t.false(profiles.isNew(runs('/app')))
   t.like(readProfile(memory, profileKey(container)), { learned: false, programs: 1 })
 })
 
-test('a repository is the image without what changes with a deploy', (t) => {
+test('a repository is the image without its tag and digest', (t) => {
   const table: [string, string][] = [
     ['nginx:1.27', 'nginx'],
     ['nginx', 'nginx'],

@@ -5,10 +5,10 @@ import test from 'ava'
 import { dashboards, renderDashboard } from '../../../exporters/grafana/index.ts'
 import { recordingGroups } from '../../../exporters/prometheus/rules/recording.ts'
 import { dashboardsAsJson, expressionsOf, filledIn, type PanelJson } from '../../support/dashboards.ts'
-import { describeMetrics } from '../../support/metrics.ts'
+import { describeMetrics } from '../../../docs/describe-metrics.ts'
 import { selectorsOf } from '../../support/promql.ts'
 
-// The rules of Grafana's dashboard-linter (its docs/rules), and what else an operator expects of a dashboard.
+// The rules of Grafana's dashboard-linter (its docs/rules), and further expectations of operators.
 
 const directory = join(import.meta.dirname, '../../../exporters/grafana/dashboards')
 const all = dashboardsAsJson()
@@ -22,14 +22,14 @@ const expressions = all
   .flatMap(expressionsOf)
   .map(({ where, expr }) => ({ where, expr: filledIn(expr, chosen) }))
 
-test('the dashboards’ JSON is what the code makes: npm run generate:dashboards', (t) => {
+test('the dashboards’ JSON files are up to date: npm run generate:dashboards', (t) => {
   const made = Object.entries(dashboards())
   for (const [name, dashboard] of made)
     t.is(readFileSync(join(directory, name), 'utf8'), renderDashboard(dashboard))
   t.deepEqual(readdirSync(directory).toSorted(), made.map(([name]) => name).toSorted())
 })
 
-test('data source, job and instance can be chosen, all of them too, and follow the time that is shown', (t) => {
+test('data source, job and instance can be selected, including all, and follow the selected time range', (t) => {
   for (const { title, templating, editable, description } of all) {
     const [first, ...others] = templating.list
     t.like(
@@ -64,7 +64,7 @@ test('data source, job and instance can be chosen, all of them too, and follow t
   )
 })
 
-test('every panel has title, description, a known unit, thresholds, queries and the chosen data source', (t) => {
+test('every panel has a title, description, known unit, thresholds, queries and the selected data source', (t) => {
   const known = new Set<string>(Object.values(units).filter((unit) => typeof unit === 'string'))
   t.true(known.has('bytes') && known.has('percentunit'))
   for (const { where, panel } of withQueries) {
@@ -78,7 +78,7 @@ test('every panel has title, description, a known unit, thresholds, queries and 
   }
 })
 
-test('panels have numbers of their own, and none lies on another', (t) => {
+test('panels have unique IDs and do not overlap', (t) => {
   for (const { title, panels: its } of all) {
     t.is(new Set(its.map(({ id }) => id)).size, its.length, title)
     for (const [index, panel] of its.entries()) {
@@ -89,7 +89,7 @@ test('panels have numbers of their own, and none lies on another', (t) => {
   }
 })
 
-test('every expression is PromQL, and reads series of the chosen job and instance only', (t) => {
+test('every expression is valid PromQL and selects only series of the chosen job and instance', (t) => {
   t.true(expressions.length > 60)
   for (const { where, expr } of expressions) {
     const selectors = selectorsOf(expr)
@@ -102,14 +102,14 @@ test('every expression is PromQL, and reads series of the chosen job and instanc
   }
 })
 
-test('what is not PromQL is noticed', (t) => {
+test('invalid PromQL is detected', (t) => {
   t.throws(() => selectorsOf('sum(rate(x[5m])'), { message: /not PromQL/ })
   t.deepEqual(selectorsOf('rate(x_total{a="b"}[5m])'), [
     { metric: 'x_total', matchers: ['a="b"'], range: '5m', function: 'rate' },
   ])
 })
 
-test('what counts up is shown as a rate or increase, over the interval that Grafana chooses', (t) => {
+test('counters are shown as a rate or increase over the interval that Grafana chooses', (t) => {
   const ranges = all
     .flatMap(expressionsOf)
     .flatMap(({ where, expr }) =>
@@ -128,10 +128,10 @@ test('what counts up is shown as a rate or increase, over the interval that Graf
   }
 })
 
-// What Prometheus adds to each scrape (its documentation, Jobs and instances).
+// Series that Prometheus adds to each scrape (its documentation, Jobs and instances).
 const ofPrometheus = ['up', 'scrape_duration_seconds', 'scrape_samples_scraped']
 
-test('every metric in a dashboard is one of the daemon’s, or recorded by the rules that come with it', (t) => {
+test('every metric in a dashboard is one of the daemon’s or recorded by the shipped rules', (t) => {
   const recorded = recordingGroups().flatMap(({ rules }) =>
     rules.flatMap((rule) => ('record' in rule ? [rule.record] : [])),
   )
@@ -142,7 +142,7 @@ test('every metric in a dashboard is one of the daemon’s, or recorded by the r
   }
 })
 
-test('every label in a dashboard is one that the metric has', (t) => {
+test('every label in a dashboard exists on its metric', (t) => {
   const labels = new Map(describeMetrics().map(({ name, labels: its }) => [name, its]))
   for (const { where, expr } of expressions) {
     for (const { metric, matchers } of selectorsOf(expr)) {
@@ -156,7 +156,7 @@ test('every label in a dashboard is one that the metric has', (t) => {
   }
 })
 
-test('findings are annotations, at the time when they happened', (t) => {
+test('findings are shown as annotations at their time', (t) => {
   for (const { title, annotations } of all) {
     const [first] = annotations.list
     t.like(first, { name: 'Findings', enable: true, useValueForTime: true, datasource: source }, title)

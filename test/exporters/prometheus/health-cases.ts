@@ -14,7 +14,7 @@ const fires = (time: string, series: Samples, labels: Readonly<Record<string, st
 })
 const silent = (time: string, series: Samples): Case => ({ time, series, labels: {} })
 
-/** For each health alert what makes it fire, and what is near to that and must not. */
+/** For each health alert, cases in which it must fire and similar ones in which it must not. */
 export const healthCases: Readonly<Record<string, { fires: readonly Case[]; silent: readonly Case[] }>> = {
   TidewatchDown: {
     fires: [fires('7m', { [of('up')]: '1 0x20' })],
@@ -41,7 +41,7 @@ export const healthCases: Readonly<Record<string, { fires: readonly Case[]; sile
   TidewatchEventGap: {
     fires: [
       fires('10m', { [of('tidewatch_docker_event_gaps_total')]: '0x5 1x20' }),
-      // Started in minute 8 and behind at once: the counter is born at 1.
+      // Started in minute 8 with a gap already: the counter starts at 1.
       fires('10m', {
         [of('tidewatch_docker_event_gaps_total')]: '_x8 1x20',
         [of('process_start_time_seconds')]: '_x8 480x20',
@@ -78,7 +78,7 @@ export const healthCases: Readonly<Record<string, { fires: readonly Case[]; sile
       ),
     ],
     silent: [
-      // Failed once, and nothing waits any more.
+      // Failed once, and the queue is empty again.
       silent('20m', {
         [of('tidewatch_notifications_total', { ...receiver, outcome: 'failed' })]: '0x15 1x20',
         [of('tidewatch_notification_queue_length', receiver)]: '0x40',
@@ -124,7 +124,7 @@ export const healthCases: Readonly<Record<string, { fires: readonly Case[]; sile
         [of('process_start_time_seconds')]: '0x5 300x40',
         [of('tidewatch_build_info', { version: '1' })]: '1x60',
       }),
-      // Another program that restarts is not ours to tell of.
+      // Restarts of other programs do not count.
       silent('30m', { 'process_start_time_seconds{job="node",instance="b"}': '0x5 300x5 600x5 900x30' }),
     ],
   },

@@ -80,9 +80,9 @@ const action = (container: Container, name: 'died' | 'removed'): Observation => 
   previousName: null,
 })
 const published = (finding: Partial<Finding> = {}) =>
-  ({ change: 'new', finding: sampleFinding(finding), act: null }) as const
+  ({ change: 'new', finding: sampleFinding(finding), eventKey: null }) as const
 
-test('what the registry renders is what Prometheus’ own linter accepts, in both formats, in any order', async (t) => {
+test('promtool’s linter accepts the rendered metrics, whatever the order of formats', async (t) => {
   const { metrics, state } = setUp()
   metrics.observed(sample(state.containers[0] as Container))
   metrics.observed(sampleExec())
@@ -110,7 +110,7 @@ test('what the registry renders is what Prometheus’ own linter accepts, in bot
   }
 })
 
-test('every enabled rule starts at 0, so that a first finding is an increase', async (t) => {
+test('every enabled rule starts at 0, so that its first finding is an increase', async (t) => {
   const { has, metrics } = setUp()
   const line =
     'tidewatch_findings_total{detector="exec-into-container",rule="interactive-shell",severity="warning"}'
@@ -121,7 +121,7 @@ test('every enabled rule starts at 0, so that a first finding is an increase', a
   t.true(await has('tidewatch_notifications_total{receiver="alertmanager/a",outcome="delivered"} 0'))
 })
 
-test('sources, store and queue show their state', async (t) => {
+test('sources, store and queue expose their state', async (t) => {
   const { has, series } = setUp()
   t.true(await has('tidewatch_source_up{source="docker-events"} 1'))
   t.true(await has('tidewatch_source_up{source="resources"} 0'))
@@ -133,7 +133,7 @@ test('sources, store and queue show their state', async (t) => {
   t.true(await has('tidewatch_notification_queue_length{receiver="alertmanager/a"} 7'))
 })
 
-test('losses are counted by source and reason, and gaps for themselves too', async (t) => {
+test('losses are counted by source and reason, and gaps also separately', async (t) => {
   const { has, metrics } = setUp()
   metrics.observed({ kind: 'events-lost', time: 0, source: 'docker-events', reason: 'gap', count: 1 })
   metrics.observed({ kind: 'events-lost', time: 0, source: 'docker-events', reason: 'invalid', count: 5 })
@@ -141,7 +141,7 @@ test('losses are counted by source and reason, and gaps for themselves too', asy
   t.true(await has('tidewatch_docker_event_gaps_total 1'))
 })
 
-test('the engine does not choose the labels of the event counter', async (t) => {
+test('the engine cannot create labels of the event counter', async (t) => {
   const { series, metrics } = setUp()
   for (const name of ['start', 'made-up-1', 'made-up-2']) {
     metrics.observed({
@@ -161,7 +161,7 @@ test('the engine does not choose the labels of the event counter', async (t) => 
   ])
 })
 
-test('a container’s use is shown against its limits, and a missing limit has no series', async (t) => {
+test('usage and limits of a container are exposed, and a missing limit has no series', async (t) => {
   const { has, series, metrics, state } = setUp()
   metrics.observed(sample(state.containers[0] as Container))
   const labels = 'container="web-1",image="nginx:1.27"'
@@ -181,7 +181,7 @@ test('a container’s use is shown against its limits, and a missing limit has n
   )
 })
 
-test('pressure is shown by resource and kind, as far as the kernel tells of it', async (t) => {
+test('pressure is exposed by resource and kind, as far as the kernel reports it', async (t) => {
   const { series, metrics, state } = setUp()
   metrics.observed(sample(state.containers[0] as Container))
   const labels = 'container="web-1",image="nginx:1.27"'
@@ -192,7 +192,7 @@ test('pressure is shown by resource and kind, as far as the kernel tells of it',
   ])
 })
 
-test('resource series go five minutes after the container, finding series an hour after the finding', async (t) => {
+test('resource series are removed five minutes after the container, finding series an hour after the finding', async (t) => {
   const { series, metrics, state } = setUp()
   const container = state.containers[0] as Container
   metrics.observed(sample(container))
@@ -209,7 +209,7 @@ test('resource series go five minutes after the container, finding series an hou
   t.is((await series('tidewatch_finding_last_timestamp_seconds')).length, 0)
 })
 
-test('a rename moves a container’s series, and one that takes a name over takes its series over', async (t) => {
+test('a rename renames a container’s series, and a container that takes over a name continues its series', async (t) => {
   const { series, metrics, state } = setUp()
   const container = state.containers[0] as Container
   metrics.observed(sample(container))
@@ -227,7 +227,7 @@ test('a rename moves a container’s series, and one that takes a name over take
   ])
 })
 
-test('conditions that fire are counted by container and rule', async (t) => {
+test('firing conditions are counted by container and rule', async (t) => {
   const { series, state } = setUp()
   state.firing = [sampleFinding({ kind: 'condition' }), sampleFinding({ kind: 'condition', id: 'other' })]
   t.deepEqual(await series('tidewatch_findings_active'), [
@@ -235,7 +235,7 @@ test('conditions that fire are counted by container and rule', async (t) => {
   ])
 })
 
-test('label values with quotes, newlines and backslashes stay one line', async (t) => {
+test('label values with quotes, newlines and backslashes stay on one line', async (t) => {
   const { text, metrics, state } = setUp()
   state.containers = [sampleContainer({ name: 'a"b\\c\nd' })]
   metrics.observed(sample(state.containers[0] as Container))
@@ -244,10 +244,10 @@ test('label values with quotes, newlines and backslashes stay one line', async (
   )
 })
 
-test('a finding that was counted is named by an exemplar, in OpenMetrics only', async (t) => {
+test('an exemplar identifies the counted finding, in OpenMetrics only', async (t) => {
   const { metrics, text } = setUp()
   const finding = sampleFinding({ id: '01JDCEXAMPLE', detector: 'exec-into-container', rule: 'exec-command' })
-  metrics.published({ change: 'new', finding, act: null })
+  metrics.published({ change: 'new', finding, eventKey: null })
   const { body } = await metrics.expose('application/openmetrics-text')
   t.regex(
     body,
@@ -256,15 +256,15 @@ test('a finding that was counted is named by an exemplar, in OpenMetrics only', 
   t.notRegex(await text(), /# \{/)
 })
 
-test('beyond the budget containers are summed as one, whose totals never fall, and that is counted', async (t) => {
+test('containers over the budget are counted and summed in one series, whose totals never fall', async (t) => {
   const { metrics, state, series, has } = setUp({ maxSeries: 100 })
   const named = (n: number) => sampleContainer({ id: String(n).padStart(64, '0'), name: `web-${n}` })
-  const look = (n: number, usageSeconds: number) => {
+  const sampleAt = (n: number, usageSeconds: number) => {
     const observation = sample(named(n))
     metrics.observed({ ...observation, cpu: { ...observation.cpu, usageSeconds } })
   }
   state.containers = [0, 1, 2, 3, 4, 5, 6].map(named)
-  for (const n of [0, 1, 2, 3, 4, 5, 6]) look(n, 10)
+  for (const n of [0, 1, 2, 3, 4, 5, 6]) sampleAt(n, 10)
   const usage = async () => {
     const lines = await series('tidewatch_container_cpu_usage_seconds_total')
     return Object.fromEntries(
@@ -275,7 +275,7 @@ test('beyond the budget containers are summed as one, whose totals never fall, a
   t.true(await has('tidewatch_containers_without_series 3'))
   t.true(await has('tidewatch_container_limit_missing{container="_other",image="",resource="memory"} 3'))
   t.true(await has('tidewatch_container_memory_working_set_bytes{container="_other",image=""} 300'))
-  for (const n of [4, 5, 6]) look(n, 12)
+  for (const n of [4, 5, 6]) sampleAt(n, 12)
   t.is((await usage())['_other'], 6)
   metrics.observed({
     kind: 'container',
@@ -299,7 +299,7 @@ test('beyond the budget containers are summed as one, whose totals never fall, a
   t.is((await usage())['web-4'], 12)
 })
 
-test('containers without end get a series of findings for each rule, and the first ones keep theirs', async (t) => {
+test('endless containers share one series per rule, and the first ones keep their own', async (t) => {
   const { metrics, series } = setUp({ maxSeries: 100 })
   for (let n = 0; n < 500; n += 1) {
     const id = String(n).padStart(64, '0')
@@ -308,7 +308,7 @@ test('containers without end get a series of findings for each rule, and the fir
       id,
       name: `x-${n}`,
     }
-    metrics.published({ change: 'new', finding: sampleFinding({ id: String(n), container }), act: null })
+    metrics.published({ change: 'new', finding: sampleFinding({ id: String(n), container }), eventKey: null })
   }
   const lines = await series('tidewatch_container_findings_total')
   t.is(lines.length, 13)

@@ -1,16 +1,16 @@
-/** Series by their text, with the values of promtool's notation, one a minute. */
+/** Values by series, in promtool's notation, one per minute. */
 export type Samples = Readonly<Record<string, string>>
 
-/** What one alert must do at one time: fire with these labels and annotations, or stay silent. */
+/** The expectation for one alert at one time: it fires with these labels and annotations, or stays silent. */
 export type AlertCase = {
   name: string
-  /** Since the first sample, as Prometheus writes durations. */
+  /** Time since the first sample, as a Prometheus duration. */
   time: string
   series: Samples
   expected: { labels: Readonly<Record<string, string>>; annotations: Readonly<Record<string, string>> } | null
 }
 
-/** Cases whose series do not touch each other, as one test of `promtool test rules`: it is much faster so. */
+/** Combines cases with distinct series into one test of `promtool test rules`, which is much faster. */
 export function promtoolTest(cases: readonly AlertCase[]) {
   return {
     interval: '1m',
@@ -25,12 +25,12 @@ export function promtoolTest(cases: readonly AlertCase[]) {
   }
 }
 
-/** Series as promtool reads them. */
+/** Series in promtool's format. */
 export function inputSeries(series: Samples): { series: string; values: string }[] {
   return Object.entries(series).map(([name, values]) => ({ series: name, values }))
 }
 
-/** Labels as they stand between braces. */
+/** Labels in the notation between braces. */
 export function at(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([name, value]) => `${name}=${JSON.stringify(value)}`)

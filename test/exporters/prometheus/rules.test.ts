@@ -5,11 +5,10 @@ import { stringify } from 'yaml'
 import { allRules } from '../../../agent/cli/rules.ts'
 import { detectors } from '../../../detectors/index.ts'
 import { alertName } from '../../../exporters/alertmanager/alert.ts'
-import { healthAlerts } from '../../../exporters/prometheus/rules/health-alerts.ts'
+import { hasDaemon, healthAlerts } from '../../../exporters/prometheus/rules/health-alerts.ts'
 import { ruleFiles } from '../../../exporters/prometheus/rules/index.ts'
 import { limitUse } from '../../../exporters/prometheus/rules/recording.ts'
 import { renderRuleFile } from '../../../exporters/prometheus/rules/rule-file.ts'
-import { defaultRunbookBase } from '../../../agent/config/schema.ts'
 import { run } from '../../support/processes.ts'
 import { temporaryDirectory } from '../../support/temporary-directory.ts'
 import { healthCases } from './health-cases.ts'
@@ -18,9 +17,9 @@ import { type AlertCase, at, inputSeries, promtoolTest, type Samples } from './r
 const directory = join(import.meta.dirname, '../../../exporters/prometheus/rules')
 const files = ruleFiles(detectors)
 const paths = files.map(({ name }) => join(directory, name))
-const runbook = (name: string) => `${defaultRunbookBase}/${name}.md`
+const runbook = (name: string) => `http://node-7:15736/runbooks/${name}`
 
-test('the rule files are what the tables make: npm run generate:rules', (t) => {
+test('the rule files are up to date: npm run generate:rules', (t) => {
   for (const file of files) t.is(readFileSync(join(directory, file.name), 'utf8'), renderRuleFile(file))
   const shipped = readdirSync(directory).filter((name) => name.endsWith('.yml'))
   t.deepEqual(shipped.toSorted(), files.map(({ name }) => name).toSorted())
@@ -30,7 +29,7 @@ test('Prometheus accepts the rule files', async (t) => {
   t.regex(await run('promtool', 'check', 'rules', '--lint-fatal', ...paths), /SUCCESS/)
 })
 
-test('every rule of every detector has one alert, and no health alert has its name', (t) => {
+test('every rule of every detector has one alert, and no health alert has the same name', (t) => {
   const names = files
     .flatMap(({ groups }) => groups.flatMap(({ rules }) => rules))
     .flatMap((rule) => ('alert' in rule ? [rule.alert] : []))
@@ -41,9 +40,9 @@ test('every rule of every detector has one alert, and no health alert has its na
   )
 })
 
-test('every alert on findings fires when there is one, also for a series that is born with it, and not else', async (t) => {
+test('every alert on findings fires exactly when there is one, also for a new series', async (t) => {
   const ofRules = allRules().map(findingCases)
-  // The nth case of every rule, together.
+  // Combines the nth case of every rule.
   const units = Array.from({ length: Math.max(...ofRules.map(({ length }) => length)) }, (_, index) =>
     ofRules.flatMap((cases) => cases[index] ?? []),
   )
@@ -62,14 +61,14 @@ test('every health alert fires when it should, and not when it should not', asyn
   t.regex(await promtool(cases.map((its) => promtoolTest([its]))), /SUCCESS/)
 })
 
-test('a case that is wrong is noticed', async (t) => {
+test('a wrong expectation is detected', async (t) => {
   const [first] = allRules().flatMap(findingCases)
   await t.throwsAsync(promtool([promtoolTest([{ ...(first as AlertCase), expected: null }])]), {
     message: /FAILED/,
   })
 })
 
-test('what is used of a limit is recorded for memory, processes and CPU', async (t) => {
+test('the used share of a limit is recorded for memory, processes and CPU', async (t) => {
   const labels = 'job="tidewatch",instance="node-7:15736",container="web-1",image="nginx"'
   const series: Samples = {
     [`tidewatch_container_memory_working_set_bytes{${labels}}`]: '50x10',
@@ -78,7 +77,7 @@ test('what is used of a limit is recorded for memory, processes and CPU', async 
     [`tidewatch_container_cpu_throttled_periods_total{${labels}}`]: '0+15x10',
     [`tidewatch_container_cpu_periods_total{${labels}}`]: '0+60x10',
   }
-  // No series for processes: the container has no limit of them.
+  // No series for processes, because the container has no process limit.
   const samples = ['memory', 'cpu-throttled'].map((resource) => ({
     labels: `${limitUse}{${labels},resource="${resource}"}`,
     value: 0.25,
@@ -91,11 +90,12 @@ test('what is used of a limit is recorded for memory, processes and CPU', async 
   t.regex(await promtool([unit]), /SUCCESS/)
 })
 
-/** An event or condition alone fires; as info, as what is past, and from a daemon that pushes it does not. */
+/** A single event or condition fires; one of severity info, a past one, and one from a pushing daemon do not. */
 function findingCases({
   detector,
   rule,
   kind,
+  technique,
   summary,
   remedy,
 }: ReturnType<typeof allRules>[number]): AlertCase[] {
@@ -104,13 +104,14 @@ function findingCases({
   const target = { job: 'tidewatch', instance: 'node-7:15736' }
   const metric = kind === 'event' ? 'tidewatch_finding_last_timestamp_seconds' : 'tidewatch_findings_active'
   const series = (severity = 'critical') => `${metric}{${at({ ...labels, ...target, severity })}}`
-  // Born in minute 9 with what happened in second 540, or with one condition.
-  const born = `_x9 ${kind === 'event' ? 540 : 1}x60`
+  // The series starts in minute 9, with an event of second 540 or with one condition.
+  const newSeries = `_x9 ${kind === 'event' ? 540 : 1}x60`
   const expected = {
     labels: { ...labels, ...target, host: 'node-7' },
     annotations: {
       summary: `container web-1 on node-7:15736: ${summary}`,
-      description: `${summary} ${remedy} What was seen: tidewatch findings --detector ${detector}, on the host.`,
+      description: `${summary} What to do: ${remedy} For details run on the host: tidewatch findings --detector ${detector}`,
+      ...(technique !== undefined && { technique }),
       runbook_url: runbook(name),
     },
   }
@@ -119,15 +120,15 @@ function findingCases({
   const ended: AlertCase[] =
     kind === 'event'
       ? [
-          // Held over a restart, which takes the series with it, and no longer than that.
+          // A restart removes the series. The alert keeps firing for the hold time, and no longer.
           { name, time: '15m', series: { [series()]: '_x9 540x2 _x60' }, expected },
-          { name, time: '25m', series: { [series()]: born }, expected: null },
+          { name, time: '25m', series: { [series()]: newSeries }, expected: null },
         ]
       : []
   return [
-    { name, time: '10m', series: { [series()]: born }, expected },
-    { name, time: '10m', series: { [series('info')]: born }, expected: null },
-    { name, time: '10m', series: { [series()]: born, [pushed]: '0x60' }, expected: null },
+    { name, time: '10m', series: { [series()]: newSeries }, expected },
+    { name, time: '10m', series: { [series('info')]: newSeries }, expected: null },
+    { name, time: '10m', series: { [series()]: newSeries, [pushed]: '0x60' }, expected: null },
     { name, time: '60m', series: { [series()]: past }, expected: null },
     ...ended,
   ]
@@ -141,7 +142,11 @@ function healthExpectation(name: string, labels: Readonly<Record<string, string>
       .replace('{{ $value }}', '1')
   return {
     labels: { ...labels, severity },
-    annotations: { summary: filled(summary), description: filled(description), runbook_url: runbook(name) },
+    annotations: {
+      summary: filled(summary),
+      description: filled(description),
+      ...(hasDaemon(name) && { runbook_url: `http://${labels['instance']}/runbooks/${name}` }),
+    },
   }
 }
 

@@ -20,12 +20,12 @@ async function series(...seen: Observation[]): Promise<string[]> {
 const info = (sha256: string, of: string, version: string) =>
   `tidewatch_runtime_file_info{path="/usr/sbin/runc",sha256="${sha256}",package="${of}",version="${version}"} 1`
 
-test('a program has its digest at once, and its package as soon as that was asked', async (t) => {
+test('a program’s digest is exposed first, and its package once it is known', async (t) => {
   t.deepEqual(await series(found), [info('aa', '', '')])
   t.deepEqual(await series(found, verified), [info('aa', 'runc', '1.1.5')])
 })
 
-test('a program that was changed has the new digest, and one that is gone no series', async (t) => {
+test('a changed program gets the new digest, and a removed one has no series', async (t) => {
   t.deepEqual(await series(found, verified, sampleRuntimeFile()), [info('bb', 'runc', '1.1.5')])
   t.deepEqual(await series(found, verified, sampleRuntimeFile({ package: null, change: 'verified' })), [
     info('bb', '', ''),
@@ -33,13 +33,13 @@ test('a program that was changed has the new digest, and one that is gone no ser
   t.deepEqual(await series(found, sampleRuntimeFile({ change: 'removed', after: null })), [])
 })
 
-test('what was told before it was read changes nothing, and configuration is no program', async (t) => {
+test('a change without a digest is ignored, and so are configuration files', async (t) => {
   const early = sampleRuntimeFile({ after: { ...sampleFileState, sha256: '' } })
   t.deepEqual(await series(found, early), [info('aa', '', '')])
   t.deepEqual(await series({ ...found, file: 'configuration' }), [])
 })
 
-test('measures that are known are 0 or 1', async (t) => {
+test('known hardening measures are 0 or 1', async (t) => {
   const measures = { 'userns-remap': false, seccomp: true }
   t.deepEqual(await series({ kind: 'host-hardening', time: 1, measures }), [
     'tidewatch_host_hardening{measure="userns-remap"} 0',

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { busyMetrics } from '../../bench/busy-metrics.ts'
 
-test('a large scrape lets others have their turn in between', async (t) => {
+test('a large scrape yields to the event loop', async (t) => {
   const metrics = busyMetrics(1_000)
   let turns = 0
   let isOver = false
@@ -16,14 +16,14 @@ test('a large scrape lets others have their turn in between', async (t) => {
   t.true(turns >= 2, String(turns))
 })
 
-test('scrapes in both formats at once do not meet each other’s names', async (t) => {
+test('concurrent scrapes in both formats do not affect each other’s metric names', async (t) => {
   const metrics = busyMetrics(200)
   const alone = [await metrics.expose('text/plain'), await metrics.expose('application/openmetrics-text')]
   const together = await Promise.all([
     metrics.expose('text/plain'),
     metrics.expose('application/openmetrics-text'),
   ])
-  // What the process itself uses changes from scrape to scrape.
+  // Metrics of the process change between scrapes.
   const steady = (body: string) => body.replace(/^process_\w+ .*$/gm, '')
   t.deepEqual(
     together.map(({ body }) => steady(body)),

@@ -8,8 +8,9 @@ import { openPage, type Page } from '../../support/chromium.ts'
 import { until } from '../../support/until.ts'
 import { sampleStatus } from './sample-status.ts'
 import type { Status } from '../../../exporters/web/status.ts'
+import { runbookPages } from '../../../exporters/web/runbook-pages.ts'
 
-// The page in a real Chromium; what it looked like stays in test/screenshots, which git ignores.
+// The page in a real Chromium. Screenshots are written to test/screenshots, which git ignores.
 
 const test = anyTest as TestFn<{ page: Page }>
 const screenshots = join(import.meta.dirname, '../../screenshots')
@@ -24,7 +25,7 @@ test.after.always(async (t) => {
 })
 
 test.serial(
-  'the page shows hostile names as text, runs nothing, loads nothing and offends no policy',
+  'the page shows hostile names as text, runs and loads nothing, and violates no policy',
   async (t) => {
     const { page } = t.context
     const { url } = await show(t, sampleStatus())
@@ -40,7 +41,7 @@ test.serial(
       .map(({ params }) => (params['request'] as { url: string }).url)
       .filter((address) => !address.startsWith('data:'))
     t.deepEqual(requested, [url])
-    const said = page
+    const messages = page
       .events()
       .filter(({ method }) =>
         [
@@ -50,13 +51,13 @@ test.serial(
           'Page.javascriptDialogOpening',
         ].includes(method),
       )
-    t.deepEqual(said, [])
+    t.deepEqual(messages, [])
   },
 )
 
-test.serial('what somebody got into the page all the same would not run', async (t) => {
+test.serial('the security policy blocks scripts that are injected despite escaping', async (t) => {
   const { page } = t.context
-  // As if the escaping had failed.
+  // Simulates an escaping bug.
   const evil =
     '<script>document.title = "owned"</script><img src="https://evil.test/x" onerror="document.title = \'owned\'">'
   await show(t, sampleStatus(), (html) => html.replace('<main>', `<main>${evil}`))
@@ -72,7 +73,7 @@ test.serial('what somebody got into the page all the same would not run', async 
   t.is(await page.evaluate('document.title'), 'tidewatch on <b>node</b>')
 })
 
-test.serial('the page is styled, fits a desk and a phone in both colours, and is looked at', async (t) => {
+test.serial('the page is styled and fits desktop and phone screens in light and dark mode', async (t) => {
   const { page } = t.context
   await show(t, sampleStatus())
   t.is(await page.evaluate('getComputedStyle(document.querySelector(".cards")).display'), 'grid')
@@ -122,6 +123,7 @@ async function show(t: ExecutionContext<{ page: Page }>, status: Status, change 
     config: openWebConfig,
     expose: () => Promise.reject(new Error('not asked for')),
     isReady: () => true,
+    runbooks: runbookPages(),
     statusPage: (withEvidence) => Promise.resolve(change(renderStatusPage(status, withEvidence))),
   })
   t.teardown(web.close)

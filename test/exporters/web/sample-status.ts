@@ -1,10 +1,11 @@
 import type { Finding } from '../../../agent/model/finding.ts'
 import { sampleFinding } from '../../support/samples.ts'
 import type { Status } from '../../../exporters/web/status.ts'
+import { describeRules } from '../../support/describe.ts'
 
 const hostile = `<script>alert(1)</script>\u202E"'&`
 
-/** A daemon on a host whose names, containers and processes do what they can to break the page. */
+/** The status of a daemon on a host where all names, containers and processes try to break the page. */
 export function sampleStatus(): Status {
   return {
     host: '<b>node</b>',
@@ -51,7 +52,7 @@ export function sampleStatus(): Status {
       sampleFinding({ ...named('‮txt.exe'), rule: '<svg/onload=alert(2)>', container: null }),
     ],
     meaningOf: (rule) => `means ${rule}`,
-    runbookBase: 'https://wiki.test/runbooks',
+    ...describeRules,
   }
 }
 

@@ -13,7 +13,7 @@ function counting() {
   return { asked, release: () => release.splice(0).forEach((go) => go()), scrape: scrapes(expose) }
 }
 
-test('scrapes at the same time are rendered once for each format', async (t) => {
+test('concurrent scrapes are rendered once per format', async (t) => {
   const { asked, release, scrape } = counting()
   const accept = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2'
   const pages = [scrape({}), scrape({ accept: 'text/html' }), scrape({ accept }), scrape({ accept })]
@@ -26,7 +26,7 @@ test('scrapes at the same time are rendered once for each format', async (t) => 
   t.is((await next).body.toString(), 'scrape 3\n')
 })
 
-test('who accepts gzip gets it, and it is the same text', async (t) => {
+test('a client that accepts gzip gets the same text compressed', async (t) => {
   const { release, scrape } = counting()
   const page = scrape({ 'accept-encoding': 'gzip' })
   release()
@@ -35,7 +35,7 @@ test('who accepts gzip gets it, and it is the same text', async (t) => {
   t.is(gunzipSync(body).toString(), 'scrape 1\n')
 })
 
-test('a scrape that would come too late is refused before the scraper gives up', async (t) => {
+test('a scrape that takes too long fails before the scraper times out', async (t) => {
   const { scrape } = counting()
   const startedAt = Date.now()
   await t.throwsAsync(scrape({ 'x-prometheus-scrape-timeout-seconds': '0.2' }), { instanceOf: ScrapeTimeout })

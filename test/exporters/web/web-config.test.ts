@@ -10,8 +10,9 @@ import { watchWebConfig } from '../../../exporters/web/watched-web-config.ts'
 import { loadWebConfig } from '../../../exporters/web/web-config.ts'
 import { makeCertificates } from '../../support/certificates.ts'
 import { until } from '../../support/until.ts'
+import { runbookPages } from '../../../exporters/web/runbook-pages.ts'
 
-// As `htpasswd -nB` prints it, with the least rounds; the password is `test`.
+// The output of `htpasswd -nB` with the minimum number of rounds for the password `test`.
 const hashOfTest = '$2b$04$abcdefghijklmnopqrstuuoD8yw7MmybLKVooaTGGZAt3HXugv2.a'
 
 function scratch(t: ExecutionContext): string {
@@ -26,7 +27,7 @@ function fileOf(t: ExecutionContext, text: string, directory = scratch(t)): stri
   return file
 }
 
-/** A server whose clock runs fast, so that every connection looks at the files. */
+/** A server with a fast clock, so that every connection checks the files. */
 async function serve(t: ExecutionContext, file: string) {
   const reloads: string[] = []
   let clock = 0
@@ -39,6 +40,7 @@ async function serve(t: ExecutionContext, file: string) {
     }),
     expose: () => Promise.resolve({ contentType: 'text/plain', body: 'a 1\n' }),
     isReady: () => true,
+    runbooks: runbookPages(),
     statusPage: () => Promise.resolve('page'),
   })
   t.teardown(web.close)
@@ -49,7 +51,7 @@ const basic = (user: string, password: string) => ({
   headers: { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` },
 })
 
-/** The status of an answer, and the certificate that the server showed. */
+/** The status of the response, and the serial number of the server's certificate. */
 function get(url: string, options: RequestOptions): Promise<{ status: number | undefined; serial: string }> {
   return new Promise((resolve, reject) => {
     httpsRequest(url, { ...options, agent: false }, (response) => {
@@ -61,7 +63,7 @@ function get(url: string, options: RequestOptions): Promise<{ status: number | u
   })
 }
 
-test('what promtool’s toolkit takes is taken, and promtool takes what the tests use', (t) => {
+test('the format of Prometheus’ exporter-toolkit is accepted, and promtool accepts the configuration of the tests', (t) => {
   const directory = scratch(t)
   makeCertificates(directory)
   const file = fileOf(
@@ -95,17 +97,25 @@ for (const [what, text, message] of [
   ['an unknown key', 'tls_config: {}\n', /web\.yml:1:1 tls_config: unknown key/],
   ['a password instead of its hash', 'basic_auth_users:\n  me: secret\n', /:2:3 .*expected a bcrypt hash/],
   ['a certificate without a key', 'tls_server_config: { cert: x }\n', /key or key_file is required/],
-  ['a certificate that is none', 'tls_server_config: { cert: x, key: y }\n', /no pair that can be used/],
-  ['a file that is not there', 'tls_server_config: { cert_file: no.pem, key: y }\n', /cannot read .*no\.pem/],
-  ['no YAML', 'a: [', /web\.yml:1:/],
-  ['a cipher that nobody has', 'tls_server_config: { cipher_suites: [ROT13] }', /no cipher suite ROT13/],
+  [
+    'an invalid certificate',
+    'tls_server_config: { cert: x, key: y }\n',
+    /certificate and key do not match or are invalid/,
+  ],
+  ['a missing file', 'tls_server_config: { cert_file: no.pem, key: y }\n', /cannot read .*no\.pem/],
+  ['invalid YAML', 'a: [', /web\.yml:1:/],
+  [
+    'an unknown cipher',
+    'tls_server_config: { cipher_suites: [ROT13] }',
+    /does not support the cipher suite ROT13/,
+  ],
 ] as const) {
-  test(`${what} is an error that says where`, (t) => {
+  test(`${what} is a precise error`, (t) => {
     t.throws(() => loadWebConfig(fileOf(t, text)), { message })
   })
 }
 
-test('nobody reads without a password, whatever the path, and a wrong one is refused', async (t) => {
+test('every path requires the password, and a wrong one is rejected', async (t) => {
   const { url } = await serve(t, fileOf(t, `basic_auth_users: { alice: "${hashOfTest}" }\n`))
   for (const path of ['/', '/metrics', '/-/healthy', '/none']) t.is((await fetch(url + path)).status, 401)
   t.is((await fetch(`${url}/metrics`, basic('alice', 'wrong'))).status, 401)
@@ -116,7 +126,7 @@ test('nobody reads without a password, whatever the path, and a wrong one is ref
   t.is(await right.text(), 'a 1\n')
 })
 
-test('a user who is taken out of the file is out, and a broken file changes nothing', async (t) => {
+test('a user removed from the file loses access, and an invalid file changes nothing', async (t) => {
   const file = fileOf(t, `basic_auth_users: { alice: "${hashOfTest}" }\n`)
   const { url, reloads } = await serve(t, file)
   const statusOf = async (user: string) => {
@@ -126,13 +136,13 @@ test('a user who is taken out of the file is out, and a broken file changes noth
   t.is(await statusOf('alice'), 200)
   writeFileSync(file, 'basic_auth_users: [')
   await until(async () => (await statusOf('alice')) === 200 && reloads.length === 1)
-  t.regex(reloads[0] ?? '', /^false: .*what was in force goes on/)
+  t.regex(reloads[0] ?? '', /^false: .*the previous settings stay active/)
   writeFileSync(file, `basic_auth_users: { bob: "${hashOfTest}" }\n`)
   await until(async () => (await statusOf('alice')) === 401)
   t.is(await statusOf('bob'), 200)
 })
 
-test('a certificate that was renewed is shown to the next connection', async (t) => {
+test('the next connection gets a renewed certificate', async (t) => {
   const [first, second] = [scratch(t), scratch(t)]
   const files = makeCertificates(first)
   const renewed = makeCertificates(second)
@@ -150,7 +160,7 @@ test('a certificate that was renewed is shown to the next connection', async (t)
   await until(async () => (await get(url, { ca })).serial !== before.serial)
 })
 
-test('only a client with a certificate of the right authority and name gets in', async (t) => {
+test('only a client with a certificate of the right CA and name has access', async (t) => {
   const [directory, elsewhere] = [scratch(t), scratch(t)]
   const files = makeCertificates(directory)
   const others = makeCertificates(elsewhere)

@@ -6,6 +6,7 @@ import { openWebConfig } from '../../../exporters/web/watched-web-config.ts'
 import { freePort } from '../../support/processes.ts'
 import { sampleFinding } from '../../support/samples.ts'
 import { sampleStatus } from './sample-status.ts'
+import { runbookPages } from '../../../exporters/web/runbook-pages.ts'
 
 async function serve(t: ExecutionContext, options: Partial<WebOptions> = {}) {
   const web = await serveWeb({
@@ -13,6 +14,7 @@ async function serve(t: ExecutionContext, options: Partial<WebOptions> = {}) {
     config: openWebConfig,
     expose: (accept) => Promise.resolve({ contentType: `text/plain; ${accept}`, body: 'a 1\n' }),
     isReady: () => true,
+    runbooks: runbookPages(),
     statusPage: (withEvidence) => Promise.resolve(withEvidence ? 'with evidence' : 'without'),
     ...options,
   })
@@ -20,7 +22,7 @@ async function serve(t: ExecutionContext, options: Partial<WebOptions> = {}) {
   return web
 }
 
-test('metrics, health and the page are where Prometheus’ own servers have them', async (t) => {
+test('metrics, health and the page have the same paths as in Prometheus’ own servers', async (t) => {
   const { urls } = await serve(t)
   for (const [path, code, body] of [
     ['/metrics', 200, 'a 1\n'],
@@ -28,7 +30,7 @@ test('metrics, health and the page are where Prometheus’ own servers have them
     ['/-/ready', 200, 'tidewatch is ready.\n'],
     ['/', 200, 'with evidence'],
     ['/?x=1', 200, 'with evidence'],
-    ['/etc/passwd', 404, 'not found; there are / /metrics /-/healthy /-/ready\n'],
+    ['/etc/passwd', 404, 'not found; available paths: / /metrics /runbooks /-/healthy /-/ready\n'],
   ] as const) {
     const response = await fetch(`${urls[0]}${path}`)
     t.is(response.status, code, path)
@@ -36,13 +38,13 @@ test('metrics, health and the page are where Prometheus’ own servers have them
   }
 })
 
-test('a daemon whose sources are not attached yet is healthy and not ready', async (t) => {
+test('a daemon whose sources are not attached yet is healthy but not ready', async (t) => {
   const { urls } = await serve(t, { isReady: () => false })
   t.is((await fetch(`${urls[0]}/-/ready`)).status, 503)
   t.is((await fetch(`${urls[0]}/-/healthy`)).status, 200)
 })
 
-test('nothing but reading is allowed, and a scrape that fails is one failed scrape', async (t) => {
+test('only reading is allowed, and a failed scrape does not affect other requests', async (t) => {
   const { urls } = await serve(t, { expose: () => Promise.reject(new Error('broken')) })
   const post = await fetch(`${urls[0]}/metrics`, { method: 'POST', body: 'x' })
   t.is(post.status, 405)
@@ -53,23 +55,23 @@ test('nothing but reading is allowed, and a scrape that fails is one failed scra
   t.is((await fetch(`${urls[0]}/-/healthy`)).status, 200)
 })
 
-test('the page may load and run nothing', async (t) => {
+test('the page may not load or run anything', async (t) => {
   const { urls } = await serve(t)
   const headers = (await fetch(`${urls[0]}/`)).headers
   t.regex(headers.get('content-security-policy') ?? '', /^default-src 'none'; style-src 'sha256-[^']+';/)
   t.is(headers.get('x-content-type-options'), 'nosniff')
 })
 
-test('an address that cannot be had is one clear sentence', async (t) => {
+test('an unavailable address is one clear error', async (t) => {
   const port = await freePort()
   await serve(t, { addresses: [`127.0.0.1:${port}`] })
   await t.throwsAsync(serve(t, { addresses: ['127.0.0.1:0', `127.0.0.1:${port}`] }), {
-    message: new RegExp(`^cannot listen on 127.0.0.1:${port}: something else listens there`),
+    message: new RegExp(`^cannot listen on 127.0.0.1:${port}: address already in use`),
   })
   await t.throwsAsync(serve(t, { addresses: ['192.0.2.1:0'] }), { message: /this host has no such address/ })
 })
 
-test('several addresses are served, IPv6 among them', async (t) => {
+test('several addresses are served, including IPv6', async (t) => {
   const { urls } = await serve(t, { addresses: ['127.0.0.1:0', '[::1]:0'] })
   t.regex(urls.join(' '), /^http:\/\/127\.0\.0\.1:\d+ http:\/\/\[::1\]:\d+$/)
   for (const url of urls) t.is((await fetch(`${url}/-/healthy`)).status, 200)
@@ -84,21 +86,21 @@ test('hostile text stays text on the page', (t) => {
   t.regex(page, /<span class="pill starting">starting<\/span>/)
 })
 
-test('counters, events and losses stand on the page', (t) => {
+test('the page shows counters, events and losses', (t) => {
   const page = renderStatusPage(sampleStatus(), true).replace(/\s+/g, ' ')
   t.regex(page, />2<\/b ?><span>critical since start</)
   t.regex(page, />1,234<\/b ?><span>warnings since start</)
   t.regex(page, /class="number" title="events">98,765<\/td> ?<td class="number" title="lost">17</)
 })
 
-test('readers on other hosts get what the rules mean, and no evidence', (t) => {
+test('remote clients see what the rules mean, but no evidence', (t) => {
   const page = renderStatusPage(sampleStatus(), false)
   t.regex(page, /means interactive-shell/)
   t.notRegex(page, /alert\(1\)|evidence-of-it|<details/)
   t.regex(renderStatusPage(sampleStatus(), true), /evidence-of-it/)
 })
 
-test('evidence on the page is bounded, whatever a container says', (t) => {
+test('evidence on the page is bounded, whatever a container controls', (t) => {
   const huge = Object.fromEntries(
     Array.from({ length: 500 }, (_, index) => [`key_${index}`, '<'.repeat(9_999)]),
   )
@@ -106,7 +108,7 @@ test('evidence on the page is bounded, whatever a container says', (t) => {
   t.true(renderStatusPage({ ...sampleStatus(), latest }, true).length < 3_000_000)
 })
 
-test('garbage on the wire ends that connection only', async (t) => {
+test('an invalid request only ends its own connection', async (t) => {
   const { urls } = await serve(t)
   const { port } = new URL(urls[0] ?? '')
   await new Promise<void>((resolve) => {
@@ -119,4 +121,27 @@ test('garbage on the wire ends that connection only', async (t) => {
     broken.end()
   })
   t.is((await fetch(`${urls[0]}/-/healthy`)).status, 200)
+})
+
+test('runbooks are served as pages, listed, and nothing else is read from the disk', async (t) => {
+  const { urls } = await serve(t)
+  const get = async (path: string) => await fetch(`${urls[0]}${path}`)
+  for (const path of ['/runbooks/TidewatchUntrackedExec', '/runbooks/TidewatchUntrackedExec.md']) {
+    const page = await get(path)
+    t.is(page.status, 200)
+    t.regex(page.headers.get('content-type') ?? '', /^text\/html/)
+    t.regex(page.headers.get('content-security-policy') ?? '', /default-src 'none'/)
+    const text = await page.text()
+    t.regex(text, /<h1>TidewatchUntrackedExec<\/h1>/)
+    t.regex(text, /<h2>What to do<\/h2>/)
+    t.regex(text, /<pre><code/)
+  }
+  t.regex(await (await get('/runbooks')).text(), /href="\/runbooks\/TidewatchDown"/)
+  for (const path of [
+    '/runbooks/Nothing',
+    '/runbooks/..%2f..%2fREADME',
+    '/runbooks/tidewatch_x',
+    '/runbooks/a/b',
+  ])
+    t.is((await get(path)).status, 404, path)
 })

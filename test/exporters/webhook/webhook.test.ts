@@ -9,13 +9,14 @@ import { receiversOf } from '../../../exporters/receivers.ts'
 import { toFalco } from '../../../exporters/webhook/falco.ts'
 import { startHttpReceiver } from '../../support/receiver.ts'
 import { sampleFinding } from '../../support/samples.ts'
+import { describeRules } from '../../support/describe.ts'
 
 const send = async (webhook: object, finding: Finding, now = 1_000_000) => {
-  const [receiver] = receiversOf(configuration.schema.parse({ webhooks: [webhook] }))
+  const [receiver] = receiversOf(configuration.schema.parse({ webhooks: [webhook] }), describeRules)
   return await receiver?.send([{ finding, deliveredAt: null }], now, new AbortController().signal)
 }
 
-test('a webhook gets the finding as it is stored', async (t) => {
+test('a webhook receives the finding as it is stored', async (t) => {
   const { url, requests } = await startHttpReceiver(t)
   const finding = sampleFinding({ summary: 'a "quoted"\nsummary' })
   t.true(await send({ url: `${url}/hook?a=b` }, finding))
@@ -24,7 +25,7 @@ test('a webhook gets the finding as it is stored', async (t) => {
   t.deepEqual(JSON.parse(requests[0]?.body ?? ''), JSON.parse(JSON.stringify(finding)))
 })
 
-test('a signature proves the body and the time', async (t) => {
+test('the signature covers the body and the time', async (t) => {
   const { url, requests } = await startHttpReceiver(t)
   const directory = mkdtempSync(join(tmpdir(), 'tidewatch-test-webhook-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -38,24 +39,24 @@ test('a signature proves the body and the time', async (t) => {
   t.is(headers?.['x-tidewatch-signature'], `sha256=${digest}`)
 })
 
-test('the names of receivers hold no secret, and no two are the same', (t) => {
+test('the names of receivers contain no secrets and are unique', (t) => {
   const config = configuration.schema.parse({
     alertmanagers: [{ url: 'http://am:9093/alerts/' }],
     webhooks: [{ url: 'https://hooks.example/T0/s3cret' }, { url: 'https://hooks.example/T0/0ther?key=1' }],
   })
   t.deepEqual(
-    receiversOf(config).map(({ name }) => name),
+    receiversOf(config, describeRules).map(({ name }) => name),
     ['alertmanager/am:9093/alerts', 'webhook/hooks.example/…', 'webhook/hooks.example/…#2'],
   )
 })
 
-test('Falco’s fields have Falco’s names, and the rest of the evidence its own', (t) => {
+test('evidence uses Falco’s field names where they exist, and its own otherwise', (t) => {
   const finding = sampleFinding({
     severity: 'warning',
-    summary: 'root opened an interactive sh in web-1',
+    summary: 'alice opened an interactive shell in web-1 as root (`sh`)',
     evidence: { argv: ['/bin/sh', '-c', 'a b'], pid: 42, user: 'root', tty: true, caller: { pid: 7 } },
   })
-  const alert = toFalco(finding)
+  const alert = toFalco(finding, describeRules)
   t.is(alert.priority, 'Warning')
   t.is(alert.rule, finding.rule)
   t.is(alert.time, finding.time)
@@ -77,17 +78,18 @@ for (const [image, repository, tag] of [
   ['registry:5000/team/app', 'registry:5000/team/app', undefined],
   ['registry:5000/team/app:v1', 'registry:5000/team/app', 'v1'],
 ] as const) {
-  test(`the image ${image} has its repository and tag in Falco’s fields`, (t) => {
+  test(`the image ${image} is split into repository and tag for Falco’s fields`, (t) => {
     const container = { ...(sampleFinding().container as NonNullable<Finding['container']>), image }
-    const { output_fields } = toFalco(sampleFinding({ container }))
+    const { output_fields } = toFalco(sampleFinding({ container }), describeRules)
     t.is(output_fields['container.image.repository'], repository)
     t.is(output_fields['container.image.tag'], tag)
   })
 }
 
-test('what a container says breaks no line of Falco’s output, and is bounded', (t) => {
+test('container-controlled text is bounded and cannot break Falco’s output line', (t) => {
   const alert = toFalco(
     sampleFinding({ container: null, summary: 'a\nb\u001b[31m', evidence: { argv: ['x'.repeat(10_000)] } }),
+    describeRules,
   )
   t.regex(alert.output, /a\\nb\\x1b\[31m/)
   t.true(String(alert.output_fields['proc.cmdline']).length <= 1_000)

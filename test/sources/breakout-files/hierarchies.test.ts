@@ -1,7 +1,7 @@
 import test from 'ava'
 import { findHierarchyMount, parseHierarchies } from '../../../agent/sources/breakout-files/hierarchies.ts'
 
-test('hierarchies of version 1 are told by controllers or name, and that of version 2 is none', (t) => {
+test('cgroup v1 hierarchies are listed by controllers or name, and v2 is left out', (t) => {
   const text = '12:name=x:/\n9:name=systemd:/init.scope\n5:cpu,cpuacct:/docker/abc:def\n0::/init.scope\n'
   t.deepEqual(parseHierarchies(text), ['name=x', 'name=systemd', 'cpu,cpuacct'])
   t.deepEqual(parseHierarchies('0::/\n'), [])
@@ -27,13 +27,13 @@ const rows: [
 ]
 
 for (const [hierarchy, mountPoint, isWhole, options] of rows) {
-  test(`${hierarchy} is mounted at ${mountPoint ?? 'no place'}`, (t) => {
+  test(`${hierarchy} is mounted at ${mountPoint ?? 'no path'}`, (t) => {
     const found = findHierarchyMount(mountinfo, hierarchy)
     t.deepEqual(found, mountPoint === null ? null : { mountPoint, isWhole, options })
   })
 }
 
-test('a part of a hierarchy is found where the whole is nowhere', (t) => {
+test('a mount of part of a hierarchy is found if its root is mounted nowhere', (t) => {
   const part = mountinfo.split('\n').slice(0, 2).join('\n')
   t.false(findHierarchyMount(part, 'cpu,cpuacct')?.isWhole)
 })

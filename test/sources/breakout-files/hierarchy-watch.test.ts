@@ -12,7 +12,7 @@ import { temporaryDirectory } from '../../support/temporary-directory.ts'
 const ownMounts = readFileSync('/proc/self/mountinfo', 'utf8')
 const holder = 77
 
-/** A /proc in which process 77 has mounted what the test's own process has, and the host has nothing mounted. */
+/** A /proc in which process 77 has the mounts of the test's own process, and the host has none. */
 async function watch(t: ExecutionContext) {
   const procRoot = await temporaryDirectory()
   t.teardown(() => rmSync(procRoot, { recursive: true }))
@@ -25,24 +25,24 @@ async function watch(t: ExecutionContext) {
   const hierarchies = hierarchyWatch({
     table,
     procRoot,
-    touches: null,
+    fileActivity: null,
     signal: new AbortController().signal,
     now: () => time,
     fail: (error) => t.fail(String(error)),
   })
   return {
     hierarchies,
-    /** Looks, at the hierarchies that there are now. */
-    look: (...names: string[]) => {
+    /** Refreshes with these hierarchies present. */
+    refresh: (...names: string[]) => {
       time += 1_000
       writeFileSync(
         join(procRoot, '1/cgroup'),
         names.map((name, index) => `${index + 1}:${name}:/\n`).join(''),
       )
-      hierarchies.look()
+      hierarchies.refresh()
     },
     later: (ms: number) => (time += ms),
-    begin: () => table.add(process77()),
+    addHolder: () => table.add(process77()),
   }
 }
 
@@ -57,33 +57,33 @@ function process77(): KnownProcess {
   } as unknown as KnownProcess
 }
 
-test('what is there at the start is nothing new, and what comes later is, once', async (t) => {
-  const { hierarchies, look } = await watch(t)
-  look('name=a')
-  look('name=a', 'name=b')
+test('a hierarchy that exists at the start is not new, and a later one is reported once', async (t) => {
+  const { hierarchies, refresh } = await watch(t)
+  refresh('name=a')
+  refresh('name=a', 'name=b')
   await until(() => hierarchies.takeNew().some(({ name, mount }) => name === 'name=b' && mount === null))
-  look('name=a', 'name=b')
+  refresh('name=a', 'name=b')
   t.deepEqual(hierarchies.takeNew(), [])
-  look('name=a')
-  look('name=a', 'name=b')
+  refresh('name=a')
+  refresh('name=a', 'name=b')
   await until(() => hierarchies.takeNew().some(({ name }) => name === 'name=b'))
 })
 
-test('who holds a hierarchy is sought again after a while, and then its files are looked at', async (t) => {
+test('the holders of a hierarchy are searched again after a while, and then its files are read', async (t) => {
   if (findHierarchyMount(ownMounts, 'pids') === null) {
-    t.pass('cgroups of version 2 only')
+    t.pass('cgroup v2 only')
     return
   }
-  const { hierarchies, look, begin, later } = await watch(t)
-  look('pids')
+  const { hierarchies, refresh, addHolder, later } = await watch(t)
+  refresh('pids')
   await new Promise(setImmediate)
   t.deepEqual(hierarchies.readers(), [])
-  begin()
-  look('pids')
+  addHolder()
+  refresh('pids')
   await new Promise(setImmediate)
   t.deepEqual(hierarchies.readers(), [])
   later(31_000)
-  look('pids')
+  refresh('pids')
   await until(() => hierarchies.readers().length === 2)
   t.deepEqual(
     hierarchies.readers().map(({ place }) => place.file),
@@ -92,15 +92,15 @@ test('who holds a hierarchy is sought again after a while, and then its files ar
   t.deepEqual(hierarchies.takeNew(), [])
 })
 
-test('who has a new hierarchy mounted is told with it', async (t) => {
+test('a new hierarchy is reported with the processes that have it mounted', async (t) => {
   if (findHierarchyMount(ownMounts, 'pids') === null) {
-    t.pass('cgroups of version 2 only')
+    t.pass('cgroup v2 only')
     return
   }
-  const { hierarchies, look, begin } = await watch(t)
-  look()
-  begin()
-  look('pids')
+  const { hierarchies, refresh, addHolder } = await watch(t)
+  refresh()
+  addHolder()
+  refresh('pids')
   const [found] = await until(() => {
     const all = hierarchies.takeNew()
     return all.length > 0 && all

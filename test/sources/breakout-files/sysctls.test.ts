@@ -4,15 +4,15 @@ import { valueAfter } from '../../../agent/sources/breakout-files/sysctls.ts'
 import { corePattern, withCorePattern } from '../../support/core-pattern.ts'
 
 const rows: [what: string, before: string, written: string, position: number, after: string][] = [
-  ['the whole', 'core', '|/bin/x %p\n', 0, '|/bin/x %p'],
-  ['without a line break', 'core', 'core.%p', 0, 'core.%p'],
-  ['up to a line break', 'core', 'a\nb', 0, 'a'],
-  ['up to a NUL', 'core', 'a\0b', 0, 'a'],
+  ['a whole line', 'core', '|/bin/x %p\n', 0, '|/bin/x %p'],
+  ['a text without a line break', 'core', 'core.%p', 0, 'core.%p'],
+  ['two lines', 'core', 'a\nb', 0, 'a'],
+  ['a text with a NUL', 'core', 'a\0b', 0, 'a'],
   ['nothing', 'core', '\n', 0, ''],
-  ['what follows a place', 'core', 'XY\n', 2, 'coXY'],
-  ['what follows the end', 'core', '.%p', 4, 'core.%p'],
-  ['beyond the end', 'core', 'x', 5, 'core'],
-  ['too much', 'core', 'x'.repeat(300), 0, 'x'.repeat(127)],
+  ['a text at an offset', 'core', 'XY\n', 2, 'coXY'],
+  ['a text at the end', 'core', '.%p', 4, 'core.%p'],
+  ['a text beyond the end', 'core', 'x', 5, 'core'],
+  ['too long a text', 'core', 'x'.repeat(300), 0, 'x'.repeat(127)],
 ]
 
 for (const [what, before, written, position, after] of rows) {
@@ -21,7 +21,7 @@ for (const [what, before, written, position, after] of rows) {
   })
 }
 
-test('the kernel takes writes as we say that it does', async (t) => {
+test('the kernel handles writes as `valueAfter` predicts', async (t) => {
   await withCorePattern(() => {
     for (const [what, before, written, position, after] of rows) {
       writeFileSync(corePattern, before)

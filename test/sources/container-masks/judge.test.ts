@@ -16,7 +16,7 @@ const whole: [string, Partial<ContainerDetails>][] = [
   ['devices', { mounts: [bind('/dev')] }],
 ]
 for (const [name, details] of whole) {
-  test(`a real container (${name}) lacks nothing`, (t) => {
+  test(`nothing is missing in a real container (${name})`, (t) => {
     t.deepEqual(missingIn(fixture(name), details), [])
   })
 }
@@ -48,7 +48,7 @@ const tampered: [
     'proc from /sys/kernel/core_pattern, writable',
   ],
   [
-    'a procfs file in the place of a mask (CVE-2025-31133)',
+    'a procfs file instead of a mask (CVE-2025-31133)',
     'normal',
     instead('/proc/timer_list', `90 114 ${corePattern} /proc/timer_list rw - proc proc rw`),
     'masked-path',
@@ -56,7 +56,7 @@ const tampered: [
     'proc from /sys/kernel/core_pattern, writable',
   ],
   [
-    'a mask that was taken away',
+    'a removed mask',
     'normal',
     without('/proc/keys'),
     'masked-path',
@@ -64,7 +64,7 @@ const tampered: [
     'nothing is mounted on it',
   ],
   [
-    'a masked folder that was taken away',
+    'a removed mask of a folder',
     'normal',
     without('/sys/firmware'),
     'masked-path',
@@ -96,7 +96,7 @@ const tampered: [
     'proc from /sys, writable',
   ],
   [
-    '/proc/sys taken away',
+    '/proc/sys unmounted',
     'normal',
     without('/proc/sys'),
     'readonly-path',
@@ -112,7 +112,7 @@ const tampered: [
     'proc from /sysrq-trigger, read-only',
   ],
   [
-    'a window into procfs elsewhere',
+    'a procfs subtree mounted elsewhere',
     'normal',
     over(`90 114 ${corePattern} /tmp/x rw - proc proc rw`),
     'masked-path',
@@ -129,7 +129,7 @@ const tampered: [
     { tty: true },
   ],
   [
-    'a terminal where there is none',
+    'a console without a terminal',
     'normal',
     over(`90 114 0:53 /sysrq-trigger /dev/console rw - proc proc rw`),
     'console',
@@ -156,12 +156,12 @@ const tampered: [
   ['missing terminals', 'normal', without('/dev/pts'), 'terminals', '/dev/pts', 'nothing is mounted on it'],
 ]
 for (const [what, name, edit, kind, path, found, details] of tampered) {
-  test(`${what} is missed at its exact path`, (t) => {
+  test(`${what} is reported at its exact path`, (t) => {
     t.deepEqual(missingIn(fixture(name, edit), details), [{ what: kind, path, found }])
   })
 }
 
-test('what was not there when it was to be hidden is not missed', (t) => {
+test('a path that did not exist when it would have been hidden is not reported', (t) => {
   const mounts = fixture('normal', without('/proc/keys'))
   t.deepEqual(
     missingIn(mounts, {}, { absent: new Set([...defaultMasks.maskedPaths, '/proc/sysrq-trigger']) }),
@@ -169,7 +169,7 @@ test('what was not there when it was to be hidden is not missed', (t) => {
   )
 })
 
-test('a mask of a removed null device, of the host’s, and below a masked folder is a mask', (t) => {
+test('a deleted null device, the host’s null device and a masked parent folder all count as a mask', (t) => {
   const rows = [
     '90 114 0:54 /null//deleted /proc/keys rw - tmpfs tmpfs rw',
     '90 114 0:6 /null /proc/keys rw - devtmpfs udev rw',
@@ -179,11 +179,11 @@ test('a mask of a removed null device, of the host’s, and below a masked folde
   t.deepEqual(
     missingIn(fixture('normal'), { readonlyPaths: ['/sys/kernel', '/sys'] }),
     [],
-    'the whole is read-only',
+    'the parent is read-only',
   )
 })
 
-test('who may mount as he likes may mount procfs, and the user anywhere', (t) => {
+test('a container that may mount file systems may mount procfs, and configured mounts are allowed anywhere', (t) => {
   const mounts = fixture('normal', over(`90 114 ${corePattern} /tmp/x rw - proc proc rw`))
   t.deepEqual(missingIn(mounts, { capabilitiesAdded: ['SYS_ADMIN'] }), [])
   t.deepEqual(missingIn(mounts, { capabilitiesAdded: ['CAP_SYS_ADMIN'] }), [])
@@ -192,12 +192,12 @@ test('who may mount as he likes may mount procfs, and the user anywhere', (t) =>
   t.is(missingIn(mounts, { capabilitiesAdded: ['NET_ADMIN'] }).length, 1)
 })
 
-test('a label is compared with the one that the engine has chosen', (t) => {
+test('the label is compared with the one that the engine chose', (t) => {
   const selinux = 'system_u:system_r:container_t:s0:c1,c2'
   const rows: [string, Partial<ContainerDetails>, string | null, boolean][] = [
     ['enforced', { appArmorProfile: 'docker-default' }, 'docker-default (enforce)', true],
     [
-      'complaining, as the host has it',
+      'in complain mode, as on the host',
       { appArmorProfile: 'docker-default' },
       'docker-default (complain)',
       true,
@@ -208,7 +208,7 @@ test('a label is compared with the one that the engine has chosen', (t) => {
     ['another', { appArmorProfile: 'docker-default' }, 'docker-default-2 (enforce)', false],
     ['unconfined as configured', { appArmorProfile: 'unconfined' }, 'unconfined', true],
     ['none on the host', { appArmorProfile: '' }, 'unconfined', true],
-    ['not to be read', { appArmorProfile: 'docker-default' }, null, true],
+    ['unreadable', { appArmorProfile: 'docker-default' }, null, true],
     ['SELinux', { processLabel: selinux }, selinux, true],
     ['SELinux lost', { processLabel: selinux }, 'system_u:system_r:unconfined_service_t:s0', false],
   ]
@@ -221,16 +221,16 @@ test('a label is compared with the one that the engine has chosen', (t) => {
   }
 })
 
-test('a seccomp filter is missed where the container ought to have one', (t) => {
+test('a missing seccomp filter is reported if the container should have one', (t) => {
   const rows: [string, Partial<ContainerDetails>, number | null, boolean][] = [
     ['filtered', {}, 2, true],
     ['none', {}, 0, false],
-    ['strict is another', {}, 1, false],
+    ['strict mode', {}, 1, false],
     ['privileged', { privileged: true, maskedPaths: [], readonlyPaths: [] }, 0, true],
     ['unconfined', { securityOptions: ['seccomp=unconfined'] }, 0, true],
-    ['unconfined, as it was written once', { securityOptions: ['seccomp:unconfined'] }, 0, true],
+    ['unconfined, in the old syntax', { securityOptions: ['seccomp:unconfined'] }, 0, true],
     ['a profile of its own', { securityOptions: ['seccomp={"defaultAction":"x"}'] }, 0, false],
-    ['not to be read', {}, null, true],
+    ['unreadable', {}, null, true],
   ]
   for (const [what, details, seccomp, isWhole] of rows) {
     t.deepEqual(

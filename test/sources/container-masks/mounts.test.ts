@@ -1,11 +1,11 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
-import { gatherMounts, readMounts } from '../../../agent/sources/container-masks/mounts.ts'
+import { collectMounts, readMounts } from '../../../agent/sources/container-masks/mounts.ts'
 import { temporaryDirectory } from '../../support/temporary-directory.ts'
 
-test('the last mount at a place counts, whatever optional fields and escapes stand in its line', (t) => {
-  const { add, seen } = gatherMounts(new Set(['/proc/a b', '/x']))
+test('the last mount on a path counts, whatever optional fields and escapes its line has', (t) => {
+  const { add, seen } = collectMounts(new Set(['/proc/a b', '/x']))
   for (const line of [
     '1 0 0:1 / /x rw - tmpfs tmpfs rw',
     '2 0 0:2 /null /proc/a\\040b rw shared:1 master:2 - tmpfs - ro,size=1',
@@ -17,25 +17,25 @@ test('the last mount at a place counts, whatever optional fields and escapes sta
     '6 0 0:3 / /x rw shared:1',
   ])
     add(line)
-  t.deepEqual(
+  t.like(
     [...seen().at.values()],
     [
-      { at: '/x', root: '/', type: 'proc', readOnly: true },
-      { at: '/proc/a b', root: '/null', type: 'tmpfs', readOnly: true },
+      { mountPoint: '/x', root: '/', type: 'proc', readOnly: true },
+      { mountPoint: '/proc/a b', root: '/null', type: 'tmpfs', readOnly: true },
     ],
   )
 })
 
-test('parts of procfs that let write are kept wherever they are, but not without end', (t) => {
-  const { add, seen } = gatherMounts(new Set())
+test('writable procfs subtrees are collected at any path, up to a limit', (t) => {
+  const { add, seen } = collectMounts(new Set())
   add('1 0 0:1 / /proc rw - proc proc rw')
   add('1 0 0:1 /sys /proc/sys ro - proc proc rw')
   for (let count = 0; count < 1_000; count++) add(`1 0 0:1 /sys /m${count} rw - proc proc rw`)
   t.is(seen().writableProc.length, 64)
-  t.is(seen().writableProc[0]?.at, '/m0')
+  t.is(seen().writableProc[0]?.mountPoint, '/m0')
 })
 
-test('a hundred thousand mounts are read in pieces that let others have their turn', async (t) => {
+test('a hundred thousand mounts are read in chunks that do not block the event loop', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true }))
   const file = join(directory, 'mountinfo')
@@ -52,7 +52,7 @@ test('a hundred thousand mounts are read in pieces that let others have their tu
   t.true(turns > 5, String(turns))
 })
 
-test('more mounts than anybody reads are an error and not a guess', async (t) => {
+test('too many mounts are an error, not a guess', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true }))
   const file = join(directory, 'mountinfo')

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Confinement, missingMasks, placesOf } from '../../../agent/sources/container-masks/judge.ts'
-import { gatherMounts } from '../../../agent/sources/container-masks/mounts.ts'
+import { collectMounts } from '../../../agent/sources/container-masks/mounts.ts'
 import type { ContainerDetails } from '../../../agent/model/container.ts'
 import { sampleDetails } from '../../support/samples.ts'
 
-/** As Docker 20.10 configures a container that says nothing of it. */
+/** The defaults of Docker 20.10. */
 export const defaultMasks: ContainerDetails = {
   ...sampleDetails,
   maskedPaths: [
@@ -23,7 +23,7 @@ export const defaultMasks: ContainerDetails = {
   readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
 }
 
-/** What the machine of the fixtures does not have; it has no /proc/sysrq-trigger either. */
+/** Paths that do not exist on the fixtures' machine; it has no /proc/sysrq-trigger either. */
 export const absentThere: ReadonlySet<string> = new Set([
   '/proc/asound',
   '/proc/kcore',
@@ -34,7 +34,7 @@ export const absentThere: ReadonlySet<string> = new Set([
   '/proc/sysrq-trigger',
 ])
 
-/** A real container's mounts, as its kind was started; `edit` tampers with them. */
+/** The mounts of a real container, by how it was started; `edit` tampers with them. */
 export function fixture(name: string, edit: (mountinfo: string) => string = (text) => text): string {
   return edit(readFileSync(join(import.meta.dirname, `../../fixtures/masks/${name}.mountinfo`), 'utf8'))
 }
@@ -46,8 +46,8 @@ export function missingIn(
   seen: Partial<Omit<Confinement, 'mounts'>> = {},
 ) {
   const configured = { ...defaultMasks, ...details }
-  const { add, seen: gathered } = gatherMounts(placesOf(configured))
+  const { add, seen: collected } = collectMounts(placesOf(configured))
   for (const line of mountinfo.split('\n')) add(line)
-  const confinement = { mounts: gathered(), absent: absentThere, label: null, seccomp: 2, ...seen }
+  const confinement = { mounts: collected(), absent: absentThere, label: null, seccomp: 2, ...seen }
   return missingMasks(configured, confinement, { seccomp: true })
 }

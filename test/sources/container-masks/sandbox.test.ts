@@ -2,7 +2,7 @@ import test from 'ava'
 import { isSandboxProgram } from '../../../agent/model/sandbox-program.ts'
 import { engineFactsOf, isSandboxed, noFacts } from '../../../agent/sources/container-masks/sandbox.ts'
 
-test('sandboxes are recognised by name, program and type, and nothing else is', (t) => {
+test('sandboxes are recognised by name, program and type, and other runtimes are not', (t) => {
   const facts = engineFactsOf({
     DefaultRuntime: 'runc',
     SecurityOptions: ['name=apparmor', 'name=seccomp,profile=default'],
@@ -34,7 +34,7 @@ test('sandboxes are recognised by name, program and type, and nothing else is', 
   t.false(isSandboxProgram('/usr/sbin/runc'))
 })
 
-test('whether containers are filtered is the engine’s to say', (t) => {
+test('the engine reports whether containers get a seccomp filter', (t) => {
   const rows: [unknown, boolean | null][] = [
     [['name=seccomp,profile=default'], true],
     [['name=seccomp,profile=builtin', 'name=cgroupns'], true],

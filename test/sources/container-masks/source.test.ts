@@ -12,7 +12,7 @@ import { defaultMasks, fixture } from './samples.ts'
 
 const startedAt = Date.UTC(2026, 10, 23)
 
-/** A source over a directory that looks like /proc, with containers that a test adds and tampers with. */
+/** A source over a fake /proc, with containers that a test adds and tampers with. */
 async function watched(
   t: ExecutionContext,
   info: Readonly<Record<string, unknown>> = { SecurityOptions: ['name=seccomp'] },
@@ -38,7 +38,7 @@ async function watched(
   const subscription = source.observe().subscribe((one) => seen.push(one))
   t.teardown(() => subscription.unsubscribe())
 
-  /** `files` are there before the container is known. */
+  /** `files` exist before the container is known. */
   async function add(
     pid: number,
     details: Partial<Container['details']> = {},
@@ -58,7 +58,7 @@ async function watched(
     running.push(container)
     return container
   }
-  /** At once, as the kernel's files are: a look may come at any time. */
+  /** Replaces the file atomically: a check may read it at any time. */
   async function write(pid: number, name: string, text: string) {
     const path = join(procRoot, String(pid), name)
     await writeFile(`${path}.new`, text)
@@ -76,7 +76,7 @@ async function watched(
   }
 }
 
-test('a container is told as intact once, and as soon as something is missing', async (t) => {
+test('a container is reported intact once, and again as soon as something is missing', async (t) => {
   const { add, of, write, forward } = await watched(t)
   const web = await add(200)
   await until(() => of(web).length === 1)
@@ -98,7 +98,7 @@ test('a container is told as intact once, and as soon as something is missing', 
   t.is(of(web)[2]?.state, 'intact')
 })
 
-test('what came to be only later needs no mask, and what had one does', async (t) => {
+test('a path created later needs no mask, and a path that had a mask does', async (t) => {
   const { add, of, write, forward, procRoot } = await watched(t)
   const web = await add(200)
   await until(() => of(web).length === 1)
@@ -117,7 +117,7 @@ test('what came to be only later needs no mask, and what had one does', async (t
   )
 })
 
-test('a container that was there before us is not missed a mask of what a module may have brought', async (t) => {
+test('a container that started before us needs no mask for paths that a module may have added', async (t) => {
   const { add, of, procRoot } = await watched(t)
   await mkdir(join(procRoot, 'scsi'))
   const early = await add(200, { startedAt: startedAt - 3_600_000 })
@@ -130,7 +130,7 @@ test('a container that was there before us is not missed a mask of what a module
   )
 })
 
-test('sandboxes are skipped and said to be, unmasked ones too, and another’s process is none of ours', async (t) => {
+test('sandboxed and unmasked containers are reported as such, and a reused pid is not checked', async (t) => {
   const { add, of, statuses, running } = await watched(t)
   const sandbox = await add(200, { runtime: 'runsc' })
   const privileged = await add(201, { privileged: true, maskedPaths: [], readonlyPaths: [] })
@@ -140,12 +140,12 @@ test('sandboxes are skipped and said to be, unmasked ones too, and another’s p
   t.is(of(privileged)[0]?.state, 'unmasked')
   t.is(of(other)[0]?.state, 'unknown')
   await until(() => statuses().at(-1)?.best === false)
-  t.regex(statuses().at(-1)?.reason ?? '', /no process of this host/)
+  t.regex(statuses().at(-1)?.reason ?? '', /it is not a process of this host/)
   running.splice(running.indexOf(other), 1)
   await until(() => statuses().at(-1)?.best === true)
 })
 
-test('the runtime that has yet to become the program has no filter yet, but not for ever', async (t) => {
+test('the runtime may have no filter before it executes the program, for a limited time', async (t) => {
   const { add, of, forward } = await watched(t)
   const web = await add(200, {}, { status: 'Name:\trunc:[2:INIT]\nSeccomp:\t0\n' })
   await until(() => of(web).length === 1)
@@ -155,7 +155,7 @@ test('the runtime that has yet to become the program has no filter yet, but not 
   t.like(of(web).at(-1), { missing: [{ what: 'seccomp', found: 'no filter' }] })
 })
 
-test('a process that ends while it is looked at is nothing to speak of', async (t) => {
+test('a process that exits during the check is not reported', async (t) => {
   const { add, of, procRoot, running } = await watched(t)
   await symlink('/nonexistent', join(procRoot, '299'))
   running.push(
@@ -166,7 +166,7 @@ test('a process that ends while it is looked at is nothing to speak of', async (
   t.deepEqual(of(running[0] ?? t.fail()), [])
 })
 
-test('an engine that says nothing of seccomp leaves it unjudged', async (t) => {
+test('seccomp is not checked if the engine does not report it', async (t) => {
   const { add, of } = await watched(t, {})
   const web = await add(200, {}, { status: 'Name:\tapp\nSeccomp:\t0\n' })
   await until(() => of(web).length >= 1)

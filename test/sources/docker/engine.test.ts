@@ -21,11 +21,11 @@ import { until as untilWithin } from '../../support/until.ts'
 
 const endpoint = endpointOf({ env: process.env })
 
-// The engine serves other tests too.
+// The engine also serves other tests.
 const until = (isSo: () => boolean) => untilWithin(isSo, 30_000)
 test.beforeEach((t) => t.timeout(60_000))
 
-/** Watches the engine by both sources, connected as the daemon connects them. */
+/** Observes the engine through both sources, connected like in the daemon. */
 async function watchEngine(t: ExecutionContext, at: Endpoint = endpoint) {
   const client = createDockerClient(at)
   const events$ = dockerEvents({ client, cursor: { load: () => null, save: () => {} }, now: Date.now })
@@ -63,7 +63,7 @@ async function watchEngine(t: ExecutionContext, at: Endpoint = endpoint) {
   }
 }
 
-test('an exec is seen with its exact argv, user and terminal, and with its end', async (t) => {
+test('an exec is observed with its exact argv, user and terminal, and with its end', async (t) => {
   const { execsOf, endsOf } = await watchEngine(t)
   const { name } = await runContainer(t, ['--user=1000'])
   const script = 'echo "a  b: c"\n exit 3'
@@ -87,7 +87,7 @@ test('an exec is seen with its exact argv, user and terminal, and with its end',
   )
 })
 
-test('health checks are told apart from a person who runs the same', async (t) => {
+test('a health check is distinguished from a user who runs the same command', async (t) => {
   const { execsOf } = await watchEngine(t)
   const { name } = await runContainer(t, ['--user=1000', '--health-cmd=test -d /tmp', '--health-interval=1s'])
   await until(() => execsOf(name).length > 0)
@@ -99,7 +99,7 @@ test('health checks are told apart from a person who runs the same', async (t) =
   }
 })
 
-test('a container that lives for milliseconds is named, with its exit code', async (t) => {
+test('a container that runs for milliseconds is reported with its name and exit code', async (t) => {
   const { actionsOf, of } = await watchEngine(t)
   const { name } = await runContainer(t, ['--rm'], ['sh', '-c', 'exit 9'])
   await until(() => actionsOf(name).includes('removed'))
@@ -108,7 +108,7 @@ test('a container that lives for milliseconds is named, with its exit code', asy
   t.like(died, { exitCode: 9, container: { image: 'tidewatch-test-busybox:latest' } })
 })
 
-test('a container of before is seen, with the exec that runs in it', async (t) => {
+test('a container from before the start is seen, with its running exec', async (t) => {
   const { name, id } = await runContainer(t)
   await docker('exec', '--detach', name, 'sleep', '77')
   const { actionsOf, execsOf, endsOf, view } = await watchEngine(t)
@@ -121,7 +121,7 @@ test('a container of before is seen, with the exec that runs in it', async (t) =
   t.is(endsOf(name)[0]?.exitCode, 137)
 })
 
-test('labels that take the place of the engine’s own attributes hide neither an exec nor an exit code', async (t) => {
+test('labels that replace the engine’s own attributes hide neither an exec nor an exit code', async (t) => {
   const { execsOf, endsOf, of } = await watchEngine(t)
   const labels = [
     `--label=execID=${'f'.repeat(64)}`,
@@ -140,7 +140,7 @@ test('labels that take the place of the engine’s own attributes hide neither a
   t.like(died(), { exitCode: 137, container: { name, image: 'tidewatch-test-busybox:latest' } })
 })
 
-test('an exec that cannot start is ended with the engine’s exit code', async (t) => {
+test('an exec that cannot start ends with the engine’s exit code', async (t) => {
   const { endsOf, execsOf } = await watchEngine(t)
   const { name } = await runContainer(t)
   await docker('exec', name, 'missing-program')
@@ -149,7 +149,7 @@ test('an exec that cannot start is ended with the engine’s exit code', async (
   t.true([126, 127].includes(endsOf(name)[0]?.exitCode ?? 0))
 })
 
-test('an exec with an argv of 100 KB and newlines is seen, cut and with the length and digest of all of it', async (t) => {
+test('an exec with an argv of 100 KB and newlines is observed, truncated and with its full length and digest', async (t) => {
   const { execsOf } = await watchEngine(t)
   const { name } = await runContainer(t)
   const long = 'x\n'.repeat(50_000)
@@ -159,7 +159,7 @@ test('an exec with an argv of 100 KB and newlines is seen, cut and with the leng
   t.regex(execsOf(name)[0]?.argv[1] ?? '', /^x\nx\n.*…\[100000 characters, sha256 [0-9a-f]{16}\]$/s)
 })
 
-test('a rename, a pause and new limits are seen', async (t) => {
+test('a rename, a pause and new limits are observed', async (t) => {
   const { of, actionsOf, view } = await watchEngine(t)
   const { name, id } = await runContainer(t, ['--memory=64m', '--memory-swap=64m'])
   const renamed = `${name}-renamed`
@@ -180,20 +180,20 @@ test('a rename, a pause and new limits are seen', async (t) => {
 
 test('containers whose labels make the list too long for one answer are listed page by page', async (t) => {
   const label = `large=${'x'.repeat(20_000)}`
-  const made = []
-  for (let index = 0; index < 4; index += 1) made.push((await runContainer(t, ['--label', label])).id)
-  // What one of them takes fits, and two do not.
+  const created = []
+  for (let index = 0; index < 4; index += 1) created.push((await runContainer(t, ['--label', label])).id)
+  // One of them fits into a response, two do not.
   const client = createDockerClient(endpoint, { timeoutMs: 10_000, maxBodyBytes: 30_000 })
   const listed = await client.listContainers()
   const ids = new Set(listed.map(({ id }) => id))
   t.deepEqual(
-    made.filter((id) => !ids.has(id)),
+    created.filter((id) => !ids.has(id)),
     [],
   )
   t.is(ids.size, listed.length)
 })
 
-test('the engine is only read: nothing but GET passes a proxy between the sources and the engine', async (t) => {
+test('access to the engine is read-only: a proxy between sources and engine sees only GET requests', async (t) => {
   const { methods, at } = await recordingProxy(t)
   const { client, endsOf, actionsOf } = await watchEngine(t, at)
   const { name, id } = await runContainer(t, ['--health-cmd=true', '--health-interval=1s'])
@@ -203,12 +203,13 @@ test('the engine is only read: nothing but GET passes a proxy between the source
   await until(() => endsOf(name).length > 1)
   await docker('rm', '--force', name)
   await until(() => actionsOf(name).includes('removed'))
-  // The version, events, a list, inspections of the container and of its execs, what was asked here: some fall together.
+  // The version, events, a list, inspects of the container and its execs, and the requests of this test; some
+  // coincide.
   t.true(methods().length > 6)
   t.deepEqual([...new Set(methods())], ['GET'])
 })
 
-test('a request that is no GET is refused before it is sent', async (t) => {
+test('a request other than GET is refused before it is sent', async (t) => {
   const { methods, at } = await recordingProxy(t)
   const engine = readOnlyDocker(at)
   for (const request of [
@@ -220,13 +221,13 @@ test('a request that is no GET is refused before it is sent', async (t) => {
     () => engine.ping().then(() => engine.pruneContainers()),
   ]) {
     await t.throwsAsync(async () => await request(), {
-      message: /^refused to send \w+ .*: the engine is only read$/,
+      message: /^refused to send \w+ .*: only GET requests are allowed$/,
     })
   }
   t.deepEqual(methods(), ['GET'])
 })
 
-/** Stands before the real engine and notes the method of every request that comes through. */
+/** Proxies the real engine and records the method of every request. */
 async function recordingProxy(t: ExecutionContext): Promise<{ at: Endpoint; methods: () => string[] }> {
   if (endpoint.kind !== 'unix') throw new Error('these tests need the engine of this host')
   const path = join(tmpdir(), `tidewatch-test-proxy-${randomBytes(6).toString('hex')}.sock`)

@@ -17,7 +17,7 @@ const request = {
   text: 'POST / ',
 }
 
-test('a request is of the container that its process belongs to, wherever that has moved itself', (t) => {
+test('a request is attributed to the container of its process, even if that has changed its cgroup', (t) => {
   const world = watched([web])
   world.tracker.found(seenProcess({ pid: 200, startTicks: 20, ...inContainer(id) }), 1)
   const { cgroup: _cgroup, ...rest } = request
@@ -30,7 +30,7 @@ test('a request is of the container that its process belongs to, wherever that h
   world.tracker.close()
 })
 
-test('the cgroup names the container of a process that nobody knows', (t) => {
+test('a request of an unknown process is attributed by its cgroup', (t) => {
   const world = watched([web])
   const containerOf = (...names: string[]) =>
     apiRequestOf({ ...request, cgroup: cgroupOf(names) }, 5, world).container

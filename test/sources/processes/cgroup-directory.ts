@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** Where the kernel keeps a process's cgroup: in the hierarchy that containers are looked for in. */
+/** The directory of a process's cgroup, in the hierarchy used to identify containers. */
 export function cgroupDirectory(pid: number): string {
   const text = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
   const path = /^\d+:pids:(.*)$/m.exec(text)?.[1]

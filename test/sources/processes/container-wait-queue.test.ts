@@ -1,7 +1,10 @@
 import test from 'ava'
-import { held, type HeldOptions } from '../../../agent/sources/processes/container-wait-queue.ts'
+import {
+  containerWaitQueue,
+  type WaitQueueOptions,
+} from '../../../agent/sources/processes/container-wait-queue.ts'
 
-test('what is known passes, what is not waits in its order', (t) => {
+test('items of a known container pass, others wait in order', (t) => {
   const { waiting, known, released } = sample()
   known.add('web')
   t.false(waiting.hold('web', 'web-1'))
@@ -10,14 +13,14 @@ test('what is known passes, what is not waits in its order', (t) => {
   waiting.release()
   t.deepEqual(released, [])
   known.add('db')
-  // What comes now must not overtake.
+  // A later item must not overtake the waiting ones.
   t.true(waiting.hold('db', 'db-3'))
   waiting.release()
   t.deepEqual(released, ['db-1', 'db-2', 'db-3'])
   t.is(waiting.size, 0)
 })
 
-test('nothing of a container waits for longer than its first second if the engine is not being asked', (t) => {
+test('items wait at most one second after a container’s first item if no request to the engine is pending', (t) => {
   const { waiting, released, forward } = sample()
   waiting.hold('db', 'db-1')
   forward(900)
@@ -31,7 +34,7 @@ test('nothing of a container waits for longer than its first second if the engin
   t.true(waiting.hold('db', 'db-4'))
 })
 
-test('what the engine was asked about waits for the answer, and for half a minute at most', (t) => {
+test('while a request to the engine is pending, items wait for the answer, for at most 30 seconds', (t) => {
   const { waiting, known, pending, released, forward } = sample()
   pending.add('db').add('cache')
   waiting.hold('db', 'db-1')
@@ -49,7 +52,7 @@ test('what the engine was asked about waits for the answer, and for half a minut
   t.false(waiting.hold('cache', 'cache-2'))
 })
 
-test('what the engine does not know after all waits no longer', (t) => {
+test('items are released when the engine does not know the container', (t) => {
   const { waiting, pending, released, forward } = sample()
   pending.add('db')
   waiting.hold('db', 'db-1')
@@ -59,19 +62,19 @@ test('what the engine does not know after all waits no longer', (t) => {
   t.deepEqual(released, ['db-1'])
 })
 
-test('more than may wait is let go rather than lost', (t) => {
+test('items above the limit are released, not dropped', (t) => {
   const { waiting, released } = sample({ maxItems: 3 })
   for (const item of ['a-1', 'b-1', 'a-2', 'a-3']) t.true(waiting.hold(item.slice(0, 1), item))
   t.deepEqual(released.toSorted(), ['a-1', 'a-2', 'b-1'])
   t.is(waiting.size, 1)
 })
 
-function sample(options: Partial<HeldOptions<string>> = {}) {
+function sample(options: Partial<WaitQueueOptions<string>> = {}) {
   const known = new Set<string>()
   const pending = new Set<string>()
   const released: string[] = []
   let now = 0
-  const waiting = held<string>({
+  const waiting = containerWaitQueue<string>({
     isKnown: (container) => known.has(container),
     isPending: (container) => pending.has(container),
     release: (item) => void released.push(item),

@@ -15,11 +15,11 @@ export type FakeProcess = {
   euid?: number
   cgroup?: string
   mountNamespace?: number
-  /** The pid of its process, where it is another thread. */
+  /** The pid of its process, if it is a secondary thread. */
   threadOf?: number
 }
 
-/** A directory that looks like /proc, with the processes that a test puts there. */
+/** A fake /proc directory with the processes that a test adds. */
 export async function fakeProc(t: ExecutionContext) {
   const root = await mkdtemp(join(tmpdir(), 'tidewatch-proc-'))
   t.teardown(() => rm(root, { recursive: true, force: true }))
@@ -70,6 +70,6 @@ export function procStat({
   comm = 'app',
   state = 'S',
 }: Partial<FakeProcess>): string {
-  // The other fields are of no use here.
+  // The other fields are not used.
   return `${pid} (${comm}) ${state} ${parentPid} 0 ${session} ${'0 '.repeat(15)}${startTicks} 4096 100\n`
 }

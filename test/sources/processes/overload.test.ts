@@ -15,10 +15,10 @@ for (const [mode, ringBytes] of [
   ['connector', 0],
 ] as const) {
   serial(
-    `${mode}: what happens while the daemon is stopped for seconds is told or counted, and the table is right afterwards`,
+    `${mode}: events while the daemon is stopped are reported or counted as lost, and the table is correct afterwards`,
     async (t) => {
       const { name, id } = await runContainer(t)
-      const source = watchApart(t, mode, id, ringBytes)
+      const source = watchInChild(t, mode, id, ringBytes)
       await until(() => source.seen.some(({ kind }) => kind === 'source-status'))
 
       process.kill(source.pid, 'SIGSTOP')
@@ -40,14 +40,16 @@ for (const [mode, ringBytes] of [
       await until(() => source.lost() > 0)
       await sleep(2_000)
 
-      const told = source.ofContainer().filter(({ process: { argv } }) => argv[1]?.startsWith('n-') === true)
+      const reported = source
+        .ofContainer()
+        .filter(({ process: { argv } }) => argv[1]?.startsWith('n-') === true)
       if (mode === 'ebpf') {
-        // Of each, the fork and the exit were told or lost as well; others on this host may have lost some too.
-        t.true(told.length < execs)
-        t.true(told.length * 3 + source.lost() >= execs * 3)
+        // The fork and exit of each were also reported or lost; other processes of this host may have lost events too.
+        t.true(reported.length < execs)
+        t.true(reported.length * 3 + source.lost() >= execs * 3)
       } else {
-        // The socket holds the pids of all, of processes that are long gone.
-        t.true(source.lost() >= execs - told.length)
+        // The socket has the pids of all of them, but the processes have exited.
+        t.true(source.lost() >= execs - reported.length)
       }
       const times = source.ofContainer().map(({ time }) => time)
       t.deepEqual(
@@ -59,7 +61,7 @@ for (const [mode, ringBytes] of [
   )
 }
 
-function watchApart(t: ExecutionContext, mode: string, containerId: string, ringBytes: number) {
+function watchInChild(t: ExecutionContext, mode: string, containerId: string, ringBytes: number) {
   const path = fileURLToPath(new URL('stoppable.ts', import.meta.url))
   const child = fork(path, [mode, containerId, String(ringBytes)])
   t.teardown(() => child.kill('SIGKILL'))
@@ -74,7 +76,7 @@ function watchApart(t: ExecutionContext, mode: string, containerId: string, ring
     child.send('living')
     await until(() => living !== undefined)
     const alive = new Map(readPids('/proc').map((pid) => [pid, readStat('/proc', pid)?.startTicks]))
-    // Who ended since is no ghost: the table has to be wrong for longer than it takes to look.
+    // A process that exited just now is no ghost: the table must be wrong for longer than the check takes.
     await sleep(1_000)
     const first = (living ?? []).filter(([pid, startTicks]) => alive.get(pid) !== startTicks)
     living = undefined

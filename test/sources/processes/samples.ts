@@ -18,7 +18,7 @@ import { processTracker } from '../../../agent/sources/processes/tracker.ts'
 import { uidMaps } from '../../../agent/linux/uid-map.ts'
 import type { ExecOfSession } from '../../../agent/model/exec-view.ts'
 
-/** Clocks that stand still until a test moves them: 10 s after boot, in 2026. */
+/** Clocks that only move when a test moves them: 10 s after boot, in 2026. */
 export function fakeClock(): BootClock & { forward(ms: number): void; set(byMs: number): void } {
   let sinceBoot = 10_000
   let epochOffset = Date.UTC(2026, 10, 23)
@@ -31,10 +31,10 @@ export function fakeClock(): BootClock & { forward(ms: number): void; set(byMs: 
   }
 }
 
-/** Namespaces of the host in tests; a container's are higher. */
+/** Namespaces of the host in tests; containers have higher numbers. */
 export const hostNamespaces = { mount: 1, pid: 2, user: 3 }
 
-/** A process of the host, root, as it is seen; every part can be replaced. */
+/** A snapshot of a host process of root; each field can be overridden. */
 export function seenProcess(process: Partial<SeenProcess> = {}): SeenProcess {
   return {
     pid: 100,
@@ -54,14 +54,14 @@ export function seenProcess(process: Partial<SeenProcess> = {}): SeenProcess {
   }
 }
 
-/** The same as the table holds it. */
+/** The same as a process in the table. */
 export function knownProcess(process: Partial<KnownProcess> = {}): KnownProcess {
   return {
     ...seenProcess(),
-    makerPid: 0,
-    makerStartTicks: 0,
+    creatorPid: 0,
+    creatorStartTicks: 0,
     membership: null,
-    heldRoot: false,
+    mayRegainRoot: false,
     beforeRoot: null,
     gain: null,
     exit: null,
@@ -70,18 +70,18 @@ export function knownProcess(process: Partial<KnownProcess> = {}): KnownProcess 
   }
 }
 
-/** Where a container's processes are. */
+/** The cgroup and namespaces of a container's processes. */
 export function inContainer(id: string, number = 1): Pick<SeenProcess, 'cgroup' | 'namespaces'> {
   const namespaces = { mount: number * 10 + 1, pid: number * 10 + 2, user: hostNamespaces.user }
   return { cgroup: cgroupOf(['docker', id]), namespaces }
 }
 
-/** What a program looks like that was run with these arguments. */
+/** A program that was run with these arguments. */
 export function running(...argv: string[]): SeenProcess['program'] {
   return () => ({ ...noProgram, comm: argv[0] ?? '', exe: `/bin/${argv[0] ?? ''}`, argv })
 }
 
-/** A tracker over a table of its own, with containers that a test makes known when it likes. */
+/** A tracker with its own table, and containers that a test adds at any time. */
 export function watched(
   known: readonly Container[] = [],
   procRoot = '/nonexistent',
@@ -110,7 +110,7 @@ export function watched(
     bootTime,
     execOfSession,
     emit: (observation) => void seen.push(observation),
-    onGrowth: (id) => void grown.push(id),
+    onForkBurst: (id) => void grown.push(id),
   })
   return {
     clock,

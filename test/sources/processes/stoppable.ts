@@ -1,4 +1,4 @@
-/** The process source in a process of its own, which a test can stop for a while; speaks with it by messages. */
+/** The process source in a separate process, which a test can stop temporarily; they communicate by IPC messages. */
 import type { ContainerLookup } from '../../../agent/model/container.ts'
 import type { Observation } from '../../../agent/model/observation.ts'
 import type { ModeName } from '../../../agent/sources/processes/modes/mode.ts'

@@ -20,18 +20,18 @@ const init = seenProcess({
 })
 const fork = { startTicks: 700, uid: 0, euid: 0 }
 
-test('a host’s processes are kept and not reported', (t) => {
+test('host processes are recorded but not reported', (t) => {
   const { tracker, table, observed } = sample(t)
   tracker.executed(shim, 1_000)
   t.is(table.get(50)?.program().argv[0], 'containerd-shim')
   t.deepEqual(observed(), [])
 })
 
-test('the container’s first process and all that descends from it came by init', (t) => {
+test('the container’s first process and its descendants have the origin init', (t) => {
   const { tracker, observed } = sample(t)
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
-  tracker.forked({ ...fork, pid: 201, parentPid: 200, makerPid: 200 }, 7_000)
+  tracker.forked({ ...fork, pid: 201, parentPid: 200, creatorPid: 200 }, 7_000)
   tracker.executed(seenProcess({ pid: 201, startTicks: 700, parentPid: 200, ...inContainer(id) }), 7_001)
   t.deepEqual(
     observed().map(({ process, origin }) => [process.pid, origin]),
@@ -42,12 +42,12 @@ test('the container’s first process and all that descends from it came by init
   )
 })
 
-test('what comes from outside entered, with all its descendants, wherever they are adopted', (t) => {
+test('a process from outside and its descendants have the origin entered, even when orphaned', (t) => {
   const { tracker, observed, bootTime } = sample(t)
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
   tracker.executed(seenProcess({ pid: 300, startTicks: 800, parentPid: 50, ...inContainer(id) }), 8_000)
-  tracker.forked({ ...fork, pid: 301, startTicks: 810, parentPid: 300, makerPid: 300 }, 8_100)
+  tracker.forked({ ...fork, pid: 301, startTicks: 810, parentPid: 300, creatorPid: 300 }, 8_100)
   tracker.exited(300, 800, 8_200, { status: 0, signal: 0 })
   tracker.executed(seenProcess({ pid: 301, startTicks: 810, parentPid: 200, ...inContainer(id) }), 8_300)
   const entry = { pid: 300, startTicks: 800, startedAt: bootTime + 8_000 }
@@ -64,18 +64,18 @@ test('what comes from outside entered, with all its descendants, wherever they a
   )
 })
 
-test('whoever makes a sibling of itself does not shake off where it came from', (t) => {
+test('a child created with CLONE_PARENT inherits its creator’s origin', (t) => {
   const { tracker, observed } = sample(t)
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
-  // clone(2) with CLONE_PARENT: the child's parent is the maker's parent.
-  tracker.forked({ ...fork, pid: 201, parentPid: 50, makerPid: 200 }, 7_000)
+  // clone(2) with CLONE_PARENT: the child's parent is the creator's parent.
+  tracker.forked({ ...fork, pid: 201, parentPid: 50, creatorPid: 200 }, 7_000)
   tracker.executed(seenProcess({ pid: 201, startTicks: 700, parentPid: 50, cgroup: rootCgroup }), 7_001)
   t.is(observed().at(-1)?.container.name, 'web')
   t.deepEqual(observed().at(-1)?.origin, { via: 'init' })
 })
 
-test('the runtime in the container’s cgroup but the host’s mounts is not in the container yet', (t) => {
+test('the runtime in the container’s cgroup but the host’s mount namespace is not in the container yet', (t) => {
   const { tracker, observed } = sample(t)
   const { cgroup } = inContainer(id)
   tracker.executed(
@@ -90,7 +90,7 @@ test('the runtime in the container’s cgroup but the host’s mounts is not in 
   )
 })
 
-test('a namespace of the container’s ties a process to it, until the container’s first process ends', (t) => {
+test('sharing a namespace attributes a process to the container, until the container’s first process exits', (t) => {
   const { tracker, observed } = sample(t)
   tracker.executed(init, 6_000)
   const { mount, pid } = inContainer(id).namespaces
@@ -107,7 +107,7 @@ test('a namespace of the container’s ties a process to it, until the container
   t.is(observed().length, 3)
 })
 
-test('an observation waits for the engine to tell what the container is', async (t) => {
+test('an observation waits until the engine has described the container', async (t) => {
   const { tracker, observed, know } = sample(t, [])
   tracker.executed(init, 6_000)
   know(sampleContainer({ id, name: 'web', details: null }))
@@ -118,7 +118,7 @@ test('an observation waits for the engine to tell what the container is', async 
   t.is(observed()[0]?.container, web)
 })
 
-test('a container that the engine never names is reported by its id after a second, and not held up again', async (t) => {
+test('a container unknown to the engine is reported by its id after a second, and not delayed again', async (t) => {
   const { tracker, observed, clock } = sample(t, [])
   tracker.executed(init, 6_000)
   clock.forward(1_001)
@@ -128,7 +128,7 @@ test('a container that the engine never names is reported by its id after a seco
   t.is(observed().length, 2)
 })
 
-test('a container that the engine is slow to report is not given up', async (t) => {
+test('observations wait longer while a request to the engine is pending', async (t) => {
   const { tracker, observed, clock, pending, know } = sample(t, [])
   pending.add(id)
   tracker.executed(init, 6_000)
@@ -140,7 +140,7 @@ test('a container that the engine is slow to report is not given up', async (t) 
   t.is(observed()[0]?.container.name, 'web')
 })
 
-test('an inner container’s engine names it, though the outer one stands first in its path', async (t) => {
+test('a container known to the engine is found although an outer one comes first in the cgroup path', async (t) => {
   const inner = sampleContainer({ id: other, name: 'inner' })
   const { tracker, observed } = sample(t, [inner])
   const cgroup = cgroupOf(['docker', id, 'docker', other])
@@ -149,7 +149,7 @@ test('an inner container’s engine names it, though the outer one stands first 
   t.is(observed()[0]?.container.name, 'inner')
 })
 
-test('a new init after a restart is init, while the engine still tells the old one’s pid', (t) => {
+test('the new init after a restart is recognised while the engine still reports the old pid', (t) => {
   const { tracker, observed } = sample(t)
   tracker.executed(init, 6_000)
   tracker.exited(200, 600, 7_000, { status: 1, signal: 0 })
@@ -157,12 +157,12 @@ test('a new init after a restart is init, while the engine still tells the old o
   t.deepEqual(observed().at(-1)?.origin, { via: 'init' })
 })
 
-test('ids that change without an exec are told once, also when only a fork shows them', (t) => {
+test('an id change without an exec is reported once, even if only a fork reveals it', (t) => {
   const { tracker, observed } = sample(t)
   tracker.executed({ ...init, uid: 1_000, euid: 1_000 }, 6_000)
   tracker.idsChanged(200, { uid: 1_000, euid: 0, capabilities: 1 }, 6_500)
   tracker.idsChanged(200, { uid: 1_000, euid: 0 }, 6_501)
-  tracker.forked({ ...fork, pid: 201, parentPid: 200, makerPid: 200, uid: 0, euid: 0 }, 7_000)
+  tracker.forked({ ...fork, pid: 201, parentPid: 200, creatorPid: 200, uid: 0, euid: 0 }, 7_000)
   const changes = observed().filter(({ change }) => change === 'ids-changed')
   t.deepEqual(
     changes.map(({ process }) => [process.pid, process.uid, process.euid]),
@@ -173,7 +173,7 @@ test('ids that change without an exec are told once, also when only a fork shows
   )
 })
 
-test('what is found in /proc is told when it is new and when it changed, and only then', (t) => {
+test('a process found in /proc is reported only when it is new or has changed', (t) => {
   const { tracker, observed } = sample(t)
   tracker.found(init, 6_000)
   tracker.found(init, 7_000)
@@ -185,19 +185,19 @@ test('what is found in /proc is told when it is new and when it changed, and onl
   )
 })
 
-test('a stranger whose end is told is not found in /proc as if it lived', (t) => {
+test('an unknown process whose exit was reported is not added as running from /proc', (t) => {
   const { tracker, table, observed } = sample(t)
   tracker.exited(200, 600, 6_000, { status: 0, signal: 0 })
   tracker.found(init, 6_001)
   t.is(table.get(200), undefined)
   t.deepEqual(observed(), [])
-  // And takes nothing from who has its pid by now.
+  // The exit of an older process does not affect the current one with the same pid.
   tracker.found({ ...init, startTicks: 700 }, 7_001)
   tracker.exited(200, 650, 7_002, { status: 0, signal: 0 })
   t.is(table.get(200)?.startTicks, 700)
 })
 
-test('an orphan found under the init of a shared pid namespace descends from its own container’s init', (t) => {
+test('an orphan found under the init of a shared pid namespace is attributed to its own container’s init', (t) => {
   const db = sampleContainer({ id: other, name: 'db', details: { pid: 210 } })
   const { tracker, observed } = sample(t, [web, db])
   const shared = { ...inContainer(other).namespaces, pid: init.namespaces.pid }
@@ -220,7 +220,7 @@ test('an orphan found under the init of a shared pid namespace descends from its
   )
 })
 
-test('an orphan that is found in the session of an exec belongs to it, with all that it makes since', async (t) => {
+test('an orphan found in the session of an exec is attributed to that exec, with its later children', async (t) => {
   const proc = await fakeProc(t)
   await proc.add({ pid: 300, startTicks: 700, session: 250 })
   await proc.add({ pid: 301, startTicks: 700, session: 200 })
@@ -235,7 +235,7 @@ test('an orphan that is found in the session of an exec belongs to it, with all 
   tracker.found(init, 6_000)
   tracker.found(orphan(300), 7_000)
   tracker.found(orphan(301), 7_000)
-  tracker.forked({ ...fork, pid: 302, parentPid: 300, makerPid: 300 }, 7_001)
+  tracker.forked({ ...fork, pid: 302, parentPid: 300, creatorPid: 300 }, 7_001)
   tracker.executed(orphan(302, 300), 7_002)
   const byPid = new Map(observed().map(({ process, origin }) => [process.pid, origin]))
   t.deepEqual(
@@ -245,7 +245,7 @@ test('an orphan that is found in the session of an exec belongs to it, with all 
   t.like(byPid.get(302), { execId, entry, by: [] })
 })
 
-test('in the host’s pid namespace an orphan found beside the init may be its own, one seen to enter is not', (t) => {
+test('in the host’s pid namespace a sibling of the init found in /proc may be an orphan; one seen entering is not', (t) => {
   const hostPid = sampleContainer({ id, name: 'web', details: { pid: 200, pidMode: 'host' } })
   const { tracker, observed } = sample(t, [hostPid])
   const beside = (pid: number) => seenProcess({ pid, startTicks: 700, parentPid: 50, ...inContainer(id) })
@@ -258,7 +258,7 @@ test('in the host’s pid namespace an orphan found beside the init may be its o
   )
 })
 
-test('a step of a build has the build’s name', (t) => {
+test('an image build step is reported under the name build', (t) => {
   const { tracker, observed } = sample(t)
   const cgroup = cgroupOf(['docker', 'buildkit', 'fkdqncjzranphcvswb72bmp1v'])
   tracker.executed(seenProcess({ ...inContainer(id), cgroup }), 6_000)
@@ -271,12 +271,12 @@ function sample(t: ExecutionContext, known = [web], procRoot?: string) {
   return all
 }
 
-test('a process of a container that ends by SIGKILL is told of as it was last; one that ends otherwise is not', (t) => {
+test('a container process that ends by SIGKILL is reported with its last program; other exits are not', (t) => {
   const { tracker, killed, bootTime } = sample(t)
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
   for (const pid of [201, 202]) {
-    tracker.forked({ ...fork, pid, parentPid: 200, makerPid: 200 }, 7_000)
+    tracker.forked({ ...fork, pid, parentPid: 200, creatorPid: 200 }, 7_000)
     const seen = {
       pid,
       startTicks: 700,
@@ -299,23 +299,23 @@ test('a process of a container that ends by SIGKILL is told of as it was last; o
   ])
 })
 
-test('of a container that kills without end only the first in a second are told', (t) => {
+test('SIGKILL reports are limited per container and second', (t) => {
   const { tracker, killed } = sample(t)
   tracker.executed(init, 6_000)
   for (let pid = 1_000; pid < 1_100; pid++) {
-    tracker.forked({ ...fork, pid, parentPid: 200, makerPid: 200 }, 7_000)
+    tracker.forked({ ...fork, pid, parentPid: 200, creatorPid: 200 }, 7_000)
     tracker.exited(pid, 700, 8_000, { status: 0, signal: 9 })
   }
   t.is(killed().length, 32)
 })
 
-test('a container whose processes become more is named, and the host is not', async (t) => {
+test('a fork burst is reported for a container, not for the host', async (t) => {
   const { tracker, grown } = sample(t)
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
   for (let pid = 1_000; pid < 1_020; pid++) {
-    tracker.forked({ ...fork, pid, parentPid: 50, makerPid: 50 }, 7_000)
-    tracker.forked({ ...fork, pid: pid + 100, parentPid: 200, makerPid: 200 }, 7_000)
+    tracker.forked({ ...fork, pid, parentPid: 50, creatorPid: 50 }, 7_000)
+    tracker.forked({ ...fork, pid: pid + 100, parentPid: 200, creatorPid: 200 }, 7_000)
   }
   await until(() => grown.length > 0)
   t.deepEqual(grown, [id])
@@ -330,7 +330,7 @@ const child = seenProcess({
   program: running('eat'),
 })
 
-test('a victim of an OOM kill is named with its program, and by whether it is the first process', (t) => {
+test('an OOM victim is reported with its program and whether it is the init', (t) => {
   const { tracker, victims } = sample(t)
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
@@ -349,7 +349,7 @@ test('a victim of an OOM kill is named with its program, and by whether it is th
   t.is(victims()[0]?.container, web)
 })
 
-test('a victim that only has a thread id is found by its process, and one that is gone is not named', async (t) => {
+test('an OOM victim known by thread id is resolved to its process; an exited one is not reported', async (t) => {
   const proc = await fakeProc(t)
   await proc.add({ pid: 777, threadOf: 201 })
   const { tracker, victims } = sample(t, [web], proc.root)
@@ -362,7 +362,7 @@ test('a victim that only has a thread id is found by its process, and one that i
   )
 })
 
-test('a first process is known as a victim before the engine has described its container, and after a restart', (t) => {
+test('an init is recognised as OOM victim before the engine has described its container, and after a restart', (t) => {
   const { tracker, victims, know } = sample(t, [])
   tracker.executed(shim, 1_000)
   tracker.executed(init, 6_000)
@@ -370,7 +370,7 @@ test('a first process is known as a victim before the engine has described its c
   tracker.oomVictim({ threadId: 200 }, 8_000)
   tracker.oomVictim({ threadId: 201 }, 8_000)
   tracker.exited(200, 600, 8_100, { status: 0, signal: 9 })
-  // The engine still reports the pid of the run before.
+  // The engine still reports the pid of the previous run.
   know(web)
   const next = seenProcess({ pid: 250, startTicks: 900, parentPid: 50, ...inContainer(id, 2) })
   tracker.executed(next, 9_000)
@@ -381,7 +381,7 @@ test('a first process is known as a victim before the engine has described its c
   )
 })
 
-test('a victim that the table missed is named by its cgroup alone', (t) => {
+test('an OOM victim missing from the table is attributed by its cgroup', (t) => {
   const { tracker, victims } = sample(t)
   const { cgroup } = inContainer(id)
   tracker.oomVictim({ pid: 200, startTicks: 600, cgroup, ...group }, 8_000)

@@ -13,7 +13,7 @@ import type {
 import { processes, type ProcessesOptions } from '../../../agent/sources/processes/source.ts'
 import { until } from '../../support/until.ts'
 
-/** Watches the processes of this host beside its containers, connected as the daemon connects them. */
+/** Monitors the processes and containers of this host, wired as in the daemon. */
 export async function watchProcesses(t: ExecutionContext, options: Partial<ProcessesOptions> = {}) {
   const client = createDockerClient(endpointOf({ env: process.env }))
   const events$ = dockerEvents({ client, cursor: { load: () => null, save: () => {} }, now: Date.now })
@@ -41,7 +41,7 @@ export async function watchProcesses(t: ExecutionContext, options: Partial<Proce
 
   return {
     table: source.table,
-    /** Takes in what the kernel has told; true where it is known that there is more. */
+    /** Reads what the kernel has reported so far; returns true if more is known to be pending. */
     isBehind: () => {
       source.catchUp()
       return source.apiWatch()?.catchUp() === false
@@ -49,7 +49,7 @@ export async function watchProcesses(t: ExecutionContext, options: Partial<Proce
     containers: inventory.view,
     statuses,
     stop: () => subscription.unsubscribe(),
-    /** What was seen of a container's processes so far. */
+    /** The process observations of a container so far. */
     of: (container: string) =>
       seen.filter(
         (one): one is ProcessObservation => one.kind === 'process' && one.container.name === container,

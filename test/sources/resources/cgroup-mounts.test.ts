@@ -9,7 +9,7 @@ import {
 const id = 'ab12'.repeat(16)
 const other = 'cd34'.repeat(16)
 
-test('joined controllers of version 1 share their mount, and version 2 is kept apart', (t) => {
+test('co-mounted controllers of version 1 share their mount, and version 2 is separate', (t) => {
   const mountinfo = [
     '35 30 0:32 / /sys/fs/cgroup/cpu,cpuacct rw shared:16 master:2 - cgroup cgroup rw,cpu,cpuacct',
     '36 30 0:33 / /sys/fs/cgroup/unified rw shared:17 - cgroup2 cgroup2 rw,nsdelegate',
@@ -21,7 +21,7 @@ test('joined controllers of version 1 share their mount, and version 2 is kept a
   t.deepEqual(v2, { mountPoint: '/sys/fs/cgroup/unified', root: '/' })
 })
 
-test('a hierarchy mounted elsewhere is found, its name unescaped; the standard place is moved to the given root', (t) => {
+test('a hierarchy mounted elsewhere is found with its path unescaped, and the standard path is moved to the given root', (t) => {
   const mountinfo = [
     '35 30 0:32 /docker/x /my\\040groups/memory rw - cgroup cgroup rw,memory',
     '36 30 0:33 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw',
@@ -31,14 +31,14 @@ test('a hierarchy mounted elsewhere is found, its name unescaped; the standard p
   t.deepEqual(v2, { mountPoint: '/host/cgroup', root: '/' })
 })
 
-test('mountinfo that is garbage holds no hierarchies', (t) => {
+test('a malformed mountinfo has no hierarchies', (t) => {
   for (const text of ['', '\n\n', ' - ', '- cgroup', 'x - cgroup2', '\0\0 - \0']) {
     const { v1 } = parseCgroupMounts(text, '/sys/fs/cgroup')
     t.is(v1.get('memory'), undefined)
   }
 })
 
-test('memberships keep colons that belong to a path and skip lines that are none', (t) => {
+test('memberships keep colons in paths and skip malformed lines', (t) => {
   const memberships = parseMemberships(
     '4:cpu,cpuacct:/a:b\n1:name=systemd:/c\n0::/d\nnonsense\n7:pids:relative\n',
   )
@@ -84,7 +84,7 @@ const directories: [root: string, cgroup: string, directory: string | null][] = 
 ]
 
 for (const [root, cgroup, directory] of directories) {
-  test(`with ${root} mounted, ${cgroup} is at ${directory ?? 'no place that is seen'}`, (t) => {
+  test(`with ${root} mounted, ${cgroup} is at ${directory ?? 'no visible path'}`, (t) => {
     t.is(cgroupDirectory({ mountPoint: '/mnt', root }, cgroup), directory)
   })
 }

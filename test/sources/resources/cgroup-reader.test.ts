@@ -23,7 +23,7 @@ const hosts: [name: FixtureName, mode: CgroupReader['mode'], limitBytes: number,
 ]
 
 for (const [name, mode, limitBytes, hasPressure] of hosts) {
-  test(`a container on a host like ${name} is read whole, and again`, (t) => {
+  test(`a container on a host like ${name} is read completely, and repeatedly`, (t) => {
     const reader = readerOf(t, treeOf(t, name, fixtureId))
     t.is(reader.mode, mode)
     const usage = {
@@ -37,18 +37,18 @@ for (const [name, mode, limitBytes, hasPressure] of hosts) {
   })
 }
 
-test('files are kept open while their container lives, and for none that ended', (t) => {
+test('files stay open while their container runs, and are closed when it exits', (t) => {
   const tree = treeOf(t, 'hybrid-cgroupfs', fixtureId)
   const reader = readerOf(t, tree)
   reader.read(container())
-  const kept = openBelow(tree.cgroupRoot)
-  t.is(kept, 14)
+  const open = openBelow(tree.cgroupRoot)
+  t.is(open, 14)
   tree.write(join(tree.memory, 'memory.usage_in_bytes'), '20971527\n')
   const again = reader.read(container())
   t.is(again.outcome === 'read' && again.usage.memory.workingSetBytes, 7)
-  t.is(openBelow(tree.cgroupRoot), kept)
+  t.is(openBelow(tree.cgroupRoot), open)
   reader.retain(new Set([fixtureId]))
-  t.is(openBelow(tree.cgroupRoot), kept)
+  t.is(openBelow(tree.cgroupRoot), open)
   reader.retain(new Set())
   t.is(openBelow(tree.cgroupRoot), 0)
   reader.read(container())
@@ -56,7 +56,7 @@ test('files are kept open while their container lives, and for none that ended',
   t.is(openBelow(tree.cgroupRoot), 0)
 })
 
-test('a container that was started again is read by its new process', (t) => {
+test('a restarted container is read through its new process', (t) => {
   const tree = treeOf(t, 'v2-nested', fixtureId)
   const reader = readerOf(t, tree)
   reader.read(container())
@@ -65,7 +65,7 @@ test('a container that was started again is read by its new process', (t) => {
   t.is(openBelow(tree.cgroupRoot), 0)
 })
 
-test('beyond the files that may be kept, containers are read all the same, and it is said', (t) => {
+test('containers beyond the limit of open files are still read, and the limit is reported', (t) => {
   const tree = treeOf(t, 'v2-nested', fixtureId)
   const reader = readerOf(t, tree, { maxFiles: 3 * 4 + 3 })
   const ids = Array.from({ length: 5 }, (_, index) => index.toString(16).padStart(64, '0'))
@@ -77,7 +77,7 @@ test('beyond the files that may be kept, containers are read all the same, and i
   })
   const readAll = () =>
     ids.map((id, index) => reader.read(container({ id, details: details({ pid: index + 1 }) })))
-  const slow = 'no more files may be kept open: raise the limit of open files (LimitNOFILE, ulimit -n)'
+  const slow = 'the limit of open files is reached: raise it (LimitNOFILE, ulimit -n)'
   for (const readings of [readAll(), readAll()]) {
     t.deepEqual(
       readings.map((reading) => reading.outcome === 'read' && reading.slow),
@@ -99,7 +99,7 @@ const smallCgroup = {
   'pids.current': '1\n',
 }
 
-test('a container that vanished before, or between two files, is no error', (t) => {
+test('a container that vanishes before or during a reading is not an error', (t) => {
   const tree = treeOf(t, 'hybrid-cgroupfs', fixtureId)
   const reader = readerOf(t, tree)
   reader.read(container())
@@ -112,7 +112,7 @@ test('a container that vanished before, or between two files, is no error', (t) 
   t.is(openBelow(tree.cgroupRoot), 0)
 })
 
-test('a process that is not here, or not in the cgroup of its container, leaves the engine to be asked', (t) => {
+test('a process that does not exist or is not in the cgroup of its container is reported as not here', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const reader = readerOf(t, tree)
   t.deepEqual(reader.read(container({ details: details({ pid: 1 }) })), { outcome: 'not-here' })
@@ -137,7 +137,7 @@ test('a controller that the kernel lacks is named, and the others are read', (t)
   })
 })
 
-test('a limit that the engine changed is read at once, and one changed behind its back at the fifth reading', (t) => {
+test('a limit changed by the engine is read immediately, one changed without the engine after five readings', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const reader = readerOf(t, tree)
   const web = container()
@@ -153,17 +153,17 @@ test('a limit that the engine changed is read at once, and one changed behind it
   t.is(limitOf({ ...web, details: details() }), 30)
 })
 
-test('garbage in a file is said with the name of the file', (t) => {
+test('a malformed file is reported by name', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.memory, 'memory.current'), '12\u00004')
   const reader = readerOf(t, tree)
   t.deepEqual(reader.read(container()), {
     outcome: 'unreadable',
-    reason: String.raw`memory.current holds "12\u00004" in place of a number`,
+    reason: String.raw`memory.current holds "12\u00004" instead of a number`,
   })
 })
 
-test('a container whose first process left one of its cgroups is not read half from elsewhere', (t) => {
+test('a container whose first process left one of its cgroups is unreadable, not read from another cgroup', (t) => {
   const tree = treeOf(t, 'hybrid-cgroupfs', fixtureId)
   const path = `/docker/${fixtureId}`
   tree.write(
@@ -177,7 +177,7 @@ test('a container whose first process left one of its cgroups is not read half f
   })
 })
 
-test('a host where no cgroups are mounted leaves the engine to be asked', (t) => {
+test('on a host without mounted cgroups a container is reported as not here', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.procRoot, 'self/mountinfo'), '37 30 0:34 / /proc rw - proc proc rw\n')
   const reader = readerOf(t, tree)
@@ -185,30 +185,30 @@ test('a host where no cgroups are mounted leaves the engine to be asked', (t) =>
   t.deepEqual(reader.read(container()), { outcome: 'not-here' })
 })
 
-test('what the kernel announces of a container is passed on, and is news once', async (t) => {
+test('a kernel notification for a container is passed on, and counts as a change once', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const notices: string[] = []
   const reader = readerOf(t, tree, { onNotice: (id) => notices.push(id) })
   reader.read(container())
-  t.false(reader.hasNews(fixtureId))
+  t.false(reader.hasChanged(fixtureId))
 
   tree.write(join(tree.memory, 'memory.events'), 'max 40\noom_kill 2\n')
   await until(() => notices.length > 0)
   t.is(notices[0], fixtureId)
-  t.false(reader.hasNews(fixtureId), 'reclaim is no news')
+  t.false(reader.hasChanged(fixtureId), 'reclaim is not a change')
 
   tree.write(join(tree.memory, 'memory.events'), 'max 40\noom_kill 3\n')
-  t.true(reader.hasNews(fixtureId))
+  t.true(reader.hasChanged(fixtureId))
   reader.read(container())
-  t.false(reader.hasNews(fixtureId))
+  t.false(reader.hasChanged(fixtureId))
 
   notices.length = 0
   tree.write(join(tree.memory, 'pids.events'), 'max 4\n')
   await until(() => notices.length > 0)
-  t.true(reader.hasNews(fixtureId))
+  t.true(reader.hasChanged(fixtureId))
 })
 
-test('a container that ended is watched no more', async (t) => {
+test('a container that exited is no longer watched', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const notices: string[] = []
   const reader = readerOf(t, tree, { onNotice: (id) => notices.push(id) })
@@ -217,22 +217,22 @@ test('a container that ended is watched no more', async (t) => {
   tree.write(join(tree.memory, 'pids.events'), 'max 4\n')
   await new Promise((resolve) => setTimeout(resolve, 50))
   t.deepEqual(notices, [])
-  t.false(reader.hasNews(fixtureId))
+  t.false(reader.hasChanged(fixtureId))
 })
 
-test('a wait for memory that the kernel announces is news until the container is read', (t) => {
+test('an announced wait for memory counts as a change until the container is read', (t) => {
   const { reader, triggers, notices } = triggered(t, {})
   reader.read(container())
-  t.false(reader.hasNews(fixtureId))
+  t.false(reader.hasChanged(fixtureId))
   t.regex(triggers[0]?.path ?? '', /\/unified\/docker\/3f1c[a5]+\/memory\.pressure$/)
   triggers[0]?.fire()
   t.deepEqual(notices, [fixtureId])
-  t.true(reader.hasNews(fixtureId))
+  t.true(reader.hasChanged(fixtureId))
   reader.read(container())
-  t.false(reader.hasNews(fixtureId))
+  t.false(reader.hasChanged(fixtureId))
 })
 
-test('pressure is asked for once while a container lives, and no more when it ended', (t) => {
+test('the pressure trigger is registered once per container and closed when the container exits', (t) => {
   const { reader, triggers } = triggered(t, {})
   for (let reading = 0; reading < 3; reading++) reader.read(container())
   t.is(triggers.length, 1)
@@ -241,7 +241,7 @@ test('pressure is asked for once while a container lives, and no more when it en
   t.false(triggers[0]?.isOpen)
 })
 
-test('a kernel that announces no pressure, and files that are used up, are no fault: samples tell of it too', (t) => {
+test('neither a kernel without pressure notifications nor a full file budget is a fault, because samples show pressure too', (t) => {
   const refusing = triggered(t, { triggerOf: () => null })
   t.like(refusing.reader.read(container()), { outcome: 'read', slow: '' })
   const full = triggered(t, { maxFiles: 14 + 1 })
@@ -249,7 +249,7 @@ test('a kernel that announces no pressure, and files that are used up, are no fa
   t.is(full.triggers.length, 0)
 })
 
-test('nothing is written to a file that is not the kernel’s', (t) => {
+test('nothing is written to a file that does not belong to the kernel', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const path = join(tree.memory, 'memory.pressure')
   const before = readFileSync(path, 'utf8')
@@ -269,7 +269,7 @@ for (const [name, files] of [
   ['v2-systemd', { 'pids.max': '50\n', 'cpu.max': '20000 100000\n' }],
   ['v1-systemd', { 'pids.max': '50\n', 'cpu.cfs_quota_us': '20000\n', 'cpu.cfs_period_us': '100000\n' }],
 ] as const) {
-  test(`limits of parents for CPU and processes bind the container on a host like ${name}`, (t) => {
+  test(`CPU and process limits of parents apply to the container on a host like ${name}`, (t) => {
     const tree = treeOf(t, name, fixtureId)
     for (const [file, text] of Object.entries(files)) tree.write(join(tree.parent(file), file), text)
     const reading = readerOf(t, tree).read(container())
@@ -277,7 +277,7 @@ for (const [name, files] of [
   })
 }
 
-test('a kernel without PSI has no pressure, and that is no fault', (t) => {
+test('a kernel without PSI reports no pressure, which is not a fault', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   for (const name of ['cpu', 'memory', 'io']) tree.remove(join(tree.memory, `${name}.pressure`))
   const reading = readerOf(t, tree).read(container())
@@ -299,7 +299,7 @@ function readerOf(t: ExecutionContext, tree: Tree, options: Partial<CgroupReader
 
 type Trigger = { path: string; fire: () => void; isOpen: boolean }
 
-/** A reader over a hybrid host whose kernel announces pressure when the test says so. */
+/** A reader for a hybrid host whose kernel announces pressure when the test triggers it. */
 function triggered(t: ExecutionContext, options: Partial<CgroupReaderOptions>) {
   const triggers: Trigger[] = []
   const notices: string[] = []

@@ -18,7 +18,7 @@ const filesOf =
   (name: string): string | null =>
     files[name] ?? null
 
-test('page cache that can go is not counted, and the limit is the least along the path', (t) => {
+test('reclaimable page cache is not counted, and the limit is the lowest along the path', (t) => {
   t.deepEqual(memoryV1(filesOf(memoryFiles)), {
     workingSetBytes: 700,
     limitBytes: 5000,
@@ -27,28 +27,28 @@ test('page cache that can go is not counted, and the limit is the least along th
   })
 })
 
-test('the number that version 1 writes for no limit is no limit, with pages of 4 and of 64 KiB', (t) => {
+test('the number that version 1 writes without a limit is read as no limit, with pages of 4 and of 64 KiB', (t) => {
   for (const none of ['9223372036854771712', '9223372036854710272']) {
     const stat = `hierarchical_memory_limit ${none}\ntotal_inactive_file 0`
     t.is(memoryV1(filesOf({ ...memoryFiles, 'memory.stat': stat }))?.limitBytes, null)
   }
 })
 
-test('usage that is behind its page cache is 0, not less', (t) => {
+test('usage below the page cache is 0, not negative', (t) => {
   t.is(memoryV1(filesOf({ ...memoryFiles, 'memory.usage_in_bytes': '100\n' }))?.workingSetBytes, 0)
 })
 
-test('an old kernel without the kill counter does not tell', (t) => {
+test('an old kernel without the kill counter gives null', (t) => {
   t.is(memoryV1(filesOf({ ...memoryFiles, 'memory.oom_control': 'under_oom 0\n' }))?.oomKills, null)
   t.is(memoryV1(filesOf({ ...memoryFiles, 'memory.oom_control': null }))?.oomKills, null)
 })
 
-test('a host that does not account for swap does not tell', (t) => {
+test('a host without swap accounting gives null', (t) => {
   const stat = 'hierarchical_memory_limit 5000\ntotal_inactive_file 300\n'
   t.is(memoryV1(filesOf({ ...memoryFiles, 'memory.stat': stat }))?.swapBytes, null)
 })
 
-test('no memory controller is no memory', (t) => {
+test('without the memory controller there is no memory usage', (t) => {
   t.is(memoryV1(filesOf({})), null)
 })
 
@@ -86,13 +86,13 @@ test('a kernel that cannot throttle, and a container without a quota, have none'
 
 const io = '8:0 Read 100\n8:0 Write 20\n8:0 Total 120\n254:0 Read 3\n254:0 Write 0\nTotal 123\n'
 
-test('block IO is the sum over all devices, by the older name of the file too', (t) => {
+test('block IO is the sum over all devices, also from the older file name', (t) => {
   for (const name of ['blkio.throttle.io_service_bytes_recursive', 'blkio.throttle.io_service_bytes']) {
     t.deepEqual(blockIoV1(filesOf({ [name]: io })), { readBytes: 103, writtenBytes: 20 })
   }
 })
 
-test('a kernel that counts no block IO, and a host without the controller, do not tell', (t) => {
+test('a kernel that does not count block IO and a host without the controller give null', (t) => {
   t.is(blockIoV1(filesOf({ 'blkio.throttle.io_service_bytes_recursive': 'Total 0\n' })), null)
   t.is(blockIoV1(filesOf({})), null)
 })

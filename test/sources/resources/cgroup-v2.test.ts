@@ -14,7 +14,7 @@ const filesOf =
   (name: string): string | null =>
     files[name] ?? null
 
-test('page cache that can go is not counted, and kills are told from attempts', (t) => {
+test('reclaimable page cache is not counted, and kills are distinguished from attempts', (t) => {
   t.deepEqual(memoryV2(filesOf(memoryFiles)), {
     workingSetBytes: 700,
     limitBytes: null,
@@ -32,33 +32,33 @@ const limits: [text: string | null, limitBytes: number | null][] = [
 ]
 
 for (const [text, limitBytes] of limits) {
-  test(`memory.max ${text?.trim() ?? 'that is not there'} is a limit of ${limitBytes ?? 'nothing'}`, (t) => {
+  test(`memory.max ${text?.trim() ?? 'when missing'} is a limit of ${limitBytes ?? 'nothing'}`, (t) => {
     t.is(memoryV2(filesOf({ ...memoryFiles, 'memory.max': text }))?.limitBytes, limitBytes)
   })
 }
 
-test('huge numbers are read, and more than the kernel can count is an error', (t) => {
+test('huge numbers are read, and numbers beyond what the kernel can count are an error', (t) => {
   const huge = { ...memoryFiles, 'memory.current': '18446744073709551615\n' }
   t.is(memoryV2(filesOf(huge))?.workingSetBytes, 2 ** 64)
   const longer = { ...memoryFiles, 'memory.current': `${'9'.repeat(21)}\n` }
   t.throws(() => memoryV2(filesOf(longer)), { message: /^memory.current holds/ })
 })
 
-test('a kernel without swap does not tell, and one without events neither', (t) => {
+test('a kernel without swap or without events gives null', (t) => {
   const files = { ...memoryFiles, 'memory.swap.current': null, 'memory.events': null }
   t.like(memoryV2(filesOf(files)), { swapBytes: null, oomKills: null })
 })
 
-test('no memory controller is no memory', (t) => {
+test('without the memory controller there is no memory usage', (t) => {
   t.is(memoryV2(filesOf({})), null)
 })
 
-test('memory files that are cut or hold garbage are an error that names the file', (t) => {
+test('truncated or malformed memory files are an error that names the file', (t) => {
   const cut = { ...memoryFiles, 'memory.stat': 'anon 700\ninact' }
   t.throws(() => memoryV2(filesOf(cut)), { message: 'memory.stat has no line inactive_file' })
   const garbage = { ...memoryFiles, 'memory.max': 'maximum\n' }
   t.throws(() => memoryV2(filesOf(garbage)), {
-    message: String.raw`memory.max holds "maximum\n" in place of a number`,
+    message: String.raw`memory.max holds "maximum\n" instead of a number`,
   })
 })
 
@@ -78,7 +78,7 @@ test('without a quota there are no periods', (t) => {
   t.like(cpu, { quotaCores: null, periods: 0, throttledPeriods: 0, throttledSeconds: 0 })
 })
 
-test('a quota that is no number is an error', (t) => {
+test('a quota that is not a number is an error', (t) => {
   for (const max of ['', '50000', 'x 100000', '50000 x']) {
     t.throws(() => cpuV2(filesOf({ 'cpu.stat': 'usage_usec 1\n', 'cpu.max': max })), {
       message: /^cpu.max holds/,
@@ -86,7 +86,7 @@ test('a quota that is no number is an error', (t) => {
   }
 })
 
-test('processes have a limit, or max for none, or no controller at all', (t) => {
+test('processes have a limit, `max` for no limit, or no controller', (t) => {
   const files = { 'pids.current': '5\n', 'pids.max': '50\n', 'pids.events': 'max 7\n' }
   t.deepEqual(pidsOfCgroup(filesOf(files)), { current: 5, limit: 50, refusedForks: 7 })
   const unlimited = { 'pids.current': '5\n', 'pids.max': 'max\n' }
@@ -108,6 +108,6 @@ for (const [stat, readBytes, writtenBytes] of stats) {
   })
 }
 
-test('a host without the controller does not tell of block IO', (t) => {
+test('a host without the controller gives no block IO', (t) => {
   t.is(blockIoV2(filesOf({})), null)
 })

@@ -39,7 +39,7 @@ test('an answer of an engine with cgroup v1 is read like its files', (t) => {
   })
 })
 
-test('the host total that stands where no limit is set is no limit', (t) => {
+test('the host total that the engine reports without a limit is read as no limit', (t) => {
   const v2 = { ...v1, memory_stats: { usage: 1000, limit: 25_276_502_016, stats: { inactive_file: 300 } } }
   t.deepEqual(usageOfStats(v2, unlimited)?.memory, {
     workingSetBytes: 700,
@@ -55,7 +55,7 @@ test('the host total that stands where no limit is set is no limit', (t) => {
   t.is(usageOfStats({ ...v1, memory_stats: v1None }, unlimited)?.memory.limitBytes, null)
 })
 
-test('no limit of processes is absent, 0 or the greatest number, depending on the engine', (t) => {
+test('without a process limit the field is absent, 0 or the greatest number, depending on the engine', (t) => {
   for (const pids of [{ current: 3 }, { current: 3, limit: 0 }, { current: 3, limit: 2 ** 64 }]) {
     t.deepEqual(usageOfStats({ ...v1, pids_stats: pids }, unlimited)?.pids, {
       current: 3,
@@ -65,13 +65,13 @@ test('no limit of processes is absent, 0 or the greatest number, depending on th
   }
 })
 
-test('an engine that has no block IO to tell of tells of none', (t) => {
+test('an engine that reports no block IO gives null', (t) => {
   for (const blkio_stats of [undefined, {}, { io_service_bytes_recursive: null }]) {
     t.is(usageOfStats({ ...v1, blkio_stats }, limited)?.blockIo, null)
   }
 })
 
-test('the zeros of a stopped container are no sample', (t) => {
+test('the zeros of a stopped container are not a sample', (t) => {
   const stopped = {
     read: '0001-01-01T00:00:00Z',
     pids_stats: {},
@@ -84,7 +84,7 @@ test('the zeros of a stopped container are no sample', (t) => {
   t.is(usageOfStats(stopped, unlimited), null)
 })
 
-test('an answer that is not one is an error, never a sample', (t) => {
+test('a malformed answer is an error, never a sample', (t) => {
   for (const body of [
     '',
     [],

@@ -11,14 +11,14 @@ import {
   lastSample,
   observe,
   runContainer,
-  said,
+  reportedRules,
   samplesOf,
   statsOnce,
   watch,
   type Watched,
 } from './live.ts'
 
-// What the kernel's cgroups and the engine really do, with whichever version of cgroups this host has.
+// The real behaviour of the kernel's cgroups and the engine, with the cgroup version that this host has.
 
 const mib = 2 ** 20
 const limits = ['--memory=32m', '--memory-swap=32m', '--cpus=0.5', '--pids-limit=20']
@@ -27,7 +27,7 @@ test('a running container is sampled as the engine counts it', async (t) => {
   const web = await runContainer(t, 'sampled', limits, 'sleep', '600')
   const observed = await firstSample(observe(t, [web]))
   const api = usageOfStats(await statsOnce(web.id), { memoryBytes: 32 * mib, cpus: 0.5, pids: 20 })
-  if (api === null) throw new Error('the engine does not tell')
+  if (api === null) throw new Error('the engine returned no statistics')
 
   t.is(observed.memory.limitBytes, 32 * mib)
   t.is(observed.memory.limitBytes, api.memory.limitBytes)
@@ -39,7 +39,7 @@ test('a running container is sampled as the engine counts it', async (t) => {
   t.true(Math.abs(observed.cpu.usageSeconds - api.cpu.usageSeconds) < 0.5)
 })
 
-test('what a container waits for and writes is counted', async (t) => {
+test('pressure and block IO of a container are counted', async (t) => {
   const script = 'dd if=/dev/zero of=/file bs=1M count=8 conv=fsync; sleep 600'
   const seen = observe(t, [await runContainer(t, 'io', [], 'sh', '-c', script)])
   await until(() => (lastSample(seen)?.pressure.io?.someSeconds ?? 0) > 0)
@@ -49,19 +49,19 @@ test('what a container waits for and writes is counted', async (t) => {
   t.pass()
 })
 
-test('a container without limits has none, and that is one condition', async (t) => {
+test('a container without limits is one condition', async (t) => {
   const web = await runContainer(t, 'unlimited', [], 'sleep', '600')
   const watched = await watch(t, web)
   await until(() => watched.samples.length > 3)
   const [sample] = watched.samples
   t.like(sample, { memory: { limitBytes: null }, cpu: { quotaCores: null } })
-  t.deepEqual(said(watched), ['no-limits firing'])
-  // systemd gives every container that it keeps a limit of processes (DefaultTasksMax).
+  t.deepEqual(reportedRules(watched), ['no-limits firing'])
+  // systemd sets a process limit on every container that it manages (DefaultTasksMax).
   const missing = sample?.pids.limit === null ? ['memory', 'cpu', 'pids'] : ['memory', 'cpu']
   t.deepEqual(watched.detections[0]?.evidence['missing'], missing)
 })
 
-test('a container that is removed while it is sampled vanishes without a word', async (t) => {
+test('a container that is removed while it is sampled vanishes without an error', async (t) => {
   const web = await runContainer(t, 'removed', [], 'sleep', '600')
   const other = await runContainer(t, 'staying', [], 'sleep', '600')
   const seen = observe(t, [web, other], 20)
@@ -86,7 +86,7 @@ test('a limit that is changed while the container runs is seen', async (t) => {
   t.is(changed.cpu.quotaCores, 1)
 })
 
-test('a paused container is sampled on, and nothing is the matter with it', async (t) => {
+test('a paused container is still sampled and causes no finding', async (t) => {
   const web = await runContainer(t, 'paused', limits, 'sleep', '600')
   const watched = await watch(t, web)
   await until(() => watched.samples.length > 0)
@@ -95,35 +95,35 @@ test('a paused container is sampled on, and nothing is the matter with it', asyn
   const before = watched.samples.length
   await until(() => watched.samples.length > before + 5)
   await docker('unpause', web.id)
-  t.deepEqual(said(watched), [])
+  t.deepEqual(reportedRules(watched), [])
 })
 
-test('memory that fills is near its limit, and no more when it is emptied', async (t) => {
+test('filling memory is near its limit, and freeing it resolves that', async (t) => {
   const script =
     'for i in 1 2 3 4 5 6 7 8 9; do dd if=/dev/zero of=/fill/$i bs=1M count=13; sleep 0.1; done; ' +
     'while [ ! -e /tmp/empty ]; do sleep 0.2; done; rm /fill/*; sleep 600'
   const options = ['--memory=128m', '--memory-swap=128m', '--cpus=0.5', '--pids-limit=20', '--tmpfs=/fill']
   const web = await runContainer(t, 'filled', options, 'sh', '-c', script)
   const watched = await watch(t, web, { memory: { hold: '500ms' } })
-  await until(() => said(watched).includes('memory-near-limit firing'))
+  await until(() => reportedRules(watched).includes('memory-near-limit firing'))
   t.true(Number(watched.detections[0]?.evidence['ratio']) >= 0.9)
   await docker('exec', web.id, 'touch', '/tmp/empty')
-  await until(() => said(watched).includes('memory-near-limit resolved'))
+  await until(() => reportedRules(watched).includes('memory-near-limit resolved'))
 })
 
-test('page cache that fills a container is nothing near its limit', async (t) => {
+test('page cache that fills a container does not count as near its limit', async (t) => {
   const script = 'dd if=/dev/zero of=/big bs=1M count=100; cat /big /big > /dev/null; touch /done; sleep 600'
   const web = await runContainer(t, 'cache', limits, 'sh', '-c', script)
   const watched = await watch(t, web, { memory: { hold: '500ms' } })
   await until(() => docker('exec', web.id, 'ls', '/done'), 60_000)
-  // However fast the cache was filled, it stays full; longer than what is near its limit is held.
+  // The cache stays full, however fast it was filled; wait longer than `hold` of the near-limit rule.
   const filled = watched.samples.length
   await until(() => watched.samples.length > filled + 3)
-  t.deepEqual(said(watched), [])
+  t.deepEqual(reportedRules(watched), [])
 })
 
 test('a first process that is OOM-killed is one finding, whatever reports it first', async (t) => {
-  // It waits until it is watched, which takes an emulated host more than a few seconds.
+  // It waits until it is watched, which takes more than a few seconds on an emulated host.
   const script = 'until [ -e /go ]; do sleep 0.1; done; exec tail /dev/zero'
   const web = await runContainer(t, 'killed', limits, 'sh', '-c', script)
   const watched = await watch(t, web)
@@ -144,7 +144,7 @@ test('an executed child that is OOM-killed is one finding, and the container sur
   await until(() => watched.samples.length > 0)
   await t.throwsAsync(docker('exec', web.id, 'tail', '/dev/zero'))
   await until(() => watched.actions.includes('oom') && eventsOf(watched).length > 0, 60_000)
-  // Another sample proves no further kill.
+  // A further sample shows that there was no further kill.
   const { length } = watched.samples
   await until(() => watched.samples.length > length + 1)
   t.deepEqual(
@@ -155,13 +155,13 @@ test('an executed child that is OOM-killed is one finding, and the container sur
   t.like(watched.samples.at(-1), { memory: { oomKills: 1 }, firstProcess: 'running' })
 })
 
-test.serial('an OOM kill is reported within 100 ms, however seldom the container is sampled', async (t) => {
+test.serial('an OOM kill is reported within 100 ms, however rarely the container is sampled', async (t) => {
   const web = await runContainer(t, 'at-once', limits, 'sleep', '600')
   const seen = observe(t, [web], 60_000)
   await firstSample(seen)
-  let toldAt: number | undefined
+  let reportedAt: number | undefined
   await followEvents(t, web, ({ action }) => {
-    if (action === 'oom') toldAt ??= performance.now()
+    if (action === 'oom') reportedAt ??= performance.now()
   })
   const reader = cgroupReader({ ...kernel, onNotice: () => undefined })
   t.teardown(() => reader.close())
@@ -173,11 +173,11 @@ test.serial('an OOM kill is reported within 100 ms, however seldom the container
   while (!isKilled()) await new Promise((resolve) => setTimeout(resolve, 2))
   const killedAt = performance.now()
   await until(() => {
-    // Version 2 announces it to the source; version 1 to the engine.
-    if ((lastSample(seen)?.memory.oomKills ?? 0) > 0) toldAt ??= performance.now()
-    return toldAt !== undefined
+    // Version 2 announces it to the source, version 1 to the engine.
+    if ((lastSample(seen)?.memory.oomKills ?? 0) > 0) reportedAt ??= performance.now()
+    return reportedAt !== undefined
   })
-  t.true((toldAt ?? Infinity) - killedAt < 100 * patience)
+  t.true((reportedAt ?? Infinity) - killedAt < 100 * patience)
   await exec
 })
 
@@ -194,7 +194,7 @@ test('forks that are refused at the limit are one finding', async (t) => {
     'pids-limit-hit',
     'process-burst',
   ])
-  t.is(events.filter(({ rule, completes }) => rule === 'pids-limit-hit' && completes !== true).length, 1)
+  t.is(events.filter(({ rule, isUpdate }) => rule === 'pids-limit-hit' && isUpdate !== true).length, 1)
   t.true(Number(events.find(({ rule }) => rule === 'pids-limit-hit')?.evidence['refused_forks']) > 0)
 })
 
@@ -202,22 +202,22 @@ test('a busy loop under a quota is throttled', async (t) => {
   const options = ['--cpus=0.1', '--memory=32m', '--pids-limit=20']
   const web = await runContainer(t, 'throttled', options, 'sh', '-c', 'while :; do :; done')
   const watched = await watch(t, web, { cpu: { hold: '1s' } })
-  await until(() => said(watched).includes('cpu-throttled firing'))
+  await until(() => reportedRules(watched).includes('cpu-throttled firing'))
   const [finding] = watched.detections
   t.true(Number(finding?.evidence['throttled_ratio']) > 0.25)
   t.is(finding?.evidence['quota_cores'], 0.1)
 })
 
-test('a container that ends and is restarted again and again loops', async (t) => {
+test('a container that exits and is restarted repeatedly is in a restart loop', async (t) => {
   const web = await runContainer(t, 'loop', [...limits, '--restart=always'], 'sh', '-c', 'exit 3')
   const watched = await watch(t, web)
-  await until(() => said(watched).includes('restart-loop firing'), 30_000)
+  await until(() => reportedRules(watched).includes('restart-loop firing'), 30_000)
   t.like(watched.detections[0]?.evidence, { restarts: 3, exit_codes: [3, 3, 3] })
   await docker('rm', '-f', web.id)
-  await until(() => said(watched).includes('restart-loop resolved'))
+  await until(() => reportedRules(watched).includes('restart-loop resolved'))
 })
 
-/** Without conditions. */
+/** The detections that are not conditions. */
 function eventsOf({ detections }: Watched): Detection[] {
   return detections.filter(({ state }) => state === undefined)
 }

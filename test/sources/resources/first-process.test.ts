@@ -12,12 +12,12 @@ const table: [title: string, stat: string, status: string, result: 'running' | '
   ['has other signals pending', stat('R', 0x400000), status('4200', '2'), 'running'],
   ['has a SIGKILL pending', stat('D', 0x400000), status('100', '0'), 'ending'],
   ['has a SIGKILL pending for all its threads', stat('R', 0x400000), status('0', '100'), 'ending'],
-  ['has taken the signal', stat('R', 0x400400), status('0', '0'), 'ending'],
-  ['is on its way to take the signal', stat('R', 0x400000, 9), status('0', '0'), 'ending'],
+  ['has received the signal', stat('R', 0x400400), status('0', '0'), 'ending'],
+  ['is about to receive the signal', stat('R', 0x400000, 9), status('0', '0'), 'ending'],
   ['is stopped', stat('T', 0x400000, 19), status('0', '0'), 'running'],
-  ['gives back its memory', stat('R', 0x400004), status('0', '0'), 'ending'],
+  ['is releasing its memory', stat('R', 0x400004), status('0', '0'), 'ending'],
   ['has lost its leading thread', stat('Z', 0x400004), status('0', '0'), null],
-  ['is not shown whole', stat('S', 0x400000), '', null],
+  ['has an incomplete status', stat('S', 0x400000), '', null],
 ]
 
 for (const [title, ofStat, ofStatus, result] of table) {
@@ -26,7 +26,7 @@ for (const [title, ofStat, ofStatus, result] of table) {
   })
 }
 
-test('a process that is gone or belongs to no such container is not taken for it', (t) => {
+test('a process that is gone or belongs to another container gives null', (t) => {
   t.is(readFirstProcess('/proc', process.pid, 'f'.repeat(64)), null)
   t.is(readFirstProcess('/nonexistent', 1, ''), null)
   t.is(readFirstProcess('/proc', process.pid, ''), 'running')

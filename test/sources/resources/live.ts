@@ -14,18 +14,18 @@ import type {
 import { resources } from '../../../agent/sources/resources/resources.ts'
 import { resourceLimitBreach } from '../../../detectors/resource-limit-breach/index.ts'
 import { busyboxImage } from '../../support/busybox-image.ts'
-import { silent } from '../../support/observed.ts'
+import { observing } from '../../support/observed.ts'
 import { docker, start } from '../../support/processes.ts'
 import { until } from '../../support/until.ts'
 import { container, details, viewOf } from './samples.ts'
 
-/** Where the kernel of this host shows itself. */
+/** The paths of this host's kernel interfaces. */
 export const kernel = { procRoot: '/proc', cgroupRoot: '/sys/fs/cgroup', now: Date.now }
 
-/** Asks the engine of this host for one sample, as the daemon does. */
+/** Requests one sample from this host's engine, as the daemon does. */
 export const { statsOnce } = createDockerClient(endpointOf({ env: process.env }))
 
-/** Runs a container of the test's own, and removes it after the test. */
+/** Runs a container for one test and removes it afterwards. */
 export async function runContainer(
   t: ExecutionContext,
   suffix: string,
@@ -40,7 +40,7 @@ export async function runContainer(
   return container({ id, name, image, details: details({ pid }) })
 }
 
-/** What the source says of containers, as it grows; the source ends with the test. */
+/** Collects what the source reports; the source stops with the test. */
 export function observe(t: ExecutionContext, running: Container[], intervalMs = 50): Observation[] {
   const seen: Observation[] = []
   const subscription = resources({ ...kernel, containers: viewOf(running), intervalMs })
@@ -50,10 +50,10 @@ export function observe(t: ExecutionContext, running: Container[], intervalMs = 
   return seen
 }
 
-/** What was seen of one container and what was made of it, as it grows. */
+/** What was observed and detected for one container so far. */
 export type Watched = { samples: ResourceSample[]; actions: ContainerAction[]; detections: Detection[] }
 
-/** Source, engine's events and detector together, with the detector's settings as given. */
+/** Runs the source, the engine's events and the detector together, with the given detector settings. */
 export async function watch(
   t: ExecutionContext,
   watched: Container,
@@ -70,7 +70,7 @@ export async function watch(
       share(),
     )
   const detected$ = resourceLimitBreach.detect(
-    { ...silent, resources$, containers$ },
+    observing({ resources: resources$, container: containers$ }),
     resourceLimitBreach.settings.parse(settings),
   )
   const subscription = detected$.subscribe((detection) => all.detections.push(detection))
@@ -95,11 +95,11 @@ const actions: Readonly<Record<string, ContainerAction>> = {
 
 type Event = { Action: string; timeNano: number; Actor: { Attributes: Record<string, string> } }
 
-/** The engine's events of one container, from its start on. */
+/** Follows the engine's events of one container from its creation on. */
 export async function followEvents(
   t: ExecutionContext,
   watched: Container,
-  see: (observation: ContainerObservation) => void,
+  onEvent: (observation: ContainerObservation) => void,
 ): Promise<void> {
   const since = await docker('inspect', '-f', '{{.Created}}', watched.id)
   const filters = ['--since', since.trim(), '--filter', `container=${watched.id}`]
@@ -111,16 +111,16 @@ export async function followEvents(
     if (action === undefined) return
     const exitCode = action === 'died' ? Number(Actor.Attributes['exitCode']) : null
     const time = timeNano / 1e6
-    see({ kind: 'container', time, action, container: watched, exitCode, previousName: null })
+    onEvent({ kind: 'container', time, action, container: watched, exitCode, previousName: null })
   })
 }
 
-/** The rules of the events that were detected, and the conditions with their state. */
-export function said({ detections }: Watched): string[] {
+/** The rules of the detected events, and the conditions with their state. */
+export function reportedRules({ detections }: Watched): string[] {
   return detections.map(({ rule, state }) => (state === undefined ? rule : `${rule} ${state}`))
 }
 
-/** The first sample of a source that is all right. */
+/** The first sample of a source without problems. */
 export async function firstSample(seen: readonly Observation[]) {
   const sample = await until(() => lastSample(seen))
   const [status] = seen

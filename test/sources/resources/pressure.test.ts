@@ -10,12 +10,12 @@ test('totals are read from microseconds', (t) => {
   t.is(stall(read, 'io'), null)
 })
 
-test('an older kernel does not tell for how long all processes waited for the CPU', (t) => {
+test('an older kernel does not report how long all processes waited for the CPU', (t) => {
   const cpu = stall(() => 'some avg10=0.00 avg60=0.00 avg300=0.00 total=7000000\n', 'cpu')
   t.deepEqual(cpu, { someSeconds: 7, fullSeconds: null })
 })
 
-test('a file that is cut or holds garbage is an error that names it', (t) => {
+test('a truncated or malformed file is an error that names it', (t) => {
   for (const text of [
     '',
     'some avg10=0.00 avg60=0.0',
@@ -24,7 +24,7 @@ test('a file that is cut or holds garbage is an error that names it', (t) => {
     'some avg10=1\nfull total=1\n',
   ]) {
     t.throws(() => stall(() => text, 'io'), {
-      message: 'io.pressure has no total of some',
+      message: 'io.pressure has no "some" total',
     })
   }
 })

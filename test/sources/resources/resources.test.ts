@@ -31,19 +31,19 @@ const attached = (mode: string) => ({
   reason: '',
 })
 
-test('the source says how it works, and then samples again and again without repeating itself', async (t) => {
+test('the source reports its mode once and then samples repeatedly', async (t) => {
   const seen = await observe(treeOf(t, 'hybrid-cgroupfs', fixtureId), 4)
   const sample = { kind: 'resources' as const, time: 777, container: container(), ...fixtureUsage }
   t.deepEqual(seen, [attached('cgroup-v1'), sample, sample, sample])
 })
 
-test('an engine on another host is asked, and that is its best', async (t) => {
+test('an engine on another host is sampled through the API, which is its best mode', async (t) => {
   const remote = container({ details: details({ pid: 99 }) })
-  const asked: string[] = []
+  const requests: string[] = []
   const seen = await observe(treeOf(t, 'v2-systemd', fixtureId), 4, {
     containers: viewOf([remote]),
     statsOnce: async (id) => {
-      asked.push(id)
+      requests.push(id)
       return stats
     },
   })
@@ -51,10 +51,10 @@ test('an engine on another host is asked, and that is its best', async (t) => {
   t.like(seen[1], { kind: 'resources', memory: { workingSetBytes: 700 } })
   t.deepEqual(seen[2], attached('stats-api'))
   t.like(seen[3], { kind: 'resources' })
-  t.is(asked[0], remote.id)
+  t.is(requests[0], remote.id)
 })
 
-test('files that are here and not readable are said, and the engine is asked', async (t) => {
+test('unreadable local files are reported, and the API is used', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.memory, 'memory.stat'), 'garbage')
   const seen = await observe(tree, 4, { statsOnce: async () => stats })
@@ -64,10 +64,10 @@ test('files that are here and not readable are said, and the engine is asked', a
   t.like(seen[3], { kind: 'resources' })
 })
 
-test('a container that nobody can sample is said and does not hold up the others; well again is said too', async (t) => {
+test('a container that cannot be sampled is reported and does not delay the others', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
-  const mute = container({ id: 'f'.repeat(64), name: 'mute', details: details({ pid: 99 }) })
-  const running = [mute, container()]
+  const silent = container({ id: 'f'.repeat(64), name: 'silent', details: details({ pid: 99 }) })
+  const running = [silent, container()]
   const seen$ = resources({
     ...tree,
     containers: viewOf(running),
@@ -83,11 +83,11 @@ test('a container that nobody can sample is said and does not hold up the others
     mode: 'cgroup-v2',
     best: false,
     reason:
-      'mute cannot be sampled: its first process is not in a cgroup of this host; and from the engine: the engine is busy',
+      'silent cannot be sampled: its first process is not in a cgroup of this host; Docker API: the engine is busy',
   })
 })
 
-test('a reason that is gone is said to be gone', async (t) => {
+test('a recovery is reported', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const good = 'inactive_file 0\n'
   tree.write(join(tree.memory, 'memory.stat'), 'garbage')
@@ -111,7 +111,7 @@ test('a reason that is gone is said to be gone', async (t) => {
   t.deepEqual(statuses, [true, false, true])
 })
 
-test('a container that ended meanwhile gives neither a sample nor a complaint', async (t) => {
+test('a container that exited meanwhile causes neither a sample nor a problem', async (t) => {
   const answers = [null, { ...stats, read: '0001-01-01T00:00:00Z' }, stats]
   const seen = await observe(treeOf(t, 'v2-systemd', fixtureId), 2, {
     containers: viewOf([container({ details: details({ pid: 99 }) })]),
@@ -121,7 +121,7 @@ test('a container that ended meanwhile gives neither a sample nor a complaint', 
   t.is(answers.length, 0)
 })
 
-test('the loop breathes between many containers, and every one is sampled', async (t) => {
+test('the event loop gets turns between many containers, and every container is sampled', async (t) => {
   const tree = treeOf(t, 'v2-nested', fixtureId)
   const many = Array.from({ length: 100 }, (_, index) => container({ name: `web-${index}` }))
   let turns = 0
@@ -135,7 +135,7 @@ test('the loop breathes between many containers, and every one is sampled', asyn
   t.true(turns >= 2)
 })
 
-test('a container near its limit is looked at more often than one that is not', async (t) => {
+test('a container near its limit is sampled more often than others', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   tree.write(join(tree.memory, 'pids.current'), '80\n')
   const counts: Record<string, number> = {}
@@ -159,7 +159,7 @@ test('a container near its limit is looked at more often than one that is not', 
   t.deepEqual(counts, { 80: 3, 79: 1 })
 })
 
-test('a container that starts between two looks is seen at the next tick', async (t) => {
+test('a container that starts between two samples is sampled at the next tick', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const running: Container[] = []
   const seen$ = resources({
@@ -174,7 +174,7 @@ test('a container that starts between two looks is seen at the next tick', async
   t.like(seen[1], { kind: 'resources', container: { id: fixtureId } })
 })
 
-test('a kill and a refused fork that the kernel announces are seen long before the next turn; reclaim is not looked at', async (t) => {
+test('an announced kill or refused fork is sampled long before the next turn, and reclaim is not', async (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const samples: ResourceSample[] = []
   const subscription = resources({
@@ -206,8 +206,8 @@ test('a kill and a refused fork that the kernel announces are seen long before t
   t.is(samples[2]?.pids.refusedForks, 4)
 })
 
-test('a container whose processes multiply, or that waits for memory, is looked at before its turn', async (t) => {
-  const grown$ = new Subject<string>()
+test('a container whose processes multiply, or that waits for memory, is sampled before its turn', async (t) => {
+  const forkBursts$ = new Subject<string>()
   const triggers: (() => void)[] = []
   const samples: ResourceSample[] = []
   const subscription = resources({
@@ -215,7 +215,7 @@ test('a container whose processes multiply, or that waits for memory, is looked 
     containers: viewOf([container()]),
     intervalMs: 60_000,
     now: () => 777,
-    grown$,
+    forkBursts$,
     triggerOf(_path, onPressure) {
       triggers.push(onPressure)
       return { close: () => undefined }
@@ -229,37 +229,37 @@ test('a container whose processes multiply, or that waits for memory, is looked 
   await until(() => samples.length === 1)
   triggers[0]?.()
   await until(() => samples.length === 2)
-  grown$.next(fixtureId)
+  forkBursts$.next(fixtureId)
   await until(() => samples.length === 3)
   t.deepEqual([...new Set(samples.map(({ container: { id } }) => id))], [fixtureId])
 })
 
-test('an engine that is asked for samples is asked in its turn only, whatever multiplies', async (t) => {
-  const grown$ = new Subject<string>()
+test('a container that is sampled through the API is sampled only in its turn, even during a fork burst', async (t) => {
+  const forkBursts$ = new Subject<string>()
   const remote = container({ details: details({ pid: 99 }) })
-  let asked = 0
+  let requests = 0
   const subscription = resources({
     ...treeOf(t, 'v2-systemd', fixtureId),
     containers: viewOf([remote]),
     intervalMs: 60_000,
     now: () => 777,
-    grown$,
+    forkBursts$,
     statsOnce: async () => {
-      asked++
+      requests++
       return stats
     },
   })
     .observe()
     .subscribe()
   t.teardown(() => subscription.unsubscribe())
-  await until(() => asked === 1)
-  grown$.next(remote.id)
-  grown$.next('e'.repeat(64))
+  await until(() => requests === 1)
+  forkBursts$.next(remote.id)
+  forkBursts$.next('e'.repeat(64))
   await new Promise((resolve) => setTimeout(resolve, 100))
-  t.is(asked, 1)
+  t.is(requests, 1)
 })
 
-test('nothing is opened before the source is observed, and all is closed when it is not any more', (t) => {
+test('files are opened only when the source is observed, and closed when it is unsubscribed', (t) => {
   const tree = treeOf(t, 'v2-systemd', fixtureId)
   const source = resources({ ...tree, containers: viewOf([container()]), intervalMs: 5, now: () => 0 })
   t.is(openBelow(tree.cgroupRoot), 0)
@@ -276,7 +276,7 @@ test('nothing is opened before the source is observed, and all is closed when it
   })
 })
 
-test('at most four requests run at once', async (t) => {
+test('at most four requests run at the same time', async (t) => {
   const remote = Array.from({ length: 30 }, (_, index) => container({ name: `web-${index}`, details: null }))
   let running = 0
   let most = 0

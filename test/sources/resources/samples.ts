@@ -20,7 +20,7 @@ export function container(given: Partial<Container> = {}): Container {
   return { ...sampleContainer({ id: fixtureId }), details: details(), ...given }
 }
 
-/** What every tree in `test/fixtures/cgroup/` says, whatever its version and driver. */
+/** The usage that every tree in `test/fixtures/cgroup/` shows, whatever its version and driver. */
 export const fixtureUsage: Usage = {
   memory: { workingSetBytes: 113_246_208, limitBytes: 268_435_456, swapBytes: 1_048_576, oomKills: 2 },
   cpu: { usageSeconds: 12.5, quotaCores: 0.5, periods: 400, throttledPeriods: 100, throttledSeconds: 2.5 },
@@ -42,7 +42,7 @@ export type Given = {
   firstProcess?: FirstProcess
 }
 
-/** A sample with limits set and nothing near them, but for what is given. */
+/** A sample with limits and nothing near them, except for the given values. */
 export function sample(time: number, given: Given = {}): ResourceSample {
   return {
     kind: 'resources',
@@ -64,19 +64,26 @@ export function sample(time: number, given: Given = {}): ResourceSample {
   }
 }
 
-export type Befallen = { container?: Container; exitCode?: number; oomKilled?: boolean }
+export type LifecycleGiven = { container?: Container; exitCode?: number; oomKilled?: boolean }
 
-/** Something that befell the container. */
-export function befell(
+/** A lifecycle event of the container. */
+export function lifecycle(
   time: number,
   action: ContainerAction,
-  { container: given = container(), exitCode, oomKilled = false }: Befallen = {},
+  { container: given = container(), exitCode, oomKilled = false }: LifecycleGiven = {},
 ): ContainerObservation {
-  const told = { ...given, details: given.details && { ...given.details, oomKilled } }
-  return { kind: 'container', time, action, container: told, exitCode: exitCode ?? null, previousName: null }
+  const changed = { ...given, details: given.details && { ...given.details, oomKilled } }
+  return {
+    kind: 'container',
+    time,
+    action,
+    container: changed,
+    exitCode: exitCode ?? null,
+    previousName: null,
+  }
 }
 
-/** A victim that the kernel named: the container's first process, or another. */
+/** An OOM victim that the kernel named: the container's first process or another. */
 export function oomVictim(time: number, given: Partial<OomVictim> = {}): OomVictim {
   const isInit = given.isInit ?? false
   const process = { pid: isInit ? 4242 : 4300, startTicks: 77, exe: '/bin/eat', argv: ['eat'] }
@@ -92,7 +99,7 @@ export function oomVictim(time: number, given: Partial<OomVictim> = {}): OomVict
   }
 }
 
-/** A view that holds these containers and takes what is put into the array later. */
+/** A view of these containers that reflects later changes of the array. */
 export function viewOf(running: Container[]): ContainerView {
   return { all: () => running, running: () => running, get: (id) => running.find((one) => one.id === id) }
 }

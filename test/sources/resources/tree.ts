@@ -7,9 +7,9 @@ import type { KernelPaths } from '../../../agent/sources/resources/cgroup-reader
 export type FixtureName = 'hybrid-cgroupfs' | 'v1-systemd' | 'v2-systemd' | 'v2-nested'
 
 export type Tree = KernelPaths & {
-  /** Where the memory files of the container are. */
+  /** The directory with the container's memory files. */
   memory: string
-  /** Where a limit file is of the cgroup above it. */
+  /** The directory of the cgroup above the container that has this limit file. */
   parent(file: string): string
   write(path: string, text: string): void
   remove(path: string): void

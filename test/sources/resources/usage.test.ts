@@ -15,18 +15,18 @@ const fields: [key: string, value: number | null][] = [
 ]
 
 for (const [key, value] of fields) {
-  test(`the line ${key} of a file says ${value}`, (t) => {
+  test(`the line ${key} of a file gives ${value}`, (t) => {
     t.is(field(stat, key), value)
   })
 }
 
-test('a line that holds no whole number says nothing', (t) => {
+test('a line without a whole number gives null', (t) => {
   for (const text of ['x', 'x ', 'x -1', 'x 1 2', 'x 1.5', 'x 0x10', `x ${'9'.repeat(21)}`]) {
     t.is(field(text, 'x'), null, text)
   }
 })
 
-test('max is no limit, and neither is the greatest number of a 64 bit counter', (t) => {
+test('max is no limit, and neither is the greatest number of a 64-bit counter', (t) => {
   t.is(limitOf('memory.max', 'max\n'), null)
   t.is(limitOf('memory.max', '18446744073709551615\n'), null)
   t.is(limitOf('memory.max', '1152921504606846975\n'), null)

@@ -6,7 +6,7 @@ import { docker } from '../../support/processes.ts'
 import { sampleContainer } from '../../support/samples.ts'
 import { watchDecoy } from './decoy.ts'
 
-/** The container a process is in, by its cgroup; named as the test names it. */
+/** The container of a process, by its cgroup, with the test's own name. */
 function containerOfPid(pid: number): Container | null {
   try {
     const id = /[0-9a-f]{64}/.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[0]
@@ -16,7 +16,9 @@ function containerOfPid(pid: number): Container | null {
   }
 }
 
-/** Runs a script in a container that has the folder mounted and lives on until the test ends; resolves to its id. */
+/**
+ * Runs a script in a container that has the folder mounted and keeps running until the test ends; resolves to its id.
+ */
 async function runIn(t: ExecutionContext, folder: string, script: string): Promise<string> {
   const name = `tidewatch-test-runtime-${process.pid}-${serial++}`
   t.teardown(() => docker('rm', '--force', '--volumes', name))
@@ -31,11 +33,11 @@ let serial = 0
 
 for (const [what, script] of [
   ['a write', 'echo evil > /runtime/runc'],
-  ['a write through a held descriptor', 'exec 3>>/runtime/runc; echo evil >&3; exec 3>&-'],
-  ['a write through a link of /proc', 'exec 3</runtime/runc; echo evil > /proc/self/fd/3'],
+  ['a write through an open descriptor', 'exec 3>>/runtime/runc; echo evil >&3; exec 3>&-'],
+  ['a write through a link in /proc', 'exec 3</runtime/runc; echo evil > /proc/self/fd/3'],
   ['a write through a hard link', 'ln /runtime/runc /runtime/other; echo evil > /runtime/other'],
 ] as const) {
-  test(`${what} in a container that has the file mounted names the container`, async (t) => {
+  test(`${what} in a container with the file mounted names that container`, async (t) => {
     const decoy = await watchDecoy(t, { containerOfPid })
     const id = await runIn(t, decoy.folder, script)
     const changes = await decoy.settled(1)
@@ -46,7 +48,7 @@ for (const [what, script] of [
   })
 }
 
-test('of a rename in a container by a program that is gone at once, the pid on the host is known', async (t) => {
+test('a rename in a container by a program that exits immediately is reported with its host pid', async (t) => {
   const decoy = await watchDecoy(t, { containerOfPid })
   await runIn(t, decoy.folder, 'echo evil > /runtime/new; mv /runtime/new /runtime/runc')
   const changes = await decoy.settled(1)

@@ -22,7 +22,7 @@ export type Decoy = {
   verified: RuntimeFileObservation[]
   statuses: SourceStatus[]
   lost: EventsLost[]
-  /** Waits for as many changes and a little longer, so that one too many is seen too. */
+  /** Waits for this many changes and a little longer, so that one too many is seen too. */
   settled: (count: number) => Promise<RuntimeFileObservation[]>
 }
 
@@ -32,7 +32,7 @@ export function temporaryFolder(t: ExecutionContext): string {
   return folder
 }
 
-/** A file that plays the runtime, watched by the real source until the test ends. */
+/** A file that imitates the runtime, watched by the real source until the test ends. */
 export async function watchDecoy(
   t: ExecutionContext,
   options: Partial<RuntimeFilesOptions> & {
@@ -73,19 +73,19 @@ export async function watchDecoy(
     now: Date.now,
     ...others,
   })
-  const watching = source.observe().subscribe((seen) => {
+  const subscription = source.observe().subscribe((seen) => {
     if (seen.kind === 'source-status') decoy.statuses.push(seen)
     if (seen.kind === 'events-lost') decoy.lost.push(seen)
     if (seen.kind !== 'runtime-file') return
     if (seen.change === 'verified') decoy.verified.push(seen)
     else (seen.change === 'found' ? decoy.found : decoy.changes).push(seen)
   })
-  t.teardown(() => watching.unsubscribe())
+  t.teardown(() => subscription.unsubscribe())
   await until(() => decoy.statuses.length > 0)
   return decoy
 }
 
-/** Only these files: no engine runs in an empty /proc. */
+/** Finds only these files: no engine runs in an empty /proc. */
 export function findDecoys(emptyProc: string, extraPaths: readonly string[]) {
   return findRuntimeFiles({
     procRoot: emptyProc,

@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { watchDecoy } from './decoy.ts'
 
-// By itself in its file, and so in its process: it blocks the loop, which is how a queue overflows.
-test('lost events are told, and what they would have said is found by hashing', async (t) => {
+// In a file of its own, and so in a process of its own: it blocks the event loop, which makes the queue overflow.
+test('lost events are reported, and hashing finds the changes that they missed', async (t) => {
   const decoy = await watchDecoy(t)
-  // The queue holds 16,384 events; nobody reads it while we make more in this very turn of the loop.
+  // The queue holds 16,384 events, and nothing reads it while this turn of the loop creates more.
   for (let i = 0; i < 17_000; i++) writeFileSync(join(decoy.folder, String(i)), '')
   writeFileSync(decoy.path, 'evil')
   const changes = await decoy.settled(1)

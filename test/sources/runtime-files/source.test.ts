@@ -13,7 +13,7 @@ import { watchDecoy } from './decoy.ts'
 
 const execute = promisify(execFile)
 
-/** Runs a script in a shell that lives on until the test ends, so that it can be named; resolves to its pid. */
+/** Runs a script in a shell that stays alive until the test ends, so that it can be identified; resolves to its pid. */
 async function shell(t: ExecutionContext, folder: string, script: string): Promise<number> {
   const child = spawn('sh', ['-c', `${script}\necho done\nread end`], { cwd: folder })
   t.teardown(() => child.stdin.end())
@@ -23,7 +23,7 @@ async function shell(t: ExecutionContext, folder: string, script: string): Promi
 
 const sha256 = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex')
 
-test('at start every file is found as it is, then the source is up in its best mode', async (t) => {
+test('at start the state of every file is reported, then the source is up in its best mode', async (t) => {
   const { path, found, statuses } = await watchDecoy(t)
   const stats = statSync(path)
   t.like(found, [
@@ -37,19 +37,19 @@ test('at start every file is found as it is, then the source is up in its best m
   t.like(statuses, [{ up: true, mode: 'fanotify', best: true, reason: '' }])
 })
 
-const acts: Record<string, { script: string; change: RuntimeFileChange }> = {
+const operations: Record<string, { script: string; change: RuntimeFileChange }> = {
   'a write': { script: 'echo evil > runc', change: 'written' },
   'an append': { script: 'echo evil >> runc', change: 'written' },
   'a write of the same bytes': { script: 'printf "the runtime" > runc', change: 'written' },
   'a write through a hard link': { script: 'ln runc other; echo evil > other', change: 'written' },
-  'a write through a held descriptor': {
+  'a write through an open descriptor': {
     script: 'exec 3>>runc; sleep 0.1; echo evil >&3; exec 3>&-',
     change: 'written',
   },
 }
 
-for (const [what, { script, change }] of Object.entries(acts)) {
-  test(`${what} is ${change} once, by the shell that did it`, async (t) => {
+for (const [what, { script, change }] of Object.entries(operations)) {
+  test(`${what} is reported as ${change} once, by the shell that did it`, async (t) => {
     const decoy = await watchDecoy(t)
     const before = sha256(decoy.path)
     const pid = await shell(t, decoy.folder, script)
@@ -68,8 +68,8 @@ for (const [what, { script, change }] of Object.entries(acts)) {
   })
 }
 
-// These run a program of their own, which is gone when the shell goes on.
-const shortActs: Record<string, { script: string; change: RuntimeFileChange }> = {
+// These run a program of their own, which has exited by the time the shell continues.
+const shortOperations: Record<string, { script: string; change: RuntimeFileChange }> = {
   truncation: { script: 'truncate -s 3 runc', change: 'written' },
   'a rename over it': { script: 'cp runc new; mv new runc', change: 'replaced' },
   removal: { script: 'rm runc', change: 'removed' },
@@ -78,8 +78,8 @@ const shortActs: Record<string, { script: string; change: RuntimeFileChange }> =
   'another owner': { script: 'chown 12 runc', change: 'attributes' },
 }
 
-for (const [what, { script, change }] of Object.entries(shortActs)) {
-  test(`${what} is ${change} once, by a process that is known by its pid at the least`, async (t) => {
+for (const [what, { script, change }] of Object.entries(shortOperations)) {
+  test(`${what} is reported as ${change} once, by a process of which at least the pid is known`, async (t) => {
     const decoy = await watchDecoy(t)
     const pid = await shell(t, decoy.folder, script)
     const changes = await decoy.settled(1)
@@ -92,7 +92,7 @@ for (const [what, { script, change }] of Object.entries(shortActs)) {
   })
 }
 
-test('a writer that exits at once is known by its pid', async (t) => {
+test('a writer that exits immediately is identified by its pid', async (t) => {
   const decoy = await watchDecoy(t)
   const { stdout } = await execute('sh', ['-c', 'echo evil > runc; echo $$'], { cwd: decoy.folder })
   const changes = await decoy.settled(1)
@@ -100,7 +100,7 @@ test('a writer that exits at once is known by its pid', async (t) => {
   t.is(changes[0]?.writer?.pid, Number(stdout))
 })
 
-test('a write through a memory map is seen when the map goes', async (t) => {
+test('a write through a memory map is seen when the file is closed', async (t) => {
   const decoy = await watchDecoy(t)
   const script = `
     import koffi from 'koffi'
@@ -126,12 +126,12 @@ for (const [what, script] of Object.entries({
   'opening it for writing': 'true 3>>runc',
   'touching it': 'touch runc',
   'a hard link to it': 'ln runc other',
-  'a new file beside it': 'echo new > other; mv other another; rm another',
+  'a new file next to it': 'echo new > other; mv other another; rm another',
 })) {
-  test(`${what} is no change`, async (t) => {
+  test(`${what} is not a change`, async (t) => {
     const decoy = await watchDecoy(t)
     await shell(t, decoy.folder, script)
-    // Of what comes together, the kernel does not say who changed the attributes and who made a link.
+    // For simultaneous events the kernel does not say which process changed the attributes and which made a link.
     await setTimeout(1_000)
     await shell(t, decoy.folder, 'chmod 700 runc')
     const changes = await decoy.settled(1)
@@ -142,17 +142,20 @@ for (const [what, script] of Object.entries({
   })
 }
 
-// Serial, because writes a few tens of milliseconds apart are told apart only by a loop that is not busy.
-test.serial('a long write is published when it begins, and the rest of it is marked as such', async (t) => {
-  const decoy = await watchDecoy(t)
-  await shell(t, decoy.folder, 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.05; done > runc')
-  const [begin, ...rest] = await decoy.settled(2)
-  t.like(begin, { change: 'written', continued: undefined })
-  for (const seen of rest) t.like(seen, { change: 'written', continued: true })
-  t.is(rest.at(-1)?.after?.sha256, sha256(decoy.path))
-})
+// Serial, because only an event loop that is not busy can distinguish writes a few tens of milliseconds apart.
+test.serial(
+  'a long write is reported when it starts, and the rest of it is marked as continued',
+  async (t) => {
+    const decoy = await watchDecoy(t)
+    await shell(t, decoy.folder, 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.05; done > runc')
+    const [first, ...rest] = await decoy.settled(2)
+    t.like(first, { change: 'written', continued: undefined })
+    for (const seen of rest) t.like(seen, { change: 'written', continued: true })
+    t.is(rest.at(-1)?.after?.sha256, sha256(decoy.path))
+  },
+)
 
-test.serial('one process that writes again and again is seen each time', async (t) => {
+test.serial('each write of a process that writes repeatedly is reported', async (t) => {
   const decoy = await watchDecoy(t)
   const pid = await shell(t, decoy.folder, 'for i in 1 2 3 4 5; do echo $i > runc; sleep 0.15; done')
   const changes = await decoy.settled(5)
@@ -171,7 +174,7 @@ test('after a replacement the new file is watched', async (t) => {
   t.like(changes, [{ change: 'replaced' }, { change: 'written', writer: { pid } }])
 })
 
-test('a file that was removed is watched when it comes back', async (t) => {
+test('a removed file is watched when it is created again', async (t) => {
   const decoy = await watchDecoy(t)
   rmSync(decoy.path)
   await decoy.settled(1)
@@ -186,10 +189,10 @@ test('a file that was removed is watched when it comes back', async (t) => {
   ])
 })
 
-test('a link to the runtime that leads elsewhere now is a replacement at the name of the link', async (t) => {
+test('a link to the runtime with a new target is reported as a replacement at the path of the link', async (t) => {
   const decoy = await watchDecoy(t, { links: ['docker-runc'] })
   const link = join(decoy.folder, 'docker-runc')
-  t.like(decoy.statuses[0], { reason: `${link} is not there` })
+  t.like(decoy.statuses[0], { reason: `${link} does not exist` })
   symlinkSync('runc', link)
   const { folder } = decoy
   const linked = await watchDecoy(t, { find: async () => [fileWithLink(decoy.path, link)] })
@@ -219,15 +222,15 @@ test('replacing the file behind a link is one change', async (t) => {
   )
 })
 
-test('a configured file that is not there is said, and found as soon as it is', async (t) => {
+test('a configured file that does not exist is reported, and found as soon as it is created', async (t) => {
   const decoy = await watchDecoy(t, { links: ['crun'] })
-  t.like(decoy.statuses, [{ best: false, reason: `${join(decoy.folder, 'crun')} is not there` }])
+  t.like(decoy.statuses, [{ best: false, reason: `${join(decoy.folder, 'crun')} does not exist` }])
   writeFileSync(join(decoy.folder, 'crun'), 'crun')
   await until(() => decoy.found.length === 2)
   t.like(decoy.found[1], { path: join(decoy.folder, 'crun'), change: 'found' })
 })
 
-test('a search that is asked for finds new files', async (t) => {
+test('a triggered search finds new files', async (t) => {
   const refind$ = new Subject<void>()
   const decoy = await watchDecoy(t)
   const files = [fileWithLink(decoy.path, decoy.path)]
@@ -242,14 +245,14 @@ test('a search that is asked for finds new files', async (t) => {
   t.like(changes, [{ change: 'written', path: other }])
 })
 
-test('without any file the source says what to do', async (t) => {
+test('without any file the status says what to configure', async (t) => {
   const { statuses } = await watchDecoy(t, { find: async () => [] })
   t.like(statuses, [{ up: true, best: false }])
   t.regex(statuses[0]?.reason ?? '', /sources\.runtime_files\.paths/)
 })
 
-test('a change without any event is found by the next round', async (t) => {
-  const decoy = await watchDecoy(t, { intervalMs: 200, open: deafWatch })
+test('a change without an event is found by the next round', async (t) => {
+  const decoy = await watchDecoy(t, { intervalMs: 200, open: silentWatch })
   linkSync(decoy.path, join(decoy.folder, 'other'))
   writeFileSync(join(decoy.folder, 'other'), 'evil')
   const changes = await decoy.settled(1)
@@ -257,7 +260,7 @@ test('a change without any event is found by the next round', async (t) => {
   t.is(changes.length, 1)
 })
 
-function deafWatch() {
+function silentWatch() {
   return {
     mode: 'fanotify' as const,
     reason: '',
@@ -268,17 +271,22 @@ function deafWatch() {
   }
 }
 
-test('a file that cannot be marked is hashed, and the status says so', async (t) => {
+test('a file that cannot be watched is hashed, and the status reports it', async (t) => {
   const decoy = await watchDecoy(t, {
     intervalMs: 200,
-    open: () => ({ ...deafWatch(), mark: (path) => `${path} is only hashed each minute: no` }),
+    open: () => ({
+      ...silentWatch(),
+      mark: (path) => `${path} cannot be watched and is only hashed once a minute: no`,
+    }),
   })
-  t.like(decoy.statuses, [{ up: true, best: false, reason: `${decoy.path} is only hashed each minute: no` }])
+  t.like(decoy.statuses, [
+    { up: true, best: false, reason: `${decoy.path} cannot be watched and is only hashed once a minute: no` },
+  ])
   writeFileSync(decoy.path, 'evil')
   t.like(await decoy.settled(1), [{ change: 'written' }])
 })
 
-test('a write to a large file is told before the file is read, and completed after', async (t) => {
+test('a write to a large file is reported before the file is read, and updated afterwards', async (t) => {
   const decoy = await watchDecoy(t)
   writeFileSync(decoy.path, Buffer.alloc(40_000_000, 'x'))
   await decoy.settled(1)
@@ -287,13 +295,13 @@ test('a write to a large file is told before the file is read, and completed aft
   const pid = await shell(t, decoy.folder, 'echo evil >> runc')
   const changes = await decoy.settled(2)
   t.is(changes.length, 2)
-  const [early, whole] = changes
-  t.like(early, { change: 'written', after: { sha256: '' }, writer: { pid }, completes: undefined })
-  t.like(whole, {
+  const [early, update] = changes
+  t.like(early, { change: 'written', after: { sha256: '' }, writer: { pid }, isUpdate: undefined })
+  t.like(update, {
     change: 'written',
     after: { sha256: sha256(decoy.path) },
     writer: { pid },
-    completes: true,
+    isUpdate: true,
   })
-  t.is(early?.time, whole?.time)
+  t.is(early?.time, update?.time)
 })

@@ -1,28 +1,29 @@
 import { frame, r0, r1, r2, r3, r4, r6, r7, r8, r9, type Register } from '../../../ebpf/assembler.ts'
-import { count, type Maps, writeCommon } from '../../../ebpf/blocks.ts'
+import { count, type Maps, writeHeader } from '../../../ebpf/blocks.ts'
 import { type Hierarchy, readCgroups } from '../../../ebpf/cgroups.ts'
-import { executed, limits, scratchBytes } from '../../../ebpf/layout.ts'
+import { cgroupFields, maxCgroupEnd, scratchBytes } from '../../../ebpf/layout.ts'
 import { helpers, type Program, slots } from '../../../ebpf/program.ts'
 
-/** How much is kept of a value: as much as the longest of them has room for. */
+/** How many bytes of a value are recorded: the size of the longest of these sysctls. */
 export const valueBytes = 256
 
 /**
- * Where things stand in a record, beside what all records begin with and the cgroup's names, which stand where an
- * exec's do. A length is negative where the kernel could not tell, or -E2BIG where there was more than is kept.
+ * The fields of a record behind the common header, including the writer's cgroup. A length is negative if the kernel
+ * could not read the value; it is -E2BIG if the value was truncated.
  */
 export const sysctlRecord = {
-  name: executed.inode, // u32, its place in the list of names
-  position: executed.inode + 4, // u32, where in the file was written
-  beforeLength: executed.mountNamespace, // s32
-  writtenLength: executed.pidNamespace, // s32
-  before: executed.tail + limits.cgroupEnd,
-  written: executed.tail + limits.cgroupEnd + valueBytes,
-  /** More than is written to: what the verifier needs to see that names of cgroups fit. */
+  ...cgroupFields,
+  beforeLength: 56, // s32
+  writtenLength: 60, // s32
+  name: 88, // u32, index in the list of names
+  position: 92, // u32, offset of the write in the file
+  before: cgroupFields.tail + maxCgroupEnd,
+  written: cgroupFields.tail + maxCgroupEnd + valueBytes,
+  /** Longer than what is written, so that the verifier can prove that cgroup names fit. */
   length: scratchBytes,
 } as const
 
-/** Cells of the array in which the program counts, u64 each: accesses to the sysctls it is about, and records without room. */
+/** Offsets of the program's u64 counters: accesses to the watched sysctls, and records dropped by a full ring. */
 export const sysctlCounters = { accesses: 0, lost: 8 } as const
 
 export type SysctlProgramOptions = {
@@ -33,27 +34,27 @@ export type SysctlProgramOptions = {
 }
 
 /**
- * Tells of each write to one of the sysctls, with the value before and what was written, in the context of who writes.
- * It runs at every access to any sysctl, so what is about another leaves after a look at the name; and it lets
- * everything pass, always: the program must have been started with the verdict 1.
+ * Reports each write to one of the sysctls, with the old and the written value, in the context of the writer. It runs
+ * at every access to any sysctl, so it returns early unless the name matches. It always allows the access: the
+ * program must have been created with the verdict 1.
  */
 export function writeSysctlProgram(p: Program, { maps, hierarchy, names }: SysctlProgramOptions): void {
   const isWatched = p.newLabel()
   const isWrite = p.newLabel()
   const hasRoom = p.newLabel()
   p.move(r6, r1)
-  askFor(p, helpers.sysctlName, frame, slots.path, nameBytes)
+  callHelper(p, helpers.sysctlName, frame, slots.path, nameBytes)
   for (const [index, name] of names.entries()) jumpIfName(p, name, index, isWatched)
   p.leave()
 
   p.label(isWatched)
-  // Also counts who only reads: as we do, to see that the program is at work.
+  // Reads count too: we read the sysctls to check that the program works.
   count(p, maps, sysctlCounters.accesses)
   p.load(4, r1, r6, context.write)
   p.jumpIf(r1, '!=', 0, isWrite)
   p.leave()
 
-  // In the ring at once, and not in a buffer of this processor: here another task may come in between.
+  // Directly in the ring, not in a per-CPU buffer: another task may preempt this one here.
   p.label(isWrite)
   p.loadMap(r1, maps.ring)
   p.move(r2, sysctlRecord.length)
@@ -65,19 +66,19 @@ export function writeSysctlProgram(p: Program, { maps, hierarchy, names }: Sysct
 
   p.label(hasRoom)
   p.move(r7, r0)
-  p.store(4, r7, executed.flags, 0)
+  p.store(4, r7, sysctlRecord.flags, 0)
   p.store(4, r7, sysctlRecord.name, r8)
   p.load(4, r1, r6, context.position)
   p.store(4, r7, sysctlRecord.position, r1)
-  askFor(p, helpers.sysctlCurrentValue, r7, sysctlRecord.before, valueBytes)
+  callHelper(p, helpers.sysctlCurrentValue, r7, sysctlRecord.before, valueBytes)
   p.store(4, r7, sysctlRecord.beforeLength, r0)
-  askFor(p, helpers.sysctlNewValue, r7, sysctlRecord.written, valueBytes)
+  callHelper(p, helpers.sysctlNewValue, r7, sysctlRecord.written, valueBytes)
   p.store(4, r7, sysctlRecord.writtenLength, r0)
   p.call(helpers.currentTask)
   p.move(r6, r0)
-  writeCommon(p, recordType, r6)
+  writeHeader(p, recordType, r6)
   readCgroups(p, hierarchy)
-  p.store(4, r7, executed.cgroupEnd, r9)
+  p.store(4, r7, sysctlRecord.cgroupEnd, r9)
   p.move(r1, r7)
   p.move(r2, 0)
   p.call(helpers.ringSubmit)
@@ -92,8 +93,8 @@ const context = { write: 0, position: 4 } as const
 
 const nameBytes = 64
 
-/** r0 = length of what the kernel puts there, or an error; the context is in r6. */
-function askFor(p: Program, helper: number, base: Register, offset: number, length: number): void {
+/** r0 = length of what the kernel writes there, or an error; the context is in r6. */
+function callHelper(p: Program, helper: number, base: Register, offset: number, length: number): void {
   p.move(r1, r6)
   p.move(r2, base)
   p.add(r2, offset)
@@ -102,7 +103,7 @@ function askFor(p: Program, helper: number, base: Register, offset: number, leng
   p.call(helper)
 }
 
-/** r0 is the length of the name in the frame; r8 becomes the index where it is the one. */
+/** Jumps if the name in the frame, whose length is in r0, equals `name`; r8 = index. */
 function jumpIfName(p: Program, name: string, index: number, to: string): void {
   const isOther = p.newLabel()
   const bytes = Buffer.from(name)

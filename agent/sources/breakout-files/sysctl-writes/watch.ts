@@ -1,54 +1,54 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { attachCgroupSysctl, loadProgram, programTypes } from '../../../linux/bpf.ts'
 import { kernelBtf } from '../../../linux/kernel-btf.ts'
-import { keptOpen, openCounters } from '../../../ebpf/open-resources.ts'
+import { openResources, openCounters } from '../../../ebpf/open-resources.ts'
 import { openRing } from '../../../ebpf/ring.ts'
 import type { Hierarchy } from '../../../ebpf/cgroups.ts'
 import { program } from '../../../ebpf/program.ts'
 import { sysctlCounters, writeSysctlProgram } from './program.ts'
 import { decodeSysctlWrite, type SysctlWrite } from './record.ts'
 
-/** The program at work in the kernel. */
+/** The program attached to the kernel. */
 export type SysctlWatch = {
-  /** Readable when something was written. */
+  /** Readable when records are available. */
   fd: number
-  /** Hands over what was written since, in its order, for at most some milliseconds; true when there is more. */
+  /** Delivers the pending writes in order, for at most some milliseconds; true when more remain. */
   drain(onWrite: (write: SysctlWrite) => void): boolean
-  /** How often one of the sysctls was read or written since the start, by anybody. */
+  /** How often any process has read or written one of the sysctls since the start. */
   accesses(): number
-  /** Writes of which the ring had no room to tell. */
+  /** Writes that were not reported because the ring was full. */
   lost(): number
-  /** Records that made no sense. */
+  /** Malformed records. */
   unreadable(): number
   close(): void
 }
 
 export type SysctlWatchOptions = {
-  /** Where the cgroup hierarchy of version 2 is mounted. */
+  /** Mount point of the cgroup v2 hierarchy. */
   cgroup2: string
-  /** In which hierarchy containers have their cgroups. */
+  /** The hierarchy in which containers have their cgroups. */
   hierarchy: Hierarchy
   names: readonly string[]
   /** A power of two; a write takes 10 KB. */
   ringBytes?: number
 }
 
-/** Attaches to the root of the cgroups, where all processes are, on a hybrid host too; throws where the kernel does not let us. */
+/** Attaches to the root cgroup, which contains all processes, also on a hybrid host; throws if the kernel refuses. */
 export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
   const { cgroup2, hierarchy, names, ringBytes = 1 << 20 } = options
-  const kept = keptOpen()
+  const resources = openResources()
 
   try {
     const ring = openRing(ringBytes)
-    kept.also(() => ring.close())
-    const { fd: counters, count } = openCounters(kept)
-    // An attached program cannot be changed, so the code is made for the names.
+    resources.defer(() => ring.close())
+    const { fd: counters, count } = openCounters(resources)
+    // An attached program cannot be changed, so the names are compiled in.
     const p = program(kernelBtf(), 1)
     writeSysctlProgram(p, { maps: { ring: ring.fd, counters }, hierarchy, names })
-    const loaded = kept.fd(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
+    const loaded = resources.fd(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
     const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
-      kept.fd(attachCgroupSysctl(root, loaded))
+      resources.fd(attachCgroupSysctl(root, loaded))
     } finally {
       closeSync(root)
     }
@@ -64,13 +64,13 @@ export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
       accesses: () => count(sysctlCounters.accesses),
       lost: () => count(sysctlCounters.lost),
       unreadable: () => unreadable,
-      close: kept.close,
+      close: resources.close,
     }
   } catch (error) {
-    kept.close()
+    resources.close()
     throw error
   }
 }
 
-// The event loop is shared with everything else the daemon does.
+// The daemon's other work shares the event loop.
 const sliceMs = 5

@@ -1,6 +1,6 @@
 /**
- * What an engine's socket may be bound to, by its name for people (`endpointName`): also the other name of /run, because
- * systemd binds the one and the client asks for the other. None for an engine that is asked by TCP.
+ * The paths that an engine's socket may be bound to, from its display name (`endpointName`). Includes the other name
+ * of /run, because systemd binds one and the client uses the other. Empty for a TCP endpoint.
  */
 export function apiSocketsOf(endpoint: string): readonly string[] {
   const scheme = 'unix://'

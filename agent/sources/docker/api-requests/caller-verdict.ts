@@ -1,60 +1,63 @@
 import type { Caller } from '../../../model/observation.ts'
 import type { Client } from './api-request-log.ts'
 
-/** All that was seen of who may have asked for one exec. */
+/** The evidence on which client requested an exec. */
 export type CallerEvidence = {
-  /** Clients whose requests name it. */
+  /** Clients whose start requests contain its id. */
   starters: readonly Client[]
-  /** Clients whose command lines say the same. */
-  hints: readonly Client[]
-  /** Whether one of those may as well have asked for another exec. */
+  /** Clients whose command lines match it. */
+  cliMatches: readonly Client[]
+  /** Whether one of those command lines also matches another exec. */
   isShared: boolean
-  /** Whether every request to the engine that can be read was seen, so that no starter means no client. */
+  /** Whether every readable request to the engine was observed, so that no starter means no client. */
   sawAll: boolean
-  /** Clients on whose encrypted connections there was something just before it, those of one host elsewhere as one. */
+  /**
+   * Clients with traffic on encrypted connections just before it; all connections of another host count as one
+   * client.
+   */
   active: readonly Client[]
-  /** Whether it is what the engine runs of itself, and nothing else is. */
+  /** Whether it is the container's health check, the only exec that the engine starts itself. */
   healthcheck: boolean
 }
 
-/** Names a client only where just one can have been it. */
+/** Names a client only if no other can have made the request. */
 export function callerOf(evidence: CallerEvidence): Caller {
-  const { starters, hints, isShared, sawAll, active, healthcheck } = evidence
+  const { starters, cliMatches, isShared, sawAll, active, healthcheck } = evidence
   const [starter, ...otherStarters] = starters
-  if (otherStarters.length > 0) return nobody('ambiguous', 'seen', starters)
+  if (otherStarters.length > 0) return unnamed('ambiguous', 'seen', starters)
   if (starter !== undefined) {
-    return starter.process === null
-      ? { ...somebody('remote', starter), by: 'request' }
-      : somebody('exact', starter)
+    return starter.process === null ? { ...named('remote', starter), by: 'request' } : named('exact', starter)
   }
-  // A client that hides its request well is a client all the same; nobody who happens to have its words is.
-  if (sawAll) return unread(active, healthcheck)
-  const [hint, ...otherHints] = hints
-  if (hint === undefined) return nobody('unknown', 'unclear')
-  return isShared || otherHints.length > 0 ? nobody('ambiguous', 'unclear', hints) : somebody('argv', hint)
+  // A process with a matching command line sent no request for this exec, or it would be a starter. So it is not the
+  // caller; the real client may have hidden its request.
+  if (sawAll) return withoutRequest(active, healthcheck)
+  const [match, ...otherMatches] = cliMatches
+  if (match === undefined) return unnamed('unknown', 'unclear')
+  const isAmbiguous = isShared || otherMatches.length > 0
+  return isAmbiguous ? unnamed('ambiguous', 'unclear', cliMatches) : named('argv', match)
 }
 
-/** Of an exec that nothing asked for that can be read: the engine asks for its health checks itself, and for no more. */
-function unread(active: readonly Client[], healthcheck: boolean): Caller {
+/** The verdict without a readable request: only health checks are started by the engine itself. */
+function withoutRequest(active: readonly Client[], healthcheck: boolean): Caller {
   const [client, ...others] = active
-  if (client === undefined) return nobody('unknown', healthcheck ? 'none' : 'unclear')
-  if (healthcheck) return nobody('unknown', 'unclear')
-  if (others.length > 0) return nobody('ambiguous', 'unclear', active)
-  return { ...somebody('remote', client), by: 'activity' }
+  if (client === undefined) return unnamed('unknown', healthcheck ? 'none' : 'unclear')
+  if (healthcheck) return unnamed('unknown', 'unclear')
+  if (others.length > 0) return unnamed('ambiguous', 'unclear', active)
+  return { ...named('remote', client), by: 'activity' }
 }
 
-function somebody(confidence: 'exact' | 'argv' | 'remote', { process, container, address }: Client): Caller {
+function named(confidence: 'exact' | 'argv' | 'remote', { process, container, address }: Client): Caller {
   return { confidence, client: 'seen', process, container, address }
 }
 
-function nobody(
+function unnamed(
   confidence: 'ambiguous' | 'unknown',
   client: Caller['client'],
   candidates: readonly Client[] = [],
 ): Caller {
-  const named = candidates.map(({ address, process }) => address || `pid ${process?.pid}`)
+  const names = candidates.map(({ address, process }) => address || `pid ${process?.pid}`)
   const caller: Caller = { confidence, client, process: null, container: null, address: '' }
-  return named.length === 0 ? caller : { ...caller, candidates: named.slice(0, maxCandidates) }
+  return names.length === 0 ? caller : { ...caller, candidates: names.slice(0, maxCandidates) }
 }
 
 const maxCandidates = 8

@@ -1,11 +1,11 @@
 /**
- * Who asked the engine for an exec. No event tells, so a client is known by its own request, seen by the kernel as it
- * was written or, by TCP, as the engine read it, or else by its command line.
+ * Finds the client that requested an exec. No event contains it, so the client is identified by its request, as the
+ * kernel sees the client write it or, over TCP, the engine read it; or else by its command line.
  *
- * To be read in this order: `request-line.ts` (what a request asks for), `requests-seen.ts` (which clients asked for
- * what), `engine-ports.ts`, `connections-seen.ts` and `tcp-clients.ts` (the same of clients by TCP), `client-command.ts`
- * and `command-hints.ts` (what a command line asks for), `caller-verdict.ts` (who it was), `calling-process.ts` (what
- * there is to tell of a client).
+ * Read in this order: `request-line.ts` (parses a request), `api-request-log.ts` (requests by client),
+ * `engine-ports.ts`, `connection-log.ts` and `tcp-clients.ts` (the same for TCP clients), `client-command.ts` and
+ * `cli-matcher.ts` (command lines), `caller-verdict.ts` (which client it was), `calling-process.ts` (describes a
+ * client).
  */
 import {
   defer,
@@ -26,21 +26,21 @@ import type { ApiRequest, ExecCaller, ExecObservation } from '../../../model/obs
 import type { ApiWatch } from '../../processes/api-requests.ts'
 import { containerFor } from '../../processes/table/describe.ts'
 import type { ProcessTable } from '../../processes/table/table.ts'
-import type { Who } from '../../processes/attribution/process-identity.ts'
+import type { ActorKey } from '../../processes/attribution/process-identity.ts'
 import { callerOf } from './caller-verdict.ts'
 import { describeCaller } from './calling-process.ts'
-import { type Client, clientKey, rememberMs, requestsSeen } from './api-request-log.ts'
-import { commandHints } from './cli-matcher.ts'
+import { type Client, clientKey, rememberMs, apiRequestLog } from './api-request-log.ts'
+import { cliMatcher } from './cli-matcher.ts'
 import type { TcpClients } from './tcp-clients.ts'
 import { hostUsers } from '../../../linux/host-users.ts'
 
 export type ExecCallersOptions = {
   execs$: Observable<ExecObservation>
   requests$: Observable<ApiRequest>
-  /** Null while requests are not seen. */
+  /** Null while requests are not observed. */
   apiWatch: () => ApiWatch | null
   tcp: Omit<TcpClients, 'observe'>
-  /** Whether clients are processes of this host: of an engine that is asked by TCP nobody can tell. */
+  /** Whether clients are known to be processes of this host; unknown for a TCP endpoint. */
   local: boolean
   table: ProcessTable
   containers: ContainerView
@@ -51,13 +51,13 @@ export type ExecCallersOptions = {
   now: () => number
 }
 
-/** Tells of each exec who asked for it, or that nobody can tell. */
+/** Emits the caller of each exec, or that it is unknown. */
 export function execCallers(options: ExecCallersOptions): Observable<ExecCaller> {
   const { execs$, requests$, apiWatch, tcp, local, table, containers, procRoot, now } = options
   return defer(() => {
     const users = hostUsers(options.passwdPath)
-    const describe = (calling: Who) => describeCaller(calling, { table, procRoot, users })
-    const requests = requestsSeen<ApiRequest>({
+    const describe = (client: ActorKey) => describeCaller(client, { table, procRoot, users })
+    const requests = apiRequestLog<ApiRequest>({
       keyOf: clientKey,
       groupOf: clientKey,
       clientOf: (request) => ({
@@ -68,39 +68,44 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
       }),
     })
     const startersOf = (execId: string) => [...requests.startersOf(execId), ...tcp.startersOf(execId)]
-    const hints = commandHints({
+    const matcher = cliMatcher({
       table,
       describe,
       clock: options.clock ?? bootClock(),
       containerOf: ({ membership }) => (membership ? containerFor(membership, containers) : null),
     })
-    const lastLoss = lossNotice(now)
+    const lastLoss = lossTimer(now)
 
     function judge(exec: ExecObservation): Observable<ExecCaller> {
-      // A request is written before the engine tells of what it asks for: the kernel has told of it by now.
+      // A client writes its request before the engine reports the exec, so the kernel has reported the request by
+      // now.
       const isCurrent = catchUp()
       const starters = startersOf(exec.execId)
-      if (isCurrent && starters.length > 0) return of(tell(exec, starters, []))
-      // A health check is the engine's own; whoever runs the same at the same time must not be taken for it.
-      const found = local && !exec.healthcheck ? hints.of(exec) : []
+      if (isCurrent && starters.length > 0) return of(report(exec, starters, []))
+      // The engine starts health checks itself; a client that runs the same command must not be named as the caller.
+      const matches = local && !exec.healthcheck ? matcher.match(exec) : []
       return timer(waitMs, waitMs).pipe(
         first((round) => catchUp() || round >= maxRounds),
-        map(() => tell(exec, startersOf(exec.execId), found)),
+        map(() => report(exec, startersOf(exec.execId), matches)),
       )
     }
 
-    /** Whether all that the kernel has told is known here. */
+    /** Whether everything that the kernel has reported is processed. */
     function catchUp(): boolean {
       return (apiWatch()?.catchUp() ?? true) && tcp.catchUp()
     }
 
-    function tell(exec: ExecObservation, starters: readonly Client[], found: readonly Client[]): ExecCaller {
+    function report(
+      exec: ExecObservation,
+      starters: readonly Client[],
+      matches: readonly Client[],
+    ): ExecCaller {
       const { container, execId, time, healthcheck } = exec
-      const mayBe = found.filter((client) => !requests.hasStarted(client))
+      const cliMatches = matches.filter((client) => !requests.hasStarted(client))
       const caller = callerOf({
         starters,
-        hints: mayBe,
-        isShared: mayBe.some(hints.isShared),
+        cliMatches,
+        isShared: cliMatches.some(matcher.isShared),
         sawAll: starters.length === 0 && sawAll(exec) && tcp.sawAll(exec),
         active: tcp.activeBefore(exec.time),
         healthcheck,
@@ -111,13 +116,13 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
     function sawAll(exec: ExecObservation): boolean {
       const watch = apiWatch()
       if (watch === null || exec.time < watch.since || exec.time < now() - rememberMs) return false
-      return watch.catchUp() && lastLoss(watch) < exec.time - lossMs && !requests.isUnsure(exec)
+      return watch.catchUp() && lastLoss(watch) < exec.time - lossMs && !requests.isUncertain(exec)
     }
 
     return merge(
       requests$.pipe(tap(requests.add), ignoreElements()),
       execs$.pipe(
-        // Without an id there is nothing to join a caller to.
+        // Without an id a caller cannot be joined to the exec.
         filter(({ execId }) => execId !== ''),
         mergeMap(judge),
       ),
@@ -125,18 +130,18 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
   })
 }
 
-// For the client that was interrupted between its writing and the kernel's telling of it, and for an exec of the same
-// words, which makes a hint ambiguous.
+// For a client interrupted between its write and the kernel's report of it, and for another exec with the same
+// command line, which makes a match ambiguous.
 const waitMs = 100
 
-// On a host that is short of processors there may be more to read than can be read at once.
+// On a host short of CPU the kernel may have reported more than one round can read.
 const maxRounds = 9
 
-// A request that was lost came not much earlier than the exec that it asked for.
+// A lost request came at most this long before its exec.
 const lossMs = 1_000
 
-/** When it was first noticed that the count of losses has grown, which is when it had or later. */
-function lossNotice(now: () => number): (watch: ApiWatch) => number {
+/** Returns when a growth of the loss count was last noticed, which is no earlier than the loss. */
+function lossTimer(now: () => number): (watch: ApiWatch) => number {
   let count = 0
   let noticedAt = -Infinity
   return (watch) => {

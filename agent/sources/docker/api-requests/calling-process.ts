@@ -3,18 +3,18 @@ import type { CallerProcess } from '../../../model/observation.ts'
 import type { ProcessTable } from '../../processes/table/table.ts'
 import {
   ancestorsOf,
-  describeWho,
+  describeActor,
   readLiving,
-  type Who,
+  type ActorKey,
 } from '../../processes/attribution/process-identity.ts'
 
 export type CallingProcessOptions = { table: ProcessTable; procRoot: string; users: HostUsers }
 
-/** Tells all there is to tell of a client, at once: it may be gone in a moment, and its ancestors after it. */
-export function describeCaller(calling: Who, options: CallingProcessOptions): CallerProcess {
+/** Describes a client. Call it immediately: the client and its ancestors may exit soon. */
+export function describeCaller(client: ActorKey, options: CallingProcessOptions): CallerProcess {
   const { table, procRoot } = options
-  const known = table.find(calling) ?? readLiving(procRoot, calling.pid)
-  // The pid may be another's by now.
-  const process = known?.startTicks === calling.startTicks ? known : null
-  return describeWho(calling, process, process === null ? [] : ancestorsOf(process, table), options)
+  const known = table.find(client) ?? readLiving(procRoot, client.pid)
+  // The pid may have been reused.
+  const process = known?.startTicks === client.startTicks ? known : null
+  return describeActor(client, process, process === null ? [] : ancestorsOf(process, table), options)
 }

@@ -3,40 +3,40 @@ import type { Container } from '../../../model/container.ts'
 import type { CallerProcess, ExecObservation } from '../../../model/observation.ts'
 import type { KnownProcess } from '../../processes/table/known-process.ts'
 import type { ProcessTable } from '../../processes/table/table.ts'
-import { commandAsksFor } from './client-command.ts'
+import { commandRequestsExec } from './client-command.ts'
 import { type Client, clientKey } from './api-request-log.ts'
 
-/** Docker clients found by their command lines, for an exec whose request was not seen. */
-export type CommandHints = {
-  /** To be asked as soon as the exec is known: the client may end with it. */
-  of(exec: ExecObservation): readonly Client[]
-  /** Whether another exec has the same hint: a client asks for one only. */
+/** Finds Docker CLI processes by their command lines, for an exec whose request was not observed. */
+export type CliMatcher = {
+  /** Call it as soon as the exec is known: the client may exit with it. */
+  match(exec: ExecObservation): readonly Client[]
+  /** Whether this client also matched another exec: a client starts only one. */
   isShared(client: Client): boolean
 }
 
-export type CommandHintsOptions = {
-  table: Pick<ProcessTable, 'living' | 'makerOf'>
+export type CliMatcherOptions = {
+  table: Pick<ProcessTable, 'living' | 'creatorOf'>
   clock: BootClock
   describe: (process: KnownProcess) => CallerProcess
   containerOf: (process: KnownProcess) => Container | null
 }
 
-/** Looks through the processes that began a moment ago. */
-export function commandHints({ table, clock, describe, containerOf }: CommandHintsOptions): CommandHints {
-  // The ids of the execs that each client may have asked for, the oldest first.
+/** Searches recently started processes. */
+export function cliMatcher({ table, clock, describe, containerOf }: CliMatcherOptions): CliMatcher {
+  // The ids of the execs that each client matched, oldest first.
   const claims = new Map<string, Set<string>>()
 
-  function of(exec: ExecObservation): readonly Client[] {
-    // Of an argv of which only the text is known, a client's could not be told apart.
+  function match(exec: ExecObservation): readonly Client[] {
+    // An argv known only as joined text cannot be compared with a command line.
     if (!exec.exact) return []
     const earliest = (clock.sinceBoot() - maxAgeMs) / 10
     const found = [...table.living()].filter(
-      ({ startTicks, program }) => startTicks >= earliest && asksFor(program(), exec),
+      ({ startTicks, program }) => startTicks >= earliest && matches(program(), exec),
     )
-    // Compose as a plugin is run by a docker of the same words.
-    const makers = new Set(found.map((process) => table.makerOf(process)))
+    // `docker compose` runs Compose as a plugin with the same arguments.
+    const creators = new Set(found.map((process) => table.creatorOf(process)))
     return found
-      .filter((process) => !makers.has(process))
+      .filter((process) => !creators.has(process))
       .map((process) => {
         const key = clientKey(process)
         claim(key, exec.execId)
@@ -51,17 +51,17 @@ export function commandHints({ table, clock, describe, containerOf }: CommandHin
     if (claims.size > maxClaims && oldest !== undefined) claims.delete(oldest)
   }
 
-  return { of, isShared: ({ key }) => (claims.get(key)?.size ?? 0) > 1 }
+  return { match, isShared: ({ key }) => (claims.get(key)?.size ?? 0) > 1 }
 }
 
-function asksFor(
+function matches(
   { argv, argvTruncated }: ReturnType<KnownProcess['program']>,
   exec: ExecObservation,
 ): boolean {
-  return !argvTruncated && commandAsksFor(argv, exec)
+  return !argvTruncated && commandRequestsExec(argv, exec)
 }
 
-// A client asks within 50 ms after its start; one that has to wait for the engine's lock, within seconds.
+// A client sends its request within 50 ms after its start; if it has to wait for the engine's lock, within seconds.
 const maxAgeMs = 10_000
 
 const maxClaims = 1_000

@@ -2,15 +2,15 @@ import type { Container } from '../../../model/container.ts'
 import type { ExecObservation } from '../../../model/observation.ts'
 import { baseName } from '../../../lib/text.ts'
 
-/** Whether a command line is a Docker client's that asks for just this exec: `docker exec -it web sh`. */
-export function commandAsksFor(
+/** Whether a command line is a Docker CLI command that requests exactly this exec: `docker exec -it web sh`. */
+export function commandRequestsExec(
   command: readonly string[],
   { container, argv }: Pick<ExecObservation, 'container' | 'argv'>,
 ): boolean {
   const program = baseName(command[0] ?? '')
   const at = command.length - argv.length
   const named = command[at - 1] ?? ''
-  // Options stand between the verb and the container; which of them take a value need not be known.
+  // Options come between the verb and the container. It does not matter which of them take a value.
   const before = command.slice(1, Math.max(1, at - 1))
   const verb = before.indexOf('exec')
   if (!clients.has(program) || verb === -1 || argv.length === 0) return false
@@ -19,15 +19,17 @@ export function commandAsksFor(
   return isNamed(container, named) || (isCompose && named !== '' && named === container.composeService)
 }
 
-// Compose is a program of its own: as a plugin that `docker` runs, and before that by itself.
+// Compose is a separate program: a plugin that `docker` runs, formerly standalone.
 const composeClient = 'docker-compose'
 const clients = new Set(['docker', composeClient])
 
-/** Whether a client's word for a container is this one: its name, or the beginning of its id. */
-export function isNamed(container: Container, word: string): boolean {
+/** Whether a client's name for a container means this one: its name, or a prefix of its id. */
+export function isNamed(container: Container, reference: string): boolean {
   const { id, name, labels } = container
-  // A task of Swarm is known here without the last part of its name.
+  // Here a Swarm task has its name without the task id.
   const taskName = labels['com.docker.swarm.task.name'] ?? ''
-  const isTask = word === taskName && taskName.startsWith(`${name}.`)
-  return word !== '' && (word === name || word === `/${name}` || id.startsWith(word) || isTask)
+  const isTask = reference === taskName && taskName.startsWith(`${name}.`)
+  return (
+    reference !== '' && (reference === name || reference === `/${name}` || id.startsWith(reference) || isTask)
+  )
 }

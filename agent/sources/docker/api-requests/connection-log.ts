@@ -1,25 +1,28 @@
 import type { Transfer } from './tcp-probes/record.ts'
-import { type Client, clientKey, rememberMs, requestsSeen, type RequestsSeen } from './api-request-log.ts'
+import { type Client, clientKey, rememberMs, apiRequestLog, type ApiRequestLog } from './api-request-log.ts'
 
-/** What went over TCP between the engine and its clients, and who those are as far as they are of this host. */
-export type ConnectionsSeen = Pick<RequestsSeen<Transfer>, 'startersOf' | 'isUnsure' | 'doubt'> & {
+/** TCP traffic between the engine and its clients, with the client processes of this host. */
+export type ConnectionLog = Pick<ApiRequestLog<Transfer>, 'startersOf' | 'isUncertain' | 'markUncertain'> & {
   add(transfer: Transfer): void
-  /** Clients on whose encrypted connections there was something shortly before; those of one host elsewhere as one. */
+  /**
+   * Clients with traffic on encrypted connections shortly before; all connections of another host count as one
+   * client.
+   */
   activeBefore(time: number): readonly Client[]
 }
 
-/** Who a process is, asked once for each connection and at once; null for ourselves. */
+/** Describes a process; called immediately and once per connection. Null for tidewatch itself. */
 export type DescribeOwner = (transfer: Transfer) => Pick<Client, 'process' | 'container'> | null
 
-/** Begins with nothing. Times of transfers in epoch milliseconds here. */
-export function connectionsSeen(describe: DescribeOwner, max = 4_096): ConnectionsSeen {
-  // By the end of the connection that the engine sees as its peer, the oldest first.
+/** Here the times of transfers are epoch milliseconds. */
+export function connectionLog(describe: DescribeOwner, max = 4_096): ConnectionLog {
+  // By the address that is the engine's peer, oldest first.
   const owners = new Map<string, Owner>()
-  // A record of TLS may be read in pieces, of which only the first looks like one.
+  // The peers with TLS. A TLS record may be read in pieces, and only the first looks like one.
   const encrypted = new Set<string>()
   const pieces = new Map<bigint, string>()
   let activity: { time: number; peer: string }[] = []
-  const requests = requestsSeen<Transfer>({
+  const requests = apiRequestLog<Transfer>({
     keyOf: ({ peer }) => peer,
     groupOf: ({ peer }) => hostOf(peer),
     clientOf: ({ peer }) => ({ key: peer, process: null, container: null, address: peer }),
@@ -28,7 +31,7 @@ export function connectionsSeen(describe: DescribeOwner, max = 4_096): Connectio
   function add(transfer: Transfer): void {
     const { way, peer, text } = transfer
     if (way === 'sent') return addOwner(transfer)
-    if (isOfTls.test(text)) encrypted.add(peer)
+    if (tlsRecord.test(text)) encrypted.add(peer)
     if (encrypted.size > max) encrypted.delete(encrypted.values().next().value ?? '')
     if (encrypted.has(peer)) addActivity(transfer)
     else if (mayBePost.test(text)) addReceived(transfer)
@@ -45,12 +48,12 @@ export function connectionsSeen(describe: DescribeOwner, max = 4_096): Connectio
 
   function addActivity({ time, peer }: Transfer): void {
     activity.push({ time, peer })
-    const kept = activity.findIndex((one) => one.time >= time - rememberMs)
-    if (kept > 0) activity = activity.slice(kept)
-    if (activity.length > max) requests.doubt(activity.shift()?.time ?? time)
+    const first = activity.findIndex((one) => one.time >= time - rememberMs)
+    if (first > 0) activity = activity.slice(first)
+    if (activity.length > max) requests.markUncertain(activity.shift()?.time ?? time)
   }
 
-  /** A first byte that was read by itself belongs to what is read next. */
+  /** A first byte that was read separately belongs to the next read. */
   function addReceived(transfer: Transfer): void {
     const { connection, text } = transfer
     const before = pieces.get(connection) ?? ''
@@ -62,8 +65,8 @@ export function connectionsSeen(describe: DescribeOwner, max = 4_096): Connectio
       requests.add(isRest ? { ...transfer, text: before + text } : transfer)
   }
 
-  /** The process at the other end of a connection, where it is of this host. */
-  function known(client: Client): Client[] {
+  /** Adds the process at the other end of a connection, if it runs on this host. */
+  function withOwner(client: Client): Client[] {
     const owner = owners.get(client.address)
     if (owner === undefined) return [client]
     return owner.client === null ? [] : [{ ...client, ...owner.client, key: owner.key }]
@@ -72,23 +75,23 @@ export function connectionsSeen(describe: DescribeOwner, max = 4_096): Connectio
   function activeBefore(time: number): readonly Client[] {
     const peers = activity.filter((one) => one.time > time - lookBackMs && one.time <= time + slackMs)
     const clients = [...new Set(peers.map(({ peer }) => peer))].flatMap((peer) =>
-      known({ key: hostOf(peer), process: null, container: null, address: peer }),
+      withOwner({ key: hostOf(peer), process: null, container: null, address: peer }),
     )
     return distinct(clients)
   }
 
   return {
     add,
-    doubt: requests.doubt,
-    isUnsure: requests.isUnsure,
-    startersOf: (execId) => distinct(requests.startersOf(execId).flatMap(known)),
+    markUncertain: requests.markUncertain,
+    isUncertain: requests.isUncertain,
+    startersOf: (execId) => distinct(requests.startersOf(execId).flatMap(withOwner)),
     activeBefore,
   }
 }
 
 type Owner = { key: string; engine: string; client: Pick<Client, 'process' | 'container'> | null }
 
-/** One who has several connections is told without their ports. */
+/** Merges a client's connections; with several of them its address has no port. */
 function distinct(clients: readonly Client[]): Client[] {
   const byKey = new Map<string, Client>()
   for (const client of clients) {
@@ -98,18 +101,18 @@ function distinct(clients: readonly Client[]): Client[] {
   return [...byKey.values()]
 }
 
-// Content type and version of a record (RFC 8446, section 5.1).
+// Content type and version of a TLS record (RFC 8446, section 5.1).
 // oxlint-disable-next-line no-control-regex
-const isOfTls = /^[\u0014-\u0017]\u0003/
+const tlsRecord = /^[\u0014-\u0017]\u0003/
 
-// Not read, whole, a piece, or what followed such.
+// Unreadable, a whole request, its first bytes, or the rest after a first byte.
 const mayBePost = /^(?:$|POST|OST |P.{0,2}$)/s
 
 function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(':'))
 }
 
-// The engine tells of an exec within milliseconds after it was asked, unless it has to wait for a lock or a processor.
+// The engine reports an exec within milliseconds after the request, unless it has to wait for a lock or a CPU.
 const lookBackMs = 2_000
-// Of clocks: an exec is asked for before it is told.
+// Clock tolerance: the request precedes the report.
 const slackMs = 10

@@ -2,29 +2,30 @@ import { distinctUntilChanged, map, merge, Observable, switchMap, timer } from '
 import type { BootClock } from '../../../linux/boot-clock.ts'
 import { kernelBtf } from '../../../linux/kernel-btf.ts'
 import type { EventsLost, ExecObservation } from '../../../model/observation.ts'
-import { readCoalesced } from '../../../ebpf/ring-poller.ts'
+import { pollRing } from '../../../ebpf/ring-poller.ts'
 import { findHierarchy } from '../../../ebpf/hierarchy.ts'
 import { type Runtime, startRuntime } from '../../../ebpf/loader.ts'
-import { canSeeTransfers, receivedProgram, sentProgram } from './tcp-probes/program.ts'
+import { supportsTcpProbes, receivedProgram, sentProgram } from './tcp-probes/program.ts'
 import { decodeTransfer } from './tcp-probes/record.ts'
-import { connectionsSeen, type ConnectionsSeen, type DescribeOwner } from './connection-log.ts'
-import type { Listening } from './engine-ports.ts'
+import { connectionLog, type ConnectionLog, type DescribeOwner } from './connection-log.ts'
+import type { EngineListeners } from './engine-ports.ts'
+import { eventsLost } from '../../../model/source-reports.ts'
 
-/** Who asks the engine by TCP, for one that can be asked so. */
-export type TcpClients = Pick<ConnectionsSeen, 'startersOf' | 'activeBefore'> & {
-  /** Watches for as long as somebody listens; tells of nothing but losses. */
+/** The clients of an engine that listens on TCP. */
+export type TcpClients = Pick<ConnectionLog, 'startersOf' | 'activeBefore'> & {
+  /** Observes connections while subscribed; emits only losses. */
   observe(): Observable<EventsLost>
-  /** Takes in what the kernel has told until now; false when that is too much for one go. */
+  /** Processes what the kernel has reported until now; false if that is too much for one call. */
   catchUp(): boolean
-  /** Whether no request by TCP for this exec can have been missed, as far as such can be read. */
+  /** Whether no readable TCP request for this exec can have been missed. */
   sawAll(exec: Pick<ExecObservation, 'time' | 'container'>): boolean
 }
 
 export type TcpClientsOptions = {
-  /** Null while that cannot be told. */
-  listening: () => Listening | null
-  /** When to look again where the engine listens, beside every minute. */
-  refind$: Observable<unknown>
+  /** Null while unknown. */
+  listening: () => EngineListeners | null
+  /** Emits when to check again where the engine listens, in addition to every minute. */
+  recheck$: Observable<unknown>
   describe: DescribeOwner
   procRoot: string
   clock: BootClock
@@ -32,51 +33,56 @@ export type TcpClientsOptions = {
   now: () => number
 }
 
-/** Attaches to the kernel while the engine listens on TCP ports, and only then: it costs every transfer of the host a little. */
+/** Attaches its probes only while the engine listens on TCP ports: they cost every transfer of the host a little. */
 export function tcpClients(options: TcpClientsOptions): TcpClients {
-  const { listening, refind$, describe, procRoot, clock, now } = options
-  const connections = connectionsSeen(describe)
-  // Since when all of it is seen; an engine without a port is seen whole at all times.
+  const { listening, recheck$, describe, procRoot, clock, now } = options
+  const connections = connectionLog(describe)
+  // Since when all traffic is observed; always, if the engine has no port.
   let since = Infinity
-  let takeIn: () => boolean = () => false
+  let drainRing: () => boolean = () => false
 
-  function watch(found: Listening | null): Observable<EventsLost> {
+  function watch(found: EngineListeners | null): Observable<EventsLost> {
     return new Observable((subscriber) => {
       const lose = (reason: string, count: number) => {
-        connections.doubt(now())
-        subscriber.next({ kind: 'events-lost', time: now(), source: 'processes', reason, count })
+        connections.markUncertain(now())
+        subscriber.next(eventsLost('processes', now(), reason, count))
       }
       since = found?.ports.length === 0 ? -Infinity : Infinity
       const runtime = found === null ? null : attach(found.ports, procRoot, () => lose('tcp-not-watched', 1))
       if (found === null || runtime === null) return undefined
-      const closers = [() => runtime.close()]
-      takeIn = readCoalesced(runtime, drainer(runtime, found, lose), {
+      const resources = new DisposableStack()
+      resources.defer(() => runtime.close())
+      drainRing = pollRing(runtime, drainer(runtime, found, lose), {
         fail: (error) => subscriber.error(error),
-        cleanUp: (close) => void closers.unshift(close),
+        cleanUp: (close) => resources.defer(close),
       })
       since = now()
       return () => {
         since = Infinity
-        takeIn = () => false
-        for (const close of closers) close()
+        drainRing = () => false
+        resources.dispose()
       }
     })
   }
 
-  function drainer(runtime: Runtime, { pids }: Listening, lose: (reason: string, count: number) => void) {
+  function drainer(
+    runtime: Runtime,
+    { pids }: EngineListeners,
+    lose: (reason: string, count: number) => void,
+  ) {
     let lostBefore = 0
     return (): boolean => {
       const offset = clock.epochOffset()
       const isMore = runtime.drain((bytes, at, length) => {
         const transfer = decodeTransfer(bytes, at, length)
         if (transfer === null) return lose('unreadable', 1)
-        // Whoever listens on the same port elsewhere is no engine of ours.
+        // A listener on the same port in another network namespace is not our engine.
         if (transfer.way === 'received' && !pids.includes(transfer.pid)) return
         connections.add({ ...transfer, time: transfer.time + offset })
       }, sliceMs)
-      const { requested } = runtime.losses()
-      if (requested > lostBefore) lose('ring-full', requested - lostBefore)
-      lostBefore = requested
+      const { ringFull } = runtime.losses()
+      if (ringFull > lostBefore) lose('ring-full', ringFull - lostBefore)
+      lostBefore = ringFull
       return isMore
     }
   }
@@ -85,21 +91,21 @@ export function tcpClients(options: TcpClientsOptions): TcpClients {
     startersOf: connections.startersOf,
     activeBefore: connections.activeBefore,
     observe: () =>
-      merge(timer(0, lookEveryMs), refind$).pipe(
+      merge(timer(0, recheckEveryMs), recheck$).pipe(
         map(listening),
         distinctUntilChanged((a, b) => JSON.stringify(a) === JSON.stringify(b)),
         switchMap(watch),
       ),
-    catchUp: () => !takeIn(),
-    sawAll: (exec) => exec.time >= since && !takeIn() && !connections.isUnsure(exec),
+    catchUp: () => !drainRing(),
+    sawAll: (exec) => exec.time >= since && !drainRing() && !connections.isUncertain(exec),
   }
 }
 
-/** Null where there is nothing to watch, this kernel cannot tell, or will not. */
+/** Null if there is nothing to observe, or the kernel does not support the probes or refuses them. */
 function attach(ports: readonly number[], procRoot: string, onRefused: () => void): Runtime | null {
   if (ports.length === 0) return null
   const btf = kernelBtf()
-  if (!canSeeTransfers(btf)) return null
+  if (!supportsTcpProbes(btf)) return null
   try {
     return startRuntime({
       btf,
@@ -114,11 +120,11 @@ function attach(ports: readonly number[], procRoot: string, onRefused: () => voi
   }
 }
 
-// 700 transfers; requests and, every 20 ms, each connection that is encrypted.
+// 700 transfers: requests and, every 20 ms, each encrypted connection.
 const ringBytes = 1 << 18
 
-// An engine that is started anew is noticed at once; that it was told to listen elsewhere is not.
-const lookEveryMs = 60_000
+// A restarted engine is noticed immediately; a change of its listening ports is not.
+const recheckEveryMs = 60_000
 
-// The event loop is shared with everything else the daemon does.
+// The event loop is shared with the rest of the daemon.
 const sliceMs = 5

@@ -1,38 +1,38 @@
 import { UserError } from '../../../lib/errors.ts'
 import { type JsonObject, textOf } from '../../../lib/json-object.ts'
 
-/** What `GET /version` said, and the API version that all further calls are pinned to. */
+/** The response to `GET /version`, and the API version that all later calls are pinned to. */
 export type EngineVersion = {
   /** Of the engine, such as `20.10.24+dfsg1`. */
   version: string
-  /** Such as `1.41`: the newest that the engine and tidewatch both speak. */
+  /** Such as `1.41`: the newest version that both the engine and tidewatch support. */
   apiVersion: string
-  /** The whole answer, with the versions of containerd and runc. */
+  /** The whole response, with the versions of containerd and runc. */
   raw: JsonObject
 }
 
-/** Picks the API version: an unpinned call gets the engine's newest, whose answers may be shaped anew. */
+/** Picks the API version: an unpinned call gets the engine's newest, whose responses may have a different shape. */
 export function engineVersionOf(raw: JsonObject): EngineVersion {
   const version = textOf(raw['Version'])
   const newest = minorOf(raw['ApiVersion'])
-  if (newest === null) throw new Error('the answer to GET /version names no ApiVersion')
+  if (newest === null) throw new Error('the response to GET /version has no ApiVersion')
   const oldest = minorOf(raw['MinAPIVersion']) ?? 0
-  if (newest < oldestKnown) {
+  if (newest < oldestSupported) {
     throw new UserError(
-      `Docker Engine ${version} speaks API 1.${newest}; tidewatch needs 1.${oldestKnown} or newer`,
+      `Docker Engine ${version} supports API 1.${newest}; tidewatch requires 1.${oldestSupported} or newer`,
     )
   }
-  if (oldest > newestKnown) {
+  if (oldest > newestSupported) {
     throw new UserError(
-      `Docker Engine ${version} wants API 1.${oldest} or newer; tidewatch knows 1.${newestKnown}`,
+      `Docker Engine ${version} requires API 1.${oldest} or newer; tidewatch supports up to 1.${newestSupported}`,
     )
   }
-  return { version, apiVersion: `1.${Math.min(newest, newestKnown)}`, raw }
+  return { version, apiVersion: `1.${Math.min(newest, newestSupported)}`, raw }
 }
 
-// Docker 1.12 is the first with health checks; Docker 29 the newest that the answers were compared with.
-const oldestKnown = 24
-const newestKnown = 52
+// Docker 1.12 is the first release with health checks; Docker 29 is the newest whose responses were checked.
+const oldestSupported = 24
+const newestSupported = 52
 
 function minorOf(value: unknown): number | null {
   const minor = /^1\.(\d{1,4})$/.exec(textOf(value))?.[1]

@@ -1,25 +1,28 @@
 import { hash } from 'node:crypto'
 import { objectOf } from '../../../lib/json-object.ts'
 
-// Whoever makes an image or calls the API chooses how long labels and commands are, and each container and exec that is
-// known keeps its own. So they are cut where they come in; what is cut differs where the wholes do.
+// Image authors and API clients choose how long labels and commands are, and every known container and exec holds its
+// own. So they are truncated on input. A digest keeps truncated texts distinct if the full texts differ.
 
-// A label of Kubernetes or compose is some hundred characters; containerd allows 4,096.
+// A Kubernetes or Compose label has some hundred characters; containerd allows 4,096.
 const maxLabel = 4_096
 const maxLabels = 32_768
 const maxArgument = 4_096
 const maxArguments = 8_192
-// Empty ones take memory too.
+// Empty strings take memory too.
 const overhead = 16
 
-/** A text of at most so many characters. What is cut is a copy: a slice would keep all of it in memory. */
+/** Truncates a text to `max` characters. The result is a copy: a slice would keep the whole text in memory. */
 export function boundedText(text: string, max = maxArgument): string {
   if (text.length <= max) return text
   const mark = `…[${text.length} characters, ${digestOf(text)}]`
   return Buffer.from(text.slice(0, max - mark.length) + mark).toString()
 }
 
-/** An argv of at most some thousand characters; the program always stays, and the same argv is always cut the same. */
+/**
+ * Truncates an argv to some thousand characters. It keeps the program, and the same argv always gives the same
+ * result.
+ */
 export function boundedArgv(argv: readonly string[]): string[] {
   let left = maxArguments
   const kept: string[] = []
@@ -34,7 +37,10 @@ export function boundedArgv(argv: readonly string[]): string[] {
   return [...kept, `…[${rest.length} more arguments, ${digestOf(rest.join('\0'))}]`]
 }
 
-/** Labels, or an event's attributes; of many, the engine's own words stay, then what containers are told apart by. */
+/**
+ * Labels or event attributes. If too many, the engine's own attributes stay first, then the labels that identify
+ * containers.
+ */
 export function boundedTexts(value: unknown): Record<string, string> {
   const entries = Object.entries(objectOf(value))
     .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
@@ -57,12 +63,12 @@ function sizeOf(entries: readonly [string, string][]): number {
 }
 
 function rankOf(key: string): number {
-  if (engineWords.has(key)) return 0
+  if (engineAttributes.has(key)) return 0
   return knownPrefixes.some((prefix) => key.startsWith(prefix)) ? 1 : 2
 }
 
-/** The attributes of events that are no labels; a label may nevertheless be called so. */
-export const engineWords: ReadonlySet<string> = new Set([
+/** The event attributes that are not labels. A label may still have such a name. */
+export const engineAttributes: ReadonlySet<string> = new Set([
   'name',
   'image',
   'execID',

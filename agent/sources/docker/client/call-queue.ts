@@ -1,16 +1,16 @@
-import { createQueue } from '../../../lib/bounded-queue.ts'
+import { queue } from '../../../lib/queue.ts'
 
-/** Questions to the engine, a few at a time: it serves others too, and what waits must not grow without end. */
+/** Calls to the engine, a few at a time: it serves other clients too, and the queue must be bounded. */
 export type CallQueue = {
-  /** False when it will not be asked, because too many wait. `answered` gets undefined when asking failed. */
-  call<T>(ask: () => Promise<T>, answered: (answer: T | undefined) => void): boolean
+  /** False if the queue is full and the call is not made. `onResult` gets undefined if the call failed. */
+  call<T>(send: () => Promise<T>, onResult: (result: T | undefined) => void): boolean
   open(): void
-  /** What waits is not asked any more, and nothing new is taken. */
+  /** Drops the queued calls and takes no new ones. */
   close(): void
 }
 
 export function createCallQueue({ concurrency, limit }: { concurrency: number; limit: number }): CallQueue {
-  const waiting = createQueue<Call>(limit)
+  const waiting = queue<Call>(limit)
   let running = 0
   let isOpen = false
 
@@ -19,18 +19,18 @@ export function createCallQueue({ concurrency, limit }: { concurrency: number; l
     const call = waiting.shift()
     if (call === undefined) return
     running += 1
-    void call.ask().finally(() => {
+    void call.send().finally(() => {
       running -= 1
       next()
     })
   }
 
   return {
-    call(ask, answered) {
+    call(send, onResult) {
       if (!isOpen) return false
       const taken = waiting.push({
-        ask: async () => answered(await ask().catch(() => undefined)),
-        giveUp: () => answered(undefined),
+        send: async () => onResult(await send().catch(() => undefined)),
+        drop: () => onResult(undefined),
       })
       next()
       return taken
@@ -40,9 +40,9 @@ export function createCallQueue({ concurrency, limit }: { concurrency: number; l
     },
     close() {
       isOpen = false
-      for (let call = waiting.shift(); call !== undefined; call = waiting.shift()) call.giveUp()
+      for (let call = waiting.shift(); call !== undefined; call = waiting.shift()) call.drop()
     },
   }
 }
 
-type Call = { ask: () => Promise<void>; giveUp: () => void }
+type Call = { send: () => Promise<void>; drop: () => void }

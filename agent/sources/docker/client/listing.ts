@@ -1,37 +1,37 @@
 import type { Container } from '../../../model/container.ts'
 import { containerOfListing } from '../inventory/identity.ts'
 import { isObject, listOf } from '../../../lib/json-object.ts'
-import { AnswerTooLong } from './request.ts'
+import { ResponseTooLarge } from './request.ts'
 
-/** Asks `GET /containers/json` with this query; null when a container that the query names is gone. */
-export type AskForList = (query: Readonly<Record<string, string>>) => Promise<unknown>
+/** Calls `GET /containers/json` with this query; null if a container named in the query is gone. */
+export type FetchList = (query: Readonly<Record<string, string>>) => Promise<unknown>
 
 /**
- * All containers, running or not; those that are made meanwhile may be missing. Where labels make the list longer than an
- * answer may be it is asked for in pages, for an image with a large label must not hide a host's containers by being
- * started often. `limit` and the filter `before` are in every version of the API that is spoken
+ * All containers, running or not; those created during the listing may be missing. If labels make the list exceed the
+ * response limit, it is requested in pages: starting an image with a large label many times must not hide the host's
+ * containers. Every supported API version has `limit` and the filter `before`
  * (https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerList).
  */
-export async function listContainers(ask: AskForList): Promise<Container[]> {
+export async function listContainers(fetchList: FetchList): Promise<Container[]> {
   try {
-    return containersOf(await ask({ all: 'true' }))
+    return containersOf(await fetchList({ all: 'true' }))
   } catch (error) {
-    if (!(error instanceof AnswerTooLong)) throw error
-    return await listInPages(ask)
+    if (!(error instanceof ResponseTooLarge)) throw error
+    return await listInPages(fetchList)
   }
 }
 
-async function listInPages(ask: AskForList): Promise<Container[]> {
+async function listInPages(fetchList: FetchList): Promise<Container[]> {
   const found = new Map<string, Container>()
-  // Where to go on from: where the last one is removed meanwhile, the one before it.
+  // Where the next page starts: after the last id, or after the one before it if the last was removed meanwhile.
   const passed: string[] = []
   let size = firstPageSize
-  for (let losses = 0; losses <= maxLosses;) {
-    const containers = await containersOn({ size, before: passed.at(-1) ?? null }, ask)
-    if (containers === 'too-long') size = Math.ceil(size / 4)
+  for (let retries = 0; retries <= maxRetries;) {
+    const containers = await containersOn({ size, before: passed.at(-1) ?? null }, fetchList)
+    if (containers === 'too-large') size = Math.ceil(size / 4)
     else if (containers === 'lost') {
       passed.pop()
-      losses += 1
+      retries += 1
     } else {
       for (const container of containers) {
         found.set(container.id, container)
@@ -43,32 +43,32 @@ async function listInPages(ask: AskForList): Promise<Container[]> {
   throw new Error('containers are removed faster than they can be listed')
 }
 
-/** The newest first; `before` is the id of the last that is known. */
+/** Newest first; `before` is the last known id. */
 type Page = { size: number; before: string | null }
 
-/** `lost`: the container to go on from was removed meanwhile. */
+/** `lost`: the container before which the page starts was removed meanwhile. */
 async function containersOn(
   { size, before }: Page,
-  ask: AskForList,
-): Promise<Container[] | 'too-long' | 'lost'> {
+  fetchList: FetchList,
+): Promise<Container[] | 'too-large' | 'lost'> {
   const query = { all: 'true', limit: String(size) }
   const filters = JSON.stringify({ before: [before] })
   try {
-    const answer = await ask(before === null ? query : { ...query, filters })
-    return answer === null ? 'lost' : containersOf(answer)
+    const response = await fetchList(before === null ? query : { ...query, filters })
+    return response === null ? 'lost' : containersOf(response)
   } catch (error) {
-    if (error instanceof AnswerTooLong && size > 1) return 'too-long'
+    if (error instanceof ResponseTooLarge && size > 1) return 'too-large'
     throw error
   }
 }
 
-/** Their labels are cut as they come in, so that the whole of them is never in memory. */
-function containersOf(answer: unknown): Container[] {
-  return listOf(answer)
+/** Truncates labels entry by entry, so that all of them are never in memory. */
+function containersOf(response: unknown): Container[] {
+  return listOf(response)
     .filter(isObject)
     .map(containerOfListing)
     .filter(({ id }) => id !== '')
 }
 
 const firstPageSize = 64
-const maxLosses = 200
+const maxRetries = 200

@@ -6,7 +6,9 @@ import Docker from 'dockerode'
 import { exitConfiguration, UserError } from '../../../lib/errors.ts'
 import { type Endpoint, endpointName, type TlsFiles } from './endpoint.ts'
 
-/** The one way to an engine: whatever is asked of it through this client, nothing but a GET leaves the process. */
+/**
+ * The only access to an engine. Whatever a caller requests through this client, it sends nothing but GET requests.
+ */
 export function readOnlyDocker(endpoint: Endpoint): Docker {
   const docker = withoutDockerVariables(() => new Docker(connection(endpoint)))
   const modem = docker.modem as unknown as Modem
@@ -14,11 +16,11 @@ export function readOnlyDocker(endpoint: Endpoint): Docker {
   const buildRequest = modem.buildRequest.bind(modem)
   modem.dial = (request, callback) => {
     if (request.method !== 'GET') {
-      throw new Error(`refused to send ${request.method} ${request.path}: the engine is only read`)
+      throw new Error(`refused to send ${request.method} ${request.path}: only GET requests are allowed`)
     }
     dial(request, callback)
   }
-  // docker-modem follows a redirect by a request without an error listener: it would end the process.
+  // docker-modem follows a redirect with a request that has no error listener: an error would crash the process.
   modem.buildRequest = (options, ...rest) => buildRequest({ ...options, maxRedirects: 0 }, ...rest)
   return docker
 }
@@ -28,12 +30,12 @@ type Modem = {
   buildRequest(options: object, ...rest: unknown[]): void
 }
 
-// Node sets TCP keep-alive on the agent's sockets: an event stream whose peer is gone fails within a minute.
+// Node sets TCP keep-alive on the agent's sockets, so an event stream whose peer is gone fails within a minute.
 const keepAlive = { keepAlive: true, keepAliveMsecs: 30_000 }
 
 /**
- * docker-modem prepares a debug text of all that its options hold for every request, wanted or not. With the
- * sockets of an agent in it, 32 requests at a time took 16 ms of CPU each; without, 0.4 ms.
+ * docker-modem formats all its options as debug text for every request, even if unused. With an agent's sockets in
+ * it, 32 concurrent requests took 16 ms of CPU each; without, 0.4 ms.
  */
 function unprinted<T extends HttpAgent>(agent: T): T {
   return Object.assign(agent, { [inspect.custom]: () => 'Agent' })
@@ -58,19 +60,19 @@ function tlsMaterial(files: TlsFiles, name: string): Pick<Docker.DockerOptions, 
       key: readFileSync(files.keyFile, 'utf8'),
     }
   } catch (cause) {
-    throw new UserError(`the TLS files for ${name} cannot be read`, exitConfiguration, { cause })
+    throw new UserError(`cannot read the TLS files for ${name}`, exitConfiguration, { cause })
   }
 }
 
-/** The library reads DOCKER_HOST and its kin by itself and puts them before what it is given. */
+/** The library reads the DOCKER_* variables itself, and they override its options. */
 function withoutDockerVariables<T>(make: () => T): T {
   const { env } = process
   const hidden = Object.keys(env).filter((name) => name.startsWith('DOCKER_'))
-  const kept = hidden.map((name) => [name, env[name]] as const)
+  const saved = hidden.map((name) => [name, env[name]] as const)
   for (const name of hidden) delete env[name]
   try {
     return make()
   } finally {
-    for (const [name, value] of kept) env[name] = value
+    for (const [name, value] of saved) env[name] = value
   }
 }

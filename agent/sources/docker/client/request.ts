@@ -5,50 +5,50 @@ import { objectOf, textOf } from '../../../lib/json-object.ts'
 
 export type Target = { path: string; query?: Readonly<Record<string, string>> }
 
-/** How much one plain call may take: the engine may be stuck, or not an engine at all. */
+/** Limits of one call: the engine may hang, or be something else. */
 export type RequestLimits = { timeoutMs: number; maxBodyBytes: number }
 
-/** An answer that is longer than the limit; it was not read to its end. */
-export class AnswerTooLong extends Error {
-  override name = 'AnswerTooLong'
+/** A response over the size limit; it was not read to its end. */
+export class ResponseTooLarge extends Error {
+  override name = 'ResponseTooLarge'
 
   constructor(maxBytes: number) {
-    super(`the answer is longer than ${maxBytes} bytes`)
+    super(`the response exceeds ${maxBytes} bytes`)
   }
 }
 
 /**
- * Asks for one JSON answer, whole and in time; null when what was asked for is gone (404). Throws `AnswerTooLong`
- * beyond the limit.
+ * Requests one JSON response; null if the resource is gone (404). Throws `ResponseTooLarge` over the size limit, and
+ * an error if the response is incomplete or late.
  */
 export async function getJson(docker: Docker, target: Target, limits: RequestLimits): Promise<unknown> {
   try {
     return await getJsonOnce(docker, target, limits)
   } catch (error) {
-    // A kept-alive socket fails once after an engine restart; asking again cannot do harm.
+    // A keep-alive socket fails once after an engine restart; a second GET does no harm.
     if (!['ECONNRESET', 'EPIPE'].includes(errorCode(error))) throw error
     return await getJsonOnce(docker, target, limits)
   }
 }
 
-/** Opens an answer that does not end; only its head must come in time. */
+/** Opens a response that does not end; only its headers have a time limit. */
 export async function getStream(
   docker: Docker,
   target: Target,
   signal: AbortSignal,
   limits: RequestLimits,
 ): Promise<IncomingMessage> {
-  const late = new AbortController()
-  const timer = setTimeout(() => late.abort(), limits.timeoutMs)
-  const either = AbortSignal.any([signal, late.signal])
+  const timeout = new AbortController()
+  const timer = setTimeout(() => timeout.abort(), limits.timeoutMs)
+  const either = AbortSignal.any([signal, timeout.signal])
   try {
     const response = await open(docker, target, either)
     either.addEventListener('abort', () => response.destroy(), { once: true })
     if (either.aborted) response.destroy()
     if (response.statusCode === 200) return response
-    throw refusalOf(response, await bodyOf(response, limits.maxBodyBytes))
+    throw statusError(response, await bodyOf(response, limits.maxBodyBytes))
   } catch (error) {
-    throw late.signal.aborted ? tooLate(limits) : error
+    throw timeout.signal.aborted ? timeoutError(limits) : error
   } finally {
     clearTimeout(timer)
   }
@@ -63,14 +63,14 @@ async function getJsonOnce(docker: Docker, target: Target, limits: RequestLimits
     const body = await bodyOf(response, limits.maxBodyBytes)
     signal.removeEventListener('abort', abort)
     if (response.statusCode === 404) return null
-    if (response.statusCode !== 200) throw refusalOf(response, body)
+    if (response.statusCode !== 200) throw statusError(response, body)
     return parse(body)
   } catch (error) {
-    throw signal.aborted ? tooLate(limits) : error
+    throw signal.aborted ? timeoutError(limits) : error
   }
 }
 
-// The library reads the body of an error without limit, so it is told that every status is fine.
+// The library reads an error body without a limit, so every status counts as success.
 const everyStatus = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [100 + index, true]))
 
 function open(docker: Docker, { path, query = {} }: Target, signal: AbortSignal): Promise<IncomingMessage> {
@@ -94,7 +94,7 @@ async function bodyOf(response: IncomingMessage, maxBytes: number): Promise<stri
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > maxBytes) throw new AnswerTooLong(maxBytes)
+    if (size > maxBytes) throw new ResponseTooLarge(maxBytes)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString()
@@ -104,20 +104,20 @@ function parse(body: string): unknown {
   try {
     return JSON.parse(body)
   } catch (cause) {
-    throw new Error('the answer is not whole JSON', { cause })
+    throw new Error('the response is not complete JSON', { cause })
   }
 }
 
-function refusalOf(response: IncomingMessage, body: string): Error {
+function statusError(response: IncomingMessage, body: string): Error {
   let reason = body
   try {
     reason = textOf(objectOf(JSON.parse(body))['message']) || body
   } catch {
-    // A proxy in front of the engine answers in its own words.
+    // A proxy in front of the engine may respond with something else.
   }
-  return new Error(`the answer is status ${response.statusCode}: ${reason.trim().slice(0, 300)}`)
+  return new Error(`status ${response.statusCode}: ${reason.trim().slice(0, 300)}`)
 }
 
-function tooLate({ timeoutMs }: RequestLimits): Error {
-  return new Error(`no answer within ${timeoutMs / 1000} s`)
+function timeoutError({ timeoutMs }: RequestLimits): Error {
+  return new Error(`no response within ${timeoutMs / 1000} s`)
 }

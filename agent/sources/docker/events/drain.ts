@@ -1,26 +1,26 @@
-import { createQueue } from '../../../lib/bounded-queue.ts'
+import { queue } from '../../../lib/queue.ts'
 
 export type DrainOptions<T> = {
   /** How many items may wait. */
   limit: number
   handle: (item: T) => void
-  /** Called after each slice, also when only `wake` asked for one. */
+  /** Called after each slice, even if only `wake` requested it. */
   afterSlice: () => void
 }
 
-/** Work taken in at once and done later, in slices so short that the event loop stays free for other things. */
+/** Queues items immediately and handles them later, in slices short enough to keep the event loop free. */
 export type Drain<T> = {
-  /** False when there is no room: then the item was not taken. */
+  /** False if the queue is full; the item was not taken. */
   push(item: T): boolean
   wake(): void
-  /** Calls back once all that was taken is done. */
+  /** Calls back once the queue is empty. */
   finish(done: () => void): void
-  /** What still waits is left undone. */
+  /** Items still queued are not handled. */
   stop(): void
 }
 
 export function createDrain<T>({ limit, handle, afterSlice }: DrainOptions<T>): Drain<T> {
-  const queue = createQueue<T>(limit)
+  const items = queue<T>(limit)
   let scheduled: NodeJS.Immediate | undefined
   let onEmpty: (() => void) | undefined
   let stopped = false
@@ -32,9 +32,9 @@ export function createDrain<T>({ limit, handle, afterSlice }: DrainOptions<T>): 
   function runSlice(): void {
     scheduled = undefined
     const end = performance.now() + sliceMs
-    while (queue.size > 0 && performance.now() < end) handle(queue.shift() as T)
+    while (items.size > 0 && performance.now() < end) handle(items.shift() as T)
     afterSlice()
-    if (queue.size > 0) wake()
+    if (items.size > 0) wake()
     else onEmpty?.()
   }
 
@@ -42,7 +42,7 @@ export function createDrain<T>({ limit, handle, afterSlice }: DrainOptions<T>): 
     wake,
     push(item) {
       wake()
-      return queue.push(item)
+      return items.push(item)
     },
     finish(done) {
       onEmpty = done

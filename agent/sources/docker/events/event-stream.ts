@@ -9,6 +9,7 @@ import { createLineSplitter } from './lines.ts'
 import { createLosses } from './losses.ts'
 import { createResume, type Resume } from './resume.ts'
 import { type Cursor, type CursorState } from '../../../model/event-cursor.ts'
+import { sourceUp } from '../../../model/source-reports.ts'
 
 export type DockerEventsOptions = {
   client: Pick<DockerClient, 'endpoint' | 'streamEvents'>
@@ -17,7 +18,7 @@ export type DockerEventsOptions = {
   now: () => number
 }
 
-/** The engine's events, from where the last subscription or the last daemon left off; errs when the stream ends. */
+/** The engine's events, from where the last subscription or daemon stopped. Errors when the stream ends. */
 export function dockerEvents(options: DockerEventsOptions): Source {
   let resume: Resume | undefined
   return {
@@ -33,12 +34,12 @@ export function dockerEvents(options: DockerEventsOptions): Source {
 function eventStream({ client, cursor, now }: DockerEventsOptions, resume: Resume): Observable<Observation> {
   return new Observable((subscriber) => {
     const losses = createLosses('docker-events')
-    const drain = createDrain<string>({ limit: maxQueuedLines, handle, afterSlice: tellLosses })
+    const drain = createDrain<string>({ limit: maxQueuedLines, handle, afterSlice: reportLosses })
     const saver = createSaver(saveCursor)
     let queuedCharacters = 0
-    let cursorTrouble = ''
+    let cursorProblem = ''
 
-    // The reader never waits: the engine drops events of a slow one in silence, and slows all its users.
+    // The reader never blocks: the engine silently drops the events of a slow reader, and slows down all its clients.
     const split = createLineSplitter({
       onLine(line) {
         if (queuedCharacters + line.length > maxQueuedCharacters || !drain.push(line))
@@ -63,14 +64,14 @@ function eventStream({ client, cursor, now }: DockerEventsOptions, resume: Resum
       subscriber.next(event)
     }
 
-    function tellLosses(): void {
+    function reportLosses(): void {
       for (const lost of losses.take(now())) subscriber.next(lost)
     }
 
     function saveCursor(): void {
-      const trouble = troubleOfSaving(cursor, resume.state())
-      if (trouble !== cursorTrouble) subscriber.next(status(now(), trouble))
-      cursorTrouble = trouble
+      const problem = saveProblem(cursor, resume.state())
+      if (problem !== cursorProblem) subscriber.next(status(now(), problem))
+      cursorProblem = problem
     }
 
     const unsubscribed = new AbortController()
@@ -83,7 +84,7 @@ function eventStream({ client, cursor, now }: DockerEventsOptions, resume: Resum
         subscriber.next(status(now(), ''))
         stream.on('data', split)
         stream.on('error', (cause) => {
-          failure = new Error(`the event stream of the Docker Engine at ${client.endpoint} broke off`, {
+          failure = new Error(`the event stream of the Docker Engine at ${client.endpoint} was interrupted`, {
             cause,
           })
         })
@@ -101,25 +102,24 @@ function eventStream({ client, cursor, now }: DockerEventsOptions, resume: Resum
   })
 }
 
-// A burst of 10,000 execs, three events each; what bounds the memory is the characters.
+// A burst of 10,000 execs, three events each. The character limit bounds the memory.
 const maxQueuedLines = 40_000
 const maxQueuedCharacters = 64 * 1024 * 1024
 
 function status(time: number, reason: string): SourceStatus {
-  const best = reason === ''
-  return { kind: 'source-status', time, source: 'docker-events', up: true, mode: 'stream', best, reason }
+  return sourceUp('docker-events', time, 'stream', reason)
 }
 
-function troubleOfSaving(cursor: Cursor, state: CursorState | null): string {
+function saveProblem(cursor: Cursor, state: CursorState | null): string {
   try {
     if (state !== null) cursor.save(state)
     return ''
   } catch (error) {
-    return `the place in the event stream cannot be saved, events may be missed at a restart: ${messageOf(error)}`
+    return `cannot save the event stream position, events may be missed after a restart: ${messageOf(error)}`
   }
 }
 
-/** Saves soon after a touch, at most once a second, and at the end what is not saved yet. */
+/** Saves at most once a second after a touch, and once more on close if needed. */
 function createSaver(save: () => void) {
   let timer: NodeJS.Timeout | undefined
   function flush(): void {

@@ -2,7 +2,7 @@ import type { DockerEvent } from '../../../model/observation.ts'
 import { boundedText, boundedTexts } from '../client/bounded.ts'
 import { isObject, type JsonObject, objectOf, textOf } from '../../../lib/json-object.ts'
 
-/** Reads one line of the event stream; null when it is not an event. */
+/** Parses one line of the event stream; null if it is not an event. */
 export function parseEvent(line: string): DockerEvent | null {
   const event = parse(line)
   if (event === null) return null
@@ -17,21 +17,23 @@ export function parseEvent(line: string): DockerEvent | null {
     time: Number(timeNano) / 1e6,
     timeNano,
     type,
-    action: dockerWords.get(action) ?? action,
+    action: dockerActions.get(action) ?? action,
     detail: boundedText(detail),
     actorId: textOf(actor['ID']),
     attributes: boundedTexts(actor['Attributes']),
   }
 }
 
-// What Podman calls the same things through the same API.
-const dockerWords: ReadonlyMap<string, string> = new Map([
+// Podman's names for the same actions in the same API.
+const dockerActions: ReadonlyMap<string, string> = new Map([
   ['remove', 'destroy'],
   ['exec', 'exec_start'],
   ['exec_died', 'exec_die'],
 ])
 
-/** `exec_create: sh -c ` is a verb and an argv: only the first colon is the engine's, and blanks may be the argv's. */
+/**
+ * `exec_create: sh -c ` is a verb and an argv. Only the first colon is the engine's; blanks may belong to the argv.
+ */
 function splitAction(text: string): { action: string; detail: string } {
   const colon = text.indexOf(':')
   if (colon === -1) return { action: text, detail: '' }
@@ -47,11 +49,11 @@ function parse(line: string): JsonObject | null {
   }
 }
 
-/** Nanoseconds exceed 2^53, so the digits are taken from the source text of exactly this number. */
+/** Nanoseconds exceed 2^53, so the digits come from the source text of exactly this number. */
 function keepNanoseconds(key: string, value: unknown, { source }: { source?: string }): unknown {
   if (key !== 'timeNano' || typeof value !== 'number') return value
   return source !== undefined && /^\d{1,19}$/.test(source) ? BigInt(source) : null
 }
 
-// The third parameter is in the runtime (JSON.parse source text access) and not yet in the types.
+// The third parameter exists at run time (JSON.parse source text access), but not yet in the types.
 type Reviver = (key: string, value: unknown) => unknown

@@ -1,9 +1,10 @@
 import type { EventsLost, SourceName } from '../../../model/observation.ts'
+import { eventsLost } from '../../../model/source-reports.ts'
 
-/** Counts what a source did not see, and tells it in a few observations however much it is. */
+/** Counts what a source missed, and reports it in a few observations, however much it is. */
 export type Losses = {
   add(reason: string, count?: number): void
-  /** What was counted since it was last asked. */
+  /** What was counted since the last call. */
   take(time: number): readonly EventsLost[]
 }
 
@@ -12,13 +13,7 @@ export function createLosses(source: SourceName): Losses {
   return {
     add: (reason, count = 1) => void counts.set(reason, (counts.get(reason) ?? 0) + count),
     take(time) {
-      const lost = [...counts].map(([reason, count]): EventsLost => ({
-        kind: 'events-lost',
-        time,
-        source,
-        reason,
-        count,
-      }))
+      const lost = [...counts].map(([reason, count]) => eventsLost(source, time, reason, count))
       counts.clear()
       return lost
     },

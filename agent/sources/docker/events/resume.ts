@@ -1,17 +1,17 @@
 import { hash } from 'node:crypto'
 import { type CursorState } from '../../../model/event-cursor.ts'
 
-/** Keeps the place in the event stream across reconnects: nothing lost that the engine still has, nothing twice. */
+/** Keeps the position in the event stream across reconnects: loses nothing the engine still has, repeats nothing. */
 export type Resume = {
-  /** From when on the stream is to be asked for, as `seconds.nnnnnnnnn`; `now` in epoch milliseconds. */
+  /** The `since` parameter of the next request, as `seconds.nnnnnnnnn`; `now` in epoch milliseconds. */
   since(now: number): string
-  /** The engine has begun to answer: what it remembers comes first. */
+  /** The engine has started to respond. It sends the events it remembers first. */
   attached(now: number): void
-  /** False for a line that was handed on before. */
+  /** False for a line that was already passed on. */
   isNew(line: string): boolean
-  /** A new line was an event of this time; true when it proves that events before it were lost. */
+  /** Takes the time of a new event; true if it proves that events before it were lost. */
   advance(timeNano: bigint): boolean
-  /** Null as long as nothing was seen. */
+  /** Null until the first event. */
   state(): CursorState | null
 }
 
@@ -23,8 +23,8 @@ export function createResume(saved: CursorState | null, startedAt: number): Resu
   return {
     since(now) {
       const nowNano = nanoseconds(now)
-      // Event times run backwards by some microseconds, hence a second of overlap. A time in the future,
-      // after a step of the clock, would make the engine leave out what it has.
+      // Event times go backwards by some microseconds, hence a second of overlap. With a time in the future, after
+      // the clock was set back, the engine would omit events that it has.
       const from = last === null ? nanoseconds(startedAt) : last - second
       return decimalSeconds(from <= nowNano ? from : nowNano - second)
     },
@@ -34,9 +34,9 @@ export function createResume(saved: CursorState | null, startedAt: number): Resu
     },
 
     isNew(line) {
-      const digest = hash('sha256', line, 'base64url').slice(0, 16)
+      const digest = digestOf(line)
       if (recent.has(digest)) {
-        backfill = null // The stream overlaps with what was seen, so nothing lies between.
+        backfill = null // The stream overlaps with known events, so there is no gap.
         return false
       }
       recent.add(digest)
@@ -58,19 +58,30 @@ export function createResume(saved: CursorState | null, startedAt: number): Resu
   }
 }
 
-/** The past events that the engine sends first: whether they reach back to what was seen. */
+/** The past events that the engine sends first; they show whether it still remembers the last known event. */
 type Backfill = { after: bigint; until: bigint; count: number }
 
-// eventsLimit in moby's daemon/events/events.go: a backfill this long may have had a beginning that is lost.
+// eventsLimit in moby's daemon/events/events.go: a backfill this long may have lost its beginning.
 const engineMemory = 256
 
-// The engine repeats no more than it remembers; twice that for lines that were no events.
+// The engine repeats at most what it remembers; twice that allows for lines that were not events.
 const rememberedLines = 512
 
-// The engine sends the head of its answer before it looks at what it remembers.
+// The engine sends its response headers before it reads the events it remembers.
 const attachSlack = 100_000_000n
 
 const second = 1_000_000_000n
+
+// Only the beginning and the end are hashed: a line that contains the time of its event differs from all others
+// there, and hashing megabytes of labels would take most of the processing time of their events.
+const hashedCharacters = 8_192
+
+function digestOf(line: string): string {
+  const half = hashedCharacters / 2
+  const hashed =
+    line.length <= hashedCharacters ? line : `${line.slice(0, half)}${line.length}${line.slice(-half)}`
+  return hash('sha256', hashed, 'base64url').slice(0, 16)
+}
 
 function nanoseconds(milliseconds: number): bigint {
   return BigInt(Math.round(milliseconds * 1000)) * 1000n

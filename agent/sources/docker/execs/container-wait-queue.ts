@@ -1,27 +1,31 @@
 import type { DockerEvent } from '../../../model/observation.ts'
 
-export type HeldEventsOptions = {
-  /** Whether all is known of the container that an event can be judged by. */
+export type ContainerWaitQueueOptions = {
+  /** Whether enough is known of the container to judge its events. */
   isKnown: (containerId: string) => boolean
   handle: (event: DockerEvent) => void
   now: () => number
 }
 
-/** Keeps the events of a container back, in their order, until it is known: its labels may belie what they say. */
-export type HeldEvents = {
+/** Holds back a container's events, in order, until it is inspected: its labels can forge event attributes. */
+export type ContainerWaitQueue = {
   take(event: DockerEvent): void
-  /** To be called when a container became known, and some times a second. */
+  /** Call it when a container becomes known, and a few times a second. */
   release(): void
 }
 
-export function createHeldEvents({ isKnown, handle, now }: HeldEventsOptions): HeldEvents {
-  let held: { event: DockerEvent; since: number }[] = []
+export function createContainerWaitQueue({
+  isKnown,
+  handle,
+  now,
+}: ContainerWaitQueueOptions): ContainerWaitQueue {
+  let waiting: { event: DockerEvent; since: number }[] = []
 
   function release(): void {
-    if (held.length === 0) return
-    const latest = now() - maxHeldMs
+    if (waiting.length === 0) return
+    const latest = now() - maxWaitMs
     const due: DockerEvent[] = []
-    held = held.filter(({ event, since }) => {
+    waiting = waiting.filter(({ event, since }) => {
       const isDue = since <= latest || isKnown(event.actorId)
       if (isDue) due.push(event)
       return !isDue
@@ -33,11 +37,11 @@ export function createHeldEvents({ isKnown, handle, now }: HeldEventsOptions): H
     release,
     take(event) {
       release()
-      if (isKnown(event.actorId) || held.length >= maxHeld) handle(event)
-      else held.push({ event, since: now() })
+      if (isKnown(event.actorId) || waiting.length >= maxWaiting) handle(event)
+      else waiting.push({ event, since: now() })
     },
   }
 }
 
-const maxHeldMs = 2_000
-const maxHeld = 1_000
+const maxWaitMs = 2_000
+const maxWaiting = 1_000

@@ -2,16 +2,16 @@ import type { ExecSettings } from '../../../model/observation.ts'
 import { boundedArgv, boundedText } from '../client/bounded.ts'
 import { isObject, type JsonObject, numberOf, objectOf, textOf, textsOf } from '../../../lib/json-object.ts'
 
-/** What `GET /exec/{id}/json` knows of an exec, which no event tells. */
+/** What `GET /exec/{id}/json` returns and no event contains. */
 export type ExecInspect = {
   argv: readonly string[]
   settings: ExecSettings
   running: boolean
-  /** Null before it has ended. */
+  /** Null while it runs. */
   exitCode: number | null
 }
 
-/** Reads an exec inspect's answer; null when it has no command, so that nothing is taken for exact that is not. */
+/** Parses an exec inspect response; null without a command, so that an argv marked as exact always is. */
 export function execOfInspect(inspect: JsonObject): ExecInspect | null {
   const process = objectOf(inspect['ProcessConfig'])
   if (!isObject(inspect['ProcessConfig']) || typeof process['entrypoint'] !== 'string') return null

@@ -3,13 +3,13 @@ import type { DockerEvent, ExecObservation } from '../../../model/observation.ts
 import type { ExecInspect } from './exec-inspect.ts'
 import { isHealthcheck } from './healthcheck.ts'
 
-/** The exec an event speaks of; null where it does not say, or where a label of the image says it instead. */
+/** The exec id of an event; null if it has none, or if an image label takes the attribute's place. */
 export function execIdOf({ attributes }: DockerEvent, { labels }: Container): string | null {
   const id = attributes['execID'] ?? ''
   return /^[0-9a-f]{64}$/.test(id) && !Object.hasOwn(labels, 'execID') ? id : null
 }
 
-/** What is told of an exec: what the engine knows of it, or else what an event said. */
+/** Built from the engine's inspect, or else from the event alone. */
 export function observationOf(
   execId: string,
   container: Container,

@@ -5,12 +5,12 @@ import type { DockerClient } from '../client/client.ts'
 import { type ExecInspect, execOfInspect } from './exec-inspect.ts'
 import { trackedExecs, type Exec, newExec } from './tracked-execs.ts'
 import { execIdOf, observationOf } from './exec-observation.ts'
-import { createHeldEvents } from './container-wait-queue.ts'
+import { createContainerWaitQueue } from './container-wait-queue.ts'
 import { containerOfEvent } from '../inventory/identity.ts'
 import { textOf, textsOf } from '../../../lib/json-object.ts'
 import { integerOf, isUp } from '../inventory/lifecycle.ts'
 import { createNamedExecs, type NamedExec } from './named-execs.ts'
-import { createNamelessStarts, isStartOf } from './unidentified-starts.ts'
+import { createUnidentifiedStarts, isStartOf } from './unidentified-starts.ts'
 
 export type ExecTrackerOptions = {
   client: Pick<DockerClient, 'inspectContainer' | 'inspectExec'>
@@ -22,18 +22,18 @@ export type ExecTrackerOptions = {
   now: () => number
 }
 
-/** Joins what events and inspects tell of an exec, and says once that it started and once that it ended. */
+/** Combines events and inspects of an exec, and reports its start and its end once each. */
 export type ExecTracker = {
   onEvent(event: DockerEvent): void
-  /** A process says that this exec brought it. */
+  /** A process was started by this exec, according to its runtime's command line. */
   onNamed(named: NamedExec): void
-  /** Whether a process named this exec, and neither an event nor the engine's answer has come yet. */
-  isAskedFor(execId: string): boolean
-  /** Looks for execs of which no event told, and for those whose end none did. */
+  /** Whether a process named this exec and neither an event nor an inspect has confirmed it yet. */
+  isBeingInspected(execId: string): boolean
+  /** Looks for execs whose start or end no event reported. */
   reconcile(container: Container): void
-  /** Something was told of a container: it may be known now, or have ended and its execs with it. */
+  /** A container changed: it may be known now, or it ended and its execs with it. */
   onContainer(container: Container): void
-  /** To be called some times a second: stops waiting for what does not come. True when it is to be called again at once. */
+  /** Call it a few times a second: it ends waits that are overdue. True if it must be called again immediately. */
   tick(): boolean
 }
 
@@ -45,82 +45,86 @@ export function createExecTracker({
   lose,
   now,
 }: ExecTrackerOptions): ExecTracker {
-  const ledger = trackedExecs((evicted) => {
-    if (evicted.startedAt !== null && !evicted.told) tell(evicted, evicted.startedAt)
+  const tracked = trackedExecs((evicted) => {
+    if (evicted.startedAt !== null && !evicted.reported) report(evicted, evicted.startedAt)
     lose('queue-full')
   })
-  const nameless = createNamelessStarts(tellNameless)
-  const named = createNamedExecs({ isKnown: isStarted, ask: askForNamed, lose, now })
-  // Goes on where it was: after a flood thousands are told of at once.
+  const unidentified = createUnidentifiedStarts(reportUnidentified)
+  const named = createNamedExecs({ isKnown: isStarted, inspect: inspectNamed, lose, now })
+  // Each tick continues where the last one stopped: after a burst there are thousands.
   let round: Iterator<Exec> | undefined
-  const heldEvents = createHeldEvents({ isKnown: (id) => !!containerOf(id)?.details, handle, now })
+  const containerWaitQueue = createContainerWaitQueue({
+    isKnown: (id) => !!containerOf(id)?.details,
+    handle,
+    now,
+  })
 
   function find(id: string, container: Container, commandLine: string): Exec | undefined {
-    return ledger.isDone(id) ? undefined : (ledger.get(id) ?? add(id, container, commandLine))
+    return tracked.isDone(id) ? undefined : (tracked.get(id) ?? add(id, container, commandLine))
   }
 
   function add(id: string, container: Container, commandLine: string): Exec {
-    const exec = newExec({ id, container, commandLine, heardAt: now() })
-    ledger.add(exec)
-    inspect(exec, (answer) => {
-      if (exec.inspect === undefined) exec.inspect = answer ?? null
-      if (answer?.running && exec.startedAt === null) exec.checkAt = now() + eventDelayMs
-      const start = exec.startedAt === null ? nameless.take(exec) : undefined
-      if (start !== undefined) startedNameless(exec, start)
-      tellWhenReady(exec)
+    const exec = newExec({ id, container, commandLine, lastSeenAt: now() })
+    tracked.add(exec)
+    inspect(exec, (result) => {
+      if (exec.inspect === undefined) exec.inspect = result ?? null
+      if (result?.running && exec.startedAt === null) exec.checkAt = now() + eventDelayMs
+      const start = exec.startedAt === null ? unidentified.take(exec) : undefined
+      if (start !== undefined) startedUnidentified(exec, start)
+      reportWhenReady(exec)
     })
     return exec
   }
 
-  /** Answers null when the engine has no such exec in this container, undefined when it was not asked. */
-  function inspect(exec: Exec, answered: (answer: ExecInspect | null | undefined) => void): void {
+  /** Passes null if the engine has no such exec in this container, undefined if it did not result. */
+  function inspect(exec: Exec, onResult: (result: ExecInspect | null | undefined) => void): void {
     const taken = calls.call(
       () => client.inspectExec(exec.id),
       (reply) => {
-        if (reply === null || reply === undefined) answered(reply)
-        else if (textOf(reply['ContainerID']) !== exec.container.id) answered(null)
-        else answered(execOfInspect(reply))
+        if (reply === null || reply === undefined) onResult(reply)
+        else if (textOf(reply['ContainerID']) !== exec.container.id) onResult(null)
+        else onResult(execOfInspect(reply))
       },
     )
     if (taken) return
     lose('queue-full')
-    answered(undefined)
+    onResult(undefined)
   }
 
   function started(exec: Exec, event: DockerEvent): void {
     if (exec.startedAt !== null) return
     exec.startedAt = event.time
-    exec.heardAt = now()
+    exec.lastSeenAt = now()
     exec.commandLine = event.detail
     exec.checkAt = now() + failedStartMs
-    tellWhenReady(exec)
+    reportWhenReady(exec)
   }
 
   function isStarted(id: string): boolean {
-    return ledger.isDone(id) || (ledger.get(id)?.startedAt ?? null) !== null
+    return tracked.isDone(id) || (tracked.get(id)?.startedAt ?? null) !== null
   }
 
-  /** Its process runs or ran, so it was started if the engine knows it at all. */
-  function askForNamed({ execId, container, time }: NamedExec, answered: () => void): void {
-    const known = ledger.get(execId)
-    const exec = known ?? newExec({ id: execId, container, commandLine: '', heardAt: now() })
-    inspect(exec, (answer) => {
-      answered()
-      if (!answer || isStarted(execId)) return
-      const hasRun = answer.running || answer.exitCode !== null
+  /** Its process runs or ran, so if the engine knows the exec, it was started. */
+  function inspectNamed({ execId, container, time }: NamedExec, onResult: () => void): void {
+    const known = tracked.get(execId)
+    const exec = known ?? newExec({ id: execId, container, commandLine: '', lastSeenAt: now() })
+    inspect(exec, (result) => {
+      onResult()
+      if (!result || isStarted(execId)) return
+      const hasRun = result.running || result.exitCode !== null
       if (!hasRun) return
-      if (known === undefined) ledger.add(exec)
-      exec.inspect = answer
+      if (known === undefined) tracked.add(exec)
+      exec.inspect = result
       exec.startedAt = time
-      exec.heardAt = now()
-      if (answer.running) exec.checkAt = now() + failedStartMs
-      else exec.end = { time: now(), exitCode: answer.exitCode }
-      tellWhenReady(exec)
+      exec.lastSeenAt = now()
+      if (result.running) exec.checkAt = now() + failedStartMs
+      else exec.end = { time: now(), exitCode: result.exitCode }
+      reportWhenReady(exec)
     })
   }
 
-  /** Its end has no name either, and may have come before it was found. */
-  function startedNameless(exec: Exec, event: DockerEvent): void {
+  /** Its end event has no id either, and may have come before the exec was found. */
+  function startedUnidentified(exec: Exec, event: DockerEvent): void {
     started(exec, event)
     exec.checkAt = now() + eventDelayMs
   }
@@ -128,43 +132,43 @@ export function createExecTracker({
   function died(exec: Exec, event: DockerEvent): void {
     if (exec.startedAt === null) {
       exec.startedAt = event.time
-      exec.heardAt = now()
+      exec.lastSeenAt = now()
     }
-    // An image's label of that name takes the place of the engine's own attribute.
+    // An image label of that name replaces the engine's own attribute.
     if (Object.hasOwn(currentContainer(exec).labels, 'exitCode')) check(exec, event.time)
     else exec.end = { time: event.time, exitCode: integerOf(event.attributes['exitCode']) }
-    tellWhenReady(exec)
+    reportWhenReady(exec)
   }
 
-  function tellWhenReady(exec: Exec): void {
+  function reportWhenReady(exec: Exec): void {
     if (exec.startedAt === null) return
-    if (!exec.told) {
-      const isLate = now() - exec.heardAt >= inspectWaitMs
+    if (!exec.reported) {
+      const isLate = now() - exec.lastSeenAt >= inspectWaitMs
       if (exec.inspect === undefined && !isLate) return
-      tell(exec, exec.startedAt)
+      report(exec, exec.startedAt)
     }
     if (exec.end === null) return
     emit({ kind: 'exec-ended', container: currentContainer(exec), execId: exec.id, ...exec.end })
-    ledger.done(exec.id)
+    tracked.done(exec.id)
   }
 
-  function tell(exec: Exec, time: number): void {
+  function report(exec: Exec, time: number): void {
     exec.inspect ??= null
-    exec.told = true
+    exec.reported = true
     emit(observationOf(exec.id, currentContainer(exec), time, exec.inspect, exec.commandLine))
   }
 
-  /** Asks whether it has ended, for want of an event that tells. */
+  /** Inspects an exec whose end no event has reported. */
   function check(exec: Exec, time: number): void {
     exec.checkAt = null
-    inspect(exec, (answer) => {
-      const isRunning = answer === null ? isUp(currentContainer(exec)) : answer?.running
-      const exitCode = answer?.exitCode ?? null
-      // An engine that was restarted under running containers has forgotten their execs: that is no end.
+    inspect(exec, (result) => {
+      const isRunning = result === null ? isUp(currentContainer(exec)) : result?.running
+      const exitCode = result?.exitCode ?? null
+      // An engine restarted under running containers has forgotten their execs; that does not mean that they ended.
       if (isRunning || exec.end !== null) return
-      if (answer === null || exitCode !== null) exec.end = { time, exitCode }
+      if (result === null || exitCode !== null) exec.end = { time, exitCode }
       else exec.checkAt = now() + failedStartMs
-      tellWhenReady(exec)
+      reportWhenReady(exec)
     })
   }
 
@@ -172,28 +176,30 @@ export function createExecTracker({
     return containerOf(exec.container.id) ?? exec.container
   }
 
-  /** Finds by listing what an event did not name. */
+  /** Lists the container's execs, because an event did not name one. */
   function discover(container: Container): void {
     const taken = calls.call(
       () => client.inspectContainer(container.id),
-      (answer) => textsOf(answer?.['ExecIDs']).forEach((id) => find(id, container, '')),
+      (result) => textsOf(result?.['ExecIDs']).forEach((id) => find(id, container, '')),
     )
     if (!taken) lose('queue-full')
   }
 
-  function onNamelessEvent(event: DockerEvent, container: Container): void {
+  function onUnidentifiedEvent(event: DockerEvent, container: Container): void {
     if (event.action === 'exec_die') {
-      for (const exec of ledger.openIn(container.id)) if (exec.told) check(exec, event.time)
+      for (const exec of tracked.openIn(container.id)) if (exec.reported) check(exec, event.time)
       return
     }
     discover(container)
     if (event.action !== 'exec_start') return
-    const exec = ledger.openIn(container.id).find((open) => open.startedAt === null && isStartOf(event, open))
-    if (exec === undefined) nameless.add(event, now())
-    else startedNameless(exec, event)
+    const exec = tracked
+      .openIn(container.id)
+      .find((open) => open.startedAt === null && isStartOf(event, open))
+    if (exec === undefined) unidentified.add(event, now())
+    else startedUnidentified(exec, event)
   }
 
-  function tellNameless(event: DockerEvent): void {
+  function reportUnidentified(event: DockerEvent): void {
     const container = containerOf(event.actorId) ?? containerOfEvent(event)
     emit(observationOf('', container, event.time, null, event.detail))
   }
@@ -201,15 +207,15 @@ export function createExecTracker({
   function tickOf(exec: Exec, time: number): void {
     const isDue = exec.checkAt !== null && time >= exec.checkAt
     if (exec.startedAt === null) {
-      if (isDue) exec.startedAt = exec.heardAt
-      else if (time - exec.heardAt > keepUnstartedMs) ledger.forget(exec.id)
-    } else if (exec.told && isDue) check(exec, time)
-    if (!exec.told) tellWhenReady(exec)
+      if (isDue) exec.startedAt = exec.lastSeenAt
+      else if (time - exec.lastSeenAt > keepUnstartedMs) tracked.forget(exec.id)
+    } else if (exec.reported && isDue) check(exec, time)
+    if (!exec.reported) reportWhenReady(exec)
   }
 
   function checkAll(containerId: string): void {
-    for (const exec of ledger.openIn(containerId)) {
-      if (exec.startedAt === null) ledger.forget(exec.id)
+    for (const exec of tracked.openIn(containerId)) {
+      if (exec.startedAt === null) tracked.forget(exec.id)
       else exec.checkAt = now() + eventDelayMs
     }
   }
@@ -217,7 +223,7 @@ export function createExecTracker({
   function handle(event: DockerEvent): void {
     const container = containerOf(event.actorId) ?? containerOfEvent(event)
     const id = execIdOf(event, container)
-    if (id === null) return onNamelessEvent(event, container)
+    if (id === null) return onUnidentifiedEvent(event, container)
     const exec = find(id, container, event.detail)
     if (exec === undefined) return
     if (event.action === 'exec_start') started(exec, event)
@@ -226,56 +232,56 @@ export function createExecTracker({
 
   return {
     onEvent(event) {
-      if (event.type === 'container' && event.action.startsWith('exec_')) heldEvents.take(event)
+      if (event.type === 'container' && event.action.startsWith('exec_')) containerWaitQueue.take(event)
     },
     onNamed: named.take,
-    isAskedFor: named.isAskedFor,
+    isBeingInspected: named.isBeingInspected,
     onContainer(container) {
-      heldEvents.release()
+      containerWaitQueue.release()
       if (!isUp(container)) checkAll(container.id)
     },
     reconcile(container) {
       const execIds = container.details?.execIds ?? []
       for (const id of execIds) find(id, container, '')
-      for (const exec of ledger.openIn(container.id)) {
-        if (exec.told && !execIds.includes(exec.id)) exec.checkAt = now() + eventDelayMs
+      for (const exec of tracked.openIn(container.id)) {
+        if (exec.reported && !execIds.includes(exec.id)) exec.checkAt = now() + eventDelayMs
       }
     },
     tick() {
-      heldEvents.release()
+      containerWaitQueue.release()
       named.tick()
       const time = now()
-      nameless.giveUp(time - listingWaitMs)
-      const sliceEnds = performance.now() + sliceMs
-      round ??= ledger.open()[Symbol.iterator]()
+      unidentified.reportOverdue(time - listingWaitMs)
+      const sliceEndsAt = performance.now() + sliceMs
+      round ??= tracked.open()[Symbol.iterator]()
       for (let next = round.next(); ; next = round.next()) {
         if (next.done === true) {
           round = undefined
           return false
         }
         tickOf(next.value, time)
-        if (performance.now() > sliceEnds) return true
+        if (performance.now() > sliceEndsAt) return true
       }
     },
   }
 }
 
-// The event loop is shared with everything else the daemon does.
+// The event loop is shared with the rest of the daemon.
 const sliceMs = 5
 
-// An exec inspect is answered within milliseconds, also while the exec is slow to start. An engine that takes
-// longer is in trouble; then the exec is told without what only it knows.
+// The engine answers an exec inspect within milliseconds, even while the exec is slow to start. If it takes longer,
+// the exec is reported without the inspect.
 const inspectWaitMs = 5_000
 
-// The list of a container's execs is held back while the runtime starts one of them: 1.3 s in a container with a
-// hundredth of a core. A little more than the client waits.
+// The engine delays the list of a container's execs while the runtime starts one of them: 1.3 s in a container with a
+// hundredth of a core. A little longer than the client's timeout.
 const listingWaitMs = 12_000
 
-// A start that fails is never followed by exec_die.
+// A failed start has no exec_die event.
 const failedStartMs = 5_000
 
-// An event is published within this time of what it tells of.
+// An event is published within this time of what it reports.
 const eventDelayMs = 1_000
 
-// An exec may be created and never started; the engine itself forgets it after about as long.
+// An exec may be created and never started; the engine itself forgets it after about this time.
 const keepUnstartedMs = 600_000

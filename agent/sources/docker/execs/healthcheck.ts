@@ -1,7 +1,7 @@
 import type { Container } from '../../../model/container.ts'
 import type { ExecSettings } from '../../../model/observation.ts'
 
-/** Whether an exec is the container's health check to the letter; anything an engine would not do, a person did. */
+/** Whether an exec matches the container's health check exactly. Any difference means that a client started it. */
 export function isHealthcheck(
   container: Container,
   argv: readonly string[],

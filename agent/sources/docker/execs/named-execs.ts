@@ -1,59 +1,59 @@
 import type { Container } from '../../../model/container.ts'
 
-/** An exec that a process names as what brought it into a container. */
+/** An exec id taken from the command line of the runtime that started a process in a container. */
 export type NamedExec = {
   execId: string
   container: Container
-  /** When the process came in. */
+  /** When the process entered. */
   time: number
 }
 
-/** Execs that processes name, until an event tells of them or the engine has said whether there is such an exec. */
+/** Execs named by processes, until an event reports them or the engine has answered an inspect. */
 export type NamedExecs = {
   take(named: NamedExec): void
-  /** Asks for those of which no event has told in time. */
+  /** Inspects those that no event has reported in time. */
   tick(): void
-  isAskedFor(execId: string): boolean
+  isBeingInspected(execId: string): boolean
 }
 
 export type NamedExecsOptions = {
-  /** Whether an event or an answer told of its start. */
+  /** Whether an event or an inspect has reported its start. */
   isKnown: (execId: string) => boolean
-  /** Asks the engine; calls back when it has answered, or cannot be asked. */
-  ask: (named: NamedExec, answered: () => void) => void
+  /** Inspects it; calls `onDone` when the engine has answered or cannot be reached. */
+  inspect: (named: NamedExec, onDone: () => void) => void
   lose: (reason: string) => void
   /** Epoch milliseconds. */
   now: () => number
 }
 
 /**
- * The engine publishes an exec's event before its process runs, but on a busy host it can be read seconds later, and an
- * event can be lost. Whether there is such an exec the engine says at any time.
+ * The engine publishes an exec's event before its process runs, but on a busy host we can read it seconds later, and
+ * an event can be lost. An inspect says at any time whether such an exec exists.
  */
-export function createNamedExecs({ isKnown, ask, lose, now }: NamedExecsOptions): NamedExecs {
-  const waiting = new Map<string, { named: NamedExec; askAt: number }>()
-  const asked = new Set<string>()
+export function createNamedExecs({ isKnown, inspect, lose, now }: NamedExecsOptions): NamedExecs {
+  const waiting = new Map<string, { named: NamedExec; inspectAt: number }>()
+  const inspecting = new Set<string>()
   return {
     take(named) {
       const { execId } = named
-      if (!/^[0-9a-f]{64}$/.test(execId) || waiting.has(execId) || asked.has(execId) || isKnown(execId))
+      if (!/^[0-9a-f]{64}$/.test(execId) || waiting.has(execId) || inspecting.has(execId) || isKnown(execId))
         return
       if (waiting.size >= maxWaiting) lose('queue-full')
-      else waiting.set(execId, { named, askAt: now() + eventMs })
+      else waiting.set(execId, { named, inspectAt: now() + eventMs })
     },
     tick() {
-      for (const [execId, { named, askAt }] of waiting) {
-        if (askAt > now()) return
+      for (const [execId, { named, inspectAt }] of waiting) {
+        if (inspectAt > now()) return
         waiting.delete(execId)
         if (isKnown(execId)) continue
-        asked.add(execId)
-        ask(named, () => asked.delete(execId))
+        inspecting.add(execId)
+        inspect(named, () => inspecting.delete(execId))
       }
     },
-    isAskedFor: (execId) => waiting.has(execId) || asked.has(execId),
+    isBeingInspected: (execId) => waiting.has(execId) || inspecting.has(execId),
   }
 }
 
-// Nearly always the event comes first, and nothing has to be asked.
+// Nearly always the event comes first and no inspect is needed.
 const eventMs = 1_000
 const maxWaiting = 1_000

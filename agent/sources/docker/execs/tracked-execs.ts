@@ -1,43 +1,43 @@
 import type { Container } from '../../../model/container.ts'
 import type { ExecInspect } from './exec-inspect.ts'
 
-/** What is known of one exec until its end was told. Times are epoch milliseconds. */
+/** What is known of one exec until its end is reported. Times are epoch milliseconds. */
 export type Exec = {
   id: string
-  /** As the first event of it showed it; the inventory may know more by now. */
+  /** As of the exec's first event; the inventory may know more by now. */
   container: Container
-  /** The argv joined by spaces, as events give it; empty when none did. */
+  /** The argv joined by spaces, as in events; empty if no event had one. */
   commandLine: string
-  /** Undefined while the engine is asked, null when it could not tell. */
+  /** Undefined while the inspect is pending, null if it gave no result. */
   inspect: ExecInspect | null | undefined
-  /** When it was started, by the event; null before that. */
+  /** Start time from the event; null before that. */
   startedAt: number | null
-  /** When the last of it was heard. */
-  heardAt: number
-  told: boolean
+  /** When it was last mentioned by an event or an inspect. */
+  lastSeenAt: number
+  reported: boolean
   end: ExecEnd | null
-  /** When to look whether it runs, if no event says so before; null for never. */
+  /** When to check whether it is running, unless an event reports its end first; null for never. */
   checkAt: number | null
 }
 
 export type ExecEnd = { time: number; exitCode: number | null }
 
-/** An exec of which only an event or a listing is known. */
-export function newExec(known: Pick<Exec, 'id' | 'container' | 'commandLine' | 'heardAt'>): Exec {
-  return { ...known, inspect: undefined, startedAt: null, told: false, end: null, checkAt: null }
+/** An exec known only from an event or a listing. */
+export function newExec(known: Pick<Exec, 'id' | 'container' | 'commandLine' | 'lastSeenAt'>): Exec {
+  return { ...known, inspect: undefined, startedAt: null, reported: false, end: null, checkAt: null }
 }
 
-/** Remembers execs by id: those going on, and so many of the ended ones that none is told twice. */
+/** Remembers execs by id: the open ones, and enough of the ended ones that none is reported twice. */
 export type TrackedExecs = {
   get(id: string): Exec | undefined
-  /** Whether its end was told, or it had to make room. */
+  /** Whether its end was reported, or it was evicted. */
   isDone(id: string): boolean
-  /** Makes room by `onEvicted` of the oldest. */
+  /** When full, evicts the oldest and calls `onEvicted`. */
   add(exec: Exec): void
   done(id: string): void
-  /** Nothing was told of it. */
+  /** Drops an exec that was never reported. */
   forget(id: string): void
-  /** Those not done, the oldest first. */
+  /** Those not done, oldest first. */
   open(): Iterable<Exec>
   openIn(containerId: string): Exec[]
 }

@@ -1,21 +1,24 @@
 import type { DockerEvent } from '../../../model/observation.ts'
 import type { Exec } from './tracked-execs.ts'
 
-/** Starts that do not say of which exec: they wait for one with their command, and are told alone if none comes. */
-export type NamelessStarts = {
+/**
+ * Starts without an exec id. They wait for an exec with the same command; if none comes, they are reported without an
+ * id.
+ */
+export type UnidentifiedStarts = {
   add(start: DockerEvent, now: number): void
-  /** The oldest start that can be this exec's. */
+  /** The oldest start that matches this exec. */
   take(exec: Exec): DockerEvent | undefined
-  /** Tells those that were added before. */
-  giveUp(before: number): void
+  /** Reports those added before this time. */
+  reportOverdue(before: number): void
 }
 
-export function createNamelessStarts(tellAlone: (start: DockerEvent) => void): NamelessStarts {
+export function createUnidentifiedStarts(report: (start: DockerEvent) => void): UnidentifiedStarts {
   let waiting: { start: DockerEvent; since: number }[] = []
   return {
     add(start, now) {
       waiting.push({ start, since: now })
-      if (waiting.length > maxWaiting) tellAlone((waiting.shift() as (typeof waiting)[number]).start)
+      if (waiting.length > maxWaiting) report((waiting.shift() as (typeof waiting)[number]).start)
     },
     take(exec) {
       const index = waiting.findIndex(
@@ -23,17 +26,17 @@ export function createNamelessStarts(tellAlone: (start: DockerEvent) => void): N
       )
       return index === -1 ? undefined : waiting.splice(index, 1)[0]?.start
     },
-    giveUp(before) {
+    reportOverdue(before) {
       const late = waiting.filter(({ since }) => since <= before)
       waiting = waiting.filter(({ since }) => since > before)
-      for (const { start } of late) tellAlone(start)
+      for (const { start } of late) report(start)
     },
   }
 }
 
 const maxWaiting = 1_000
 
-/** Whether an event can be the start of an exec, by its command: Podman's tells none. */
+/** Whether an event can be the start of an exec, by its command. Podman's events have none. */
 export function isStartOf({ detail }: DockerEvent, { inspect }: Exec): boolean {
   if (inspect === null || inspect === undefined) return false
   const [program, ...rest] = inspect.argv

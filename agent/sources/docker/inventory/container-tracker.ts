@@ -5,7 +5,7 @@ import type { DockerClient } from '../client/client.ts'
 import { containerOfEvent, containerOfInspect } from './identity.ts'
 import { textOf } from '../../../lib/json-object.ts'
 import {
-  type Answer,
+  type InspectResult,
   type Change,
   change,
   changeOfEvent,
@@ -23,20 +23,20 @@ export type ContainerTrackerOptions = {
   calls: CallQueue
   emit: (observation: ContainerObservation) => void
   lose: (reason: string) => void
-  /** A container was found to be as it is by listing: its execs may have been missed too. */
+  /** A container was compared with the engine's list; its execs may have been missed too. */
   onReconciled: (container: Container) => void
   now: () => number
 }
 
-/** Knows every container, asks for what events do not tell, and says what happens to each in the order it happened. */
+/** Tracks every container, inspects what events do not contain, and reports each container's changes in order. */
 export type ContainerTracker = {
   view: ContainerLookup
   onEvent(event: DockerEvent): void
-  /** Compares with what the engine lists; `done` is called when each container was looked at. */
+  /** Compares with the engine's list; calls `done` when every container was checked. */
   reconcile(listed: readonly Container[], done: () => void): void
-  /** The engine did not answer with a list: a container that is not known is not expected to become known. */
+  /** The engine returned no list: do not wait for unknown containers to become known. */
   listingFailed(): void
-  /** To be called every few seconds: forgets what is long gone, and asks again what was not answered. */
+  /** Call it every few seconds: forgets containers removed a while ago, and repeats inspects that had no result. */
   tidy(): void
 }
 
@@ -50,12 +50,12 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
     if (earlier !== undefined) return earlier
     const track: Track = {
       container,
-      told: false,
-      toldUp: false,
+      reported: false,
+      reportedUp: false,
       reconciled: { start: 0, end: 0 },
       removedAt: null,
       waiting: [],
-      asking: false,
+      inspecting: false,
       gone: false,
       unanswered: false,
     }
@@ -69,79 +69,86 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       lose('queue-full')
       step.done?.()
     }
-    if (!track.asking) advance(track)
+    if (!track.inspecting) advance(track)
   }
 
-  /** Takes the steps of one container one after the other; each that needs an answer stops those behind it. */
+  /** Processes a container's steps in order; a step that needs an inspect blocks those after it. */
   function advance(track: Track): void {
     for (let step = track.waiting.shift(); step !== undefined; step = track.waiting.shift()) {
       const current = step
-      if (ask(track, current)) return
+      if (inspect(track, current)) return
       settle(track, current, track.gone ? null : undefined)
     }
   }
 
-  function ask(track: Track, step: Step): boolean {
+  function inspect(track: Track, step: Step): boolean {
     if (track.gone || (step.event !== null && !needsInspect(step.action))) return false
     const { id } = track.container
-    track.asking = calls.call(
+    track.inspecting = calls.call(
       () => client.inspectContainer(id),
       (reply) => {
-        const answer = reply && textOf(reply['Id']) !== id ? undefined : reply
-        track.asking = false
-        track.gone = answer === null
-        track.unanswered = answer === undefined
-        settle(track, step, answer)
+        const result = reply && textOf(reply['Id']) !== id ? undefined : reply
+        track.inspecting = false
+        track.gone = result === null
+        track.unanswered = result === undefined
+        settle(track, step, result)
         advance(track)
       },
     )
-    if (!track.asking) {
+    if (!track.inspecting) {
       track.unanswered = true
       lose('queue-full')
     }
-    return track.asking
+    return track.inspecting
   }
 
-  function settle(track: Track, step: Step, answer: Answer): void {
+  function settle(track: Track, step: Step, result: InspectResult): void {
     if (track.removedAt === null) {
-      if (step.event === null) settleReconcile(track, answer)
-      else settleEvent(track, step.event, step.action, answer)
+      if (step.event === null) settleReconcile(track, result)
+      else settleEvent(track, step.event, step.action, result)
     }
     step.done?.()
   }
 
-  function settleEvent(track: Track, event: DockerEvent, action: ContainerAction, answer: Answer): void {
+  function settleEvent(
+    track: Track,
+    event: DockerEvent,
+    action: ContainerAction,
+    result: InspectResult,
+  ): void {
     const before = track.container
-    track.container = containerAfter(before, event, action, answer)
-    if (!wasTold(track, action, event.time)) tell(track, changeOfEvent(event, action, before, answer))
+    track.container = containerAfter(before, event, action, result)
+    if (!wasReported(track, action, event.time)) report(track, changeOfEvent(event, action, before, result))
   }
 
-  function settleReconcile(track: Track, answer: Answer): void {
-    if (answer === null) return settleVanished(track)
+  function settleReconcile(track: Track, result: InspectResult): void {
+    if (result === null) return settleVanished(track)
     const before = track.container
-    if (answer !== undefined) track.container = containerOfInspect(answer)
-    const told = track.told ? missedChanges(before, track.toldUp, answer, now()) : [change('seen', now())]
-    for (const missed of told) tell(track, missed)
-    if (told.length > 0) track.reconciled = runOf(answer)
+    if (result !== undefined) track.container = containerOfInspect(result)
+    const changes = track.reported
+      ? missedChanges(before, track.reportedUp, result, now())
+      : [change('seen', now())]
+    for (const missed of changes) report(track, missed)
+    if (changes.length > 0) track.reconciled = runOf(result)
     onReconciled(track.container)
   }
 
   function settleVanished(track: Track): void {
     track.container = { ...track.container, state: 'dead' }
-    if (track.told) tell(track, change('removed', now()))
+    if (track.reported) report(track, change('removed', now()))
     else tracks.delete(track.container.id)
   }
 
-  function tell(track: Track, told: Change): void {
-    if (told.action === 'removed') {
-      if (track.toldUp) tell(track, change('died', told.time))
+  function report(track: Track, latest: Change): void {
+    if (latest.action === 'removed') {
+      if (track.reportedUp) report(track, change('died', latest.time))
       track.removedAt = now()
     }
-    if (told.action === 'started') track.toldUp = true
-    if (told.action === 'died') track.toldUp = false
-    if (told.action === 'seen') track.toldUp = isUp(track.container)
-    track.told = true
-    emit({ kind: 'container', container: track.container, ...told })
+    if (latest.action === 'started') track.reportedUp = true
+    if (latest.action === 'died') track.reportedUp = false
+    if (latest.action === 'seen') track.reportedUp = isUp(track.container)
+    track.reported = true
+    emit({ kind: 'container', container: track.container, ...latest })
   }
 
   function known(): Track[] {
@@ -153,15 +160,15 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       get: (id) => tracks.get(id)?.container,
       all: () => known().map(({ container }) => container),
       running: () =>
-        // The answer to a question about an earlier event may be ahead of the start that is still to be reported: who
-        // samples a container then would take what it counted since as its baseline.
+        // The inspect for an earlier event can already show a start that is not reported yet. A sampler of that
+        // container would take what the kernel counted since then as its baseline.
         known()
-          .filter(({ container, toldUp }) => toldUp && isUp(container))
+          .filter(({ container, reportedUp }) => reportedUp && isUp(container))
           .map(({ container }) => container),
       isPending(id) {
         const track = tracks.get(id)
         if (track?.container.details) return false
-        return !isListed || track?.asking === true || (track?.waiting.length ?? 0) > 0
+        return !isListed || track?.inspecting === true || (track?.waiting.length ?? 0) > 0
       },
     },
     onEvent(event) {
@@ -172,23 +179,23 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
     reconcile(listed, done) {
       const listedTracks = listed.map(trackOf)
       isListed = true
-      const looked = new Set(
+      const toCheck = new Set(
         [...listedTracks, ...tracks.values()].filter((track) => track.removedAt === null),
       )
-      let left = looked.size + 1
+      let pending = toCheck.size + 1
       const oneDone = (): void => {
-        left -= 1
-        if (left === 0) done()
+        pending -= 1
+        if (pending === 0) done()
       }
-      for (const track of looked) enqueue(track, { event: null, done: oneDone })
+      for (const track of toCheck) enqueue(track, { event: null, done: oneDone })
       oneDone()
     },
     listingFailed: () => void (isListed = true),
     tidy() {
-      const longGone = now() - keepRemovedMs
+      const forgetBefore = now() - keepRemovedMs
       for (const [id, track] of tracks) {
-        if (track.removedAt !== null && track.removedAt < longGone) tracks.delete(id)
-        else if (track.unanswered && !track.asking) enqueue(track, { event: null })
+        if (track.removedAt !== null && track.removedAt < forgetBefore) tracks.delete(id)
+        else if (track.unanswered && !track.inspecting) enqueue(track, { event: null })
       }
     },
   }
@@ -196,28 +203,32 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
 
 type Track = {
   container: Container
-  /** Whether anything was said of it, and whether the last word was that it runs. */
-  told: boolean
-  toldUp: boolean
-  /** The run of which a comparison with the engine told: events that led to it come too late. */
+  /** Whether anything was reported of it, and whether it was last reported as running. */
+  reported: boolean
+  reportedUp: boolean
+  /** The run that a comparison with the engine reported; the events that led to it are late. */
   reconciled: Run
   removedAt: number | null
   waiting: Step[]
-  asking: boolean
-  /** The last answer was that there is no such container, or that there was no answer. */
+  inspecting: boolean
+  /** The last inspect found no such container, or had no result. */
   gone: boolean
   unanswered: boolean
 }
 
-/** Something to be said of a container: an event, or (null) a comparison with the engine. */
+/** A pending step of a container: an event, or (null) a comparison with the engine. */
 type Step =
   | { event: DockerEvent; action: ContainerAction; done?: undefined }
   | { event: null; done?: () => void }
 
-/** Whether a comparison with the engine has told already what this late event says. */
-function wasTold({ told, toldUp, reconciled }: Track, action: ContainerAction, time: number): boolean {
-  if (action === 'created') return told
-  if (action === 'started') return toldUp && time < reconciled.start + eventDelayMs
+/** Whether a comparison with the engine has already reported what this late event says. */
+function wasReported(
+  { reported, reportedUp, reconciled }: Track,
+  action: ContainerAction,
+  time: number,
+): boolean {
+  if (action === 'created') return reported
+  if (action === 'started') return reportedUp && time < reconciled.start + eventDelayMs
   if (action === 'died') return time < Math.max(reconciled.start, reconciled.end + eventDelayMs)
   return false
 }
@@ -225,8 +236,8 @@ function wasTold({ told, toldUp, reconciled }: Track, action: ContainerAction, t
 // The engine sets StartedAt and FinishedAt some milliseconds before it publishes the event.
 const eventDelayMs = 1_000
 
-// For events that come late, and for the processes that outlive their container's end in the kernel's events.
+// For late events, and for processes whose kernel events come after the end of their container.
 const keepRemovedMs = 60_000
 
-// Steps of one container; an engine that answers at all is asked within seconds.
+// Steps of one container; an engine that responds handles them within seconds.
 const maxWaiting = 256

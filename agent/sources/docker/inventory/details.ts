@@ -2,7 +2,7 @@ import type { ContainerDetails, Healthcheck, Limits, Mount } from '../../../mode
 import { boundedArgv, boundedText } from '../client/bounded.ts'
 import { type JsonObject, listOf, numberOf, objectOf, textOf, textsOf } from '../../../lib/json-object.ts'
 
-/** The part of an inspect's answer that says how a container is configured and how it fares. */
+/** A container's configuration and state, from its inspect. */
 export function detailsOf(inspect: JsonObject): ContainerDetails {
   const state = objectOf(inspect['State'])
   const config = objectOf(inspect['Config'])
@@ -35,13 +35,13 @@ export function detailsOf(inspect: JsonObject): ContainerDetails {
   }
 }
 
-/** Epoch milliseconds of one of the engine's times; 0 for its year 1, which means never. */
+/** Converts an engine time to epoch milliseconds; 0 for the year 1, which means never. */
 export function timeOf(value: unknown): number {
   const time = Date.parse(textOf(value))
   return time > 0 ? time : 0
 }
 
-/** As `getProbe` and `getShell` of moby's daemon/health.go make the argv. */
+/** Builds the argv like `getProbe` and `getShell` in moby's daemon/health.go. */
 function healthcheckOf(config: JsonObject): Healthcheck | null {
   const healthcheck = objectOf(config['Healthcheck'])
   const [kind, ...words] = textsOf(healthcheck['Test'])
@@ -58,7 +58,7 @@ function healthcheckOf(config: JsonObject): Healthcheck | null {
 }
 
 const defaultIntervalSeconds = 30
-// Since Docker 25; before that there was none.
+// Docker 25 and newer; older releases have no start interval.
 const defaultStartIntervalSeconds = 5
 
 function limitsOf(host: JsonObject): Limits {
@@ -69,13 +69,13 @@ function limitsOf(host: JsonObject): Limits {
   }
 }
 
-/** Cores by the older pair of settings, which `--cpus` leaves at 0. */
+/** Cores from the older pair of settings, which `--cpus` leaves at 0. */
 function quotaCpus(host: JsonObject): number | null {
   const quota = positive(numberOf(host['CpuQuota']))
   return quota === null ? null : quota / (positive(numberOf(host['CpuPeriod'])) ?? defaultPeriodMicroseconds)
 }
 
-// Documentation/scheduler/sched-bwc.rst of the kernel.
+// Kernel: Documentation/scheduler/sched-bwc.rst.
 const defaultPeriodMicroseconds = 100_000
 
 function positive(value: number): number | null {

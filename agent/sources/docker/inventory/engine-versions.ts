@@ -7,18 +7,18 @@ import { type JsonObject, listOf, objectOf, textOf } from '../../../lib/json-obj
 
 export type EngineVersionsOptions = {
   client: Pick<DockerClient, 'version' | 'info'>
-  /** The engine may be another, or one of its programs was replaced. */
+  /** Emits when the engine may have been replaced, or one of its programs was. */
   changed$: Observable<unknown>
   now: () => number
-  /** Where dpkg keeps which packages are installed. */
+  /** dpkg's list of installed packages. */
   dpkgStatus?: string
   intervalMs?: number
 }
 
-/** What the parts of the engine are, by their own words: asked when one may have changed, and now and then. */
+/** The versions that the engine's components report: requested when one may have changed, and at intervals. */
 export function engineVersions(options: EngineVersionsOptions): Observable<EngineVersions> {
   const { client, changed$, now, dpkgStatus = '/var/lib/dpkg/status', intervalMs = 3_600_000 } = options
-  const ask = async (): Promise<EngineVersions> => {
+  const request = async (): Promise<EngineVersions> => {
     const [{ raw }, info] = await Promise.all([client.version(), client.info()])
     const installed = await readFile(dpkgStatus, 'utf8').catch(() => '')
     return {
@@ -28,23 +28,23 @@ export function engineVersions(options: EngineVersionsOptions): Observable<Engin
       authorizationPlugins: authorizationPluginsOf(info),
     }
   }
-  // An upgrade replaces several files, and the engine is started anew after that.
+  // An upgrade replaces several files and then restarts the engine.
   const due$ = merge(timer(0, intervalMs), changed$.pipe(debounceTime(settleMs)))
-  // An engine that does not answer says so elsewhere.
-  return due$.pipe(exhaustMap(() => defer(ask).pipe(catchError(() => EMPTY))))
+  // Another source reports an engine that does not answer.
+  return due$.pipe(exhaustMap(() => defer(request).pipe(catchError(() => EMPTY))))
 }
 
 const settleMs = 2_000
 
-/** Reads the answer to `GET /version`; `installed` is the text of dpkg's status file, or empty. */
+/** Parses the response to `GET /version`; `installed` is the text of dpkg's status file, or empty. */
 export function componentsOf(raw: JsonObject, installed: string): ComponentVersion[] {
   return listOf(raw['Components'])
     .map(objectOf)
-    .flatMap((part) => {
-      const component = componentNames.get(textOf(part['Name']).toLowerCase())
-      const version = clean(textOf(part['Version']))
+    .flatMap((entry) => {
+      const component = componentNames.get(textOf(entry['Name']).toLowerCase())
+      const version = clean(textOf(entry['Version']))
       if (component === undefined || version === '') return []
-      const commit = clean(textOf(objectOf(part['Details'])['GitCommit']))
+      const commit = clean(textOf(objectOf(entry['Details'])['GitCommit']))
       return [
         {
           component,
@@ -61,14 +61,14 @@ const componentNames: ReadonlyMap<string, EngineComponent> = new Map([
   ['runc', 'runc'],
 ])
 
-// They become labels.
+// Versions become metric labels.
 function clean(text: string): string {
   return text.replace(/[^\w.+~:-]/g, '').slice(0, 64)
 }
 
 /**
- * Debian and Ubuntu build runc and containerd with the package's version in the place of the commit; the engine's
- * package has to be looked up, and counts only where the engine says that it is the same version.
+ * Debian and Ubuntu build runc and containerd with the package version in place of the commit. The engine's package
+ * must be looked up, and counts only if the engine reports the same version.
  */
 function packageVersionOf(
   component: EngineComponent,
@@ -82,7 +82,7 @@ function packageVersionOf(
   return packaged.startsWith(`${version}-`) ? packaged : ''
 }
 
-/** The version of an installed package by dpkg's status file (deb-control(5)). */
+/** The version of an installed package, from dpkg's status file (deb-control(5)). */
 export function installedVersion(status: string, name: string): string {
   const start = `\n${status}`.indexOf(`\nPackage: ${name}\n`)
   if (start < 0) return ''
@@ -92,7 +92,7 @@ export function installedVersion(status: string, name: string): string {
   return clean(/^Version: (\S+)$/m.exec(paragraph)?.[1] ?? '')
 }
 
-/** Whether requests to the engine are put before a plugin that may refuse them; null where it does not say. */
+/** Whether an authorization plugin checks requests to the engine; null if the engine does not say. */
 function authorizationPluginsOf(info: JsonObject): boolean | null {
   if (typeof info['Plugins'] !== 'object' || info['Plugins'] === null) return null
   return listOf(objectOf(info['Plugins'])['Authorization']).length > 0

@@ -1,10 +1,12 @@
 import type { Container, ContainerIdentity, ContainerState } from '../../../model/container.ts'
 import type { DockerEvent } from '../../../model/observation.ts'
 import { detailsOf } from './details.ts'
-import { boundedTexts, engineWords } from '../client/bounded.ts'
+import { boundedTexts, engineAttributes } from '../client/bounded.ts'
 import { type JsonObject, objectOf, textOf, textsOf } from '../../../lib/json-object.ts'
 
-/** Reads what `GET /containers/{id}/json` answered; whatever field is missing or of another type is as if unset. */
+/**
+ * Parses the response to `GET /containers/{id}/json`. A field that is missing or of the wrong type counts as unset.
+ */
 export function containerOfInspect(inspect: JsonObject): Container {
   const config = objectOf(inspect['Config'])
   return {
@@ -20,7 +22,7 @@ export function containerOfInspect(inspect: JsonObject): Container {
   }
 }
 
-/** What one entry of `GET /containers/json` tells, until the container is inspected. */
+/** Parses an entry of `GET /containers/json`; used until the container is inspected. */
 export function containerOfListing(entry: JsonObject): Container {
   return {
     ...identity({
@@ -36,12 +38,12 @@ export function containerOfListing(entry: JsonObject): Container {
 }
 
 /**
- * What an event alone tells of its container, for one that was gone before it could be inspected. The engine mixes what it
- * has to say with the container's labels.
+ * Builds a container from an event, if it is gone before it can be inspected. The engine mixes its own attributes
+ * with the container's labels.
  */
 export function containerOfEvent({ actorId, attributes }: DockerEvent): Container {
   const { name = '', image = '' } = attributes
-  const labels = Object.fromEntries(Object.entries(attributes).filter(([key]) => !engineWords.has(key)))
+  const labels = Object.fromEntries(Object.entries(attributes).filter(([key]) => !engineAttributes.has(key)))
   return {
     ...identity({ id: actorId, name, image, imageId: '', labels }),
     state: 'unknown',
@@ -66,8 +68,8 @@ function identity({ id, name, image, imageId, labels }: Names): ContainerIdentit
 }
 
 /**
- * A Swarm task's container is called `service.slot.task-id`, and the id is new with each task. The labels only
- * count when they agree with the name, which is the engine's: an image may carry any label.
+ * A Swarm task's container is named `service.slot.task-id`, and each task has a new id. The labels count only if they
+ * match the name, which the engine sets: an image may carry any label.
  */
 function nameOf(name: string, labels: Readonly<Record<string, string>>): string {
   const taskId = labels['com.docker.swarm.task.id']
@@ -77,6 +79,6 @@ function nameOf(name: string, labels: Readonly<Record<string, string>>): string 
 
 const states = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'] as const
 
-function stateOf(word: string): ContainerState {
-  return states.find((state) => state === word) ?? 'unknown'
+function stateOf(status: string): ContainerState {
+  return states.find((state) => state === status) ?? 'unknown'
 }

@@ -21,12 +21,13 @@ import type { DockerClient } from '../client/client.ts'
 import { createContainerTracker } from './container-tracker.ts'
 import { createExecTracker, type ExecTracker } from '../execs/execs.ts'
 import { createLosses } from '../events/losses.ts'
+import { sourceDown, sourceUp } from '../../../model/source-reports.ts'
 
 export type InventoryOptions = {
   client: Pick<DockerClient, 'listContainers' | 'inspectContainer' | 'inspectExec'>
-  /** The engine's events, as they come. */
+  /** The engine's events, live. */
   events$: Observable<DockerEvent>
-  /** When events may have been missed: the event stream was attached again, or says that there is a gap. */
+  /** Emits when events may have been missed: the event stream was reconnected, or reports a gap. */
   reconcile$: Observable<unknown>
   /** Epoch milliseconds. */
   now: () => number
@@ -34,11 +35,11 @@ export type InventoryOptions = {
 }
 
 export type Inventory = Source &
-  Pick<ExecTracker, 'onNamed' | 'isAskedFor'> & {
+  Pick<ExecTracker, 'onNamed' | 'isBeingInspected'> & {
     view: ContainerLookup
   }
 
-/** The containers of the host and the execs in them, from events and from what the engine answers about them. */
+/** The host's containers and their execs, from events and inspects. */
 export function containerInventory({
   client,
   events$,
@@ -46,9 +47,9 @@ export function containerInventory({
   now,
   pulse = () => undefined,
 }: InventoryOptions): Inventory {
-  const said$ = new Subject<Observation>()
+  const observations$ = new Subject<Observation>()
   const losses = createLosses('containers')
-  // Apart, so that a flood of execs does not hold up what is known of containers.
+  // Separate queues, so that a burst of execs does not delay container inspects.
   const containerCalls = createCallQueue(callLimits)
   const execCalls = createCallQueue(execCallLimits)
 
@@ -56,7 +57,7 @@ export function containerInventory({
     client,
     calls: execCalls,
     containerOf: (id) => containers.view.get(id),
-    emit: (observation) => said$.next(observation),
+    emit: (observation) => observations$.next(observation),
     lose: (reason) => losses.add(reason),
     now,
   })
@@ -64,7 +65,7 @@ export function containerInventory({
     client,
     calls: containerCalls,
     emit(observation) {
-      said$.next(observation)
+      observations$.next(observation)
       execs.onContainer(observation.container)
     },
     lose: (reason) => losses.add(reason),
@@ -82,7 +83,7 @@ export function containerInventory({
   function tick(): void {
     clearImmediate(again)
     if (execs.tick()) again = setImmediate(tick)
-    for (const lost of losses.take(now())) said$.next(lost)
+    for (const lost of losses.take(now())) observations$.next(lost)
   }
 
   function tidy(): void {
@@ -101,7 +102,7 @@ export function containerInventory({
     return status(now(), messageOf(error))
   }
 
-  // Events that were missed come first with a new stream, and say more than a comparison can.
+  // A new stream first delivers missed events, and they say more than a comparison can.
   const reconciled$ = reconcile$.pipe(
     startWith(undefined),
     auditTime(settleMs),
@@ -112,7 +113,7 @@ export function containerInventory({
     name: 'containers',
     view: containers.view,
     onNamed: execs.onNamed,
-    isAskedFor: execs.isAskedFor,
+    isBeingInspected: execs.isBeingInspected,
     observe: () =>
       defer(() => {
         containerCalls.open()
@@ -122,7 +123,7 @@ export function containerInventory({
           interval(tickMs).pipe(tap(tick)),
           interval(tidyMs).pipe(tap(tidy)),
         )
-        return merge(said$, reconciled$, work$.pipe(ignoreElements()))
+        return merge(observations$, reconciled$, work$.pipe(ignoreElements()))
       }).pipe(
         finalize(() => {
           clearImmediate(again)
@@ -134,23 +135,14 @@ export function containerInventory({
 }
 
 const callLimits = { concurrency: 8, limit: 5_000 }
-// Some of these wait while an exec starts; the others should not wait for a handful of them.
-// As many as execs are remembered.
+// Some inspects block while an exec starts; a handful of them must not delay the others. The limit equals the number
+// of execs that are remembered.
 const execCallLimits = { concurrency: 32, limit: 10_000 }
 const settleMs = 200
 const tickMs = 250
 const tidyMs = 5_000
 const nextTidyWithinMs = 60_000
 
-function status(time: number, trouble: string): SourceStatus {
-  const up = trouble === ''
-  return {
-    kind: 'source-status',
-    time,
-    source: 'containers',
-    up,
-    mode: up ? 'api' : '',
-    best: up,
-    reason: trouble,
-  }
+function status(time: number, problem: string): SourceStatus {
+  return problem === '' ? sourceUp('containers', time, 'api') : sourceDown('containers', time, problem)
 }

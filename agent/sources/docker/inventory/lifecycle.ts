@@ -4,13 +4,13 @@ import { timeOf } from './details.ts'
 import { containerOfEvent, containerOfInspect } from './identity.ts'
 import { type JsonObject, objectOf } from '../../../lib/json-object.ts'
 
-/** An inspect's answer: null when the container is gone, undefined when it was not asked or did not answer. */
-export type Answer = JsonObject | null | undefined
+/** The result of an inspect: null if the container is gone, undefined without a request or a response. */
+export type InspectResult = JsonObject | null | undefined
 
-/** What happened to a container, without the container. */
+/** A change of a container, without the container. */
 export type Change = Pick<ContainerObservation, 'action' | 'time' | 'exitCode' | 'previousName'>
 
-/** The events that say what becomes of a container, in our words; all others leave it as it is. */
+/** Maps Docker events to our actions; all other events leave a container unchanged. */
 export const lifecycleActions: ReadonlyMap<string, ContainerAction> = new Map([
   ['create', 'created'],
   ['start', 'started'],
@@ -23,26 +23,26 @@ export const lifecycleActions: ReadonlyMap<string, ContainerAction> = new Map([
   ['destroy', 'removed'],
 ])
 
-/** Whether only an inspect can tell what became of a container by this. */
+/** Whether only an inspect shows the result of this action. */
 export function needsInspect(action: ContainerAction): boolean {
   return !['oom', 'paused', 'unpaused', 'removed'].includes(action)
 }
 
-/** Whether it has processes. */
+/** Whether it can have processes. */
 export function isUp({ state }: Container): boolean {
   return state === 'running' || state === 'paused'
 }
 
-/** A container after an event: as an inspect shows it, or as far as the event alone tells. */
+/** A container after an event: from an inspect, or else from the event alone. */
 export function containerAfter(
   before: Container,
   event: DockerEvent,
   action: ContainerAction,
-  answer: Answer,
+  result: InspectResult,
 ) {
-  if (answer) return containerOfInspect(answer)
+  if (result) return containerOfInspect(result)
   const name = action === 'renamed' ? containerOfEvent(event).name : before.name
-  const state = answer === null ? 'dead' : (stateAfter[action] ?? before.state)
+  const state = result === null ? 'dead' : (stateAfter[action] ?? before.state)
   const after: Container = { ...before, name, state }
   return isUp(after) || after.details === null ? after : { ...after, details: { ...after.details, pid: 0 } }
 }
@@ -56,28 +56,32 @@ const stateAfter: Partial<Record<ContainerAction, ContainerState>> = {
   removed: 'dead',
 }
 
-/** What an event says that the container's state does not. */
+/** The information in an event that the container's state lacks. */
 export function changeOfEvent(
   event: DockerEvent,
   action: ContainerAction,
   before: Container,
-  answer: Answer,
+  result: InspectResult,
 ): Change {
   return {
     action,
     time: event.time,
-    exitCode: action === 'died' ? exitCodeOf(event, before, answer) : null,
+    exitCode: action === 'died' ? exitCodeOf(event, before, result) : null,
     previousName: action === 'renamed' ? previousNameOf(event, before) : null,
   }
 }
 
-/** An image's label called `exitCode` takes the place of the engine's own attribute. */
-function exitCodeOf({ attributes }: DockerEvent, { labels }: Container, answer: Answer): number | null {
-  if (Object.hasOwn(labels, 'exitCode')) return answer ? exitCodeOfInspect(answer) : null
+/** An image label named `exitCode` replaces the engine's own attribute. */
+function exitCodeOf(
+  { attributes }: DockerEvent,
+  { labels }: Container,
+  result: InspectResult,
+): number | null {
+  if (Object.hasOwn(labels, 'exitCode')) return result ? exitCodeOfInspect(result) : null
   return integerOf(attributes['exitCode'])
 }
 
-/** A number that an event gives as text; null when it is none. */
+/** Parses a number in an event attribute; null if it is not one. */
 export function integerOf(text: string | undefined): number | null {
   return text !== undefined && /^-?\d{1,9}$/.test(text) ? Number(text) : null
 }
@@ -88,29 +92,34 @@ function exitCodeOfInspect(inspect: JsonObject): number | null {
   return state['Running'] === false && typeof exitCode === 'number' ? exitCode : null
 }
 
-/** Another event's inspect may have told the new name before this event was looked at. */
+/** The inspect for another event may have shown the new name before this event was handled. */
 function previousNameOf({ attributes }: DockerEvent, before: Container): string {
   if (before.name !== attributes['name']) return before.name
   return (attributes['oldName'] ?? '').replace(/^\//, '')
 }
 
-/** The last run of a container, epoch milliseconds: 0 for a start or an end that is not known or not yet. */
+/** The last run of a container in epoch milliseconds; 0 for a start or an end that is unknown or still to come. */
 export type Run = { start: number; end: number }
 
-export function runOf(answer: Answer): Run {
-  const state = objectOf(answer?.['State'])
+export function runOf(result: InspectResult): Run {
+  const state = objectOf(result?.['State'])
   const start = timeOf(state['StartedAt'])
   return { start, end: state['Running'] === false ? timeOf(state['FinishedAt']) : 0 }
 }
 
-/** What must have happened between two looks at a container although no event told. */
-export function missedChanges(before: Container, wasUp: boolean, answer: Answer, now: number): Change[] {
-  if (!answer) return []
-  const after = containerOfInspect(answer)
-  const run = runOf(answer)
+/** The changes between two inspects of a container that no event reported. */
+export function missedChanges(
+  before: Container,
+  wasUp: boolean,
+  result: InspectResult,
+  now: number,
+): Change[] {
+  if (!result) return []
+  const after = containerOfInspect(result)
+  const run = runOf(result)
   const restarted = wasUp && isUp(after) && before.details !== null && before.details.startedAt !== run.start
   const changes: Change[] = []
-  if (wasUp && !isUp(after)) changes.push(change('died', run.end || now, exitCodeOfInspect(answer)))
+  if (wasUp && !isUp(after)) changes.push(change('died', run.end || now, exitCodeOfInspect(result)))
   if (restarted) changes.push(change('died', run.start || now))
   if (restarted || (!wasUp && isUp(after))) changes.push(change('started', run.start || now))
   if (before.name !== after.name) changes.push({ ...change('renamed', now), previousName: before.name })
@@ -120,7 +129,7 @@ export function missedChanges(before: Container, wasUp: boolean, answer: Answer,
   return changes
 }
 
-/** A change that no event told. */
+/** A change that no event reported. */
 export function change(action: ContainerAction, time: number, exitCode: number | null = null): Change {
   return { action, time, exitCode, previousName: null }
 }

@@ -11,8 +11,8 @@ export type ContainerOfPidOptions = {
 }
 
 /**
- * Answers whose a pid is that another source has just seen: from the table, which remembers the dead, else
- * from the process's cgroup while it lives. Null for the host and for one that nobody knows.
+ * Resolves a pid that another source has just seen to its container: from the table, which remembers exited processes,
+ * or from the process's cgroup while it runs. Null for host processes and unknown ones.
  */
 export function containerOfPid({ table, containers, procRoot }: ContainerOfPidOptions) {
   return (pid: number): Container | null => {
@@ -23,7 +23,7 @@ export function containerOfPid({ table, containers, procRoot }: ContainerOfPidOp
       const known = containerOf(cgroup, containers)
       const [id] = cgroup.ids
       if (known !== undefined || id === undefined) return known ?? null
-      // The engine has yet to tell of it, or it is another engine's: of the host it is not.
+      // The engine has not reported it yet, or it belongs to another engine: in either case not a host process.
       return containerFor({ id, build: false }, containers)
     } catch {
       return null

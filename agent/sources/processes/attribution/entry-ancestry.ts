@@ -2,46 +2,46 @@ import type { EnteringProcess } from '../../../model/observation.ts'
 import type { KnownProcess } from '../table/known-process.ts'
 import { loginUserOf, type Naming } from './login-user.ts'
 import type { ProcessTable } from '../table/table.ts'
-import { type Brought } from '../table/known-process.ts'
+import { type EntryAncestry } from '../table/known-process.ts'
 
-/** Up to a login or a service there are seldom more programs than this. */
-const maxBy = 8
+/** There are seldom more programs than this between an entry and its login or service. */
+const maxLineage = 8
 
 /**
- * Looked up at the moment of entry, because the runtime is gone soon after. What the process itself ran before it
- * was in the container counts as well: `nsenter` becomes the program that it was asked to run.
+ * Which programs brought a process into its container. Looked up at the moment of entry, because the runtime exits soon
+ * after. Includes the program the process itself ran before it entered: `nsenter` executes the requested program.
  */
-export function broughtBy(
+export function entryAncestry(
   entry: KnownProcess,
   former: KnownProcess['program'] | null,
   containerId: string,
-  { table, ...naming }: LineOptions,
-): Brought {
+  { table, ...naming }: LineageOptions,
+): EntryAncestry {
   const before = former === null ? [] : [{ ...entry, program: former }]
-  const line = ownPrograms([...before, ...table.ancestors(entry)])
-  // In a container anybody can write this on his own command line.
-  const ids = line.map(({ program, membership }) =>
+  const lineage = distinctPrograms([...before, ...table.ancestors(entry)])
+  // A process in a container can put any text on its own command line.
+  const ids = lineage.map(({ program, membership }) =>
     membership === null ? execIdIn(program().argv, containerId) : '',
   )
   const execId = ids.find((id) => id !== '') ?? ''
-  // Of an exec its caller is known by other means.
-  return { execId, by: line.map((one) => nameProcess(one, naming, execId === '')) }
+  // For an exec of the Docker API the caller's login user is determined elsewhere.
+  return { execId, by: lineage.map((process) => describeAncestor(process, naming, execId === '')) }
 }
 
-/** A process and those it descends from, the nearest first, with their names; bounded. */
-export function lineageOf(process: KnownProcess, { table, ...naming }: LineOptions): EnteringProcess[] {
-  const line = ownPrograms([process, ...table.ancestors(process)])
-  return line.map((one) => nameProcess(one, naming, true))
+/** A process and its ancestors with their names, nearest first; bounded. */
+export function lineageOf(process: KnownProcess, { table, ...naming }: LineageOptions): EnteringProcess[] {
+  const lineage = distinctPrograms([process, ...table.ancestors(process)])
+  return lineage.map((one) => describeAncestor(one, naming, true))
 }
 
-export type LineOptions = Naming & { table: ProcessTable }
+export type LineageOptions = Naming & { table: ProcessTable }
 
-/** Whoever has only been forked says nothing that his maker does not say. */
-function ownPrograms(line: readonly KnownProcess[]): KnownProcess[] {
-  return line.filter(({ program }, index) => program !== line[index + 1]?.program).slice(0, maxBy)
+/** A process that was only forked adds nothing to what its creator shows. */
+function distinctPrograms(lineage: readonly KnownProcess[]): KnownProcess[] {
+  return lineage.filter(({ program }, index) => program !== lineage[index + 1]?.program).slice(0, maxLineage)
 }
 
-function nameProcess(process: KnownProcess, naming: Naming, withLogin: boolean): EnteringProcess {
+function describeAncestor(process: KnownProcess, naming: Naming, withLogin: boolean): EnteringProcess {
   const { pid, uid, program, membership } = process
   const { exe, argv } = program()
   const user = naming.users.nameOf(uid)
@@ -49,9 +49,9 @@ function nameProcess(process: KnownProcess, naming: Naming, withLogin: boolean):
   return { pid, uid, user, loginUser, exe, argv, containerId: membership?.id ?? null }
 }
 
-/** The exec's id as the shim hands it to the runtime: `runc … exec … --pid-file BUNDLE/EXECID.pid CONTAINER`. */
+/** The exec id as the shim passes it to the runtime: `runc … exec … --pid-file BUNDLE/EXECID.pid CONTAINER`. */
 export function execIdIn(argv: readonly string[], containerId: string): string {
-  // What follows the container is the program that was asked for, and may be any text.
+  // After the container id comes the requested command, which may be any text.
   const own = argv.slice(0, argv.indexOf(containerId))
   const option = own.indexOf('--pid-file')
   if (option < 0 || !own.includes('exec')) return ''

@@ -1,21 +1,21 @@
 import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs'
 
 /**
- * Whether a process works in a directory that is in none of its own mounts but in one of the host's: by the number of
- * the mount, which no two namespaces share (CVE-2024-21626). For a process that is looked at in /proc; of one that is
- * seen as it runs its program the kernel tells (`exec.ts`). False where it could not be told.
+ * Whether a process's working directory is on a mount of the host and on none of its own (CVE-2024-21626): by mount id,
+ * which is unique across namespaces. For processes read from /proc; at an exec the kernel program checks it
+ * (`ebpf/exec/program.ts`). False where it cannot be determined.
  */
 export function worksOutside(procRoot: string, pid: number): boolean {
   try {
     const mount = mountOf(`${procRoot}/${pid}/cwd`)
     return !isListed(mount, `${procRoot}/${pid}/mountinfo`) && isListed(mount, `${procRoot}/1/mountinfo`)
   } catch {
-    // It ended, may not be looked at, or has made itself more mounts than anybody reads.
+    // It exited, may not be read, or has created more mounts than we read.
     return false
   }
 }
 
-// <fcntl.h>: a descriptor that only names a place, whatever its file system would do on being opened.
+// <fcntl.h>: a descriptor that only refers to a path, without an open by the file system.
 const O_PATH = 0o10000000
 
 function mountOf(path: string): string {

@@ -5,41 +5,41 @@ import { readNamespaces, readStat } from '../table/procfs-process.ts'
 import { deviceOfRoot } from './root-device.ts'
 
 export type HostFilesCheck = {
-  /** By what a container's process sees the host's files as the host does; null where it does not, or is gone. */
+  /** How a container's process has access to the host's file tree; null where it has none, or has exited. */
   now(process: KnownProcess, membership: Membership): HostFiles | null
-  /** The same of one that the kernel has just seen run a program. */
+  /** The same at the moment of an exec reported by the kernel. */
   atExec(process: KnownProcess, membership: Membership): HostFiles | null
 }
 
 /**
- * A root is looked at while the process lives: a stat(2) of some 7 µs, which one that is gone at once escapes. Two
- * roots are the same directory when file system and inode are, whichever mounts lead to it: so is a bind mount of /.
- * At an exec the kernel says on which file system the root is, and most containers have one of their own: no more of
- * a cost than a comparison.
+ * The root is read while the process runs: a stat(2) of some 7 µs, which misses a process that exits immediately. Two
+ * roots are the same directory if file system and inode match, whichever mounts lead to it: so a bind mount of /
+ * matches. At an exec the kernel reports the file system of the root. Most containers have one of their own, so a
+ * comparison is usually enough.
  */
 export function hostFilesCheck(procRoot: string, hostNamespaces: Namespaces): HostFilesCheck {
-  // Our own where the host's first process may not be asked.
+  // Our own where the host's first process may not be read.
   const host = rootOf(procRoot, 1) === null ? 'self' : 1
   const hostRoot = rootOf(procRoot, host)
-  // Not the one that stat(2) tells: btrfs gives each of its subvolumes another.
+  // Not the device of stat(2): btrfs has a different one for each subvolume.
   const hostDevice = deviceOfRoot(procRoot, host)
 
   function atExec(process: KnownProcess, membership: Membership): HostFiles | null {
     const { rootDevice, namespaces } = process
-    const isElsewhere = rootDevice !== 0 && hostDevice !== null && rootDevice !== hostDevice
-    return isElsewhere && !isOfHost(namespaces) ? null : now(process, membership)
+    const isOtherRoot = rootDevice !== 0 && hostDevice !== null && rootDevice !== hostDevice
+    return isOtherRoot && !isOfHost(namespaces) ? null : now(process, membership)
   }
 
   function now({ pid, startTicks, namespaces }: KnownProcess, { hadHostMounts }: Membership) {
-    // Who came from the host's mounts, into another namespace only, has never left them.
+    // A process that kept the host's mounts when it entered has never left them: no escape.
     if (hadHostMounts) return null
     if (isOfHost(namespaces)) return 'mount-namespace'
     const root = hostRoot === null ? null : rootOf(procRoot, pid)
     if (root === null || hostRoot === null) return null
     if (root.dev !== hostRoot.dev || root.ino !== hostRoot.ino) return null
-    // Another process, of the host, may have the pid by now.
+    // The pid may have been reused by a host process.
     if (readStat(procRoot, pid)?.startTicks !== startTicks) return null
-    // Whoever enters the mount namespace gets its root too, and may have done so since.
+    // A process that enters the mount namespace also gets its root, and may have entered since.
     return isOfHost(readNamespaces(`${procRoot}/${pid}`)) ? 'mount-namespace' : 'root'
   }
 
@@ -50,7 +50,7 @@ export function hostFilesCheck(procRoot: string, hostNamespaces: Namespaces): Ho
   return { now, atExec }
 }
 
-/** Null for one that is gone or may not be asked. */
+/** Null for a process that has exited or may not be read. */
 function rootOf(procRoot: string, pid: number | 'self'): BigIntStats | null {
   try {
     return statSync(`${procRoot}/${pid}/root`, { bigint: true, throwIfNoEntry: false }) ?? null

@@ -1,31 +1,31 @@
 import { dirname } from 'node:path'
 import { detached } from '../../../lib/text.ts'
 
-/** The folders in which the engine keeps what containers and images consist of. */
+/** The directories in which the engine stores the layers of containers and images. */
 export type Layers<Owner> = {
-  /** `upper` is where a container's own changes lie: `…/overlay2/<id>/diff`, `…/snapshots/<n>/fs`. */
+  /** `upper` holds a container's own changes: `…/overlay2/<id>/diff`, `…/snapshots/<n>/fs`. */
   add(upper: string, owner: Owner): void
   remove(owner: Owner | null): void
-  /** Null for a layer that is nobody's, such as an image's; undefined for what is in no layer. */
+  /** Null for a layer without an owner, such as an image's; undefined for a path in no layer. */
   of(path: string): Owner | null | undefined
 }
 
-/** Learned from the containers that run, because engines keep them in different places; kept when those have ended. */
+/** Learned from running containers, because engines use different directories; stores are remembered after they end. */
 export function layers<Owner>(): Layers<Owner> {
   const owners = new Map<string, Owner>()
   const stores = new Set<string>()
   return {
     add(upper, owner) {
-      // It is a piece of a mountinfo.
+      // A slice of a mountinfo text, which would stay in memory.
       const layer = detached(dirname(upper))
       const store = dirname(layer)
-      // Anything can be an upper directory of a mount that somebody made by hand.
+      // A manually created mount can have any upper directory.
       if (!upper.startsWith('/') || store.split('/').length < minDepth) return
       owners.set(layer, owner)
       if (stores.size < maxStores) stores.add(detached(store))
     },
     remove(owner) {
-      for (const [layer, of] of owners) if (of === owner) owners.delete(layer)
+      for (const [layer, other] of owners) if (other === owner) owners.delete(layer)
     },
     of(path) {
       for (let folder = dirname(path); folder !== '/' && folder !== '.'; folder = dirname(folder)) {
@@ -38,6 +38,6 @@ export function layers<Owner>(): Layers<Owner> {
   }
 }
 
-// `/var/lib/docker/overlay2` has four parts, the empty one before the first slash counted.
+// Segments of a path, including the empty one before the first slash: `/var/lib/docker/overlay2` has five.
 const minDepth = 3
 const maxStores = 16

@@ -3,9 +3,9 @@ import type { Container, ContainerView } from '../../../model/container.ts'
 import type { Namespaces } from '../../../model/observation.ts'
 import { containerOf } from './cgroup.ts'
 import { layers } from './layers.ts'
-import { broughtBy } from './entry-ancestry.ts'
+import { entryAncestry } from './entry-ancestry.ts'
 import type { KnownProcess, Membership } from '../table/known-process.ts'
-import { leftBehind } from './session-attribution.ts'
+import { sessionMembership } from './session-attribution.ts'
 import { readRoot } from './root-device.ts'
 import { isStartHook } from './start-hook.ts'
 import type { ProcessTable } from '../table/table.ts'
@@ -14,19 +14,21 @@ import type { ExecOfSession } from '../../../model/exec-view.ts'
 
 /** Decides which container a process belongs to. */
 export type Memberships = {
-  /** For a process whose cgroup or namespaces became known; what it inherited stays when they name nothing. */
-  of(process: KnownProcess, how: How): Membership | null
-  /** Forgets a container's namespaces with its first process: their numbers will be used again. */
+  /**
+   * For a process whose cgroup or namespaces became known; if they identify no container, it keeps what it inherited.
+   */
+  of(process: KnownProcess, sighting: Sighting): Membership | null
+  /** Forgets a container's namespaces when its init exits: the kernel reuses their numbers. */
   ended(process: KnownProcess): void
-  /** What the engine knows of the container; corrects the membership when it knows an inner one only. */
+  /** The engine's container; corrects the membership if the engine knows only a nested container. */
   container(membership: Membership, process: KnownProcess): Container | undefined
   roots: ContainerRoots
-  /** Superblock of the root of a member's container; 0 where unknown. */
+  /** Superblock of the container's root; 0 where unknown. */
   rootDevice(membership: Membership): number
 }
 
-/** Whether the process was found in /proc or seen to run its program, and what it ran before, if that is known. */
-export type How = { found: boolean; former: KnownProcess['program'] | null }
+/** Whether the process was found in /proc or seen at its exec, and the program it ran before, if known. */
+export type Sighting = { found: boolean; former: KnownProcess['program'] | null }
 
 export type MembershipsOptions = {
   procRoot: string
@@ -38,9 +40,9 @@ export type MembershipsOptions = {
 }
 
 /**
- * A process is in a container by its cgroup, or because its maker was, or by a namespace of the container's first
- * process, or because the program it runs lies in that one's root: `nsenter` keeps the cgroup of the host, `chroot`
- * the namespaces too, and a process with enough rights can leave its own.
+ * A process belongs to a container by its cgroup, by its creator's membership, by a namespace it shares with the
+ * container's init, or because its executable is on that init's root: `nsenter` keeps the host's cgroup, `chroot` the
+ * host's namespaces too, and a sufficiently privileged process can leave its own cgroup and namespaces.
  */
 export function memberships({
   procRoot,
@@ -50,42 +52,42 @@ export function memberships({
   users,
   execOfSession = () => null,
 }: MembershipsOptions): Memberships {
-  // The first process of each container, by container id.
+  // The init process of each container, by container id.
   const inits = new Map<string, KnownProcess>()
   const rootDevices = new Map<string, number>()
   const byNamespace = new Map<number, Membership>()
   const byRootDevice = new Map<number, Membership>()
   const byLayer = layers<Membership>()
-  // A mode that takes over from another finds the table as that one left it.
+  // A mode that replaces another starts with the table that the other one filled.
   for (const process of table.living()) {
     const { membership, pid } = process
-    if (membership?.first === true && membership.entry.pid === pid) remember(process, membership)
+    if (membership?.first === true && membership.entry.pid === pid) addInit(process, membership)
   }
 
-  function of(process: KnownProcess, how: How): Membership | null {
-    const membership = decide(process, how)
-    if (membership === null || !how.found) return membership
+  function of(process: KnownProcess, sighting: Sighting): Membership | null {
+    const membership = decide(process, sighting)
+    if (membership === null || !sighting.found) return membership
     const known = containers.get(membership.id)
-    return leftBehind(process, membership, known, { procRoot, execOfSession }) ?? membership
+    return sessionMembership(process, membership, known, { procRoot, execOfSession }) ?? membership
   }
 
-  function decide(process: KnownProcess, how: How): Membership | null {
+  function decide(process: KnownProcess, sighting: Sighting): Membership | null {
     const inherited = process.membership
     const { mount, pid } = process.namespaces
     const ofMounts = byNamespace.get(mount)
-    // Another container's mounts are shared with nobody: it went from one into the other.
+    // Containers do not share mount namespaces, so the process has moved from one container into the other.
     if (inherited !== null && ofMounts !== undefined && ofMounts.id !== inherited.id) {
-      return membershipOf(process, ofMounts, false, how)
+      return membershipOf(process, ofMounts, false, sighting)
     }
     const named = namedByCgroup(process)
     if (named !== undefined) {
       if (inherited?.id === named.id) return inherited
-      // The runtime joins the cgroup first and the namespaces after: until then it is the host's program.
-      return mount === hostNamespaces.mount ? inherited : enter(process, named, how)
+      // The runtime joins the cgroup before the namespaces: until then it is a host process.
+      return mount === hostNamespaces.mount ? inherited : enter(process, named, sighting)
     }
     if (inherited !== null) return inherited
     const owner = ofMounts ?? byNamespace.get(pid) ?? byRootDevice.get(process.exeDevice)
-    return owner === undefined ? null : membershipOf(process, owner, false, how)
+    return owner === undefined ? null : membershipOf(process, owner, false, sighting)
   }
 
   function namedByCgroup({ cgroup }: KnownProcess): Named | undefined {
@@ -94,17 +96,17 @@ export function memberships({
     return cgroup.build === '' ? undefined : { id: cgroup.build, build: true }
   }
 
-  function enter(process: KnownProcess, named: Named, how: How): Membership | null {
+  function enter(process: KnownProcess, named: Named, sighting: Sighting): Membership | null {
     const last = inits.get(named.id)
-    // Its end may have been noticed only by the table, when its pid was used again.
+    // If its exit was missed, only the table knows, since its pid was reused.
     const init = last?.exit === null ? last : undefined
-    // Containers may share a pid namespace: an orphan is then found as the child of the other's init.
-    if (how.found && init !== undefined && init.membership !== null && hasInitOfOther(process)) {
+    // Containers may share a pid namespace: an orphan is then a child of the other container's init.
+    if (sighting.found && init !== undefined && init.membership !== null && hasInitOfOther(process)) {
       return init.membership
     }
     if (init === undefined && process.membership === null && isStartHook(process, table)) return null
-    const membership = membershipOf(process, named, init === undefined, how)
-    if (membership.first) remember(process, membership)
+    const membership = membershipOf(process, named, init === undefined, sighting)
+    if (membership.first) addInit(process, membership)
     return membership
   }
 
@@ -112,7 +114,7 @@ export function memberships({
     process: KnownProcess,
     { id, build }: Named,
     first: boolean,
-    { found, former }: How,
+    { found, former }: Sighting,
   ): Membership {
     const { pid, startTicks, parentPid, namespaces } = process
     return {
@@ -123,19 +125,19 @@ export function memberships({
       userNamespace: (first ? null : inits.get(id)?.membership?.userNamespace) ?? namespaces.user,
       found,
       hadHostMounts: namespaces.mount === hostNamespaces.mount,
-      brought: broughtBy(process, former, id, { table, procRoot, users }),
+      brought: entryAncestry(process, former, id, { table, procRoot, users }),
     }
   }
 
-  function remember(init: KnownProcess, membership: Membership): void {
+  function addInit(init: KnownProcess, membership: Membership): void {
     const root = readRoot(procRoot, init.pid)
     inits.set(membership.id, init)
-    // As it was at its exec: it may have changed its root since.
+    // The root at its exec: it may have changed since.
     rootDevices.set(membership.id, init.rootDevice || (root.device ?? 0))
     if (root.device !== null) byRootDevice.set(root.device, membership)
     byLayer.add(root.upperDirectory, membership)
-    own(init.namespaces.mount, hostNamespaces.mount, membership)
-    own(init.namespaces.pid, hostNamespaces.pid, membership)
+    claimNamespace(init.namespaces.mount, hostNamespaces.mount, membership)
+    claimNamespace(init.namespaces.pid, hostNamespaces.pid, membership)
   }
 
   function hasInitOfOther({ parentPid, namespaces }: KnownProcess): boolean {
@@ -143,8 +145,8 @@ export function memberships({
     return parent?.membership?.first === true && parent.namespaces.pid === namespaces.pid
   }
 
-  function own(namespace: number, hosts: number, membership: Membership): void {
-    const isOwn = namespace !== 0 && namespace !== hosts
+  function claimNamespace(namespace: number, hostNamespace: number, membership: Membership): void {
+    const isOwn = namespace !== 0 && namespace !== hostNamespace
     if (isOwn && !byNamespace.has(namespace)) byNamespace.set(namespace, membership)
   }
 

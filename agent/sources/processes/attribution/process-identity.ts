@@ -5,47 +5,47 @@ import { loginUserOf, type Naming } from './login-user.ts'
 import { readProcess } from '../table/procfs-process.ts'
 import type { ProcessTable } from '../table/table.ts'
 
-/** A process with the user that it had at the time in question. */
-export type Who = ProcessKey & { uid: number }
+/** A process, with its uid at the time of the event. */
+export type ActorKey = ProcessKey & { uid: number }
 
 /**
- * Who a process is, as people ask for it. `process` is what is known of it, null where that is nothing; `ancestors` are
- * those that are told, the nearest first.
+ * Describes a process with its user, login user, program and ancestors. `process` is null where its program is unknown;
+ * `ancestors` are the ones to include, nearest first.
  */
-export function describeWho(
-  who: Who,
+export function describeActor(
+  actor: ActorKey,
   process: Pick<KnownProcess, 'program'> | null,
   ancestors: readonly KnownProcess[],
   naming: Naming,
 ): CallerProcess {
-  const { pid, uid } = who
+  const { pid, uid } = actor
   return {
     pid,
     uid,
     user: naming.users.nameOf(uid),
-    loginUser: loginUserOf(who, naming),
+    loginUser: loginUserOf(actor, naming),
     ...programOf(process),
     ancestors: ancestors.map((ancestor) => ({ pid: ancestor.pid, ...programOf(ancestor) })),
   }
 }
 
-/** Of whom no more is known than the pid: it ended before anybody could look at it. */
-export function unknownWho(pid: number): FileWriter {
+/** For a process of which only the pid is known, because it exited before it could be read. */
+export function unknownActor(pid: number): FileWriter {
   return { pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [] }
 }
 
-// A shell in a terminal in a session of sshd has 8.
+// A shell in a terminal of an sshd session has 8.
 export const maxAncestors = 12
 
-/** Who made a process, the nearest first; as many as tell something. */
+/** The creators of a process, nearest first; bounded. */
 export function ancestorsOf(process: SeenProcess, table: ProcessTable): KnownProcess[] {
   const known = table.find(process)
-  const parent = known === undefined ? table.get(process.parentPid) : table.makerOf(known)
-  const line = parent === undefined ? [] : [parent, ...table.ancestors(parent)]
-  return line.slice(0, maxAncestors)
+  const parent = known === undefined ? table.get(process.parentPid) : table.creatorOf(known)
+  const ancestors = parent === undefined ? [] : [parent, ...table.ancestors(parent)]
+  return ancestors.slice(0, maxAncestors)
 }
 
-/** What /proc tells of a process; null also where we have no right to look, as at another user's. */
+/** Reads a process from /proc; null also without permission, as for another user's process. */
 export function readLiving(procRoot: string, pid: number): SeenProcess | null {
   try {
     return readProcess(procRoot, pid)

@@ -1,57 +1,51 @@
 import { readFileSync } from 'node:fs'
-import { deviceNumber } from '../../../linux/device-number.ts'
+import { type Mount, parseMount } from '../../../linux/mountinfo.ts'
 
 /**
- * The superblock that a container has its root on, which is nobody else's: whoever runs a program from it is in the
- * container, whatever his namespaces say. Null for storage drivers that put several containers on one file system.
+ * The superblock of a container's root, which no other container shares: a process whose program is on it is in the
+ * container, whatever its namespaces are. Null for storage drivers that put several containers on one file system.
  */
 export function readRootDevice(procRoot: string, pid: number): number | null {
   return readRoot(procRoot, pid).device
 }
 
-/** The same, and the folder of the host that takes what is written there; empty where there is no such. */
+/** The same, and the host directory that receives writes to the root; empty where there is none. */
 export function readRoot(procRoot: string, pid: number): { device: number | null; upperDirectory: string } {
   try {
     const mountinfo = readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8')
     return { device: rootDeviceIn(mountinfo), upperDirectory: upperDirectoryIn(mountinfo) }
   } catch {
-    // Gone (EINVAL, where only its parent's wait(2) is missing), or it may not be asked: both are just not known.
+    // Exited (EINVAL for a zombie), or may not be read: in both cases unknown.
     return { device: null, upperDirectory: '' }
   }
 }
 
-/** The superblock of a process's root, whatever else is on it; null where that is not known. */
+/** The superblock of a process's root, even if containers share it; null where unknown. */
 export function deviceOfRoot(procRoot: string, pid: number | 'self'): number | null {
   try {
-    return deviceIn(rootIn(readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8')))
+    return rootIn(readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8'))?.device ?? null
   } catch {
     return null
   }
 }
 
-// overlay2, and what a rootless engine uses where the kernel does not allow that.
+// overlay2, and what a rootless engine uses where the kernel does not allow it.
 const ownFileSystems = new Set(['overlay', 'fuse.fuse-overlayfs'])
 
-/** Reads /proc/PID/mountinfo: of several mounts at one place the last is the one that is seen. */
+/** The root's device by the text of /proc/PID/mountinfo, where only this container uses it; null otherwise. */
 export function rootDeviceIn(mountinfo: string): number | null {
   const root = rootIn(mountinfo)
-  const fileSystem = root[root.indexOf('-') + 1] ?? ''
-  return ownFileSystems.has(fileSystem) ? deviceIn(root) : null
+  return root !== null && ownFileSystems.has(root.type) ? root.device : null
 }
 
-function deviceIn([, , device = '']: readonly string[]): number | null {
-  const [major = NaN, minor = NaN] = device.split(':').map(Number)
-  return Number.isInteger(major) && Number.isInteger(minor) ? deviceNumber(major, minor) : null
-}
-
-/** The `upperdir=` of an overlay at the root. */
+/** The `upperdir=` of an overlay at the root; empty where there is none. */
 export function upperDirectoryIn(mountinfo: string): string {
   const root = rootIn(mountinfo)
-  const options = root[root.indexOf('-') + 3] ?? ''
-  return root[root.indexOf('-') + 1] === 'overlay' ? (/(?:^|,)upperdir=([^,]+)/.exec(options)?.[1] ?? '') : ''
+  return root?.type === 'overlay' ? (/(?:^|,)upperdir=([^,]+)/.exec(root.superOptions)?.[1] ?? '') : ''
 }
 
-function rootIn(mountinfo: string): string[] {
-  const roots = mountinfo.split('\n').filter((line) => line.split(' ')[4] === '/')
-  return roots.at(-1)?.split(' ') ?? []
+/** Of several mounts at one path, the last one is visible. */
+function rootIn(mountinfo: string): Mount | null {
+  const line = mountinfo.split('\n').findLast((one) => one.split(' ', 5)[4] === '/')
+  return line === undefined ? null : parseMount(line)
 }

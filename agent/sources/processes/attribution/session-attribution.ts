@@ -6,10 +6,10 @@ import type { ProcessTable } from '../table/table.ts'
 import { type ExecOfSession } from '../../../model/exec-view.ts'
 
 /**
- * The membership of a process that was found, and whose exec has ended or was begun before we looked: adopted by the
- * container's init it looks like the container's own. Null for all others.
+ * Attributes a process found in /proc to its exec by its session id. An orphan of an exec that has exited or started
+ * before us is a child of the container's init and looks like the container's own process. Null for all others.
  */
-export function leftBehind(
+export function sessionMembership(
   { pid, startTicks }: KnownProcess,
   membership: Membership,
   container: Container | undefined,
@@ -29,8 +29,11 @@ export function leftBehind(
   return { ...membership, entry: { ...entry, parentPid: 0 }, first: false, brought: { execId, by: [] } }
 }
 
-/** The processes now living of those that came into a container with this one. */
-export function leftOf(table: Pick<ProcessTable, 'living'>, { pid, startTicks }: ProcessKey): ProcessKey[] {
+/** The running processes that descend from this entry into a container. */
+export function processesOfEntry(
+  table: Pick<ProcessTable, 'living'>,
+  { pid, startTicks }: ProcessKey,
+): ProcessKey[] {
   return [...table.living()]
     .filter(({ membership }) => membership?.entry.pid === pid && membership.entry.startTicks === startTicks)
     .map((one) => ({ pid: one.pid, startTicks: one.startTicks }))

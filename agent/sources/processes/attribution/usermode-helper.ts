@@ -4,25 +4,28 @@ import { containerFor } from '../table/describe.ts'
 import type { KnownProcess, Membership, Program } from '../table/known-process.ts'
 import type { ProcessTable } from '../table/table.ts'
 
-/** Where the roots of containers are, as far as they are running or were. */
+/** Finds containers by their root file systems; knows running containers and the layers of ended ones. */
 export type ContainerRoots = {
   byDevice(device: number): Membership | undefined
-  /** Whose layer a path of the host lies in: null for an image's or an ended container's, undefined for none. */
+  /**
+   * The owner of the layer that contains a host path: null for an image or an ended container, undefined for no
+   * layer.
+   */
   byLayer(path: string): Membership | null | undefined
 }
 
-export type HelperWatchOptions = { table: ProcessTable; containers: ContainerView; roots: ContainerRoots }
+export type UsermodeHelperOptions = { table: ProcessTable; containers: ContainerView; roots: ContainerRoots }
 
-/** What a program that the kernel ran by itself has to do with containers; null for one of the host. */
+/** How the file of a usermode helper belongs to a container; null for a host file. */
 export type HelperFile = Pick<UsermodeHelper, 'container' | 'path' | 'via'>
 
 /**
- * Tells of programs that the kernel runs in user mode (call_usermodehelper() of its kernel/umh.c: core_pattern,
- * release_agent, modprobe, uevent_helper): they run as root on the host, and the escapes by way of them all end with
- * one whose file the attacker's container can write.
+ * Detects usermode helpers, programs that the kernel starts itself (call_usermodehelper() in kernel/umh.c:
+ * core_pattern, release_agent, modprobe, uevent_helper). They run as root on the host, and every escape through them
+ * ends with a helper whose file the attacker's container can write.
  */
-export function helperWatch({ table, containers, roots }: HelperWatchOptions) {
-  /** A child of kthreadd, or of one of its children, which wait for what they run (UMH_WAIT_PROC). */
+export function usermodeHelpers({ table, containers, roots }: UsermodeHelperOptions) {
+  /** A child of kthreadd, or of one of its child threads, which wait for the helper (UMH_WAIT_PROC). */
   function isHelper({ parentPid, membership }: KnownProcess): boolean {
     if (membership !== null) return false
     if (parentPid === kthreadd) return true
@@ -35,13 +38,13 @@ export function helperWatch({ table, containers, roots }: HelperWatchOptions) {
     const owner = roots.byDevice(process.exeDevice)
     if (owner !== undefined) return found(containerOf(owner), program.argv[0] ?? program.exe, 'root')
     for (const path of pathsOf(program)) {
-      const file = placeOf(path)
+      const file = containerFileAt(path)
       if (file !== null) return file
     }
     return null
   }
 
-  function placeOf(path: string): HelperFile | null {
+  function containerFileAt(path: string): HelperFile | null {
     const [, pid] = /^\/proc\/(\d+)\//.exec(path) ?? []
     const process = pid === undefined ? undefined : table.get(Number(pid))?.membership
     if (process) return found(containerOf(process), path, 'process')
@@ -58,7 +61,7 @@ export function helperWatch({ table, containers, roots }: HelperWatchOptions) {
   return { isHelper, fileOf }
 }
 
-// The kernel's second process makes all of its threads (rest_init() of its init/main.c).
+// The kernel's second process creates all kernel threads (rest_init() in init/main.c).
 const kthreadd = 2
 
 function found(container: Container | null, path: string, via: HelperPlace): HelperFile {
@@ -66,18 +69,18 @@ function found(container: Container | null, path: string, via: HelperPlace): Hel
 }
 
 /**
- * The paths that say which file was run: as the kernel was given it, as it was found, and, of a script, whose name
- * then is the process's (binfmt_script), the one among the interpreter's arguments.
+ * The paths that may name the executed file: argv[0] as the kernel was given it, the resolved executable, and for a
+ * script (binfmt_script) the interpreter argument whose file name is the process's comm.
  */
 export function pathsOf({ exe, argv, comm }: Pick<Program, 'exe' | 'argv' | 'comm'>): string[] {
   const script = argv
     .slice(1, 3)
-    .find((argument) => isCalled(argument, comm) && !isCalled(argv[0] ?? '', comm))
+    .find((argument) => givesName(argument, comm) && !givesName(argv[0] ?? '', comm))
   return [argv[0] ?? '', exe, script ?? ''].filter((path) => path.startsWith('/'))
 }
 
-/** Whether a path's file gives a process that runs it this name, of at most 15 bytes. */
-function isCalled(path: string, comm: string): boolean {
+/** Whether executing this path results in this comm, of at most 15 bytes. */
+function givesName(path: string, comm: string): boolean {
   const name = Buffer.from(path.slice(path.lastIndexOf('/') + 1)).subarray(0, 15)
   return comm !== '' && name.equals(Buffer.from(comm))
 }
@@ -88,7 +91,7 @@ function canWrite({ details }: Container, path: string): boolean {
   )
 }
 
-/** A container that has all of the host mounted makes none of the host's own helpers its own. */
+/** The host's own helpers stay host files, even for a container that mounts the whole host. */
 function isOfHost(path: string): boolean {
   return /^\/(?:usr|s?bin|lib(?:32|64|x32)?|etc|opt|snap|nix)\//.test(path)
 }

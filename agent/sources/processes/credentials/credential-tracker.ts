@@ -9,58 +9,69 @@ import type {
 } from '../../../model/observation.ts'
 import { fileAtExec } from './exec-file.ts'
 import { confirmedByFile, hasRoot, mayBeExec, raisedCapabilities, wayOfGain } from './privilege-gain.ts'
-import type { KnownProcess, Membership, Rights } from '../table/known-process.ts'
-import type { Provenance } from './executable-origin.ts'
+import type { Credentials, KnownProcess, Membership } from '../table/known-process.ts'
+import type { ExecutableOriginLookup } from './executable-origin.ts'
 import type { UidMaps } from '../../../linux/uid-map.ts'
-import { type Earlier } from '../table/known-process.ts'
+import { type PriorState } from '../table/known-process.ts'
 
-/** Copies what a change is about to overwrite. */
-export function earlierOf({
+/** Copies the state that a change will overwrite. */
+export function priorStateOf({
   uid,
   euid,
   capabilities,
-  heldRoot,
+  mayRegainRoot,
   membership,
   namespaces,
-}: KnownProcess): Earlier {
-  return { uid, euid, capabilities, heldRoot, membership, namespaces }
+}: KnownProcess): PriorState {
+  return { uid, euid, capabilities, mayRegainRoot, membership, namespaces }
 }
 
-/** What an observation tells of rights. */
-export type RightsSeen = Pick<ProcessObservation, 'gain' | 'raisedCapabilities' | 'file'>
+/** The credential fields of a process observation. */
+export type CredentialFields = Pick<ProcessObservation, 'gain' | 'raisedCapabilities' | 'file'>
 
-export type RightsOptions = {
+export type CredentialTrackerOptions = {
   uidMaps: UidMaps
   hostNamespaces: Namespaces
   containers: ContainerView
-  provenance: Provenance
-  /** Superblock of the root of a member's container; 0 where unknown. */
+  executableOrigin: ExecutableOriginLookup
+  /** Superblock of the container's root; 0 where unknown. */
   rootDevice: (membership: Membership) => number
 }
 
-/** How a change was seen: what the process was before, if that is known, and whether it was seen as it happened. */
-export type ChangeSeen = { change: ProcessChange; earlier: Earlier | null; isExact: boolean }
+/** A change, the state before it, if known, and whether it was seen as it happened. */
+export type CredentialChange = { change: ProcessChange; prior: PriorState | null; isExact: boolean }
 
-/** Says of each change in a container what rights came with it, and remembers that with the process. */
-export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance, rootDevice }: RightsOptions) {
-  return function look(
+/** Determines which privileges a process of a container gained by a change, and records them in the process. */
+export function credentialTracker({
+  uidMaps,
+  hostNamespaces,
+  containers,
+  executableOrigin,
+  rootDevice,
+}: CredentialTrackerOptions) {
+  return function track(
     process: KnownProcess,
     membership: Membership,
     described: Process,
-    { change, earlier, isExact }: ChangeSeen,
-  ): RightsSeen {
+    { change, prior, isExact }: CredentialChange,
+  ): CredentialFields {
     const { userNamespace } = membership
     const inContainer = (uid: number) => uidMaps.inNamespace(uid, userNamespace)
     const isRoot = (uid: number) => inContainer(uid) === 0
-    // Whoever makes a user namespace has all capabilities, in it and nowhere else (user_namespaces(7)).
-    const counted = ({ namespaces: { user }, capabilities }: Counted) =>
+    // The creator of a user namespace has all capabilities, but only inside it (user_namespaces(7)).
+    const effectiveIn = ({
+      namespaces: { user },
+      capabilities,
+    }: Pick<KnownProcess, 'namespaces' | 'capabilities'>) =>
       user === userNamespace || user === hostNamespaces.user ? capabilities : 0
 
-    const last = change === 'ids-changed' ? earlier : (process.beforeRoot ?? earlier)
+    const last = change === 'ids-changed' ? prior : (process.beforeRoot ?? prior)
     process.beforeRoot = null
     const isFromInside = last?.membership?.id === membership.id
-    const before = isFromInside ? { ...last, capabilities: counted(last) } : asConfigured(process.uid, isRoot)
-    const after = { uid: process.uid, euid: process.euid, capabilities: counted(process) }
+    const before = isFromInside
+      ? { ...last, capabilities: effectiveIn(last) }
+      : initialCredentials(process.uid, isRoot)
+    const after = { uid: process.uid, euid: process.euid, capabilities: effectiveIn(process) }
     const transition = { before, after, change, isExact, isRoot }
     const raised = isFromInside ? raisedCapabilities(before, after) : 0n
     if (mayBeExec(transition)) {
@@ -70,14 +81,14 @@ export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance, r
 
     const way = wayOfGain(transition)
     const isRootNow = hasRoot(after, isRoot)
-    const isLookedAt = way !== null || (isRootNow && change !== 'ids-changed')
-    const file = isLookedAt ? fileOf() : undefined
+    const needsFile = way !== null || (isRootNow && change !== 'ids-changed')
+    const file = needsFile ? fileOf() : undefined
     const cause = way === 'file' && file !== undefined ? confirmedByFile(transition, file) : way
 
-    // What was only found, or looked at late, may have been root before.
-    if (change !== 'ids-changed') process.heldRoot = isRootNow || !isExact
-    else if (isRootNow) process.heldRoot = true
-    // A program that begins without rights has no way back to them.
+    // A process that was found in /proc or read late may have been root before.
+    if (change !== 'ids-changed') process.mayRegainRoot = isRootNow || !isExact
+    else if (isRootNow) process.mayRegainRoot = true
+    // A program that starts without privileges cannot regain them.
     if (change !== 'ids-changed' && !isRootNow && after.capabilities === 0) process.gain = null
 
     const seen = { ...(file && { file }), raisedCapabilities: raised }
@@ -96,24 +107,25 @@ export function rightsWatch({ uidMaps, hostNamespaces, containers, provenance, r
 
     function fileOf(): ProgramFile {
       const init = containers.get(membership.id)?.details?.pid ?? 0
-      const lookedAt = () => provenance(described, [membership.entry.pid, init])
+      const inspected = () => executableOrigin(described, [membership.entry.pid, init])
       const { exeDevice, atExec } = process
-      if (atExec === null) return lookedAt()
+      if (atExec === null) return inspected()
       const recorded = fileAtExec({
         ...{ exe: described.exe, exeDevice, rootDevice: process.rootDevice, atExec },
         ...{ isRoot: isRootNow, capabilities: after.capabilities },
         containerRoot: rootDevice(membership),
       })
-      return { ...recorded, origin: recorded.origin ?? lookedAt().origin }
+      return { ...recorded, origin: recorded.origin ?? inspected().origin }
     }
   }
 }
 
-type Counted = Pick<KnownProcess, 'namespaces' | 'capabilities'>
-
-/** What the runtime gives who enters: its ids, and without root no capabilities (`SetCapabilities` of moby's oci). */
-function asConfigured(uid: number, isRoot: (uid: number) => boolean): Rights {
-  return { uid, euid: uid, capabilities: isRoot(uid) ? allCapabilities : 0, heldRoot: false }
+/**
+ * What the runtime grants an entering process: its ids, and no capabilities unless root (`SetCapabilities` of moby's
+ * oci).
+ */
+function initialCredentials(uid: number, isRoot: (uid: number) => boolean): Credentials {
+  return { uid, euid: uid, capabilities: isRoot(uid) ? allCapabilities : 0, mayRegainRoot: false }
 }
 
 const allCapabilities = 2 ** 41 - 1

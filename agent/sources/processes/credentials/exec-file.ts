@@ -3,7 +3,7 @@ import type { KnownProcess } from '../table/known-process.ts'
 import { type AtExec } from '../table/known-process.ts'
 
 export type RecordedFile = {
-  /** Null where the record alone cannot decide it. */
+  /** Null if the record alone is not enough to determine it. */
   origin: FileOrigin | null
   status: NonNullable<ProgramFile['status']>
 }
@@ -14,7 +14,7 @@ type Executed = Pick<KnownProcess, 'exeDevice' | 'rootDevice'> & {
   /** Superblock of the container's root, 0 where unknown. */
   containerRoot: number
   isRoot: boolean
-  /** Effective capabilities that count in the container. */
+  /** Effective capabilities that apply in the container. */
   capabilities: number
 }
 
@@ -29,7 +29,7 @@ export function fileAtExec(executed: Executed): RecordedFile {
 
 function originAtExec({ exe, exeDevice, rootDevice, containerRoot, atExec }: Executed): FileOrigin | null {
   if (exe.startsWith(memoryFile)) return 'memory'
-  if (temporary.has(atExec.magic)) return 'tmpfs'
+  if (temporaryFileSystems.has(atExec.magic)) return 'tmpfs'
   const root = containerRoot || rootDevice
   if (root === 0) return null
   if (exeDevice === root) {
@@ -37,22 +37,23 @@ function originAtExec({ exe, exeDevice, rootDevice, containerRoot, atExec }: Exe
     if (atExec.magic !== OVERLAYFS_SUPER_MAGIC) return null
     return atExec.inUpper ? 'container' : 'image'
   }
-  // A root of its own inside the container: chroot(2), or a container in the container.
+  // The process has another root inside the container: chroot(2), or a nested container.
   return exeDevice === rootDevice ? null : 'volume'
 }
 
 /**
- * Without root, capabilities after an exec are the file's or ambient, and never both (`cap_bprm_creds_from_file` of
- * security/commoncap.c). Root has them anyway: null, because the record does not show the file's.
+ * Without root, capabilities after an exec come either from the file or from the ambient set, never from both
+ * (`cap_bprm_creds_from_file` of security/commoncap.c). Null for root, which has them anyway: the record does not show
+ * the file's capabilities.
  */
 function givesCapabilities({ isRoot, capabilities, atExec }: Executed): boolean | null {
   return isRoot ? null : capabilities !== 0 && !atExec.hasAmbientCapabilities
 }
 
-/** How the path of a file made by memfd_create(2) starts. */
+/** Path prefix of a file created by memfd_create(2). */
 export const memoryFile = '/memfd:'
 
 export const OVERLAYFS_SUPER_MAGIC = 0x79_4c_76_30
 const TMPFS_MAGIC = 0x01_02_19_94
 const RAMFS_MAGIC = 0x85_84_58_f6
-const temporary: ReadonlySet<number> = new Set([TMPFS_MAGIC, RAMFS_MAGIC])
+const temporaryFileSystems: ReadonlySet<number> = new Set([TMPFS_MAGIC, RAMFS_MAGIC])

@@ -1,19 +1,25 @@
 import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { hasFileCapabilities } from '../../../linux/xattr.ts'
 import type { ExecutableFile, FileOrigin, Process, ProgramFile } from '../../../model/observation.ts'
-import { deviceNumber } from '../../../linux/device-number.ts'
+import { mountOf, parseMounts, unescapeOctal } from '../../../linux/mountinfo.ts'
 import { memoryFile } from './exec-file.ts'
 
-/** Looks at the file that a process runs, and where it comes from. `others` have the same files and may live longer. */
-export type Provenance = (process: Running, others: readonly number[]) => ProgramFile
+/** Inspects the executable of a process and its origin. `others` are pids with the same files that may live longer. */
+export type ExecutableOriginLookup = (process: RunningProcess, others: readonly number[]) => ProgramFile
 
-type Running = Pick<Process, 'pid' | 'namespaces' | 'exe' | 'exeTruncated' | 'exeFile'>
+type RunningProcess = Pick<Process, 'pid' | 'namespaces' | 'exe' | 'exeTruncated' | 'exeFile'>
 
-/** Nothing is known of a file that nobody looked at. */
+/** The result for a file that was not inspected. */
 export const unknownFile: ProgramFile = { origin: 'unknown', status: null }
 
-/** Whoever runs the same program again and again costs one look in a second, and all together cost a bounded number. */
-export function provenance({ procRoot, now }: { procRoot: string; now: () => number }): Provenance {
+/** Inspects each file at most once per second, and a bounded number of files per second. */
+export function executableOrigin({
+  procRoot,
+  now,
+}: {
+  procRoot: string
+  now: () => number
+}): ExecutableOriginLookup {
   const recent = new Map<string, ProgramFile>()
   let since = now()
 
@@ -26,46 +32,49 @@ export function provenance({ procRoot, now }: { procRoot: string; now: () => num
     const key = [process.namespaces.mount, exeFile?.device, exeFile?.inode, exe].join('\0')
     const known = recent.get(key)
     if (known !== undefined) return known
-    if (recent.size >= maxLooksPerSecond) return unknownFile
-    const file = look(procRoot, [process.pid, ...others], process)
+    if (recent.size >= maxInspectionsPerSecond) return unknownFile
+    const file = inspect(procRoot, [process.pid, ...others], process)
     recent.set(key, file)
     return file
   }
 }
 
-// One takes about 0.2 ms.
-const maxLooksPerSecond = 100
+// One inspection takes about 0.2 ms.
+const maxInspectionsPerSecond = 100
 
-function look(
+function inspect(
   procRoot: string,
   pids: readonly number[],
-  { exe, exeFile, exeTruncated }: Running,
+  { exe, exeFile, exeTruncated }: RunningProcess,
 ): ProgramFile {
   if (exe.startsWith(memoryFile)) return { origin: 'memory', status: statusOf(procRoot, pids, exe, exeFile) }
   if (exeTruncated || exeFile === null) return unknownFile
   const status = statusOf(procRoot, pids, exe, exeFile)
   const mounts = firstOf(pids, (pid) => readFileSync(`${procRoot}/${pid}/mountinfo`, 'utf8')) ?? ''
-  return { origin: originOf(placeOf(mounts, exe, exeFile.device), exeFile), status }
+  return { origin: originOf(locationOf(mounts, exe, exeFile.device), exeFile), status }
 }
 
-function originOf(place: Place, { inode }: ExecutableFile): FileOrigin {
-  if (place.kind !== 'overlay') return place.kind
+function originOf(location: FileLocation, { inode }: ExecutableFile): FileOrigin {
+  if (location.kind !== 'overlay') return location.kind
   try {
-    if (place.deleted || inodeAt(place.upper) !== undefined) return 'container'
-    // The number of the inode is the lower file's own (Documentation/filesystems/overlayfs.rst, Inode properties).
-    const lower = place.lowers.map(inodeAt).find((one) => one !== undefined)
+    if (location.deleted || inodeAt(location.upper) !== undefined) return 'container'
+    // The inode number is that of the lower file (Documentation/filesystems/overlayfs.rst, Inode properties).
+    const lower = location.lowers.map(inodeAt).find((one) => one !== undefined)
     return lower === inode ? 'image' : 'unknown'
   } catch {
     return 'unknown'
   }
 }
 
-/** Undefined where there is no such file; fails where nobody may look. */
+/** Undefined if the file does not exist; throws without permission. */
 function inodeAt(path: string): number | undefined {
   return lstatSync(path, { throwIfNoEntry: false })?.ino
 }
 
-/** By one of the ways to the file that leads to the same one; a program may have been replaced since it was run. */
+/**
+ * Reads the status through a path that still leads to the same file; the program may have been replaced since its
+ * exec.
+ */
 function statusOf(
   procRoot: string,
   pids: readonly number[],
@@ -84,73 +93,43 @@ function permissions({ mode }: Stats): number {
   return mode & 0o7777
 }
 
-/** The first answer; what is gone or may not be read has none. */
-function firstOf<From, To>(all: readonly From[], ask: (one: From) => To | null): To | null {
+/** The first result that is not null; a candidate that is gone or may not be read has none. */
+function firstOf<From, To>(all: readonly From[], read: (one: From) => To | null): To | null {
   for (const one of all) {
     try {
-      const answer = ask(one)
-      if (answer !== null) return answer
+      const result = read(one)
+      if (result !== null) return result
     } catch {
-      // The process ended, or shows itself to root only.
+      // The process has exited, or only root may read it.
     }
   }
   return null
 }
 
-/** Where in a container's mounts a file lies; of an overlay, where the file would be in each of its layers. */
-export type Place =
+/** The location of a file in a container's mounts; for an overlay, its possible path in each layer. */
+export type FileLocation =
   | { kind: 'overlay'; deleted: boolean; upper: string; lowers: readonly string[] }
   | { kind: 'volume' | 'tmpfs' | 'unknown' }
 
-/** Finds a program's place by the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)). */
-export function placeOf(mountinfo: string, exe: string, device: number): Place {
-  const deleted = exe.endsWith(deletedMark)
-  const path = deleted ? exe.slice(0, -deletedMark.length) : exe
-  const mount = mountinfo
-    .split('\n')
-    .flatMap(parseMount)
-    .filter((one) => one.device === device && isBelow(path, one.mountPoint))
-    // The later mount hides the earlier at the same place.
-    .reduce<Mount | null>(
-      (best, one) => (one.mountPoint.length >= (best?.mountPoint.length ?? 0) ? one : best),
-      null,
-    )
+/** Locates an executable by the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)). */
+export function locationOf(mountinfo: string, exe: string, device: number): FileLocation {
+  const deleted = exe.endsWith(deletedSuffix)
+  const path = deleted ? exe.slice(0, -deletedSuffix.length) : exe
+  const mount = mountOf(path, parseMounts(mountinfo), (one) => one.device === device)
   if (mount === null) return { kind: 'unknown' }
   if (mount.type === 'tmpfs') return { kind: 'tmpfs' }
   if (mount.mountPoint !== '/') return { kind: 'volume' }
-  const upper = mount.options.get('upperdir')?.[0]
+  const options = parseOptions(mount.superOptions)
+  const upper = options.get('upperdir')?.[0]
   if (mount.type !== 'overlay' || upper === undefined) return { kind: 'unknown' }
-  const lowers = ['lowerdir', 'lowerdir+'].flatMap((name) => mount.options.get(name) ?? [])
+  const lowers = ['lowerdir', 'lowerdir+'].flatMap((name) => options.get(name) ?? [])
   const inLayer = (layer: string) => layer + path
   return { kind: 'overlay', deleted, upper: inLayer(upper), lowers: lowers.map(inLayer) }
 }
 
-const deletedMark = ' (deleted)'
+const deletedSuffix = ' (deleted)'
 
-type Mount = {
-  device: number
-  mountPoint: string
-  type: string
-  /** Of the superblock; those that name several folders are split. */
-  options: ReadonlyMap<string, readonly string[]>
-}
-
-function parseMount(line: string): Mount[] {
-  const [before = '', after = ''] = line.split(' - ')
-  const [, , device = '', , mountPoint] = before.split(' ')
-  const [type, , options = ''] = after.split(' ')
-  const [major, minor] = device.split(':').map(Number)
-  if (mountPoint === undefined || type === undefined || major === undefined || minor === undefined) return []
-  return [
-    {
-      device: deviceNumber(major, minor),
-      mountPoint: unescapeOctal(mountPoint),
-      type,
-      options: parseOptions(options),
-    },
-  ]
-}
-
+/** Superblock options; lists of directories are split. */
 function parseOptions(text: string): Map<string, string[]> {
   const options = new Map<string, string[]>()
   for (const option of text.split(',')) {
@@ -159,14 +138,4 @@ function parseOptions(text: string): Map<string, string[]> {
     options.set(name, [...(options.get(name) ?? []), ...folders])
   }
   return options
-}
-
-function unescapeOctal(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  )
-}
-
-function isBelow(path: string, mountPoint: string): boolean {
-  return path === mountPoint || path.startsWith(mountPoint.endsWith('/') ? mountPoint : `${mountPoint}/`)
 }

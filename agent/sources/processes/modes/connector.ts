@@ -3,27 +3,28 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { onReadable } from '../../../linux/poll.ts'
 import { openProcEvents, type ProcEvent, type ProcEventSocket } from '../../../linux/proc-events.ts'
 import type { EventsLost } from '../../../model/observation.ts'
-import { takeIds } from './credential-events.ts'
+import { applyIdChange } from './credential-events.ts'
 import { noProgram } from '../table/known-process.ts'
-import { type Attached, type Mode, nextTurnWithinMs, type Surroundings } from './mode.ts'
+import { type Attached, type Mode, nextPulseWithinMs, type ModeContext } from './mode.ts'
 import { collector } from '../../../lib/collector-task.ts'
 import { readProcess, readStat } from '../table/procfs-process.ts'
-import { prove } from './self-test.ts'
+import { runSelfTest } from './self-test.ts'
 import { scanProcesses } from './scan.ts'
 import { processTracker, type ProcessTracker } from '../tracker.ts'
+import { eventsLost } from '../../../model/source-reports.ts'
 
 /**
- * Is told of every fork, exec and exit by the kernel's proc connector, but only by pid: /proc has the rest for as
- * long as the process lives. Of one that is gone already, only what it inherited is known.
+ * Gets every fork, exec and exit from the kernel's proc connector, but only its pid: the rest is read from /proc while
+ * the process runs. If it has exited already, only what it inherited is known.
  */
-export const connector: Mode = (surroundings) =>
+export const connector: Mode = (context) =>
   collector<Observation | Attached>(async (emit, { signal, cleanUp, fail }) => {
-    const { now, proveMs, pulse } = surroundings
-    const tracker = processTracker({ ...surroundings, emit })
+    const { now, selfTestMs, pulse } = context
+    const tracker = processTracker({ ...context, emit })
     cleanUp(() => tracker.close())
     const socket = openProcEvents({ idsOnly: false })
     cleanUp(() => socket.close())
-    const reader = eventReader(socket, tracker, surroundings)
+    const reader = eventReader(socket, tracker, context)
     const read = () => {
       try {
         reader.read()
@@ -34,41 +35,41 @@ export const connector: Mode = (surroundings) =>
     const polling = onReadable(socket.fd, read)
     cleanUp(() => polling.close())
 
-    const scan = () => scanProcesses({ ...surroundings, tracker, signal, beforeSlice: read })
+    const scan = () => scanProcesses({ ...context, tracker, signal, beforeSlice: read })
     await scan()
-    await prove(surroundings, { exits: true, signal })
+    await runSelfTest(context, { exits: true, signal })
     emit({ kind: 'attached', lacking: '' })
 
-    let provenAt = performance.now()
+    let testedAt = performance.now()
     let hadLost = false
     for (;;) {
-      pulse(nextTurnWithinMs)
+      pulse(nextPulseWithinMs)
       await sleep(1_000, undefined, { signal })
       const { gaps, unreadable, gone } = reader.takeLosses()
       for (const lost of [
         lossOf('sequence-gap', gaps),
         lossOf('unreadable', unreadable),
-        // What they ran is not known; that they ran was told.
+        // Their execs were reported, but without a program.
         lossOf('gone-before-read', gone),
       ]) {
         if (lost.count > 0) emit(lost)
       }
-      // Once more a second later: a process may begin and end, unseen, around a scan.
+      // Scan again a second later: a process may have started or exited unseen during the scan.
       const hasLost = gaps + unreadable > 0
       if (hasLost || hadLost) await scan()
       hadLost = hasLost
-      if (performance.now() - provenAt < proveMs) continue
-      await prove(surroundings, { exits: true, signal })
-      provenAt = performance.now()
+      if (performance.now() - testedAt < selfTestMs) continue
+      await runSelfTest(context, { exits: true, signal })
+      testedAt = performance.now()
     }
 
     function lossOf(reason: string, count: number): EventsLost {
-      return { kind: 'events-lost', time: now(), source: 'processes', reason, count }
+      return eventsLost('processes', now(), reason, count)
     }
   })
 
 export type EventReader = {
-  /** Takes what there is, for at most some milliseconds. */
+  /** Reads the available events, for some milliseconds at most. */
   read(): void
   takeLosses(): ConnectorLosses
 }
@@ -77,14 +78,14 @@ export type ConnectorLosses = { gaps: number; unreadable: number; gone: number }
 
 const sliceMs = 10
 
-/** Turns events into what the tracker is told, and counts what is missing between them. */
+/** Passes events to the tracker, and counts gaps in their sequence. */
 export function eventReader(
   socket: Pick<ProcEventSocket, 'receive'>,
   tracker: ProcessTracker,
-  surroundings: Surroundings,
+  context: ModeContext,
 ): EventReader {
-  const { clock, procRoot, table } = surroundings
-  // The last number of each processor's own sequence.
+  const { clock, procRoot, table } = context
+  // The last sequence number of each processor.
   const sequences = new Map<number, number>()
   let losses: ConnectorLosses = { gaps: 0, unreadable: 0, gone: 0 }
 
@@ -99,7 +100,7 @@ export function eventReader(
         continue
       }
       countGap(message.processor, message.sequence)
-      if (message.event !== null) take(message.event, Number(message.monotonicNs) / 1e6 + asleep)
+      if (message.event !== null) handle(message.event, Number(message.monotonicNs) / 1e6 + asleep)
     }
   }
 
@@ -110,29 +111,32 @@ export function eventReader(
     if (last !== undefined) losses.gaps += (sequence - last - 1) >>> 0
   }
 
-  function take(event: ProcEvent, sinceBoot: number): void {
+  function handle(event: ProcEvent, sinceBoot: number): void {
     switch (event.what) {
       case 'fork':
-        return takeFork(event.pid, event.parentPid, sinceBoot)
+        return handleFork(event.pid, event.parentPid, sinceBoot)
       case 'exec':
-        return takeExec(event.pid, sinceBoot)
+        return handleExec(event.pid, sinceBoot)
       case 'exit':
         return tracker.exited(event.pid, null, sinceBoot, exitCode(event.code))
       default:
-        return takeIds(event, sinceBoot, tracker, surroundings)
+        return applyIdChange(event, sinceBoot, tracker, context)
     }
   }
 
-  function takeFork(pid: number, makerPid: number, sinceBoot: number): void {
-    const maker = table.get(makerPid)
-    if (maker === undefined) return
+  function handleFork(pid: number, creatorPid: number, sinceBoot: number): void {
+    const creator = table.get(creatorPid)
+    if (creator === undefined) return
     const stat = readStat(procRoot, pid)
     const startTicks = stat?.startTicks ?? Math.floor(sinceBoot / 10)
-    const parentPid = stat?.parentPid ?? makerPid
-    tracker.forked({ pid, startTicks, parentPid, makerPid, uid: maker.uid, euid: maker.euid }, sinceBoot)
+    const parentPid = stat?.parentPid ?? creatorPid
+    tracker.forked(
+      { pid, startTicks, parentPid, creatorPid, uid: creator.uid, euid: creator.euid },
+      sinceBoot,
+    )
   }
 
-  function takeExec(pid: number, sinceBoot: number): void {
+  function handleExec(pid: number, sinceBoot: number): void {
     const seen = readProcess(procRoot, pid)
     if (seen !== null) {
       tracker.executed(seen, sinceBoot, false)

@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { onReadable } from '../../../linux/poll.ts'
 import { type IdsEvent, openProcEvents } from '../../../linux/proc-events.ts'
-import { fifo } from '../../../lib/fifo.ts'
+import { queue } from '../../../lib/queue.ts'
 import type { CollectorTask } from '../../../lib/collector-task.ts'
-import type { Surroundings } from './mode.ts'
+import type { ModeContext } from './mode.ts'
 import { parseStatus, readProcess } from '../table/procfs-process.ts'
 import type { ProcessTracker } from '../tracker.ts'
 
-/** Takes over ids that a process changed by itself, as setuid(2) does, with what that did to its capabilities. */
-export function takeIds(
+/** Applies an id change without an exec, as by setuid(2), and its effect on the capabilities. */
+export function applyIdChange(
   change: IdsEvent,
   sinceBoot: number,
   tracker: ProcessTracker,
-  surroundings: Surroundings,
+  context: ModeContext,
 ): void {
-  const { procRoot, table } = surroundings
+  const { procRoot, table } = context
   const known = table.get(change.pid)
   if (known === undefined) {
     const seen = readProcess(procRoot, change.pid)
@@ -25,34 +25,34 @@ export function takeIds(
     tracker.idsChanged(change.pid, { gid: change.real }, sinceBoot)
     return
   }
-  // Only processes of containers are reported, and only theirs are worth a look.
+  // Only container processes are reported, so only theirs are read.
   const read = known.membership === null ? undefined : readCapabilities(procRoot, change)
-  // Whoever gives up root loses them (capabilities(7)), should it be gone already.
+  // If it has exited: a process that gives up root loses its capabilities (capabilities(7)).
   const capabilities = read ?? (change.effective === 0 ? known.capabilities : 0)
   tracker.idsChanged(change.pid, { uid: change.real, euid: change.effective, capabilities }, sinceBoot)
 }
 
-/** Changes of ids as they are told beside something that sees everything else. */
-export type IdsWatch = {
-  /** Tells the tracker what happened before a moment (milliseconds since boot): an exec after it must not come first. */
+/** Id changes, for a mode that gets all other events elsewhere. */
+export type CredentialEvents = {
+  /** Applies the changes before a time (milliseconds since boot), so that they precede a later exec. */
   applyBefore: (sinceBoot: number) => void
-  /** How many changes had no room since the last call. */
+  /** How many changes were dropped since the last call because the socket was full. */
   takeLost: () => number
 }
 
-/** Listens for changes of ids alone; `onNews` is called when there are some to apply. */
-export function watchIds(
+/** Listens for id changes only; calls `onReady` when there are some to apply. */
+export function watchCredentialEvents(
   tracker: ProcessTracker,
-  surroundings: Surroundings,
+  context: ModeContext,
   { cleanUp }: Pick<CollectorTask, 'cleanUp'>,
-  onNews: () => void,
-): IdsWatch {
+  onReady: () => void,
+): CredentialEvents {
   const socket = openProcEvents({ idsOnly: true })
   cleanUp(() => socket.close())
-  const polling = onReadable(socket.fd, onNews)
+  const polling = onReadable(socket.fd, onReady)
   cleanUp(() => polling.close())
-  const received = fifo<{ change: IdsEvent; sinceBoot: number }>()
-  const { clock } = surroundings
+  const received = queue<{ change: IdsEvent; sinceBoot: number }>()
+  const { clock } = context
   let asleep = { ms: clock.asleep(), asOf: clock.sinceBoot() }
   let receivedAt = 0
   let dropped = 0
@@ -82,7 +82,7 @@ export function watchIds(
       next = received.first()
     ) {
       received.shift()
-      takeIds(next.change, next.sinceBoot, tracker, surroundings)
+      applyIdChange(next.change, next.sinceBoot, tracker, context)
     }
   }
 
@@ -95,13 +95,13 @@ export function watchIds(
   return { applyBefore, takeLost }
 }
 
-/** Where changes of ids cannot be listened for. */
-export const noIdsWatch: IdsWatch = { applyBefore: () => {}, takeLost: () => 0 }
+/** For hosts where id changes are not available. */
+export const noCredentialEvents: CredentialEvents = { applyBefore: () => {}, takeLost: () => 0 }
 
-// So many are received before other work gets its turn.
+// How many are received before yielding to other work.
 const batch = 500
 
-/** Of the thread itself: the C library changes all threads, but one after the other. */
+/** Reads those of the thread itself: the C library changes all threads, but one after the other. */
 function readCapabilities(procRoot: string, { pid, thread }: IdsEvent): number | undefined {
   try {
     return parseStatus(readFileSync(`${procRoot}/${pid}/task/${thread}/status`, 'latin1'))?.capabilities

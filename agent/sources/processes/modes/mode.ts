@@ -8,49 +8,55 @@ import type { WritableProcessTable } from '../table/table.ts'
 import type { UidMaps } from '../../../linux/uid-map.ts'
 import type { ExecOfSession } from '../../../model/exec-view.ts'
 
-/** Ways to see processes, the best first. */
+/** The modes of observing processes, best first. */
 export const modeNames = ['ebpf', 'connector', 'procfs'] as const
 export type ModeName = (typeof modeNames)[number]
 
-/** A mode that has proven itself; `lacking` is what it cannot see here and should, or empty. */
+/**
+ * Emitted when a mode has passed its self-test; `lacking` says what it should see but cannot on this host, or is
+ * empty.
+ */
 export type Attached = { kind: 'attached'; lacking: string }
 
-/** One way to see processes. It fails when it cannot be had, does not prove itself, or breaks later. */
-export type Mode = (surroundings: Surroundings) => Observable<Observation | Attached>
+/** A mode fails if this host does not support it, if its self-test fails, or when it breaks later. */
+export type Mode = (context: ModeContext) => Observable<Observation | Attached>
 
-/** What every mode works with. */
-export type Surroundings = {
+/** The dependencies and settings of every mode. */
+export type ModeContext = {
   procRoot: string
   containers: ContainerLookup
   table: WritableProcessTable
   uidMaps: UidMaps
   hostNamespaces: Namespaces
   clock: BootClock
-  /** Epoch milliseconds of the boot, the same for the life of the daemon. */
+  /** Epoch milliseconds of the boot; constant while the daemon runs. */
   bootTime: number
   /** Epoch milliseconds. */
   now: () => number
-  /** How often /proc is looked through where there is nothing better. */
+  /** How often the mode `procfs` scans /proc. */
   intervalMs: number
-  /** How often a mode proves again that it still sees. */
-  proveMs: number
-  /** Events of one container in a second; what goes beyond is counted and dropped in the kernel. */
+  /** How often a mode repeats its self-test. */
+  selfTestMs: number
+  /** Events per container and second; the kernel programs count and drop events above this. */
   budget: number
-  /** Of the ring that the kernel fills while we do other things; a power of two. */
+  /** Size of the ring buffer, which the kernel fills while the daemon is busy; a power of two. */
   ringBytes: number
-  /** To be told, by its id, of a container whose processes become more. */
-  onGrowth: (containerId: string) => void
-  /** Which exec a process that is found belongs to. */
+  /** Called with the id of a container whose process count grows quickly. */
+  onForkBurst: (containerId: string) => void
+  /** Finds the exec that a process found in /proc belongs to. */
   execOfSession?: ExecOfSession | undefined
   /** Paths that the engine's socket may be bound to. */
   apiSockets: readonly string[]
-  /** To be told when requests to the engine begin to be seen, and, by null, that they are not any more. */
+  /** Called when requests to the engine become visible, and with null when they no longer are. */
   onApiWatch: (watch: ApiWatch | null) => void
-  /** To be given a way to take in at once what the kernel has told already, and null when there is none any more. */
+  /**
+   * Receives a function that reads everything the kernel has reported so far, and null when it is no longer
+   * available.
+   */
   onCatchUp?: (catchUp: (() => void) | null) => void
-  /** To be told at every turn. */
+  /** Called on each iteration. */
   pulse: Pulse
 }
 
-/** Between two turns lie a second, at times a look through all of /proc and a proof; milliseconds. */
-export const nextTurnWithinMs = 120_000
+/** Milliseconds: an iteration takes a second, and sometimes a full scan of /proc and a self-test. */
+export const nextPulseWithinMs = 120_000

@@ -1,23 +1,23 @@
 import type { Observation } from '../../../model/observation.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Attached, type Mode, nextTurnWithinMs } from './mode.ts'
+import { type Attached, type Mode, nextPulseWithinMs } from './mode.ts'
 import { collector } from '../../../lib/collector-task.ts'
-import { prove } from './self-test.ts'
+import { runSelfTest } from './self-test.ts'
 import { scanProcesses } from './scan.ts'
 import { processTracker } from '../tracker.ts'
 
-/** Looks through /proc again and again: what can be had without any rights, and blind for what lives between two looks. */
-export const procfs: Mode = (surroundings) =>
+/** Polls /proc: works without privileges, but misses processes that start and exit between two scans. */
+export const procfs: Mode = (context) =>
   collector<Observation | Attached>(async (emit, { signal, cleanUp }) => {
-    const tracker = processTracker({ ...surroundings, emit })
+    const tracker = processTracker({ ...context, emit })
     cleanUp(() => tracker.close())
-    const look = () => scanProcesses({ ...surroundings, tracker, signal })
-    await look()
-    await prove(surroundings, { look, exits: false, signal })
+    const scan = () => scanProcesses({ ...context, tracker, signal })
+    await scan()
+    await runSelfTest(context, { scan, exits: false, signal })
     emit({ kind: 'attached', lacking: '' })
     for (;;) {
-      surroundings.pulse(nextTurnWithinMs)
-      await sleep(surroundings.intervalMs, undefined, { signal })
-      await look()
+      context.pulse(nextPulseWithinMs)
+      await sleep(context.intervalMs, undefined, { signal })
+      await scan()
     }
   })

@@ -11,11 +11,11 @@ export type ScanOptions = {
   tracker: ProcessTracker
   clock: BootClock
   signal: AbortSignal
-  /** Called before each slice: what the kernel has told until now is older than what /proc says next. */
+  /** Called before each slice to apply pending kernel events, which are older than the next reads of /proc. */
   beforeSlice?: () => void
 }
 
-/** Makes the table agree with /proc: at start, after a loss, and again and again where there is nothing better. */
+/** Synchronises the table with /proc: at start, after a loss, and periodically in the mode `procfs`. */
 export async function scanProcesses(options: ScanOptions): Promise<void> {
   const { procRoot, table, clock, signal, beforeSlice } = options
   const listedAt = clock.sinceBoot()
@@ -29,8 +29,9 @@ export async function scanProcesses(options: ScanOptions): Promise<void> {
     sliceEnds = clock.sinceBoot() + sliceMs
   }
 
-  // A process that entered a container's namespaces is younger than the container's first process, which has to be
-  // known by then. The list has another order: pids wrap, and Node sorts names as text. Among equals, parents stay first.
+  // Oldest first: a process that entered a container's namespaces is younger than the container's init, which must be
+  // known by then. The listing is not in that order: pids wrap, and Node sorts names as text. On a tie, parents stay
+  // first.
   const listed: [number, ProcStat][] = []
   for (const found of parentsFirst(procRoot, pids)) {
     if (clock.sinceBoot() >= sliceEnds) await pause()
@@ -40,10 +41,10 @@ export async function scanProcesses(options: ScanOptions): Promise<void> {
   for (const [pid, stat] of listed.toSorted(([, a], [, b]) => a.startTicks - b.startTicks)) {
     if (clock.sinceBoot() >= sliceEnds) await pause()
     if (signal.aborted) return
-    look(pid, stat, options)
+    scanProcess(pid, stat, options)
   }
   for (const process of table.living()) {
-    // One that started around the listing may have missed it.
+    // A process that started around the time of the listing may be missing from it.
     const wasListed = process.startTicks * 10 < listedAt - 20
     if (wasListed && !pids.has(process.pid))
       options.tracker.exited(process.pid, process.startTicks, listedAt, null)
@@ -53,23 +54,23 @@ export async function scanProcesses(options: ScanOptions): Promise<void> {
 // The event loop is shared with everything else the daemon does.
 const sliceMs = 5
 
-/** Children may inherit their container from their parents. Not recursive: anybody may nest as deep as he likes. */
+/** Children may inherit their container from their parents. Not recursive: processes can be nested arbitrarily deep. */
 function* parentsFirst(procRoot: string, pids: ReadonlySet<number>): Iterable<[number, ProcStat]> {
   const visited = new Set<number>()
   for (const pid of pids) {
-    const line: [number, ProcStat][] = []
+    const lineage: [number, ProcStat][] = []
     for (let next = pid; pids.has(next) && !visited.has(next);) {
       visited.add(next)
       const stat = readStat(procRoot, next)
       if (stat === null) break
-      line.push([next, stat])
+      lineage.push([next, stat])
       next = stat.parentPid
     }
-    yield* line.toReversed()
+    yield* lineage.toReversed()
   }
 }
 
-function look(pid: number, { startTicks, comm, ended }: ProcStat, options: ScanOptions): void {
+function scanProcess(pid: number, { startTicks, comm, ended }: ProcStat, options: ScanOptions): void {
   const { procRoot, table, tracker, clock } = options
   const known = table.find({ pid, startTicks })
   if (ended || (known !== undefined && isUnchangedHostProcess(known, comm, procRoot))) return
@@ -77,7 +78,7 @@ function look(pid: number, { startTicks, comm, ended }: ProcStat, options: ScanO
   if (seen !== null) tracker.found(seen, clock.sinceBoot())
 }
 
-/** Most processes of a host; they would cost the most of a scan and tell the least. */
+/** True for most processes of a host; reading them would be the most expensive part of a scan, for no information. */
 function isUnchangedHostProcess(known: KnownProcess, comm: string, procRoot: string): boolean {
   if (known.membership !== null || known.program().comm !== comm) return false
   return readNamespaces(`${procRoot}/${known.pid}`).mount === known.namespaces.mount

@@ -5,8 +5,8 @@ import type { ProcessTable } from './table.ts'
 import type { UidMaps } from '../../../linux/uid-map.ts'
 
 /**
- * A process as observations tell it. `bootTime` in epoch milliseconds is what its start is counted from;
- * `userNamespace` is its container's.
+ * A process as observations contain it. Its start time is relative to `bootTime` (epoch milliseconds);
+ * `userNamespace` is that of its container.
  */
 export function describeProcess(
   process: SeenProcess,
@@ -32,12 +32,12 @@ export function describeProcess(
   }
 }
 
-/** Epoch milliseconds, the same for one process however it became known. */
+/** Epoch milliseconds; the same for a process in every mode. */
 export function startTime({ startTicks }: Pick<KnownProcess, 'startTicks'>, bootTime: number): number {
   return Math.round(bootTime) + startTicks * 10
 }
 
-/** How a member of a container came into it, by the best that is known now. */
+/** How a process entered its container, as far as known now. */
 export function originOf(
   membership: Membership,
   container: Container,
@@ -52,16 +52,16 @@ export function originOf(
   } as const
   const initPid = container.details?.pid ?? 0
   if (initPid === entry.pid) return { via: 'init' }
-  // What the engine said may be of the run before: only a living init can tell that another is none.
+  // The engine's pid may be from the previous run: only a running init proves that another process is not the init.
   const init = table.get(initPid)
   if (init?.membership?.id !== membership.id) return membership.first ? { via: 'init' } : entered
-  // In the host's pid namespace an orphan becomes the shim's child, as the init is: found later, they look alike.
+  // In the host's pid namespace an orphan becomes a child of the shim, like the init: in /proc they look alike.
   const isSibling = entry.parentPid === init.parentPid
   const mayBeOrphan = membership.found && container.details?.pidMode === 'host' && isSibling
   return mayBeOrphan ? { via: 'init' } : entered
 }
 
-/** The container of a membership: the engine's, or what little is known of one that the engine does not know. */
+/** The container of a membership: as the engine describes it, or with its id only if the engine does not know it. */
 export function containerFor(
   { id, build }: Pick<Membership, 'id' | 'build'>,
   containers: ContainerView,

@@ -1,16 +1,20 @@
 import type { ProcessKey } from '../../../model/process-key.ts'
 import type { Gain, Namespaces, Process, ProcessChange, EnteredOrigin } from '../../../model/observation.ts'
 import { type Cgroup, rootCgroup } from '../attribution/cgroup.ts'
-/** A process as the table holds it; cheap to make, because a busy host makes thousands in a second. */
+
+/** A process in the table; cheap to create, because a busy host starts thousands per second. */
 export type KnownProcess = {
   readonly pid: number
-  /** Clock ticks of 10 ms since boot, as in /proc/PID/stat; with the pid it names one process until the next boot. */
+  /**
+   * Clock ticks of 10 ms since boot, as in /proc/PID/stat; together with the pid it identifies a process until the
+   * next boot.
+   */
   readonly startTicks: number
-  /** The parent now; an orphan's is another than the one that made it. */
+  /** The current parent; differs from the creator for an orphan. */
   parentPid: number
-  /** Who made it by fork or clone, whoever its parent is now; 0 where unknown. */
-  readonly makerPid: number
-  readonly makerStartTicks: number
+  /** The process that created it by fork or clone, whatever its parent is now; 0 where unknown. */
+  readonly creatorPid: number
+  readonly creatorStartTicks: number
   uid: number
   euid: number
   gid: number
@@ -18,30 +22,37 @@ export type KnownProcess = {
   capabilities: number
   namespaces: Namespaces
   cgroup: Cgroup
-  /** Decodes each time it is asked: most programs of a host interest nobody. A fork shares its parent's. */
+  /** Decodes on each call, because most programs are never read. A forked child shares its parent's. */
   program: () => Program
-  /** Superblock of the file it runs, as in `ExecutableFile`; 0 where unknown. Known without decoding the rest. */
+  /** Superblock of its executable, as in `ExecutableFile`; 0 where unknown. Available without decoding the program. */
   exeDevice: number
-  /** Superblock of its root directory as it ran its program; 0 where unknown. */
+  /** Superblock of its root directory at its exec; 0 where unknown. */
   rootDevice: number
-  /** The kernel's own account of the file it runs; null where only /proc was read. */
+  /** The kernel's record of its executable; null where only /proc was read. */
   atExec: AtExec | null
   membership: Membership | null
-  /** It was root at a time since it ran its program, or may have been: it may have kept the right to be it again. */
-  heldRoot: boolean
-  /** What it was before its effective uid became root's: by an exec, which is told after that, or by itself. */
-  beforeRoot: Earlier | null
-  /** How it or an ancestor came to root or capabilities in its container; null where none did. */
+  /** It was, or may have been, root at some time since its exec, so it may be able to become root again. */
+  mayRegainRoot: boolean
+  /** Its state before its effective uid became root: by an exec, which is reported after that, or by itself. */
+  beforeRoot: PriorState | null
+  /** How it or an ancestor gained root or capabilities in its container; null where none did. */
   gain: Gain | null
   exit: Exit | null
-  /** Who had the pid before and ended a moment ago. */
+  /** The previous process with this pid, which ended recently. */
   older: KnownProcess | undefined
 }
 
-/** What can be seen of a process at one moment. */
+/** A snapshot of a process. */
 export type SeenProcess = Omit<
   KnownProcess,
-  'makerPid' | 'makerStartTicks' | 'membership' | 'heldRoot' | 'beforeRoot' | 'gain' | 'exit' | 'older'
+  | 'creatorPid'
+  | 'creatorStartTicks'
+  | 'membership'
+  | 'mayRegainRoot'
+  | 'beforeRoot'
+  | 'gain'
+  | 'exit'
+  | 'older'
 >
 
 export type Ids = Pick<KnownProcess, 'uid' | 'euid' | 'gid' | 'capabilities'>
@@ -56,27 +67,27 @@ export type Program = Pick<
   | 'argv'
   | 'argvTruncated'
   | 'workingDirectory'
-  // Never set by what only reads /proc.
+  // Never set when only /proc was read.
   | 'workingDirectoryOutside'
 >
 
-/** That a process belongs to a container, and how it got in; its descendants share the object for ever. */
+/** The container a process belongs to, and how it entered; all its descendants share the object. */
 export type Membership = {
-  /** Which container; corrected while the engine has yet to say which it knows. */
+  /** The container id; corrected until the engine has reported which container it knows. */
   id: string
-  /** A step of an image build: no container of the engine. */
+  /** A step of an image build, not a container. */
   build: boolean
-  /** The first of the line in the container. */
+  /** The process that entered: the oldest ancestor in the container. */
   entry: ProcessKey & { parentPid: number }
-  /** Nobody was in the container before. */
+  /** The container had no processes before. */
   first: boolean
-  /** The container's own, by number; its processes may make others inside. */
+  /** The number of the container's user namespace; its processes may create nested ones. */
   userNamespace: number
-  /** Found there, not seen to enter. */
+  /** Found in the container, not seen entering. */
   found: boolean
-  /** The first of the line kept the host's mounts as it entered; `nsenter --pid` does. */
+  /** The entering process kept the host's mounts, as with `nsenter --pid`. */
   hadHostMounts: boolean
-  brought: Brought
+  brought: EntryAncestry
 }
 
 /** Milliseconds since boot; the code is wait(2)'s, or null when the exit itself was not seen. */
@@ -85,7 +96,7 @@ export type Exit = { sinceBoot: number; code: ExitCode | null }
 /** Exit status, or the signal that ended the process. */
 export type ExitCode = { status: number; signal: number }
 
-/** For what is known of a process before its program is. */
+/** For a process whose program is not known yet. */
 export const noProgram: Program = {
   comm: '',
   exe: '',
@@ -96,7 +107,7 @@ export const noProgram: Program = {
   workingDirectory: '',
 }
 
-/** For a process of which nothing was seen but that it is there. */
+/** For a process of which only the pid and start time are known. */
 export const unknownProcess: Omit<SeenProcess, keyof ProcessKey> = {
   parentPid: 0,
   uid: 0,
@@ -111,16 +122,16 @@ export const unknownProcess: Omit<SeenProcess, keyof ProcessKey> = {
   atExec: null,
 }
 
-/** A process as it enters the table. */
-export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): KnownProcess {
+/** A new process of the table. */
+export function knownProcess(seen: SeenProcess, creator: ProcessKey | undefined): KnownProcess {
   const { pid, startTicks, parentPid, uid, euid, gid, capabilities } = seen
   const { namespaces, cgroup, program, exeDevice, rootDevice, atExec } = seen
   return {
     pid,
     startTicks,
     parentPid,
-    makerPid: maker?.pid ?? 0,
-    makerStartTicks: maker?.startTicks ?? 0,
+    creatorPid: creator?.pid ?? 0,
+    creatorStartTicks: creator?.startTicks ?? 0,
     uid,
     euid,
     gid,
@@ -132,7 +143,7 @@ export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): 
     rootDevice,
     atExec,
     membership: null,
-    heldRoot: false,
+    mayRegainRoot: false,
     beforeRoot: null,
     gain: null,
     exit: null,
@@ -140,17 +151,20 @@ export function knownProcess(seen: SeenProcess, maker: ProcessKey | undefined): 
   }
 }
 
-/** A process that another has just made: what it does not bring with it, it has from its maker. */
-export function inheritor(
+/** A newly forked process, which inherits everything else from its creator. */
+export function forkedProcess(
   { pid, startTicks, parentPid, uid, euid }: Omit<SeenProcess, Inherited>,
-  maker: KnownProcess,
+  creator: KnownProcess,
 ): KnownProcess {
-  const { gid, capabilities, namespaces, cgroup, program, exeDevice, rootDevice, atExec } = maker
+  const { gid, capabilities, namespaces, cgroup, program, exeDevice, rootDevice, atExec } = creator
   const ids = { pid, startTicks, parentPid, uid, euid, gid, capabilities }
-  const process = knownProcess({ ...ids, namespaces, cgroup, program, exeDevice, rootDevice, atExec }, maker)
-  process.membership = maker.membership
-  process.heldRoot = maker.heldRoot
-  process.gain = maker.gain
+  const process = knownProcess(
+    { ...ids, namespaces, cgroup, program, exeDevice, rootDevice, atExec },
+    creator,
+  )
+  process.membership = creator.membership
+  process.mayRegainRoot = creator.mayRegainRoot
+  process.gain = creator.gain
   return process
 }
 
@@ -164,9 +178,9 @@ type Inherited =
   | 'rootDevice'
   | 'atExec'
 
-/** Takes over how a process was seen now. */
+/** Updates a process from a new snapshot. */
 export function update(process: KnownProcess, seen: SeenProcess): void {
-  // /proc does not know what the kernel recorded about the same program.
+  // A snapshot of /proc lacks the kernel's record: keep it for the same program.
   const isKnownBetter = seen.atExec === null && process.atExec !== null && runsSameFile(process, seen)
   if (!isKnownBetter) {
     process.atExec = seen.atExec
@@ -188,7 +202,7 @@ function runsSameFile(known: SeenProcess, seen: SeenProcess): boolean {
   return before !== null && before.device === after?.device && before.inode === after.inode
 }
 
-/** What has become of a process since it was last seen; null for nothing that is told. */
+/** The change since a process was last seen; null if there is none to report. */
 export function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessChange | null {
   const before = known.program()
   const after = seen.program()
@@ -197,28 +211,30 @@ export function changeBetween(known: KnownProcess, seen: SeenProcess): ProcessCh
   return known.uid === seen.uid && known.euid === seen.euid ? null : 'ids-changed'
 }
 
-/** What is known of who brought a process into a container. */
-export type Brought = Omit<EnteredOrigin, 'via' | 'entry'>
+/** The processes through which a process entered a container, and the id of its exec. */
+export type EntryAncestry = Omit<EnteredOrigin, 'via' | 'entry'>
 
 /**
- * What the kernel's exec record says about the program's file and credentials. It is complete when the exec is
- * reported: nothing has to be read while the program runs.
+ * The executable and credentials from the kernel's exec record. It is complete when the exec is reported: nothing has
+ * to be read while the program runs.
  */
 export type AtExec = {
   /** The file system's magic number (include/uapi/linux/magic.h). */
   magic: number
   /** Overlay only: the file is in the upper directory, so it was created or changed in the container. */
   inUpper: boolean
-  /** As the host counts it. */
+  /** Host uid. */
   owner: number
   /** Permission bits, including setuid and setgid. */
   mode: number
-  /** The new program has ambient capabilities; the kernel clears them when the file itself gives rights. */
+  /** The new program has ambient capabilities; the kernel clears them when the file itself grants privileges. */
   hasAmbientCapabilities: boolean
 }
 
-/** What a process may do, and whether it may take back root that it had: its saved uid is not known. */
-export type Rights = Pick<KnownProcess, 'uid' | 'euid' | 'capabilities' | 'heldRoot'>
+/**
+ * A process's credentials. Its saved uid is unknown, so `mayRegainRoot` shows whether it may be able to regain root.
+ */
+export type Credentials = Pick<KnownProcess, 'uid' | 'euid' | 'capabilities' | 'mayRegainRoot'>
 
-/** A process as it was before a change, or its parent where it is new; taken before the change is applied. */
-export type Earlier = Rights & Pick<KnownProcess, 'membership' | 'namespaces'>
+/** The state of a process (of the parent for a new process), copied before a change is applied. */
+export type PriorState = Credentials & Pick<KnownProcess, 'membership' | 'namespaces'>

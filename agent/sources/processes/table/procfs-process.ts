@@ -4,7 +4,7 @@ import { isProcessGone } from '../../../lib/errors.ts'
 import { parseCgroupFile } from '../attribution/cgroup.ts'
 import type { Ids, Program, SeenProcess } from './known-process.ts'
 
-/** All of a process that /proc tells, or null when it ended before it was read whole. */
+/** Reads a process from /proc; null if it exited before it was read completely. */
 export function readProcess(procRoot: string, pid: number): SeenProcess | null {
   const directory = `${procRoot}/${pid}`
   try {
@@ -14,7 +14,7 @@ export function readProcess(procRoot: string, pid: number): SeenProcess | null {
     if (stat === null || ids === null || stat.ended) return null
     const program = readProgram(directory, stat.comm)
     const namespaces = readNamespaces(directory)
-    // The pid may have been used again between the first file and the last.
+    // The pid may have been reused between the first file and the last.
     if (readStat(procRoot, pid)?.startTicks !== stat.startTicks) return null
     const { startTicks, parentPid } = stat
     const exeDevice = program.exeFile?.device ?? 0
@@ -26,7 +26,7 @@ export function readProcess(procRoot: string, pid: number): SeenProcess | null {
   }
 }
 
-/** The little that tells whether a process is still what it was; null when it ended. */
+/** Reads what identifies a process and its program; null if it has exited. */
 export function readStat(procRoot: string, pid: number): ProcStat | null {
   try {
     return parseStat(readFileSync(`${procRoot}/${pid}/stat`, 'latin1'))
@@ -36,12 +36,12 @@ export function readStat(procRoot: string, pid: number): ProcStat | null {
   }
 }
 
-/** The pids of now, in no order. */
+/** The current pids, unordered. */
 export function readPids(procRoot: string): number[] {
   return readdirSync(procRoot).flatMap((name) => (/^\d+$/.test(name) ? Number(name) : []))
 }
 
-/** Numbers of a process's namespaces; 0 for one that may not be read. */
+/** Numbers of a process's namespaces; 0 for each that may not be read. */
 export function readNamespaces(directory: string): Namespaces {
   return {
     mount: namespaceNumber(`${directory}/ns/mnt`),
@@ -50,17 +50,17 @@ export function readNamespaces(directory: string): Namespaces {
   }
 }
 
-/** `ended` means that only the parent's wait(2) is missing. */
+/** `ended`: a zombie that its parent has not waited for. */
 export type ProcStat = {
   comm: string
   parentPid: number
-  /** The pid of its session's leader, who may have ended. */
+  /** The pid of its session leader, which may have exited. */
   session: number
   startTicks: number
   ended: boolean
 }
 
-/** Reads /proc/PID/stat. The name stands in brackets and may itself hold brackets, blanks and line breaks. */
+/** Parses /proc/PID/stat. The name is in parentheses and may itself contain parentheses, blanks and line breaks. */
 export function parseStat(text: string): ProcStat | null {
   const open = text.indexOf('(')
   const close = text.lastIndexOf(')')
@@ -75,9 +75,9 @@ export function parseStat(text: string): ProcStat | null {
   return { comm, parentPid, session, startTicks, ended: /^[ZX]$/.test(fields[0] ?? '') }
 }
 
-/** Reads the ids and effective capabilities of /proc/PID/status. */
+/** Parses the ids and effective capabilities of /proc/PID/status. */
 export function parseStatus(text: string): Ids | null {
-  // The name is escaped there, so a line break in it cannot pass for one of these lines.
+  // The name is escaped, so a line break in it cannot forge one of these lines.
   const uids = /\nUid:\t(\d+)\t(\d+)/.exec(text)
   const gids = /\nGid:\t(\d+)/.exec(text)
   const capabilities = /\nCapEff:\t([0-9a-f]{1,16})/.exec(text)
@@ -90,20 +90,20 @@ export function parseStatus(text: string): Ids | null {
   }
 }
 
-/** Splits the bytes of /proc/PID/cmdline; `limit` is how many of them are kept. */
+/** Splits the bytes of /proc/PID/cmdline after cutting them to `limit`. */
 export function parseArgv(bytes: Buffer, limit = argvLimit): { argv: string[]; argvTruncated: boolean } {
   const argvTruncated = bytes.length > limit
   const kept = bytes.subarray(0, limit)
   return { argv: splitArgv(kept.toString()), argvTruncated }
 }
 
-/** Each argument ends in a NUL; the last may not when the process wrote over its own, or where it is cut. */
+/** Each argument ends with a NUL, except a last one that the process has overwritten or that was cut. */
 export function splitArgv(text: string): string[] {
   if (text === '') return []
   return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0')
 }
 
-/** As much of an argv as any mode keeps. */
+/** Maximum argv bytes in every mode. */
 export const argvLimit = 2_048
 
 function readProgram(directory: string, comm: string): Program {
@@ -117,7 +117,7 @@ function readProgram(directory: string, comm: string): Program {
   }
 }
 
-// A kernel thread has no program, and another user's needs CAP_SYS_PTRACE: both are just not known.
+// A kernel thread has no executable, and another user's needs CAP_SYS_PTRACE: unknown in both cases.
 function readLink(path: string): string {
   try {
     return readlinkSync(path)
@@ -139,7 +139,7 @@ function namespaceNumber(path: string): number {
   return Number(/\[(\d+)\]/.exec(readLink(path))?.[1] ?? 0)
 }
 
-/** The first bytes of a file that its owner may have made as long as it likes. */
+/** Reads the first bytes of a file whose size the process controls. */
 function readStart(path: string, length: number): Buffer {
   const fd = openSync(path, 'r')
   try {

@@ -1,48 +1,48 @@
 import type { BootClock } from '../../../linux/boot-clock.ts'
-import { fifo } from '../../../lib/fifo.ts'
+import { queue } from '../../../lib/queue.ts'
 import type { ProcessKey } from '../../../model/process-key.ts'
 import type { ExitCode, KnownProcess } from './known-process.ts'
 
-/** Who runs on the host now, and who did a moment ago: what others may ask. */
+/** The running and recently exited processes of the host: the interface for readers. */
 export type ProcessTable = {
-  /** The living process with this pid. */
+  /** The running process with this pid. */
   get(pid: number): KnownProcess | undefined
-  /** Who had the pid at a moment (epoch milliseconds): living, or ended within the last seconds. */
+  /** The process that had the pid at a time (epoch milliseconds): running, or exited within the last seconds. */
   at(pid: number, time: number): KnownProcess | undefined
-  /** Who had the pid last, living or ended within the last seconds: for what was seen of it a moment ago. */
+  /** The latest process with this pid, running or exited within the last seconds: for an event seen just now. */
   latest(pid: number): KnownProcess | undefined
   find(key: ProcessKey): KnownProcess | undefined
-  makerOf(process: KnownProcess): KnownProcess | undefined
-  /** The maker, its maker and so on: as far as ended ones are remembered. */
+  creatorOf(process: KnownProcess): KnownProcess | undefined
+  /** Its creator, the creator's creator and so on, as far as exited ones are remembered. */
   ancestors(process: KnownProcess): KnownProcess[]
   living(): Iterable<KnownProcess>
-  /** Living and remembered ones together. */
+  /** Running and remembered processes. */
   readonly size: number
 }
 
-/** The table with its writing side, which only the process source has. */
+/** The table with write access, which only the process source has. */
 export type WritableProcessTable = ProcessTable & {
-  /** Returns false when the table is full of living processes. */
+  /** Returns false when the table is full of running processes. */
   add(process: KnownProcess): boolean
   end(process: KnownProcess, sinceBoot: number, code: ExitCode | null): void
-  /** Forgets who ended long ago. */
+  /** Drops processes that exited long ago. */
   forget(): void
 }
 
 export type TableOptions = {
   clock: BootClock
-  /** How long an ended process is remembered since its end was told, which may be late on a busy host. */
+  /** How long an exited process is remembered after its exit was reported, which may be late on a busy host. */
   keepMs?: number
-  /** How many ended ones are remembered at most: a burst of short programs makes thousands in a second. */
+  /** Maximum exited processes: a burst of short programs leaves thousands per second. */
   maxEnded?: number
-  /** Living and remembered ones together; the remembered go first. */
+  /** Maximum of all processes; exited ones are dropped first. */
   max?: number
 }
 
-// Who nests deeper has made a chain of processes for its own sake.
+// No legitimate process tree is deeper.
 const maxAncestors = 1_000
 
-/** Keyed by pid and start time, so that a reused pid never passes for its former owner. */
+/** Keyed by pid and start time, so that a reused pid is never mistaken for its former process. */
 export function processTable({
   clock,
   keepMs = 5_000,
@@ -50,14 +50,14 @@ export function processTable({
   max = 65_536,
 }: TableOptions): WritableProcessTable {
   const byPid = new Map<number, KnownProcess>()
-  const ended = fifo<{ process: KnownProcess; toldAt: number }>()
+  const ended = queue<{ process: KnownProcess; reportedAt: number }>()
   let size = 0
 
   function add(process: KnownProcess): boolean {
     if (size >= max && !forgetOldest()) return false
     const former = byPid.get(process.pid)
     if (former !== undefined) {
-      // Its end was not seen, or the pid would not be free.
+      // Its exit was missed: otherwise the pid would not be free.
       if (former.exit === null) end(former, process.startTicks * 10, null)
       process.older = former
     }
@@ -69,14 +69,14 @@ export function processTable({
   function end(process: KnownProcess, sinceBoot: number, code: ExitCode | null): void {
     if (process.exit !== null) return
     process.exit = { sinceBoot, code }
-    ended.push({ process, toldAt: clock.sinceBoot() })
-    if (ended.length() > maxEnded) forgetOldest()
+    ended.push({ process, reportedAt: clock.sinceBoot() })
+    if (ended.size > maxEnded) forgetOldest()
   }
 
   function forget(): void {
     const before = clock.sinceBoot() - keepMs
     for (let oldest = ended.first(); oldest !== undefined; oldest = ended.first()) {
-      if (oldest.toldAt > before) return
+      if (oldest.reportedAt > before) return
       forgetOldest()
     }
   }
@@ -95,8 +95,8 @@ export function processTable({
       else byPid.set(process.pid, process.older)
       return
     }
-    for (let user = newest; user !== undefined; user = user.older) {
-      if (user.older === process) user.older = process.older
+    for (let newer = newest; newer !== undefined; newer = newer.older) {
+      if (newer.older === process) newer.older = process.older
     }
   }
 
@@ -116,17 +116,17 @@ export function processTable({
   }
 
   function ancestors(process: KnownProcess): KnownProcess[] {
-    const line: KnownProcess[] = []
-    let next = makerOf(process)
-    while (next !== undefined && line.length < maxAncestors) {
-      line.push(next)
-      next = makerOf(next)
+    const found: KnownProcess[] = []
+    let next = creatorOf(process)
+    while (next !== undefined && found.length < maxAncestors) {
+      found.push(next)
+      next = creatorOf(next)
     }
-    return line
+    return found
   }
 
-  function makerOf({ makerPid, makerStartTicks }: KnownProcess): KnownProcess | undefined {
-    return find({ pid: makerPid, startTicks: makerStartTicks })
+  function creatorOf({ creatorPid, creatorStartTicks }: KnownProcess): KnownProcess | undefined {
+    return find({ pid: creatorPid, startTicks: creatorStartTicks })
   }
 
   function get(pid: number): KnownProcess | undefined {
@@ -143,7 +143,7 @@ export function processTable({
     at,
     latest: (pid) => byPid.get(pid),
     find,
-    makerOf,
+    creatorOf,
     ancestors,
     living,
     get size() {

@@ -1,34 +1,34 @@
 import type { FileState, RuntimeFileChange } from '../../../model/observation.ts'
 
-/** What one process was seen doing to a file since it was last looked at. */
-export type Deed = {
+/** What one process did to a file since the file was last checked. */
+export type FileOperation = {
   modified: boolean
   closed: boolean
   attributes: boolean
-  /** The file's path now leads to something else or nothing. */
+  /** The file's path now leads to another file or to none. */
   entry: boolean
 }
 
-/** A change, and who did it, where somebody was seen. */
-export type Change<D extends Deed> = {
+/** A change and the process that made it; null when that is unknown. */
+export type Change<Op extends FileOperation> = {
   change: Exclude<RuntimeFileChange, 'found' | 'verified'>
-  by: D | null
+  by: Op | null
 }
 
 /**
- * Says what happened to a file between two looks at it, once for each process that did something: a write
- * is one even when it leaves the same bytes, but opening for writing, `touch` and a further hard link are
- * none. What nobody was seen doing is a change by nobody.
+ * Determines what happened to a file between two checks, once for each process that did something: a write counts
+ * even when it leaves the same bytes, but opening for writing, `touch` and another hard link do not. A difference
+ * that no operation explains is a change by an unknown process.
  */
-export function changesBetween<D extends Deed>(
+export function changesBetween<Op extends FileOperation>(
   before: FileState | null,
   after: FileState | null,
-  deeds: readonly D[],
-): Change<D>[] {
-  const changes: Change<D>[] = []
-  for (const deed of deeds) {
-    const change = changeBy(deed, before, after)
-    if (change) changes.push({ change, by: deed })
+  operations: readonly Op[],
+): Change<Op>[] {
+  const changes: Change<Op>[] = []
+  for (const operation of operations) {
+    const change = changeBy(operation, before, after)
+    if (change) changes.push({ change, by: operation })
   }
   const difference = differenceOf(before, after)
   if (difference && !changes.some(({ change }) => weight[change] >= weight[difference]))
@@ -36,26 +36,29 @@ export function changesBetween<D extends Deed>(
   return changes
 }
 
-// What a change of each kind also explains: who replaces a file changes its content and attributes with it.
+// A change explains all changes of lower weight: replacing a file changes its content and attributes too.
 const weight = { attributes: 1, written: 2, replaced: 3, removed: 3 }
 
 function changeBy(
-  deed: Deed,
+  operation: FileOperation,
   before: FileState | null,
   after: FileState | null,
-): Change<Deed>['change'] | null {
-  if (deed.entry) {
+): Change<FileOperation>['change'] | null {
+  if (operation.entry) {
     if (after !== null) return 'replaced'
     return before === null ? null : 'removed'
   }
   if (before === null || after === null) return null
-  if (deed.modified) return 'written'
-  // A write through mmap shows as no more than the end of it.
-  if (deed.closed && differenceOf(before, after) === 'written') return 'written'
-  return deed.attributes && attributesDiffer(before, after) ? 'attributes' : null
+  if (operation.modified) return 'written'
+  // A write through mmap shows only as the closing of the file.
+  if (operation.closed && differenceOf(before, after) === 'written') return 'written'
+  return operation.attributes && attributesDiffer(before, after) ? 'attributes' : null
 }
 
-function differenceOf(before: FileState | null, after: FileState | null): Change<Deed>['change'] | null {
+function differenceOf(
+  before: FileState | null,
+  after: FileState | null,
+): Change<FileOperation>['change'] | null {
   if (before === null || after === null) {
     if (before === after) return null
     return after === null ? 'removed' : 'replaced'

@@ -2,7 +2,7 @@ import type { HostHardening } from '../../../model/observation.ts'
 import { isImmutable } from '../../../linux/file-flags.ts'
 import { securityOptions } from '../paths/engine-info.ts'
 import { tryRead } from './files.ts'
-import { mountOf, parseMounts } from './mounts.ts'
+import { mountOf, parseMounts } from '../../../linux/mountinfo.ts'
 import type { RuntimeFile } from '../paths/runtime-file.ts'
 
 export type HardeningOptions = {
@@ -13,13 +13,13 @@ export type HardeningOptions = {
 }
 
 /**
- * Which measures would stop a write to the runtime, or to what a container can reach of the host. One of files is in
- * force when it is for every program of the runtime; one that cannot be told is left out.
+ * Which measures would stop a write to the runtime, or to host files that a container can reach. A measure on files
+ * is in force when it protects every program of the runtime; one that cannot be determined is left out.
  */
 export function hardening({ procRoot, engineInfo, isImmutable: ask = isImmutable }: HardeningOptions) {
   return async (files: readonly RuntimeFile[]): Promise<HostHardening['measures']> => {
     const paths = files.filter(({ kind, inode }) => kind === 'binary' && inode !== 0).map(({ path }) => path)
-    // The host's mounts, not ours: a unit's own namespace may show /usr read-only.
+    // The host's mounts, not ours: /usr may be read-only in the mount namespace of our systemd unit.
     const mounts = parseMounts(tryRead(`${procRoot}/1/mountinfo`))
     const onMounts = paths.map((path) => mountOf(path, mounts)?.readOnly ?? null)
     const options = securityOptions(await engineInfo().catch(() => null))

@@ -16,10 +16,10 @@ import { isAbsent } from './files.ts'
 // One slice takes 0.1 to 0.5 ms to hash, far from the 10 ms that may block the loop.
 const SLICE_BYTES = 256 * 1024
 
-/** The digest covers this much of a file, so that a sparse file of terabytes cannot keep us busy for ever. */
+/** The digest covers this much of a file, so that a sparse file of terabytes cannot keep us busy forever. */
 export const maxHashedBytes = 1024 ** 3
 
-/** What a path leads to now, digest included, or null when that is no such file or nothing at all. */
+/** The state of the file that a path leads to now, with its digest; null when there is no file of this kind. */
 export async function readFileState(
   path: string,
   signal?: AbortSignal,
@@ -44,8 +44,8 @@ export async function readFileState(
 }
 
 /**
- * A file of no more than a slice, in one go: to ask a thread for each step takes longer than to do it, the more so on a
- * busy host. Undefined for all others.
+ * Reads a file of at most one slice synchronously: handing each step to a thread takes longer than the step itself,
+ * more so on a busy host. Undefined for all others.
  */
 function readSmallFile(path: string): FileState | undefined {
   let fd: number
@@ -62,7 +62,7 @@ function readSmallFile(path: string): FileState | undefined {
     let filled = 0
     for (let count = -1; count !== 0 && filled < bytes.length; filled += count)
       count = readSync(fd, bytes, filled, bytes.length - filled, filled)
-    // It grows while it is read.
+    // The file grew while it was read.
     if (filled > SLICE_BYTES) return undefined
     return fileState(stats, createHash('sha256').update(bytes.subarray(0, filled)).digest('hex'))
   } finally {
@@ -70,14 +70,14 @@ function readSmallFile(path: string): FileState | undefined {
   }
 }
 
-/** Whether it takes a while to read. */
+/** Whether the file takes a while to read. */
 export function isLarge({ sizeBytes }: Pick<FileState, 'sizeBytes'>): boolean {
   return sizeBytes > SLICE_BYTES
 }
 
 /**
- * The digest of a file by another algorithm than SHA-256; null when the file is no longer in `state`. Where the kernel's
- * time of the last change shows that it is, SHA-256 is not computed again.
+ * The digest of a file by an algorithm other than SHA-256; null when the file is no longer in `state`. SHA-256 is not
+ * computed again when the ctime shows that the file is unchanged.
  */
 export async function readDigest(
   path: string,
@@ -103,8 +103,8 @@ export async function readDigest(
 }
 
 /**
- * What changes with every change of a file: the kernel keeps the time of the last one, which no call can set. Empty
- * where nothing is.
+ * A stamp that changes with every change of a file: the kernel maintains the time of the last change (ctime), which
+ * no system call can set. Empty when there is no file.
  */
 export function stampOf(path: string): string {
   try {
@@ -120,7 +120,7 @@ const stamps = new WeakMap<FileState, string>()
 // The kernel's clock for files advances in steps of up to 10 ms: two changes within one step leave the same stamp.
 const CLOCK_STEP_MS = 1_000
 
-/** Undefined when a change that follows at once could leave the same stamp. */
+/** Undefined when an immediately following change could leave the same stamp. */
 async function lastingStampOf(file: FileHandle): Promise<string | undefined> {
   const stats = await file.stat({ bigint: true })
   return Date.now() - Number(stats.ctimeMs) > CLOCK_STEP_MS ? stampOfStats(stats) : undefined
@@ -150,7 +150,7 @@ async function readSocketState(path: string): Promise<FileState | null> {
   }
 }
 
-// A configuration is some hundred bytes; a differing line beyond this is told by the digest alone.
+// A configuration file is some hundred bytes; beyond this size only the digest shows a difference.
 const MAX_TEXT_BYTES = 64 * 1024
 
 async function beginning(file: FileHandle): Promise<string> {

@@ -11,32 +11,41 @@ import { changesBetween } from './changes.ts'
 import { tryStat } from './files.ts'
 import { isLarge, readFileState, stampOf } from './hash.ts'
 import { longWrites } from '../watch/long-writes.ts'
-import { gatherTouches, type Identify, joinTouches, type Touch } from '../watch/file-activity.ts'
-import type { Sighting, Watch } from '../watch/watch.ts'
+import {
+  collectFileActivity,
+  type Identify,
+  mergeFileActivity,
+  type FileActivity,
+} from '../watch/file-activity.ts'
+import type { FileEvent, Watch } from '../watch/watch.ts'
 import type { RuntimeFile } from '../paths/runtime-file.ts'
+import { eventsLost } from '../../../model/source-reports.ts'
 
 export type Seen = RuntimeFileObservation | EventsLost
 
-/** What is known of one file, and the comparison of it with what is there now. */
+/** The known state of one file, and its comparison with the current state. */
 export type KnownFile = {
   path: string
   kind: RuntimeFileKind
   /** Why it cannot be watched or read; empty when it can. */
   problem(): string
-  /** Whether a search has found this file, by another name perhaps, which is then known too. */
+  /** Whether a search found this file, possibly by another name, which is then known too. */
   recognises(file: RuntimeFile): boolean
-  /** Notes what the kernel saw; returns whether it is the rest of a write that is reported already. */
-  note(sighting: Sighting): boolean
-  /** Whether something was noted since the last look. */
-  hasNews(): boolean
-  /** Done when everything is known of those who did it; to be waited for before a look. */
-  settled(): Promise<void>
+  /** Records an event; returns whether it belongs to a write that was already reported. */
+  record(event: FileEvent): boolean
+  /** Whether events were recorded since the last check. */
+  hasActivity(): boolean
   /**
-   * The first look tells what is there, later ones what has changed. Never to be called before the last is done. One
-   * that is not thorough believes the kernel's time of the last change, and reads what has another.
+   * Resolves when the processes behind the events are identified as well as they ever will be; await it before a
+   * check.
    */
-  look(thorough: boolean): Promise<Seen[]>
-  /** What a package manager says of a state of the file, as an observation. */
+  attributed(): Promise<void>
+  /**
+   * The first check returns the baseline, later ones the changes. Never call it before the previous check is done. A
+   * check that is not thorough reads the file only when its ctime has changed.
+   */
+  check(thorough: boolean): Promise<Seen[]>
+  /** The package managers' answer about a state of the file, as an observation. */
   verified(state: FileState | null, answer: PackageFile | null): RuntimeFileObservation
 }
 
@@ -44,57 +53,65 @@ export type KnownFileOptions = {
   watch: Watch
   identify: Identify
   now: () => number
-  /** Ends a look that hashes. */
+  /** Aborts a check that is hashing. */
   signal: AbortSignal
-  /** Digests that the configuration names. */
+  /** Digests that the configuration accepts. */
   accepted: ReadonlySet<string>
-  /** What was there before it is looked at for the first time, where that is known: nothing. */
+  /** The state before the first check, where it is known: null for no file. */
   before?: null
-  /** Takes what cannot wait until the file is read. */
-  tellAtOnce: (seen: RuntimeFileObservation) => void
+  /** Receives observations that cannot wait until the file is read. */
+  reportImmediately: (seen: RuntimeFileObservation) => void
 }
 
-// Until the events of a change that was found without one must have come, milliseconds.
+// How long the events of a change may arrive after a check has found the change, milliseconds.
 const EVENT_DELAY_MS = 50
 
-/** Keeps what is known of one runtime file. */
+/** Tracks the state of one runtime file. */
 export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFile {
   const { path, kind } = file
-  const { watch, identify, now, signal, accepted, tellAtOnce } = options
+  const { watch, identify, now, signal, accepted, reportImmediately } = options
   const links = new Set(file.names)
-  const touches = gatherTouches(identify)
+  const collector = collectFileActivity(identify)
   const writing = longWrites()
-  /** Null when it is gone, undefined as long as it was not seen at all. */
+  /** Null when the file is gone, undefined before the first check. */
   let state: FileState | null | undefined = options.before
   let problem = ''
   let stamp = ''
-  /** What the look before left to the next: it found what nobody was seen doing, while more was told. */
-  let putOff: readonly Touch[] | null = null
+  /**
+   * Activity that the previous check deferred to the next one: it found a change by an unknown process while more
+   * events arrived.
+   */
+  let deferred: readonly FileActivity[] | null = null
 
-  async function look(thorough: boolean): Promise<Seen[]> {
-    if (!thorough && !touches.waiting() && stamp !== '' && stampOf(path) === stamp) {
-      // The file is what it was, but a link to it may not be.
+  async function check(thorough: boolean): Promise<Seen[]> {
+    if (!thorough && !collector.hasActivity() && stamp !== '' && stampOf(path) === stamp) {
+      // The file is unchanged, but a link to it may not be.
       return state === undefined ? [] : await changedLinks(state, state, [])
     }
-    const { taken: since, lost } = touches.take()
-    const taken = joinTouches(putOff ?? [], since)
-    const mayPutOff = putOff === null
-    putOff = null
-    const losses = lost === 0 ? [] : [eventsLost('too-many-writers', lost)]
-    // First, for a file that is new here is not watched yet.
+    const { taken: since, lost } = collector.take()
+    const taken = mergeFileActivity(deferred ?? [], since)
+    const mayDefer = deferred === null
+    deferred = null
+    const losses = lost === 0 ? [] : [eventsLost('runtime-files', now(), 'too-many-writers', lost)]
+    // Before reading, because a new file is not watched yet.
     problem = watch.mark(path, links)
     try {
       stamp = stampOf(path)
-      const told = tellWrites(taken)
+      const reported = reportWrites(taken)
       const after = await readFileState(path, signal, kind)
       if (state === undefined) return [...losses, ...baseline(after)]
-      if (mayPutOff && told.size === 0 && isByNobody(changesBetween(state, after, taken.map(deedOf)))) {
+      if (
+        mayDefer &&
+        reported.size === 0 &&
+        hasUnknownActor(changesBetween(state, after, taken.map(operationOf)))
+      ) {
         await setTimeout(EVENT_DELAY_MS, undefined, { signal })
-        // Where the loop stood still, the time is over before what waits was read.
+        // If the event loop was blocked, the delay may be over before the pending events are read.
         await setImmediate(undefined, { signal })
-        // They ask for a look of their own, which then knows who it was; once, for others may go on for ever.
-        if (touches.waiting()) {
-          putOff = taken
+        // The new events trigger another check, which then knows the process. Deferred only once, because events may
+        // never stop.
+        if (collector.hasActivity()) {
+          deferred = taken
           return losses
         }
       }
@@ -102,36 +119,41 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       state = after
       return [
         ...losses,
-        ...changesOf(before, after, taken, told),
+        ...changesOf(before, after, taken, reported),
         ...(await changedLinks(before, after, taken)),
       ]
     } catch (error) {
       stamp = ''
       problem = `${path} cannot be read: ${messageOf(error)}`
-      return taken.length === 0 ? losses : [...losses, eventsLost('unreadable', taken.length)]
+      return taken.length === 0
+        ? losses
+        : [...losses, eventsLost('runtime-files', now(), 'unreadable', taken.length)]
     }
   }
 
   function baseline(after: FileState | null): Seen[] {
-    // What need not be there is watched from now on all the same.
+    // An optional file that does not exist is watched from now on too.
     if (after === null && !file.optional) {
-      problem ||= `${path} is not there`
+      problem ||= `${path} does not exist`
       return []
     }
     state = after
     return [observation({ change: 'found', before: null, after }, null)]
   }
 
-  /** A write is one whatever was written; what is accepted by its digest has to be read first. */
-  function tellWrites(taken: readonly Touch[]): Set<Touch> {
+  /**
+   * A write counts whatever was written, so it can be reported before the file is read, unless its digest may be
+   * accepted by the configuration.
+   */
+  function reportWrites(taken: readonly FileActivity[]): Set<FileActivity> {
     const before = state
     if (!before || !isLarge(before) || kind !== 'binary' || accepted.size > 0) return new Set()
     const writes = taken.filter(
       ({ modified, writer, entries, pid, time }) =>
-        modified && writer !== null && entries.size === 0 && !writing.goesOn(pid, time),
+        modified && writer !== null && entries.size === 0 && !writing.isOngoing(pid, time),
     )
     for (const by of writes) {
-      tellAtOnce(observation({ change: 'written', before, after: { ...before, sha256: '' } }, by))
+      reportImmediately(observation({ change: 'written', before, after: { ...before, sha256: '' } }, by))
     }
     return new Set(writes)
   }
@@ -139,34 +161,34 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   function changesOf(
     before: FileState | null,
     after: FileState | null,
-    taken: Touch[],
-    told: ReadonlySet<Touch>,
+    taken: FileActivity[],
+    reported: ReadonlySet<FileActivity>,
   ): Seen[] {
-    const changes = changesBetween(before, after, taken.map(deedOf)).map(({ change, by }) => {
-      const continued = change === 'written' && by !== null && writing.goesOn(by.pid, by.time)
+    const changes = changesBetween(before, after, taken.map(operationOf)).map(({ change, by }) => {
+      const continued = change === 'written' && by !== null && writing.isOngoing(by.pid, by.time)
       if (change === 'written' && by !== null) writing.begin(by.pid, by.time)
       const seen = observation({ change, before, after }, by)
-      const completes = change === 'written' && by !== null && told.has(by.touch)
-      return { ...seen, ...(continued && { continued }), ...(completes && { completes }) }
+      const isUpdate = change === 'written' && by !== null && reported.has(by.activity)
+      return { ...seen, ...(continued && { continued }), ...(isUpdate && { isUpdate }) }
     })
-    for (const touch of taken) if (touch.closed) writing.end(touch.pid)
+    for (const activity of taken) if (activity.closed) writing.end(activity.pid)
     return changes
   }
 
-  function deedOf(touch: Touch) {
-    return { ...touch, touch, entry: touch.entries.has(path) }
+  function operationOf(activity: FileActivity) {
+    return { ...activity, activity, entry: activity.entries.has(path) }
   }
 
-  /** A link that leads elsewhere now makes another program run, though the file itself is untouched. */
-  async function changedLinks(before: FileState | null, after: FileState | null, taken: Touch[]) {
+  /** A link that now leads elsewhere makes another program run, although the file itself is unchanged. */
+  async function changedLinks(before: FileState | null, after: FileState | null, taken: FileActivity[]) {
     const seen: Seen[] = []
     for (const link of links) {
       const stats = tryStat(link)
       if (stats === null || leadsTo(stats, after)) continue
       links.delete(link)
-      // A hard link to the file as it was before it was replaced is left behind, not changed.
+      // A hard link to the file from before its replacement is left over, not changed.
       if (after === null || leadsTo(stats, before)) continue
-      const by = taken.find((touch) => touch.entries.has(link)) ?? null
+      const by = taken.find((activity) => activity.entries.has(link)) ?? null
       const target = await readFileState(link, signal, kind).catch(() => null)
       seen.push(observation({ path: link, change: 'replaced', before, after: target }, by))
     }
@@ -175,7 +197,7 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
 
   function observation(
     what: Pick<RuntimeFileObservation, 'change' | 'before' | 'after'> & { path?: string },
-    by: Touch | null,
+    by: FileActivity | null,
   ): RuntimeFileObservation {
     return {
       kind: 'runtime-file',
@@ -189,10 +211,6 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
     }
   }
 
-  function eventsLost(reason: string, count: number): EventsLost {
-    return { kind: 'events-lost', time: now(), source: 'runtime-files', reason, count }
-  }
-
   return {
     path,
     kind,
@@ -202,13 +220,13 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
       if (isThis) for (const name of [found.path, ...found.names]) if (name !== path) links.add(name)
       return isThis
     },
-    note(sighting) {
-      touches.add(sighting, now())
-      return writing.goesOn(sighting.pid, now())
+    record(event) {
+      collector.add(event, now())
+      return writing.isOngoing(event.pid, now())
     },
-    hasNews: () => touches.waiting(),
-    settled: touches.settled,
-    look,
+    hasActivity: () => collector.hasActivity(),
+    attributed: collector.attributed,
+    check,
     verified: (of, answer) => ({
       ...observation({ change: 'verified', before: of, after: of }, null),
       package: answer,
@@ -216,7 +234,7 @@ export function knownFile(file: RuntimeFile, options: KnownFileOptions): KnownFi
   }
 }
 
-function isByNobody(changes: readonly { by: unknown }[]): boolean {
+function hasUnknownActor(changes: readonly { by: unknown }[]): boolean {
   return changes.some(({ by }) => by === null)
 }
 

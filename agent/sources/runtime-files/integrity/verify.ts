@@ -1,19 +1,19 @@
 import { concatMap, defer, from, map, type Observable, switchMap, takeWhile, timer } from 'rxjs'
 import type { FileState, PackageFile } from '../../../model/observation.ts'
 
-/** Asks the package managers of the host about a file; null where no package has it. */
+/** Asks the package managers of the host about a file; null when no package owns it. */
 export type AskPackages = (path: string, state: FileState | null) => Promise<PackageFile | null>
 
-// A package manager puts the file in place first and its digest after: dpkg within some milliseconds, others when
-// the whole package is unpacked. Milliseconds after the change.
+// A package manager first puts the file in place and then records its digest: dpkg within some milliseconds, others
+// when the whole package is unpacked. Milliseconds after the change.
 const retries = [0, 100, 1_000, 10_000, 60_000]
 
-/** A file that has come to be as it is, and whether somebody changed it or it was merely found so. */
+/** The current state of a file, and whether it was changed or merely found in that state. */
 export type Settled = { state: FileState | null; changed: boolean }
 
 /**
- * What the package managers say of a file each time it has become another: until they say that it is as it was packed,
- * or it is clear that they will not. A failure to read their databases is told as a file that no package has.
+ * Asks the package managers about a file after each of its changes, until they report that it is as packed or it is
+ * clear that they will not. A failure to read their databases counts as a file that no package owns.
  */
 export function verifications(
   path: string,
@@ -29,15 +29,16 @@ export function verifications(
             map((answer) => ({ state, package: answer, last: index === retries.length - 1 })),
           ),
         ),
-        takeWhile(({ package: answer }) => isOpen(answer, state, changed), true),
+        takeWhile(({ package: answer }) => mayChange(answer, state, changed), true),
       ),
     ),
   )
 }
 
-/** Whether asking again may bring another answer. */
-function isOpen(answer: PackageFile | null, state: FileState | null, changed: boolean): boolean {
+/** Whether asking again may give another answer. */
+function mayChange(answer: PackageFile | null, state: FileState | null, changed: boolean): boolean {
   if (answer?.matches === true && state !== null) return false
-  // Nobody is changing it: what is not there now will not be in a second. A package that is being unpacked will.
+  // If no process changed the file, an entry that is missing now will not appear within a second. That of a package
+  // that is being unpacked will.
   return changed || answer?.matches === null
 }

@@ -6,9 +6,9 @@ export function apk(root = ''): PackageManager {
   return {
     name: 'apk',
     async ownerOf(path) {
-      const places = [`${root}/lib/apk/db/installed`, `${root}/usr/lib/apk/db/installed`]
-      for (const place of places) {
-        const text = await readFile(place, 'latin1').catch(() => '')
+      const databases = [`${root}/lib/apk/db/installed`, `${root}/usr/lib/apk/db/installed`]
+      for (const database of databases) {
+        const text = await readFile(database, 'latin1').catch(() => '')
         const owner = findInApkDatabase(text, path)
         if (owner !== null) return owner
       }
@@ -21,7 +21,7 @@ export function apk(root = ''): PackageManager {
 export function findInApkDatabase(text: string, path: string): OwnedFile | null {
   const slash = path.lastIndexOf('/')
   const [directory, file] = [path.slice(1, slash), path.slice(slash + 1)]
-  // Only packages that name the file are looked at: a database has some megabytes.
+  // Only packages that name the file are parsed: a database has some megabytes.
   for (let at = text.indexOf(`\nR:${file}\n`); at >= 0; at = text.indexOf(`\nR:${file}\n`, at + 1)) {
     const start = text.lastIndexOf('\n\n', at) + 1
     const before = text.slice(start, at)

@@ -3,14 +3,14 @@ import { tryRealPath } from '../integrity/files.ts'
 import type { PackageManager } from './manager.ts'
 
 /**
- * Debian's packages: whose a file is stands in info/*.list, what it was packed as in info/*.md5sums, under the path that
- * the package calls it by: before /usr was merged, and before it was diverted.
+ * Debian's packages: info/*.list names the files of a package and info/*.md5sums their digests as packed, under the
+ * path that the package uses: before /usr was merged, and before the file was diverted.
  */
 export function dpkg(root = ''): PackageManager {
   const folder = `${root}/var/lib/dpkg`
-  // Names of lists by path, as of the last time that packages came or went.
+  // Names of lists by path, as of the last change of the installed packages.
   let owners = new Map<string, string | null>()
-  // Directories that no package has anything in: what lies there need not be looked for in a thousand lists.
+  // Directories in which no package has a file: a file there need not be searched for in a thousand lists.
   const foreignFolders = new Set<string>()
   let version = ''
 
@@ -45,21 +45,21 @@ export function dpkg(root = ''): PackageManager {
     if (known !== undefined && lists(await read(`${folder}/info/${known}.list`), known, names)) return known
     const folders = names.map((name) => folderOf(name.path))
     if (folders.every((one) => foreignFolders.has(one))) return null
-    const foldersSeen = new Set<string>()
+    const foldersWithFiles = new Set<string>()
     for (const owner of await listNames()) {
       const list = await read(`${folder}/info/${owner}.list`)
       if (lists(list, owner, names)) {
         owners.set(path, owner)
         return owner
       }
-      for (const one of folders) if (list.includes(`\n${one}/`)) foldersSeen.add(one)
+      for (const one of folders) if (list.includes(`\n${one}/`)) foldersWithFiles.add(one)
     }
-    for (const one of folders) if (!foldersSeen.has(one)) foreignFolders.add(one)
+    for (const one of folders) if (!foldersWithFiles.has(one)) foreignFolders.add(one)
     owners.set(path, null)
     return null
   }
 
-  /** Those first that own what was asked for before: of an engine's programs the most are in one package. */
+  /** Packages that owned an earlier file come first: most of an engine's programs are in one package. */
   async function listNames(): Promise<string[]> {
     const files = await readdir(`${folder}/info`)
     const all = files.filter((file) => file.endsWith('.list')).map((file) => file.slice(0, -'.list'.length))
@@ -67,7 +67,7 @@ export function dpkg(root = ''): PackageManager {
     return [...all.filter((name) => known.has(name)), ...all.filter((name) => !known.has(name))]
   }
 
-  /** What dpkg is in the middle of stands in updates/, the later the newer. */
+  /** Unfinished operations of dpkg are recorded in updates/; later files are newer. */
   async function stateOf(name: string): Promise<Paragraph> {
     const updates = await readdir(`${folder}/updates`).catch(() => [])
     for (const file of updates
@@ -81,7 +81,7 @@ export function dpkg(root = ''): PackageManager {
   }
 }
 
-/** A path as packages name it; `only` and `except` are of diversions. */
+/** A path as packages name it; `only` and `except` come from diversions. */
 export type PackedName = { path: string; only?: string; except?: string }
 
 export type Diversion = { from: string; to: string; by: string }
@@ -96,12 +96,12 @@ export function parseDiversions(text: string): Diversion[] {
   return diversions
 }
 
-/** Under which names, and in which packages, a file may have been packed. */
+/** The names under which, and the packages in which, a file may have been packed. */
 export function packedNames(path: string, diversions: readonly Diversion[], root = ''): PackedName[] {
   const spellings = spellingsOf(path, root)
   const names: PackedName[] = spellings.map((spelling) => {
     const away = diversions.find(({ from }) => from === spelling)
-    // What others brought is elsewhere; only the diverting package's own file can be here.
+    // The files of other packages are diverted elsewhere; only the diverting package's own file can be at this path.
     return away === undefined ? { path: spelling } : { path: spelling, only: away.by }
   })
   for (const { from, to, by } of diversions) {
@@ -110,7 +110,7 @@ export function packedNames(path: string, diversions: readonly Diversion[], root
   return names
 }
 
-/** With and without /usr, where both are one. */
+/** With and without /usr where /usr is merged. */
 function spellingsOf(path: string, root: string): string[] {
   const merged = /^\/usr(\/(?:s?bin|lib\w*))\//.exec(path)?.[1]
   if (merged === undefined) return [path]
@@ -132,7 +132,7 @@ function lists(list: string, owner: string, names: readonly PackedName[]): boole
   )
 }
 
-/** Lines of md5sums(5) name paths without their first slash. */
+/** Lines of md5sums(5) name paths without the leading slash. */
 export function digestIn(sums: string, names: readonly PackedName[]): string | undefined {
   for (const line of sums.split('\n')) {
     const [, hex, path] = /^([0-9a-f]{32}) {2}(.+)$/.exec(line) ?? []
@@ -141,7 +141,7 @@ export function digestIn(sums: string, names: readonly PackedName[]): string | u
   return undefined
 }
 
-/** `conffiles` are the digests of its files of configuration as it brought them, in the form of md5sums. */
+/** `conffiles` holds the digests of the package's configuration files as packed, in the format of md5sums. */
 export type Paragraph = { version: string; status: string; conffiles: string }
 
 /** Finds a package's version, status and digests in a file of paragraphs. */
@@ -158,13 +158,13 @@ export function paragraphOf(text: string, name: string): Paragraph | null {
   }
 }
 
-/** Lines of a path and its digest, and a word more where the package has none of it any more. */
+/** Each line is a path and its digest, and a further word when the package no longer contains the file. */
 function conffilesIn(paragraph: string): string {
   const [, lines = ''] = /^Conffiles:\n((?: .*(?:\n|$))*)/m.exec(paragraph) ?? []
   return lines.replace(/^ \/(.+) ([0-9a-f]{32})$/gm, '$2  $1')
 }
 
-/** Changes whenever a file in the directory comes, goes or is replaced; null where there is no directory. */
+/** Changes whenever a file in the directory is added, removed or replaced; null when there is no directory. */
 async function versionOf(directory: string): Promise<string | null> {
   try {
     const { mtimeNs, ino } = await stat(directory, { bigint: true })
@@ -174,7 +174,7 @@ async function versionOf(directory: string): Promise<string | null> {
   }
 }
 
-/** Empty for what is not there: a package without md5sums, or one that went meanwhile. */
+/** Empty for a missing file: a package without md5sums, or one that was removed meanwhile. */
 async function read(path: string): Promise<string> {
   return await readFile(path, 'latin1').catch(() => '')
 }

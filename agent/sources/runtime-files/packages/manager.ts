@@ -1,16 +1,16 @@
 import type { PackageManagerName } from '../../../model/observation.ts'
 
-/** One way of packing software, as far as it tells whose a file is; it reads the databases and runs nothing. */
+/** Finds the package that owns a file. It reads the package databases and runs no program. */
 export type PackageManager = {
   name: PackageManagerName
-  /** Null where no package has the file. */
+  /** Null when no package owns the file. */
   ownerOf(path: string): Promise<OwnedFile | null>
 }
 
 export type OwnedFile = {
   name: string
   version: string
-  /** As packed; null where the package keeps none of it, `unchangeable` where the file lies on a read-only image. */
+  /** As packed; null when the package records no digest, `unchangeable` when the file is on a read-only image. */
   digest: Digest | null | 'unchangeable'
 }
 

@@ -1,7 +1,7 @@
 import { installedProgram } from '../../../model/installed-program.ts'
 import type { Program } from '../../processes/table/known-process.ts'
 
-// Programs by their file's name, as Debian, Red Hat, SUSE, Alpine, Photon and snap name them.
+// File names of the programs on Debian, Red Hat, SUSE, Alpine, Photon and snap.
 const programs = new Set([
   ...['dpkg', 'dpkg-deb', 'apt', 'apt-get', 'aptitude', 'rpm', 'rpm-ostree', 'rpmdb'],
   ...['dnf5', 'dnf5daemon-server', 'microdnf', 'tdnf', 'zypper', 'apk', 'snapd', 'packagekitd'],
@@ -15,7 +15,10 @@ const installed = {
   interpreters: /^(?:platform-)?python[\d.]*$/,
 }
 
-/** Which package manager a program is; empty for none. By its file, never by what it calls itself. */
+/**
+ * The package manager that a program is; empty for none. Decided by its executable file, never by the name it gives
+ * itself.
+ */
 export function packageManagerName(program: Pick<Program, 'exe' | 'argv'>): string {
   const { name, script } = installedProgram(program, installed)
   if (programs.has(name)) return name

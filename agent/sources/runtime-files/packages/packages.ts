@@ -8,7 +8,7 @@ import { rpm } from './rpm.ts'
 import { snap } from './snap.ts'
 import { type PackageManager, type OwnedFile } from './manager.ts'
 
-/** All package managers that tidewatch reads; those that the host does not have answer null. */
+/** All package managers whose databases tidewatch can read; those that the host does not have return null. */
 export function hostPackages(root = ''): readonly PackageManager[] {
   return [dpkg(root), rpm(root), apk(root), snap(root)]
 }
@@ -47,7 +47,7 @@ export function askPackages(
     const before = known.get(path)
     if (before?.sha256 === state.sha256 && before.algorithm === digest.algorithm)
       return before.hex === digest.hex
-    // Null when it has become another file since it was hashed, whose state is compared when it is read.
+    // Null when the file was replaced since it was hashed; the new file is compared when it is read.
     const hex = await read(path, state, digest.algorithm, signal)
     if (hex === null) return null
     known.set(path, { sha256: state.sha256, algorithm: digest.algorithm, hex })
@@ -55,7 +55,7 @@ export function askPackages(
   }
 }
 
-/** What a database of megabytes says of one file. */
+/** Copies the strings, so that they do not keep a database of megabytes in memory. */
 function detachedFrom({ name, version, digest }: OwnedFile): OwnedFile {
   const isText = digest !== null && digest !== 'unchangeable'
   return {

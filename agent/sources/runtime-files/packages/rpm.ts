@@ -3,21 +3,21 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Digest, OwnedFile, PackageManager } from './manager.ts'
 
 /**
- * Packages of Red Hat, SUSE and their kin: a table of headers with an index of file names (rpm 4.16 and later). The
- * older Berkeley and NDB databases are not read: a file is then one that no package has.
+ * Packages of Red Hat, SUSE and related distributions: a table of headers with an index of file names (rpm 4.16 and
+ * later). The older Berkeley DB and NDB databases are not read: there, no package owns any file.
  */
 export function rpm(root = ''): PackageManager {
-  const places = ['/usr/lib/sysimage/rpm', '/var/lib/rpm'].map((place) => `${root}${place}/rpmdb.sqlite`)
+  const databases = ['/usr/lib/sysimage/rpm', '/var/lib/rpm'].map((folder) => `${root}${folder}/rpmdb.sqlite`)
   return {
     name: 'rpm',
     async ownerOf(path) {
-      const database = places.find((place) => existsSync(place))
+      const database = databases.find((file) => existsSync(file))
       return database === undefined ? null : findInRpmDatabase(database, path)
     },
   }
 }
 
-/** Looks up by the last part of the path, which is the key of the index, and then by the whole path in the header. */
+/** Looks up the file name, which is the key of the index, and then compares the whole path in the header. */
 function findInRpmDatabase(database: string, path: string): OwnedFile | null {
   const opened = new DatabaseSync(database, { readOnly: true, timeout: 100 })
   try {
@@ -49,7 +49,7 @@ const tag = {
   fileDigestAlgorithm: 5011,
 } as const
 
-// PGPHASHALGO_* of rpmpgp.h; a header without one is of rpm before 4.6.
+// PGPHASHALGO_* of rpmpgp.h; a header without one was written by rpm before 4.6.
 const algorithms: Readonly<Record<number, Digest['algorithm']>> = {
   1: 'md5',
   2: 'sha1',
@@ -63,7 +63,7 @@ type Header = { texts(tag: number): string[]; numbers(tag: number): number[] }
 function fileInHeader(header: Header, index: number, path: string): OwnedFile | null {
   const directory = header.texts(tag.directoryNames)[header.numbers(tag.directoryIndexes)[index] ?? -1]
   const name = header.texts(tag.baseNames)[index]
-  if (directory === undefined || name === undefined || !isSamePlace(directory + name, path)) return null
+  if (directory === undefined || name === undefined || !isSamePath(directory + name, path)) return null
   const [version = ''] = header.texts(tag.version)
   const [release = ''] = header.texts(tag.release)
   const [epoch] = header.numbers(tag.epoch)
@@ -76,23 +76,24 @@ function fileInHeader(header: Header, index: number, path: string): OwnedFile | 
   }
 }
 
-/** Some packages still name /bin and /sbin, which are /usr/bin and /usr/sbin, or both one (Fedora 42). */
-function isSamePlace(packed: string, path: string): boolean {
+/** Some packages still name /bin and /sbin, which are /usr/bin and /usr/sbin, or all the same directory (Fedora 42). */
+function isSamePath(packed: string, path: string): boolean {
   const canonical = (one: string) => one.replace(/^(?:\/usr)?\/s?bin\//, '/usr/bin/')
   return canonical(packed) === canonical(path)
 }
 
-// A header holds numbers of entries and bytes, 16 bytes for each entry (tag, type, offset, count; big-endian), then the data.
+// A header holds the numbers of entries and bytes, 16 bytes for each entry (tag, type, offset, count; big-endian),
+// then the data.
 const ENTRY_BYTES = 16
 const INT32 = 4
 const STRING = 6
 const STRING_ARRAY = 8
 const I18N_STRING = 9
 
-// A package has files by the ten thousands at most; a broken header is not to keep us busy.
+// A package has tens of thousands of files at most; a broken header must not keep us busy.
 const MAX_COUNT = 1_000_000
 
-/** Reads a header as the database keeps it: without the magic that it has in a package's file. */
+/** Reads a header as the database stores it: without the magic number that it has in a package file. */
 export function rpmHeader(blob: Buffer): Header {
   const count = blob.length < 8 ? 0 : blob.readUInt32BE(0)
   const data = 8 + count * ENTRY_BYTES

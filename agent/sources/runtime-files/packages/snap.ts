@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { parseMounts } from '../integrity/mounts.ts'
+import { parseMounts } from '../../../linux/mountinfo.ts'
 import type { PackageManager } from './manager.ts'
 
-/** Snaps: each revision is a file system that cannot be written to, mounted at /snap/NAME/REVISION. */
+/** Snaps: each revision is a read-only file system, mounted at /snap/NAME/REVISION. */
 export function snap(root = ''): PackageManager {
   return {
     name: 'snap',

@@ -4,8 +4,8 @@ import { tryRealPath, tryStat } from '../integrity/files.ts'
 import type { EngineProcess } from './engine-processes.ts'
 import type { RuntimeFile } from './runtime-file.ts'
 
-/** Where what configures the engine is, and its sockets: who writes there decides what runs as root. */
-export type ConfigurationPlaces = {
+/** Where the engine's configuration files and sockets are: write access to them decides what runs as root. */
+export type ConfigurationLocations = {
   files: readonly string[]
   /** Directories of units, each of which may hold any of `units`. */
   unitDirectories: readonly string[]
@@ -13,8 +13,8 @@ export type ConfigurationPlaces = {
   sockets: readonly string[]
 }
 
-/** Those of packages, static archives and the snap. */
-export const configurationPlaces: ConfigurationPlaces = {
+/** The locations used by packages, static archives and the snap. */
+export const configurationLocations: ConfigurationLocations = {
   files: [
     '/etc/docker/daemon.json',
     '/etc/containerd/config.toml',
@@ -36,20 +36,20 @@ export const configurationPlaces: ConfigurationPlaces = {
   sockets: ['/run/docker.sock', '/run/containerd/containerd.sock'],
 }
 
-// containerd started by dockerd is given a file that dockerd writes anew at each start.
+// A containerd started by dockerd is given a file that dockerd rewrites at each start.
 const writtenByEngine = /^\/(?:var\/)?run\/docker\//
 
-/** What configures the engine; files that are not there yet too, where their directory is. */
+/** The files that configure the engine, including files that do not exist yet if their directory does. */
 export function configurationFiles(
   processes: readonly EngineProcess[],
-  places: ConfigurationPlaces = { files: [], unitDirectories: [], units: [], sockets: [] },
+  locations: ConfigurationLocations = { files: [], unitDirectories: [], units: [], sockets: [] },
 ): RuntimeFile[] {
-  const { files, unitDirectories, units, sockets } = places
+  const { files, unitDirectories, units, sockets } = locations
   const named = processes.flatMap(({ configurationFile }) =>
     configurationFile === '' || writtenByEngine.test(configurationFile) ? [] : [configurationFile],
   )
   const ofUnits = unitDirectories.flatMap((directory) => units.map((unit) => join(directory, unit)))
-  const paths = [...files, ...named, ...ofUnits, ...dropIns(places)]
+  const paths = [...files, ...named, ...ofUnits, ...dropIns(locations)]
   return [
     ...distinct(paths).map((path) => file('configuration', path)),
     ...distinct(sockets.filter((path) => tryStat(path)?.isSocket() === true)).map((path) =>
@@ -58,18 +58,18 @@ export function configurationFiles(
   ]
 }
 
-/** The directories whose `.conf` files add to the engine's units, whether they are there or not. */
-export function dropInDirectories({ unitDirectories, units }: ConfigurationPlaces): string[] {
+/** The drop-in directories of the engine's units (`.conf` files), whether they exist or not. */
+export function dropInDirectories({ unitDirectories, units }: ConfigurationLocations): string[] {
   return unitDirectories.flatMap((directory) => units.map((unit) => join(directory, `${unit}.d`)))
 }
 
-/** Whether a path is that of a file that adds to a unit. */
+/** Whether a path is that of a unit's drop-in file. */
 export function isDropIn(path: string): boolean {
   return path.endsWith('.conf')
 }
 
-function dropIns(places: ConfigurationPlaces): string[] {
-  return dropInDirectories(places).flatMap((directory) => {
+function dropIns(locations: ConfigurationLocations): string[] {
+  return dropInDirectories(locations).flatMap((directory) => {
     try {
       return readdirSync(directory)
         .filter(isDropIn)
@@ -80,7 +80,7 @@ function dropIns(places: ConfigurationPlaces): string[] {
   })
 }
 
-/** One path for each place: /lib is /usr/lib on a merged system, /var/run is /run. */
+/** One path for each file: /lib is /usr/lib on a merged system, /var/run is /run. */
 function distinct(paths: readonly string[]): string[] {
   const real = paths.flatMap((path) => {
     const directory = tryRealPath(join(path, '..'))

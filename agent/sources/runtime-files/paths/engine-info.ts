@@ -5,8 +5,8 @@ export function runtimePrograms(info: unknown): string[] {
 }
 
 /**
- * What `docker info` names as security options in force: `apparmor`, `seccomp`, `selinux`, `userns`, `rootless`; null
- * when it did not answer.
+ * The security options that `docker info` reports as in force: `apparmor`, `seccomp`, `selinux`, `userns`,
+ * `rootless`; null when it did not answer.
  */
 export function securityOptions(info: unknown): ReadonlySet<string> | null {
   const options = record(info)['SecurityOptions']
@@ -19,7 +19,7 @@ function programsOfRuntime(runtime: unknown): string[] {
   return [...text(path), ...text(runtimeType).map(shimOfType)]
 }
 
-/** containerd runs `containerd-shim-kata-v2` for the type `io.containerd.kata.v2`; a path stays one. */
+/** containerd runs `containerd-shim-kata-v2` for the type `io.containerd.kata.v2`; a path is returned unchanged. */
 function shimOfType(type: string): string {
   const [name, version] = type.split('.').slice(-2)
   return type.includes('/') || version === undefined ? type : `containerd-shim-${name}-${version}`

@@ -3,10 +3,10 @@ import { setImmediate } from 'node:timers/promises'
 import { baseName } from '../../../lib/text.ts'
 import { tryRead, tryReadLink, tryStat } from '../integrity/files.ts'
 
-/** A running part of the engine. */
+/** A running process of the engine. */
 export type EngineProcess = {
   role: 'dockerd' | 'containerd' | 'shim'
-  /** Empty when it may not be read or is no path. */
+  /** Empty when it may not be read or is not a path. */
   exe: string
   /** The directories in which it looks for programs. */
   searchPath: readonly string[]
@@ -14,10 +14,10 @@ export type EngineProcess = {
   configurationFile: string
 }
 
-// A look at one process takes about 10 us, so 100 of them stay well below 10 ms.
+// Reading one process takes about 10 us, so 100 of them stay well below 10 ms.
 const PROCESSES_PER_SLICE = 100
 
-/** The engine's own processes, told by name and by running in the host's root directory. */
+/** The engine's own processes, identified by name and by their root directory, which is the host's. */
 export async function engineProcesses(procRoot: string): Promise<EngineProcess[]> {
   const pids = (await readdir(procRoot)).filter((name) => /^\d+$/.test(name))
   const found: EngineProcess[] = []
@@ -29,7 +29,7 @@ export async function engineProcesses(procRoot: string): Promise<EngineProcess[]
   return found
 }
 
-/** What a process with this name is to the engine; the kernel cuts names to 15 characters. */
+/** The role of a process with this name; the kernel cuts names to 15 characters. */
 function roleOf(comm: string): EngineProcess['role'] | null {
   if (/^(containerd-shim|docker-containe)/.test(comm)) return 'shim'
   if (comm === 'containerd') return 'containerd'
@@ -38,8 +38,8 @@ function roleOf(comm: string): EngineProcess['role'] | null {
 }
 
 /**
- * Docker-in-Docker runs a dockerd of its own, in the root of its container. Mount namespaces would not tell
- * it apart: a unit with `PrivateTmp=` or `MountFlags=` has one of its own too, with the host's root in it.
+ * Docker-in-Docker runs a dockerd of its own, in the root directory of its container. Mount namespaces would not
+ * distinguish it: a unit with `PrivateTmp=` or `MountFlags=` also has one of its own, with the host's root in it.
  */
 function isInHostRoot(procRoot: string, pid: string): boolean {
   const root = tryStat(`${procRoot}/${pid}/root`)
@@ -58,7 +58,7 @@ function describe(procRoot: string, pid: string, role: EngineProcess['role']): E
   }
 }
 
-/** `--config-file` of dockerd, `--config` and `-c` of containerd; a relative path tells nothing without its folder. */
+/** `--config-file` of dockerd, `--config` and `-c` of containerd; a relative path is useless without its folder. */
 function configurationFile(argv: readonly string[]): string {
   const option = /^--?(?:config-file|config|c)(?:=(.*))?$/
   for (const [index, argument] of argv.entries()) {
@@ -69,9 +69,9 @@ function configurationFile(argv: readonly string[]): string {
   return ''
 }
 
-/** The path in an exe link: after an upgrade the file that is at its place now is what runs next. */
+/** The path in an exe link: after an upgrade, the new file at this path is what runs next. */
 function executablePath(link: string): string {
   const path = link.replace(/ \(deleted\)$/, '')
-  // `/` is what a program executed from a bind mount of its own file shows; `memfd:…` is no path.
+  // A program executed from a bind mount of its own file shows `/`; `memfd:…` is not a path.
   return path.startsWith('/') && baseName(path) !== '' ? path : ''
 }

@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path'
-import { configurationFiles, type ConfigurationPlaces } from './configuration-files.ts'
+import { configurationFiles, type ConfigurationLocations } from './configuration-files.ts'
 import { tryReadLink, tryRealPath, tryStat } from '../integrity/files.ts'
 import { engineProcesses, type EngineProcess } from './engine-processes.ts'
 import { runtimePrograms } from './engine-info.ts'
@@ -7,13 +7,13 @@ import { type RuntimeFile } from './runtime-file.ts'
 
 export type RuntimeFileSearch = {
   procRoot: string
-  /** The engine's answer to `docker info`; that there is none is for another source to say. */
+  /** The engine's answer to `docker info`; another source reports when there is none. */
   engineInfo: () => Promise<unknown>
   /** Configured by the user. */
   extraPaths: readonly string[]
   directories?: Directories
-  /** Where the engine's configuration and sockets are looked for. */
-  configuration?: ConfigurationPlaces
+  /** Where to look for the engine's configuration and sockets. */
+  configuration?: ConfigurationLocations
 }
 
 type Directories = {
@@ -34,15 +34,15 @@ const defaultDirectories: Directories = {
     '/usr/libexec/docker',
     '/usr/local/lib/docker',
     '/usr/lib/docker',
-    // The snap, and what Snap makes current of it.
+    // The current revision of the snap.
     '/snap/docker/current/bin',
     '/snap/docker/current/usr/bin',
   ],
 }
 
 /**
- * Run by dockerd or containerd without being named in `docker info`, which an engine that is down cannot be asked for;
- * those named docker-… are of packages before 18.09.
+ * Run by dockerd or containerd without being named in `docker info`, which is not available while the engine is down;
+ * the names that start with docker- are from packages before 18.09.
  */
 const companions = [
   'dockerd',
@@ -58,7 +58,7 @@ const companions = [
 ]
 
 /**
- * Finds every binary that runs when Docker starts a container, and what configures the engine; those of
+ * Finds every program that runs when Docker starts a container, and every file that configures the engine; those of
  * Docker-in-Docker are left out.
  */
 export async function findRuntimeFiles(search: RuntimeFileSearch): Promise<RuntimeFile[]> {
@@ -66,14 +66,14 @@ export async function findRuntimeFiles(search: RuntimeFileSearch): Promise<Runti
   const programs = runtimePrograms(await search.engineInfo().catch(() => null))
   const directories = search.directories ?? defaultDirectories
   const executables = processes.map((process) => process.exe).filter((exe) => exe !== '')
-  const beside = executables.map((exe) => dirname(exe))
+  const daemonDirectories = executables.map((exe) => dirname(exe))
   const configured = search.extraPaths.map((path) => resolve(path))
   const missing = configured.filter((path) => !tryStat(path)?.isFile())
   const files = distinctFiles([
     ...configured,
     ...executables,
     ...programs.flatMap((program) => resolveProgram(program, processes, directories)),
-    ...[...beside, directories.first, ...directories.standard].flatMap((directory) =>
+    ...[...daemonDirectories, directories.first, ...directories.standard].flatMap((directory) =>
       companions.map((name) => `${directory}/${name}`),
     ),
   ])
@@ -85,8 +85,8 @@ export async function findRuntimeFiles(search: RuntimeFileSearch): Promise<Runti
 }
 
 /**
- * Where a runtime given as a bare name is: the shim looks for it in its own PATH, into which containerd
- * has put its own directory first.
+ * Finds a runtime that is given as a bare name: the shim searches its own PATH, at whose start containerd has put its
+ * own directory.
  */
 function resolveProgram(
   program: string,
@@ -128,7 +128,7 @@ function distinctFiles(candidates: readonly string[]): RuntimeFile[] {
   return [...byInode.values()]
 }
 
-// As many symbolic links as the kernel follows (path_resolution(7)).
+// The kernel follows at most this many symbolic links (path_resolution(7)).
 const MAX_LINKS = 40
 
 /** The path itself and every symbolic link on the way from it to the file. */

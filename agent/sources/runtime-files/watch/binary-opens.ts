@@ -5,128 +5,131 @@ import { SystemCallError } from '../../../linux/libc.ts'
 import { onReadable } from '../../../linux/poll.ts'
 import type { EventsLost, RuntimeFileObservation, RuntimeFileOpened } from '../../../model/observation.ts'
 import { isRuntimeProgram } from '../../../model/runtime-program.ts'
-import { fifo } from '../../../lib/fifo.ts'
+import { queue } from '../../../lib/queue.ts'
 import { tryRead, tryStat } from '../integrity/files.ts'
-import { type Opened, openers, type OpenersOptions } from './opener.ts'
-import { placeOf } from '../paths/file-location.ts'
+import { type WatchedBinary, openerResolver, type OpenerOptions } from './opener.ts'
+import { locateFile } from '../paths/file-location.ts'
+import { eventsLost } from '../../../model/source-reports.ts'
 
-export type RuntimeFileOpensOptions = OpenersOptions & {
+export type BinaryOpensOptions = OpenerOptions & {
   /** Epoch milliseconds. */
   now: () => number
-  /** Which files there are, and whenever one becomes another. */
+  /** The known runtime files; a file is emitted again whenever it changes. */
   files$: Observable<RuntimeFileObservation>
 }
 
 /**
- * Tells who in a container opens a runtime file by none of the container's mounts: through /proc/PID/exe of the runtime
- * on its way in, which is what CVE-2019-5736 begins with, or by running /proc/self/exe in its place. A group of
- * events of its own: what a container floods here costs no event of a write. Completes at once without the right.
+ * Reports container processes that open a runtime binary without using one of the container's own mounts: through
+ * /proc/PID/exe of the runtime while it enters the container, which is how CVE-2019-5736 begins, or by running
+ * /proc/self/exe in its place. It has a fanotify group of its own, so that a flood of opens from a container loses
+ * no write events. Completes immediately when fanotify is not available.
  */
-export function runtimeFileOpens(
-  options: RuntimeFileOpensOptions,
-): Observable<RuntimeFileOpened | EventsLost> {
+export function binaryOpens(options: BinaryOpensOptions): Observable<RuntimeFileOpened | EventsLost> {
   return defer(() => {
     const group = tryOpen()
-    return group === null ? EMPTY : opensIn(group, options)
+    return group === null ? EMPTY : readOpens(group, options)
   })
 }
 
-type Waiting = { pid: number; file: Opened; time: number; isGone: boolean }
+type QueuedOpen = { pid: number; file: WatchedBinary; time: number; hasExited: boolean }
 
-function opensIn(group: number, options: RuntimeFileOpensOptions) {
+function readOpens(group: number, options: BinaryOpensOptions) {
   const { files$, procRoot, now } = options
-  const seen$ = new Subject<RuntimeFileOpened | EventsLost>()
-  const byHandle = new Map<string, Opened>()
-  const waiting = fifo<Waiting>()
-  const gone: Waiting[] = []
-  let goneTimer: NodeJS.Timeout | undefined
+  const opens$ = new Subject<RuntimeFileOpened | EventsLost>()
+  const byHandle = new Map<string, WatchedBinary>()
+  const waiting = queue<QueuedOpen>()
+  const exited: QueuedOpen[] = []
+  let retryTimer: NodeJS.Timeout | undefined
   let readTimer: NodeJS.Timeout | undefined
-  const { living, remembered } = openers(options)
+  const { resolveRunning, resolveExited } = openerResolver(options)
   const polling = onReadable(group, wake)
-  let more: NodeJS.Immediate | undefined
+  let nextSlice: NodeJS.Immediate | undefined
 
-  /** At once, but not again within some milliseconds: one wake-up for each of a start's opens costs the most of it. */
+  /**
+   * Reads immediately and then pauses for some milliseconds: a container start opens the files many times, and one
+   * wake-up for each open would be most of the cost.
+   */
   function wake(): void {
     read()
     polling.pause()
     readTimer = setTimeout(() => {
       read()
       polling.resume()
-    }, coalesceMs)
+    }, COALESCE_MS)
   }
 
   function read(): void {
-    for (let turn = 0; turn < buffersPerTurn; turn++) {
+    for (let turn = 0; turn < BUFFERS_PER_TURN; turn++) {
       const batch = readFanotify(group)
       if (batch === null) break
       const isLost = !batch.intact || batch.events.some(({ mask }) => (mask & fan.Q_OVERFLOW) !== 0)
-      if (isLost) lose('opens-overflow')
+      if (isLost) reportLoss('opens-overflow')
       for (const { pid, subjects } of batch.events) {
         const file = subjects.map(({ handle }) => byHandle.get(handle)).find((one) => one !== undefined)
-        if (file !== undefined && pid !== process.pid) enqueue({ pid, file, time: now(), isGone: false })
+        if (file !== undefined && pid !== process.pid) enqueue({ pid, file, time: now(), hasExited: false })
       }
     }
-    work()
+    drain()
   }
 
-  function enqueue(one: Waiting): void {
-    if (waiting.length() < maxWaiting) waiting.push(one)
-    else lose('opens-queue-full')
+  function enqueue(one: QueuedOpen): void {
+    if (waiting.size < MAX_QUEUED) waiting.push(one)
+    else reportLoss('opens-queue-full')
   }
 
-  function work(): void {
-    clearImmediate(more)
-    const sliceEnds = performance.now() + sliceMs
+  function drain(): void {
+    clearImmediate(nextSlice)
+    const sliceEnds = performance.now() + SLICE_MS
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      look(next)
+      inspect(next)
       if (performance.now() < sliceEnds) continue
-      more = setImmediate(work)
+      nextSlice = setImmediate(drain)
       return
     }
   }
 
-  function look({ pid, file, time, isGone }: Waiting): void {
-    const opener = isGone ? remembered(pid, file) : living(pid, file)
-    if (opener === 'gone') later({ pid, file, time, isGone: true })
-    else if (opener !== null) seen$.next({ kind: 'runtime-file-opened', time, path: file.path, ...opener })
+  function inspect({ pid, file, time, hasExited }: QueuedOpen): void {
+    const opener = hasExited ? resolveExited(pid, file) : resolveRunning(pid, file)
+    if (opener === 'gone') retryLater({ pid, file, time, hasExited: true })
+    else if (opener !== null) opens$.next({ kind: 'runtime-file-opened', time, path: file.path, ...opener })
   }
 
-  /** The process table hears of a process some milliseconds after this. */
-  function later(one: Waiting): void {
-    if (gone.length >= maxWaiting) return lose('opens-queue-full')
-    gone.push(one)
-    goneTimer ??= setTimeout(() => {
-      goneTimer = undefined
-      for (const each of gone.splice(0)) enqueue(each)
-      work()
-    }, tableMs)
+  /** The process table learns of a process some milliseconds after the open. */
+  function retryLater(one: QueuedOpen): void {
+    if (exited.length >= MAX_QUEUED) return reportLoss('opens-queue-full')
+    exited.push(one)
+    retryTimer ??= setTimeout(() => {
+      retryTimer = undefined
+      for (const each of exited.splice(0)) enqueue(each)
+      drain()
+    }, TABLE_DELAY_MS)
   }
 
-  function mark(seen: RuntimeFileObservation): void {
-    const { path, after } = seen
-    const found = after !== null && isRuntimeProgram(seen) ? tryStat(path) : null
-    // By now another file may stand there, which is told soon.
+  function mark(observation: RuntimeFileObservation): void {
+    const { path, after } = observation
+    const found = after !== null && isRuntimeProgram(observation) ? tryStat(path) : null
+    // Another file may have replaced it by now; `files$` will report that soon.
     if (found === null || found.dev !== after?.device || found.ino !== after.inode) return
     try {
       markPath(group, path, fan.OPEN)
       for (const [handle, file] of byHandle) if (file.path === path) byHandle.delete(handle)
-      const place = placeOf(tryRead(`${procRoot}/1/mountinfo`), path)
-      byHandle.set(fileHandle(path), { path, place, device: found.dev, inode: found.ino })
+      const location = locateFile(tryRead(`${procRoot}/1/mountinfo`), path)
+      byHandle.set(fileHandle(path), { path, location, device: found.dev, inode: found.ino })
     } catch (error) {
-      // That a file cannot be marked is said where its writes are watched.
+      // The watch for writes already reports files that cannot be marked.
       if (!(error instanceof SystemCallError)) throw error
     }
   }
 
-  function lose(reason: string): void {
-    seen$.next({ kind: 'events-lost', time: now(), source: 'runtime-files', reason, count: 1 })
+  function reportLoss(reason: string): void {
+    opens$.next(eventsLost('runtime-files', now(), reason))
   }
 
   const marks$ = files$.pipe(tap(mark), ignoreElements())
-  return merge(seen$, marks$).pipe(
+  return merge(opens$, marks$).pipe(
     finalize(() => {
-      clearImmediate(more)
-      clearTimeout(goneTimer)
+      clearImmediate(nextSlice)
+      clearTimeout(retryTimer)
       clearTimeout(readTimer)
       polling.close()
       closeSync(group)
@@ -134,14 +137,14 @@ function opensIn(group: number, options: RuntimeFileOpensOptions) {
   )
 }
 
-// Each costs a look at /proc, of some 50 µs for a process of a container.
-const sliceMs = 5
-const maxWaiting = 16_384
-const tableMs = 100
-const coalesceMs = 20
+// Inspecting one opener reads /proc, which takes some 50 µs for a process of a container.
+const SLICE_MS = 5
+const MAX_QUEUED = 16_384
+const TABLE_DELAY_MS = 100
+const COALESCE_MS = 20
 
-// The loop gets its turn after this many buffers of 64 KiB, about 1,000 events each.
-const buffersPerTurn = 4
+// Yield to the event loop after this many buffers of 64 KiB, about 1,000 events each.
+const BUFFERS_PER_TURN = 4
 
 function tryOpen(): number | null {
   try {

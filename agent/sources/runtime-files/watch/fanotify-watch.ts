@@ -6,18 +6,18 @@ import type { FanotifyEvent } from '../../../linux/fanotify-events.ts'
 import { SystemCallError } from '../../../linux/libc.ts'
 import { onReadable } from '../../../linux/poll.ts'
 import { isAbsent } from '../integrity/files.ts'
-import type { Sighting, Watch, WatchEvent } from './watch.ts'
+import type { FileEvent, Watch, WatchEvent } from './watch.ts'
 
-// Reading a file, as our own hashing does, gives none of these.
+// Reading a file, as our own hashing does, raises none of these.
 const ofFile = fan.MODIFY | fan.CLOSE_WRITE | fan.ATTRIB
 const ofDirectory = fan.MOVED_FROM | fan.MOVED_TO | fan.CREATE | fan.DELETE
 
-// The loop gets its turn after this many buffers of 64 KiB, about 1,000 events each.
+// Yield to the event loop after this many buffers of 64 KiB, about 1,000 events each.
 const BUFFERS_PER_TURN = 4
 
 /**
- * Watches inodes, so that a write is seen through whatever mount, hard link or held descriptor it came, and
- * their directories, where a rename or unlink shows. Throws a SystemCallError where that is not possible.
+ * Watches inodes, so that it sees a write through any mount, hard link or open descriptor, and their directories,
+ * where renames and unlinks show. Throws a SystemCallError when that is not possible.
  */
 export function fanotifyWatch(): Watch {
   const fd = openFanotify()
@@ -32,7 +32,7 @@ export function fanotifyWatch(): Watch {
       if (!batch.intact) events$.next({ kind: 'lost', reason: 'malformed' })
       for (const event of batch.events) {
         if ((event.mask & fan.Q_OVERFLOW) !== 0) events$.next({ kind: 'lost', reason: 'overflow' })
-        for (const sighting of sightingsIn(event, marked)) events$.next(sighting)
+        for (const fileEvent of fileEventsIn(event, marked)) events$.next(fileEvent)
       }
     }
   }
@@ -47,7 +47,8 @@ export function fanotifyWatch(): Watch {
           const directory = fileHandle(dirname(name))
           markPath(fd, dirname(name), ofDirectory)
           if (marked.hasEntry(directory, basename(name))) return
-          // What waits was done before we cared for this name, in a directory marked for another one.
+          // The directory may already be marked for another name: read the pending events first, because those from
+          // before this name was of interest do not count.
           read(Infinity)
           marked.addEntry(directory, name, path)
         }),
@@ -57,7 +58,9 @@ export function fanotifyWatch(): Watch {
         marked.setFile(fileHandle(path), path)
       })
       const problem = [...entries, file].find((text) => text !== '')
-      return problem === undefined ? '' : `${path} is only hashed each minute: ${problem}`
+      return problem === undefined
+        ? ''
+        : `${path} cannot be watched and is only hashed once a minute: ${problem}`
     },
     markDirectory(path) {
       problemOf(() => {
@@ -85,7 +88,7 @@ function problemOf(mark: () => void): string {
 
 type MarkedFiles = ReturnType<typeof markedFiles>
 
-/** Which file an event is about: events name objects by their handles. */
+/** Maps the file handles in events to the marked files. */
 function markedFiles() {
   const handleByPath = new Map<string, string>()
   const byEntry = new Map<string, { name: string; path: string }>()
@@ -97,31 +100,32 @@ function markedFiles() {
     setFile: (handle: string, path: string) => handleByPath.set(path, handle),
     hasEntry: (directory: string, name: string) => byEntry.has(`${directory}/${name}`),
     entry(directory: string, name: string) {
-      const inWhole = directories.get(directory)
-      const ofWhole =
-        inWhole === undefined ? undefined : { name: `${inWhole}/${name}`, path: `${inWhole}/${name}` }
-      return byEntry.get(`${directory}/${name}`) ?? ofWhole
+      const markedDirectory = directories.get(directory)
+      const anyEntry =
+        markedDirectory === undefined
+          ? undefined
+          : { name: `${markedDirectory}/${name}`, path: `${markedDirectory}/${name}` }
+      return byEntry.get(`${directory}/${name}`) ?? anyEntry
     },
     files: (handle: string) => [...handleByPath].filter(([, of]) => of === handle).map(([path]) => path),
   }
 }
 
 /**
- * What an event says about marked files. A change of a file itself also names its entry in a directory that
- * is marked, and is no change of the directory; other entries of their directories are no concern
- * of ours.
+ * The file events that one fanotify event means for the marked files. A change of a file also names its entry in a
+ * marked directory, but does not change that directory; other entries of the directory are ignored.
  */
-function sightingsIn({ mask, pid, subjects }: FanotifyEvent, marked: MarkedFiles): Sighting[] {
+function fileEventsIn({ mask, pid, subjects }: FanotifyEvent, marked: MarkedFiles): FileEvent[] {
   return subjects.flatMap(({ handle, name }) => {
     if (name === null)
-      return (mask & ofFile) === 0 ? [] : marked.files(handle).map((path) => sighting(path, null))
+      return (mask & ofFile) === 0 ? [] : marked.files(handle).map((path) => fileEvent(path, null))
     const entry = (mask & ofDirectory) === 0 ? undefined : marked.entry(handle, name)
-    return entry === undefined ? [] : [sighting(entry.path, entry.name)]
+    return entry === undefined ? [] : [fileEvent(entry.path, entry.name)]
   })
 
-  function sighting(path: string, entry: string | null): Sighting {
+  function fileEvent(path: string, entry: string | null): FileEvent {
     return {
-      kind: 'sighting',
+      kind: 'file-event',
       path,
       pid,
       modified: (mask & fan.MODIFY) !== 0,

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Container } from '../../../model/container.ts'
 import type { Writer } from '../../../model/observation.ts'
-import type { Sighting } from './watch.ts'
+import type { FileEvent } from './watch.ts'
 
-/** What one process did to a file since the file was last looked at. */
-export type Touch = {
+/** What one process did to a file since the file was last checked. */
+export type FileActivity = {
   /** When it was first seen, epoch milliseconds. */
   time: number
   pid: number
@@ -14,69 +14,73 @@ export type Touch = {
   modified: boolean
   closed: boolean
   attributes: boolean
-  /** Names of the file that now lead to something else or nothing. */
+  /** Names of the file that now lead to another file or to none. */
   entries: Set<string>
 }
 
 /**
- * What will be told better in a moment. The writer: it had ended, and what the kernel has told of it is not read whole
- * yet. The container: its processes are seen before the engine says what it is.
+ * What is not resolved yet. `writer`: the process has exited, and the kernel's events about it are not fully read.
+ * `container`: processes of a container are seen before the engine describes it.
  */
 type Pending = 'writer' | 'container' | null
 
-/** Says who a process is; asked at once, for it may end. */
-export type Identify = (pid: number) => Pick<Touch, 'writer' | 'container'> & {
+/** Identifies a process. Called immediately, because the process may exit. */
+export type Identify = (pid: number) => Pick<FileActivity, 'writer' | 'container'> & {
   pending?: Pending
 }
 
-/** Gathers what is seen of a file between two looks at it. */
-export type Touches = {
-  add(sighting: Sighting, time: number): void
-  waiting(): boolean
-  /** Done when everything is known of everybody that ever will be. */
-  settled(): Promise<void>
-  /** Those that wait, and how many sightings came from processes beyond the bound. */
-  take(): { taken: Touch[]; lost: number }
+/** Collects the activity on a file between two checks. */
+export type FileActivityCollector = {
+  add(event: FileEvent, time: number): void
+  hasActivity(): boolean
+  /** Resolves when every process is identified as well as it ever will be. */
+  attributed(): Promise<void>
+  /** Takes the collected activity, and the number of events from processes beyond the limit. */
+  take(): { taken: FileActivity[]; lost: number }
 }
 
-// Each costs a look at /proc, and becomes an observation of its own.
+// Each process costs a read of /proc and becomes an observation of its own.
 const MAX_PROCESSES = 64
 
-// A record that another processor is still writing holds up those behind it for a moment; on a host that is so busy that
-// there are many, each question reads some milliseconds' worth of them, and this is enough for all that there is room for.
-const MAX_QUESTIONS = 100
-const WAIT_MS = 5
+// A record that another CPU is still writing delays the records behind it for a moment. On a host that is busy enough
+// to have many of them, each attempt reads some milliseconds' worth of records; this many attempts read a full
+// buffer.
+const MAX_ATTEMPTS = 100
+const RETRY_MS = 5
 
 // The event loop is shared with everything else the daemon does.
 const SLICE_MS = 10
 
-type Asked = Touch & { questions: number }
+type PendingActivity = FileActivity & { attempts: number }
 
-/** Touches of one file, by the process that did them. */
-export function gatherTouches(identify: Identify): Touches {
-  let byPid = new Map<number, Asked>()
+/** Collects the activity on one file by process. */
+export function collectFileActivity(identify: Identify): FileActivityCollector {
+  let byPid = new Map<number, PendingActivity>()
   let lost = 0
-  let asking: Promise<void> | null = null
+  let resolving: Promise<void> | null = null
 
-  function askAgain(): boolean {
+  function retryPending(): boolean {
     const until = performance.now() + SLICE_MS
-    for (const touch of byPid.values()) {
-      if (!touch.pending) continue
+    for (const activity of byPid.values()) {
+      if (!activity.pending) continue
       if (performance.now() > until) return true
-      improve(touch, identify(touch.pid))
-      touch.questions += 1
-      if (touch.questions >= MAX_QUESTIONS) touch.pending = null
+      updateIdentity(activity, identify(activity.pid))
+      activity.attempts += 1
+      if (activity.attempts >= MAX_ATTEMPTS) activity.pending = null
     }
     return [...byPid.values()].some(({ pending }) => Boolean(pending))
   }
 
-  /** From when it is seen, and not only when it is looked at: a flood of others makes the table forget it soon. */
-  async function keepAsking(): Promise<void> {
+  /**
+   * Starts when the activity is seen, not at the next check: a flood of other processes soon evicts this one from the
+   * table.
+   */
+  async function resolvePending(): Promise<void> {
     try {
-      do await setTimeout(WAIT_MS)
-      while (askAgain())
+      do await setTimeout(RETRY_MS)
+      while (retryPending())
     } finally {
-      asking = null
+      resolving = null
     }
   }
 
@@ -86,39 +90,42 @@ export function gatherTouches(identify: Identify): Touches {
         lost++
         return
       }
-      const touch = byPid.get(pid) ?? newTouch(pid, time, identify(pid))
-      byPid.set(pid, touch)
-      if (touch.pending && asking === null) {
-        asking = keepAsking()
-        // Whoever waits for it is told.
-        asking.catch(() => undefined)
+      const activity = byPid.get(pid) ?? newActivity(pid, time, identify(pid))
+      byPid.set(pid, activity)
+      if (activity.pending && resolving === null) {
+        resolving = resolvePending()
+        // `attributed()` passes the error on.
+        resolving.catch(() => undefined)
       }
-      touch.modified ||= modified
-      touch.closed ||= closed
-      touch.attributes ||= attributes
-      if (entry !== null) touch.entries.add(entry)
+      activity.modified ||= modified
+      activity.closed ||= closed
+      activity.attributes ||= attributes
+      if (entry !== null) activity.entries.add(entry)
     },
-    waiting: () => byPid.size > 0,
-    async settled() {
-      if (asking !== null && askAgain()) await asking
+    hasActivity: () => byPid.size > 0,
+    async attributed() {
+      if (resolving !== null && retryPending()) await resolving
     },
     take() {
-      const gathered = { taken: [...byPid.values()], lost }
+      const collected = { taken: [...byPid.values()], lost }
       byPid = new Map()
       lost = 0
-      return gathered
+      return collected
     },
   }
 }
 
-/** One touch for each process, of what it did before and since; who it was is known as it was known better. */
-export function joinTouches(before: readonly Touch[], since: readonly Touch[]): Touch[] {
-  const byPid = new Map(before.map((touch) => [touch.pid, touch]))
-  for (const touch of since) byPid.set(touch.pid, joined(byPid.get(touch.pid), touch))
+/** Merges earlier and later activity by process and keeps the better identification of each process. */
+export function mergeFileActivity(
+  before: readonly FileActivity[],
+  since: readonly FileActivity[],
+): FileActivity[] {
+  const byPid = new Map(before.map((activity) => [activity.pid, activity]))
+  for (const activity of since) byPid.set(activity.pid, merged(byPid.get(activity.pid), activity))
   return [...byPid.values()]
 }
 
-function joined(before: Touch | undefined, since: Touch): Touch {
+function merged(before: FileActivity | undefined, since: FileActivity): FileActivity {
   if (before === undefined) return since
   return {
     ...since,
@@ -131,27 +138,30 @@ function joined(before: Touch | undefined, since: Touch): Touch {
   }
 }
 
-/** Takes over what was asked for and no more: the process may run another program by now, and be forgotten when it ended. */
-function improve(touch: Asked, { writer, container, pending }: ReturnType<Identify>): void {
-  if (touch.pending === 'container') {
+/** Takes over only what was pending: the process may run another program by now, or be forgotten because it exited. */
+function updateIdentity(
+  activity: PendingActivity,
+  { writer, container, pending }: ReturnType<Identify>,
+): void {
+  if (activity.pending === 'container') {
     if (container !== null)
-      Object.assign(touch, { container, pending: pending === 'container' ? pending : null })
-  } else if (isUnknown(touch) || !isUnknown({ writer })) {
-    Object.assign(touch, { writer, container, pending })
+      Object.assign(activity, { container, pending: pending === 'container' ? pending : null })
+  } else if (isUnknown(activity) || !isUnknown({ writer })) {
+    Object.assign(activity, { writer, container, pending })
   }
 }
 
 /** Nothing but the pid is known. */
-function isUnknown({ writer }: Pick<Touch, 'writer'>): boolean {
+function isUnknown({ writer }: Pick<FileActivity, 'writer'>): boolean {
   return writer !== null && writer.exe === '' && writer.argv.length === 0
 }
 
-function newTouch(pid: number, time: number, who: ReturnType<Identify>): Asked {
+function newActivity(pid: number, time: number, identity: ReturnType<Identify>): PendingActivity {
   return {
     time,
     pid,
-    ...who,
-    questions: 0,
+    ...identity,
+    attempts: 0,
     modified: false,
     closed: false,
     attributes: false,

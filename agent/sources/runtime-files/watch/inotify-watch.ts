@@ -5,7 +5,10 @@ import { messageOf } from '../../../lib/errors.ts'
 import { isAbsent } from '../integrity/files.ts'
 import type { Watch, WatchEvent } from './watch.ts'
 
-/** Watches without any right: no pid, no writes through mmap, and no telling a write from a chmod but by its result. */
+/**
+ * Watches without any privilege. inotify reports no pid and no writes through mmap, and only the result distinguishes
+ * a write from a chmod.
+ */
 export function inotifyWatch(reason: string): Watch {
   const events$ = new Subject<WatchEvent>()
   const watchers = new Map<string, FSWatcher>()
@@ -15,14 +18,14 @@ export function inotifyWatch(reason: string): Watch {
     const watcher = watch(path, onEvent)
     watcher.on('error', () => events$.next({ kind: 'lost', reason: 'watch-failed' }))
     watchers.set(key, watcher)
-    // Only now, so that there is no moment in which nobody watches.
+    // Closed only now, so that the file is watched without a gap.
     before?.close()
   }
 
-  function saw(path: string, entry: string | null): void {
+  function emit(path: string, entry: string | null): void {
     const changed = entry === null
     events$.next({
-      kind: 'sighting',
+      kind: 'file-event',
       path,
       pid: 0,
       modified: false,
@@ -41,21 +44,23 @@ export function inotifyWatch(reason: string): Watch {
       const entries = [path, ...names].map((name) =>
         problemOf(() =>
           watchPath(`entry ${name}`, dirname(name), (event, entry) => {
-            if (entry === basename(name)) saw(path, event === 'rename' ? name : null)
+            if (entry === basename(name)) emit(path, event === 'rename' ? name : null)
           }),
         ),
       )
       const file = problemOf(() =>
-        watchPath(`file ${path}`, path, (event) => saw(path, event === 'rename' ? path : null)),
+        watchPath(`file ${path}`, path, (event) => emit(path, event === 'rename' ? path : null)),
       )
       const problem = [...entries, file].find((text) => text !== '')
-      return problem === undefined ? '' : `${path} is only hashed each minute: ${problem}`
+      return problem === undefined
+        ? ''
+        : `${path} cannot be watched and is only hashed once a minute: ${problem}`
     },
     markDirectory(path) {
       problemOf(() =>
         watchPath(`directory ${path}`, path, (event, name) => {
           const entry = `${path}/${name}`
-          if (name !== null && event === 'rename') saw(entry, entry)
+          if (name !== null && event === 'rename') emit(entry, entry)
         }),
       )
     },

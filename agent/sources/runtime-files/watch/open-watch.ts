@@ -3,7 +3,7 @@ import { fanotifyWatch } from './fanotify-watch.ts'
 import { inotifyWatch } from './inotify-watch.ts'
 import type { Watch } from './watch.ts'
 
-/** Opens the best watch there is. */
+/** Opens the best watch that the kernel allows. */
 export function openWatch(openBest: () => Watch = fanotifyWatch): Watch {
   try {
     return openBest()
@@ -15,8 +15,8 @@ export function openWatch(openBest: () => Watch = fanotifyWatch): Watch {
 
 function reasonOf({ code, message }: SystemCallError): string {
   if (code === 'EPERM')
-    return 'fanotify is not permitted, so who writes stays unknown: run as root or grant CAP_SYS_ADMIN'
+    return 'fanotify is not permitted, so the writing process is unknown: run as root or grant CAP_SYS_ADMIN'
   if (code === 'EINVAL' || code === 'ENOSYS')
-    return 'fanotify with names needs Linux 5.9, so who writes stays unknown: upgrade the kernel'
-  return `fanotify failed, so who writes stays unknown: ${message}`
+    return 'fanotify with names needs Linux 5.9, so the writing process is unknown: upgrade the kernel'
+  return `fanotify failed, so the writing process is unknown: ${message}`
 }

@@ -5,27 +5,35 @@ import type { KnownProcess, Membership, SeenProcess } from '../../processes/tabl
 import { readProcess } from '../../processes/table/procfs-process.ts'
 import type { ProcessTable } from '../../processes/table/table.ts'
 import { tryRead, tryReadLink } from '../integrity/files.ts'
-import { isMounted, type Place } from '../paths/file-location.ts'
+import { isMounted, type FileLocation } from '../paths/file-location.ts'
 
-/** A runtime file, and where in its file system it is. */
-export type Opened = Pick<FileState, 'device' | 'inode'> & { path: string; place: Place | null }
+/** A runtime binary and its location within its file system. */
+export type WatchedBinary = Pick<FileState, 'device' | 'inode'> & {
+  path: string
+  location: FileLocation | null
+}
 
-/** Who opened a file, as far as it is of a container; `gone` for one that ended before it could be looked at. */
+/**
+ * The container process that opened a file; null for any other process, `gone` for one that exited before it could be
+ * inspected.
+ */
 export type Opener = Omit<RuntimeFileOpened, 'kind' | 'time' | 'path'> | 'gone' | null
 
-export type OpenersOptions = {
+export type OpenerOptions = {
   procRoot: string
   table: ProcessTable
   containers: ContainerView
   containerOfPid: (pid: number) => Container | null
 }
 
-/** Finds out who has opened a runtime file. */
-export function openers({ procRoot, table, containers, containerOfPid }: OpenersOptions) {
+/** Identifies the process that opened a runtime binary. */
+export function openerResolver({ procRoot, table, containers, containerOfPid }: OpenerOptions) {
   const host = mountNamespace('1') || mountNamespace('self')
 
-  /** A start has a dozen opens, all by processes of the host: told by one look at the mount namespace. */
-  function living(pid: number, file: Opened): Opener {
+  /**
+   * A container start causes a dozen opens, all by host processes: their mount namespace is enough to rule them out.
+   */
+  function resolveRunning(pid: number, file: WatchedBinary): Opener {
     const directory = `${procRoot}/${pid}`
     const own = mountNamespace(String(pid))
     if (own === '') return 'gone'
@@ -34,44 +42,45 @@ export function openers({ procRoot, table, containers, containerOfPid }: Openers
     if (process === null) return 'gone'
     const container = containerOfPid(pid)
     if (container === null) return null
-    // Through a mount of its own it does what it may.
-    if (file.place !== null && isMounted(tryRead(`${directory}/mountinfo`), file.place)) return null
+    // A process may open the file through a mount of its own.
+    if (file.location !== null && isMounted(tryRead(`${directory}/mountinfo`), file.location)) return null
     return openerOf(process, container, runs(process, file))
   }
 
-  /** By the process table, which knows the dead for some seconds. */
-  function remembered(pid: number, file: Opened): Opener {
+  /** Uses the process table, which remembers exited processes for some seconds. */
+  function resolveExited(pid: number, file: WatchedBinary): Opener {
     const process = table.latest(pid)
     if (process === undefined) return null
     return process.membership === null
-      ? runtimeItself(process, file)
-      : member(process, process.membership, file)
+      ? runtimeOpener(process, file)
+      : memberOpener(process, process.membership, file)
   }
 
-  function member(process: KnownProcess, membership: Membership, file: Opened): Opener {
+  function memberOpener(process: KnownProcess, membership: Membership, file: WatchedBinary): Opener {
     const container = containerFor(membership, containers)
     const { mount } = process.namespaces
     if (mount === 0 || host === `mnt:[${mount}]`) return null
-    // Its own mounts went with it; those of the container's first process are most often the same.
+    // The mounts of an exited process are gone; those of the container's first process are usually the same.
     const mountinfo = tryRead(`${procRoot}/${container.details?.pid ?? 0}/mountinfo`)
-    if (mountinfo === '' || (file.place !== null && isMounted(mountinfo, file.place))) return null
+    if (mountinfo === '' || (file.location !== null && isMounted(mountinfo, file.location))) return null
     return openerOf(process, container, runs(process, file))
   }
 
   /**
-   * What ends at once is most often the runtime itself. The last of the processes that it makes on its way in, which is
-   * to become the container's program, is forked and not run (libcontainer/nsenter/nsexec.c of runc), and has no reason
-   * to open the runtime: unless what it was told to run is the runtime.
+   * A process that exits immediately is usually the runtime itself. The last process that it creates on its way into
+   * the container, the one that will become the container's program, is forked without an exec
+   * (libcontainer/nsenter/nsexec.c of runc) and has no reason to open the runtime, unless the program that it was
+   * asked to run is the runtime.
    */
-  function runtimeItself(process: KnownProcess, file: Opened): Opener {
-    const maker = table.makerOf(process)
+  function runtimeOpener(process: KnownProcess, file: WatchedBinary): Opener {
+    const maker = table.creatorOf(process)
     if (maker?.program !== process.program) return null
     if (process.program().argv[1] !== 'init' || !runs(process, file)) return null
     const container = containerInto(process)
     return container && openerOf(process, container, true)
   }
 
-  /** The container that a runtime is making or entering, which its own arguments name: `runc … exec … ID`. */
+  /** The container that a runtime is creating or entering, which its own arguments name: `runc … exec … ID`. */
   function containerInto(process: KnownProcess): Container | null {
     for (const { program, membership } of table.ancestors(process)) {
       if (membership !== null) return null
@@ -85,10 +94,10 @@ export function openers({ procRoot, table, containers, containerOfPid }: Openers
     return tryReadLink(`${procRoot}/${process}/ns/mnt`)
   }
 
-  return { living, remembered }
+  return { resolveRunning, resolveExited }
 }
 
-function runs({ program }: SeenProcess, { device, inode }: Opened): boolean {
+function runs({ program }: SeenProcess, { device, inode }: WatchedBinary): boolean {
   const { exeFile } = program()
   return exeFile?.device === device && exeFile.inode === inode
 }

@@ -1,38 +1,41 @@
 import type { Observable } from 'rxjs'
 
-/** What the kernel told of a watched file. */
-export type Sighting = {
-  kind: 'sighting'
+/** What the kernel reported about a watched file. */
+export type FileEvent = {
+  kind: 'file-event'
   /** The file's path, as it was given to `mark`. */
   path: string
-  /** Who did it; 0 when unknown. */
+  /** The process that did it; 0 when unknown. */
   pid: number
   /** It was written to or truncated. */
   modified: boolean
-  /** Somebody who had it open for writing is done. */
+  /** A descriptor that was open for writing was closed. */
   closed: boolean
-  /** Something of its inode changed: mode, owner, times, number of links. */
+  /** Its inode changed: mode, owner, times or number of links. */
   attributes: boolean
-  /** The act is over, as far as the kernel can tell: closed, or moved into place. */
+  /** The operation is complete, as far as the kernel knows: closed, or moved into place. */
   complete: boolean
-  /** Which of its names now leads to something else or nothing; null when none does. */
+  /** Which of its names now leads to another file or to none; null when every name is unchanged. */
   entry: string | null
 }
 
-export type WatchEvent = Sighting | { kind: 'lost'; reason: string }
+export type WatchEvent = FileEvent | { kind: 'lost'; reason: string }
 
-/** The kernel's eyes on the runtime files. */
+/** A watch on the runtime files. */
 export type Watch = {
   mode: 'fanotify' | 'inotify'
   /** Why it is not the best mode; empty when it is. */
   reason: string
   events$: Observable<WatchEvent>
   /**
-   * Watches what the path and the further names lead to now, and the directories they stand in. Returns
-   * why that is not possible, or an empty string. To be called again when the file may be another.
+   * Watches what the path and the further names lead to now, and their directories. Returns why that is not
+   * possible, or an empty string. Call it again whenever the file may have been replaced.
    */
   mark(path: string, names: Iterable<string>): string
-  /** Tells of every name in a directory that comes, goes or is replaced; nothing where there is no such directory. */
+  /**
+   * Reports every name that is created, removed or replaced in a directory; does nothing when the directory does not
+   * exist.
+   */
   markDirectory(path: string): void
   close(): void
 }

@@ -1,5 +1,5 @@
 export type WorkBudget = {
-  /** Books work that ended at a time, and returns how long to rest before more. All in milliseconds. */
+  /** Records work that ended at `time` and returns how long to pause before more work. All in milliseconds. */
   spend(workMs: number, time: number): number
 }
 
@@ -7,7 +7,7 @@ export type WorkBudget = {
 const reserveMs = 2000
 const restPerWork = 4
 
-/** Lets short bursts of work through at once, and keeps work that never ends to a fifth of a core. */
+/** Lets short bursts of work run immediately and limits sustained work to a fifth of a core. */
 export function workBudget(): WorkBudget {
   let left = reserveMs
   let last = -Infinity

@@ -6,16 +6,16 @@ import type { KnownProcess, Program, SeenProcess } from '../../processes/table/k
 import type { ProcessTable } from '../../processes/table/table.ts'
 import {
   ancestorsOf,
-  describeWho,
+  describeActor,
   readLiving,
-  unknownWho,
+  unknownActor,
 } from '../../processes/attribution/process-identity.ts'
 import { packageManagerName } from '../packages/package-manager.ts'
 import type { Identify } from './file-activity.ts'
 
 export type WriterOptions = {
   table: ProcessTable
-  /** Takes into the table what the kernel has told already; false where it does not tell of every process. */
+  /** Reads the kernel's pending events into the table; false when the kernel does not report every process. */
   catchUp: () => boolean
   containerOfPid: (pid: number) => Container | null
   procRoot: string
@@ -23,63 +23,78 @@ export type WriterOptions = {
 }
 
 /**
- * Says who has just touched a file: by /proc while it lives, by the process table when it is gone, which also
- * knows its ancestors and its container.
+ * Identifies the process that has just changed a file: from /proc while it runs, from the process table after it has
+ * exited. The table also knows its ancestors and its container.
  */
 export function identifyWriter(options: WriterOptions): Identify {
   const { table, catchUp, containerOfPid, procRoot, users } = options
   return (pid) => {
     if (pid === 0) return { writer: null, container: null }
-    const tellsAll = catchUp()
-    const living = readLiving(procRoot, pid)
-    const known = living === null ? table.latest(pid) : table.find(living)
-    const ended = living === null || !hasProgram(living)
+    const seesAllProcesses = catchUp()
+    const running = readLiving(procRoot, pid)
+    const known = running === null ? table.latest(pid) : table.find(running)
+    const hasExited = running === null || !hasProgram(running)
     const container = containerOfPid(pid)
-    const process = (ended ? known : living) ?? living
+    const process = (hasExited ? known : running) ?? running
     const pending =
-      tellsAll && ended && isBeingTold(known) ? 'writer' : isUnnamed(container) ? 'container' : null
-    if (process === null || (living === null && !hasProgram(process)))
-      return { writer: unknownWriter(pid, tellsAll), container, pending }
+      seesAllProcesses && hasExited && isExitPending(known)
+        ? 'writer'
+        : isUnnamed(container)
+          ? 'container'
+          : null
+    if (process === null || (running === null && !hasProgram(process)))
+      return { writer: unknownWriter(pid, seesAllProcesses), container, pending }
     const ancestors = ancestorsOf(process, table)
     const writer: Writer = {
-      ...describeWho({ pid, startTicks: process.startTicks, uid: process.euid }, process, ancestors, {
+      ...describeActor({ pid, startTicks: process.startTicks, uid: process.euid }, process, ancestors, {
         procRoot,
         users,
       }),
-      packageManager: managerAmong([{ ...process, membership: known?.membership ?? null }, ...ancestors]),
+      packageManager: nearestPackageManager([
+        { ...process, membership: known?.membership ?? null },
+        ...ancestors,
+      ]),
     }
     return { writer, container, pending }
   }
 }
 
-/** A process that ends gives up its program before its files, whose closing is what we are told of (`do_exit` of the kernel). */
+/**
+ * An exiting process releases its program before its files, and the closing of its files is the event that we get
+ * (`do_exit` of the kernel).
+ */
 function hasProgram({ program }: Pick<SeenProcess, 'program'>): boolean {
   const { exe, argv } = program()
   return exe !== '' || argv.length > 0
 }
 
-/** Whether its end, and with it all that it did before, has yet to be told; what the kernel runs itself has no program. */
-function isBeingTold(known: KnownProcess | undefined): boolean {
+/**
+ * Whether the exit of a process, and with it everything it did before, has not been reported yet. Kernel threads have
+ * no program.
+ */
+function isExitPending(known: KnownProcess | undefined): boolean {
   return known === undefined || (known.exit === null && hasProgram(known))
 }
 
-/** Steps of a build have no other name. */
+/** Build steps have no other name. */
 function isUnnamed(container: Container | null): boolean {
   return container !== null && container.state === 'unknown' && container.name !== 'build'
 }
 
-function unknownWriter(pid: number, tellsAll: boolean): Writer {
+function unknownWriter(pid: number, seesAllProcesses: boolean): Writer {
   return {
-    ...unknownWho(pid),
+    ...unknownActor(pid),
     packageManager: '',
-    unknownBecause: tellsAll
-      ? 'it has ended, and more was going on than the kernel could tell of'
-      : 'it had ended before anybody looked at it',
+    unknownBecause: seesAllProcesses
+      ? 'it had exited, and the kernel dropped events under load'
+      : 'it had exited before it could be inspected',
   }
 }
 
-/** The nearest package manager of a line of processes; empty where there is none. */
-function managerAmong(line: readonly Pick<KnownProcess, 'program' | 'cgroup' | 'membership'>[]): string {
+/** The nearest package manager among a process and its ancestors; empty when there is none. */
+function nearestPackageManager(
+  line: readonly Pick<KnownProcess, 'program' | 'cgroup' | 'membership'>[],
+): string {
   for (const { program, membership, cgroup } of line) {
     const name = packageManagerName(program())
     const inContainer = membership !== null || cgroup.ids.length > 0 || cgroup.build !== ''
@@ -89,8 +104,8 @@ function managerAmong(line: readonly Pick<KnownProcess, 'program' | 'cgroup' | '
 }
 
 /**
- * A node agent changes its root to the host's and runs the host's package manager from its container; what a
- * container brings along under the same name is another file.
+ * A node agent may change its root to the host's and run the host's package manager from its container. A package
+ * manager of the container's image is another file of the same name.
  */
 function isHostFile({ exe, exeFile }: Program): boolean {
   try {

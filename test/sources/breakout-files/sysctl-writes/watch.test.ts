@@ -14,7 +14,7 @@ import { parseCgroupMounts } from '../../../../agent/sources/resources/cgroup-mo
 import { corePattern, withCorePattern } from '../../../support/core-pattern.ts'
 import { run } from '../../../support/processes.ts'
 
-// The real kernel; as root, and where cgroups of version 2 are mounted, as on every host since systemd 233.
+// Needs root, a real kernel and a cgroup v2 mount, which every host has since systemd 233.
 
 const serial = test.serial
 const names = sysctls.map(({ name }) => name)
@@ -32,7 +32,7 @@ function open(t: ExecutionContext, options: Partial<SysctlWatchOptions> = {}) {
   return { watch, writes }
 }
 
-serial('a value that is set and put back at once is seen, both times, with the exact writer', async (t) => {
+serial('setting a value and restoring it at once is reported twice, with the exact writer', async (t) => {
   const { writes } = open(t)
   await withCorePattern((before) => {
     const from = bootClock().sinceBoot()
@@ -52,7 +52,7 @@ serial('a value that is set and put back at once is seen, both times, with the e
   })
 })
 
-serial('a value longer than is kept is told by its beginning', async (t) => {
+serial('a long value is truncated', async (t) => {
   const { writes } = open(t)
   await withCorePattern(() => {
     writeFileSync(corePattern, 'x'.repeat(1_000))
@@ -61,12 +61,12 @@ serial('a value longer than is kept is told by its beginning', async (t) => {
   })
 })
 
-serial('reading is counted and not told, and other sysctls are neither', async (t) => {
+serial('reads are counted but not reported, and other sysctls are ignored', async (t) => {
   const { watch, writes } = open(t)
   const domain = '/proc/sys/kernel/domainname'
   await withCorePattern(() => {
     const before = watch.accesses()
-    // Others on this host may do the same at the same time: as often as we do at least.
+    // Other processes on this host may read it too, so this is a minimum.
     for (let times = 0; times < 10; times += 1) readFileSync(corePattern)
     t.true(watch.accesses() >= before + 10)
     writeFileSync(domain, readFileSync(domain))
@@ -77,18 +77,18 @@ serial('reading is counted and not told, and other sysctls are neither', async (
   })
 })
 
-serial('what has no room in the ring is counted, every single one', async (t) => {
+serial('every write is counted that is dropped because the ring is full', async (t) => {
   const { watch, writes } = open(t, { ringBytes: 16_384 })
   await withCorePattern((before) => {
     for (let times = 0; times < 9; times += 1) writeFileSync(corePattern, before)
-    const told = writes().length
-    t.is(told, 1)
-    t.is(watch.lost(), 9 - told)
+    const received = writes().length
+    t.is(received, 1)
+    t.is(watch.lost(), 9 - received)
     t.is(watch.unreadable(), 0)
   })
 })
 
-serial('every write goes through while many watch, and after they have gone', async (t) => {
+serial('every write succeeds while several programs are attached, and after they are detached', async (t) => {
   const { watch } = open(t)
   const second = open(t)
   await withCorePattern((before) => {
@@ -102,18 +102,21 @@ serial('every write goes through while many watch, and after they have gone', as
   })
 })
 
-serial('a write by another program, refused for want of rights, stays refused and is not told', async (t) => {
-  const { writes } = open(t)
-  await t.throwsAsync(
-    run('setpriv', '--reuid=65534', '--clear-groups', 'sh', '-c', `echo x > ${corePattern}`),
-  )
-  t.deepEqual(
-    writes().filter(({ written }) => written.toString() === 'x\n'),
-    [],
-  )
-})
+serial(
+  'a write that the kernel denies for lack of privileges stays denied and is not reported',
+  async (t) => {
+    const { writes } = open(t)
+    await t.throwsAsync(
+      run('setpriv', '--reuid=65534', '--clear-groups', 'sh', '-c', `echo x > ${corePattern}`),
+    )
+    t.deepEqual(
+      writes().filter(({ written }) => written.toString() === 'x\n'),
+      [],
+    )
+  },
+)
 
-serial('the kernel takes the program for either version of cgroups, and for the longest name', (t) => {
+serial('the kernel accepts the program for cgroup v1 and v2, and for the longest name', (t) => {
   const longest = `kernel/${'x'.repeat(55)}`
   for (const hierarchy of [{ version: 2 }, { version: 1, controller: 'memory' }] as const) {
     openSysctlWatch({ ...usual, hierarchy, names: [...names, longest] }).close()
@@ -121,15 +124,15 @@ serial('the kernel takes the program for either version of cgroups, and for the 
   t.pass()
 })
 
-serial('a program that could deny is refused by the kernel with its reason', (t) => {
+serial('the kernel rejects a program that could deny access, and gives the reason', (t) => {
   const code = assembler()
   code.move(r0, 2)
   code.exit()
   t.throws(() => loadProgram(programTypes.cgroupSysctl, 'bad', code.assemble()), {
-    message: /the kernel refuses the program bad: .*R0/s,
+    message: /the kernel rejected the program bad: .*R0/s,
   })
 })
 
-serial('where no cgroups of version 2 are, opening fails, and leaves nothing behind', (t) => {
+serial('opening fails cleanly without a cgroup v2 mount', (t) => {
   t.throws(() => openSysctlWatch({ ...usual, cgroup2: '/proc' }), { message: /EBADF|EINVAL/ })
 })

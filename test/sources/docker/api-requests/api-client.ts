@@ -1,14 +1,14 @@
 /**
- * A client of the Docker API without the docker command, to be run as a program of its own: creates an exec, starts
- * it, or both, and prints its id.
+ * A client of the Docker API without the docker CLI, to run as a separate program: creates an exec, starts it, or
+ * both, and prints its id.
  *
  *     node api-client.ts SOCKET exec CONTAINER ARGV…
  *     node api-client.ts SOCKET create CONTAINER ARGV…
  *     node api-client.ts SOCKET start EXEC-ID [BODY]
- *     node api-client.ts SOCKET split EXEC-ID         the same with its request line in two pieces
+ *     node api-client.ts SOCKET split EXEC-ID         starts it with the request line in two pieces
  *
- * SOCKET is a path, or `HOST:PORT`. With USER_IDS=UID:GID in its environment it becomes that user first: who may not read
- * this program, or node itself, could not run it.
+ * SOCKET is a path, or `HOST:PORT`. With USER_IDS=UID:GID in its environment it switches to that user first: a user
+ * who may not read this program, or node itself, could not start it.
  */
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
@@ -57,8 +57,8 @@ async function startInPieces(id: string): Promise<void> {
 
 async function post(path: string, body: string): Promise<string> {
   const headers = { 'content-type': 'application/json', 'content-length': body.length }
-  const asking = request({ ...address, method: 'POST', path, headers })
-  asking.end(body)
-  const [response] = (await once(asking, 'response')) as [IncomingMessage]
+  const sent = request({ ...address, method: 'POST', path, headers })
+  sent.end(body)
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
   return await text(response)
 }

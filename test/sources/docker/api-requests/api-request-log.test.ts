@@ -1,5 +1,5 @@
 import test from 'ava'
-import { clientKey, requestsSeen } from '../../../../agent/sources/docker/api-requests/api-request-log.ts'
+import { clientKey, apiRequestLog } from '../../../../agent/sources/docker/api-requests/api-request-log.ts'
 import type { ApiRequest } from '../../../../agent/model/observation.ts'
 import { sampleExec } from '../../../support/samples.ts'
 import { createLine, sampleClient, sampleRequest, startLine } from './caller-samples.ts'
@@ -8,7 +8,7 @@ const execId = 'e'.repeat(64)
 const time = 2_000_000
 const exec = sampleExec({ time })
 
-test('a client that names an exec twice is one, and another is another', (t) => {
+test('two requests of one client for an exec count as one client, and two clients as two', (t) => {
   const { requests, described } = sample()
   requests.add(sampleRequest())
   requests.add(sampleRequest({ connection: 2n }))
@@ -16,18 +16,20 @@ test('a client that names an exec twice is one, and another is another', (t) => 
   t.deepEqual(described, [1])
   t.true(requests.hasStarted({ key: '1 100' }))
   t.false(requests.hasStarted({ key: '1 101' }))
-  // The pid alone does not name a process.
+  // The pid alone does not identify a process.
   requests.add(sampleRequest({ startTicks: 101 }))
   t.is(requests.startersOf(execId).length, 2)
   t.deepEqual(requests.startersOf('f'.repeat(64)), [])
 })
 
-test('a create without its start may be for an exec of that container, and only of that', (t) => {
+test('a create without its start may be for an exec in that container only', (t) => {
   for (const named of [exec.container.name, exec.container.id.slice(0, 12)]) {
     const { requests } = sample()
     requests.add(sampleRequest({ text: createLine(named) }))
-    t.true(requests.isUnsure(exec))
-    t.false(requests.isUnsure({ time, container: { ...exec.container, name: 'other', id: 'f'.repeat(64) } }))
+    t.true(requests.isUncertain(exec))
+    t.false(
+      requests.isUncertain({ time, container: { ...exec.container, name: 'other', id: 'f'.repeat(64) } }),
+    )
   }
 })
 
@@ -41,19 +43,19 @@ test('a create belongs to the next start of its process, or of its connection', 
     const { requests } = sample()
     requests.add(sampleRequest({ text: createLine('web-1') }))
     requests.add(sampleRequest(start))
-    t.is(requests.isUnsure(exec), !isJoined)
+    t.is(requests.isUncertain(exec), !isJoined)
   }
 })
 
-test('a piece of a request throws doubt on what starts around it', (t) => {
-  for (const [at, isUnsure] of [
+test('a piece of a request makes execs around that time uncertain', (t) => {
+  for (const [at, isUncertain] of [
     [time - 5_000, false],
     [time - 100, true],
     [time + 50, true],
   ] as const) {
     const { requests } = sample()
     requests.add(sampleRequest({ time: at, text: `POST /exec/${execId.slice(1)}` }))
-    t.is(requests.isUnsure(exec), isUnsure)
+    t.is(requests.isUncertain(exec), isUncertain)
   }
 })
 
@@ -63,13 +65,13 @@ test('requests are forgotten after a minute', (t) => {
   requests.add(sampleRequest({ time, pid: 5, connection: 5n, text: createLine('web-1') }))
   requests.add(sampleRequest({ time: time + 59_000, pid: 9, text: 'POST /x HTTP/1.1\r\n' }))
   t.is(requests.startersOf(execId).length, 1)
-  t.true(requests.isUnsure(exec))
+  t.true(requests.isUncertain(exec))
   requests.add(sampleRequest({ time: time + 61_000, pid: 9, text: 'POST /x HTTP/1.1\r\n' }))
   t.is(requests.startersOf(execId).length, 0)
-  t.false(requests.isUnsure(exec))
+  t.false(requests.isUncertain(exec))
 })
 
-test('a flood of requests is bounded, and what had to make room leaves a doubt', (t) => {
+test('requests are bounded, and an evicted one makes execs uncertain', (t) => {
   for (const textOf of [
     (n: number) => startLine(String(n).padStart(64, '0')),
     (n: number) => createLine(`c${n}`),
@@ -77,16 +79,16 @@ test('a flood of requests is bounded, and what had to make room leaves a doubt',
     const { requests } = sample(10)
     for (let n = 0; n < 10; n++)
       requests.add(sampleRequest({ pid: n, connection: BigInt(n), text: textOf(n) }))
-    t.false(requests.isUnsure(exec))
+    t.false(requests.isUncertain(exec))
     requests.add(sampleRequest({ pid: 11, connection: 11n, text: textOf(11) }))
-    t.true(requests.isUnsure(exec))
+    t.true(requests.isUncertain(exec))
     t.deepEqual(requests.startersOf('0'.repeat(64)), [])
   }
 })
 
 function sample(maxRequests?: number) {
   const described: number[] = []
-  const requests = requestsSeen<ApiRequest>(
+  const requests = apiRequestLog<ApiRequest>(
     {
       keyOf: clientKey,
       groupOf: clientKey,

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { apiSocketsOf } from '../../../../agent/sources/docker/api-requests/api-sockets.ts'
 
-test('an engine’s socket may be bound to either name of /run, and a tcp endpoint has none', (t) => {
+test('an engine’s socket may be bound under either name of /run, and a TCP endpoint has no socket', (t) => {
   for (const [endpoint, sockets] of [
     ['unix:///var/run/docker.sock', ['/var/run/docker.sock', '/run/docker.sock']],
     ['unix:///run/user/1000/docker.sock', ['/run/user/1000/docker.sock', '/var/run/user/1000/docker.sock']],

@@ -9,7 +9,7 @@ export function sampleClient(pid: number): Client {
   return { key: `${pid} 100`, process: sampleCaller(pid), container: null, address: '' }
 }
 
-/** A request to start the exec of 64 times `e`, by the process 1. */
+/** A request by process 1 to start the exec whose id is 64 times `e`. */
 export function sampleRequest(request: Partial<ApiRequest> = {}): ApiRequest {
   return {
     kind: 'api-request',
@@ -33,7 +33,7 @@ export function createLine(container: string): string {
   return `POST /v1.41/containers/${container}/exec HTTP/1.1\r\n`
 }
 
-/** A client by TCP, of which no process is known. */
+/** A TCP client without a known process. */
 export function sampleRemote(address: string): Client {
   return { key: address, process: null, container: null, address }
 }

@@ -8,25 +8,25 @@ const near = sampleRemote('10.0.0.5:41000')
 const far = sampleRemote('10.0.0.9')
 const nothing = {
   starters: [],
-  hints: [],
+  cliMatches: [],
   isShared: false,
   sawAll: false,
   active: [],
   healthcheck: false,
 }
 
-test('a client is named only where just one can have been it', (t) => {
+test('a client is named only if no other can have made the request', (t) => {
   for (const [seen, confidence, client, process] of [
     [{ starters: [a] }, 'exact', 'seen', a.process],
-    [{ starters: [a], hints: [b] }, 'exact', 'seen', a.process],
+    [{ starters: [a], cliMatches: [b] }, 'exact', 'seen', a.process],
     [{ starters: [a, b] }, 'ambiguous', 'seen', null],
     [{ starters: [a, b], sawAll: true }, 'ambiguous', 'seen', null],
-    [{ hints: [a] }, 'argv', 'seen', a.process],
-    [{ hints: [a], isShared: true }, 'ambiguous', 'unclear', null],
-    [{ hints: [a, b] }, 'ambiguous', 'unclear', null],
+    [{ cliMatches: [a] }, 'argv', 'seen', a.process],
+    [{ cliMatches: [a], isShared: true }, 'ambiguous', 'unclear', null],
+    [{ cliMatches: [a, b] }, 'ambiguous', 'unclear', null],
     [{ sawAll: true, healthcheck: true }, 'unknown', 'none', null],
     [{ sawAll: true }, 'unknown', 'unclear', null],
-    [{ hints: [a], sawAll: true }, 'unknown', 'unclear', null],
+    [{ cliMatches: [a], sawAll: true }, 'unknown', 'unclear', null],
     [{ healthcheck: true }, 'unknown', 'unclear', null],
     [{}, 'unknown', 'unclear', null],
   ] as const)
@@ -39,7 +39,7 @@ test('a client is named only where just one can have been it', (t) => {
     })
 })
 
-test('a client by TCP is named with its address, by its request or as the only one that can have asked', (t) => {
+test('a TCP client is named with its address, by its request or as the only active client', (t) => {
   for (const [seen, confidence, client, address, by] of [
     [{ starters: [near] }, 'remote', 'seen', near.address, 'request'],
     [{ starters: [near], active: [far] }, 'remote', 'seen', near.address, 'request'],
@@ -56,9 +56,9 @@ test('a client by TCP is named with its address, by its request or as the only o
   }
 })
 
-test('those that may have been it are listed, and no more than a few', (t) => {
+test('the candidates are listed, up to a limit', (t) => {
   t.deepEqual(callerOf({ ...nothing, starters: [near, a] }).candidates, [near.address, 'pid 1'])
-  t.deepEqual(callerOf({ ...nothing, hints: [a, b] }).candidates, ['pid 1', 'pid 2'])
+  t.deepEqual(callerOf({ ...nothing, cliMatches: [a, b] }).candidates, ['pid 1', 'pid 2'])
   const many = Array.from({ length: 100 }, (_, n) => sampleRemote(`10.0.0.${n}`))
   t.is(callerOf({ ...nothing, sawAll: true, active: many }).candidates?.length, 8)
 })

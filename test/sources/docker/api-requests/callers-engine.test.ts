@@ -15,12 +15,12 @@ import { endWatches, watchCallers } from './callers-watch.ts'
 const socket = '/var/run/docker.sock'
 const script = fileURLToPath(new URL('api-client.ts', import.meta.url))
 
-// One after the other: they load the same two processors.
+// Serial, because they load the same two CPUs.
 const serial = test.serial
 
 test.after.always(endWatches)
 
-serial('the docker command is known by its request: attached, interactive or detached', async (t) => {
+serial('the docker CLI is identified by its request: attached, interactive or detached', async (t) => {
   const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const started = [
@@ -48,16 +48,16 @@ serial('the docker command is known by its request: attached, interactive or det
   t.true(ancestors.at(-1)?.pid === 1 || ancestors.length === maxAncestors)
 })
 
-serial('who logged in is told, whatever became of the user since', async (t) => {
+serial('the login user is reported, even after a change of user', async (t) => {
   const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const login = 'echo 1 > /proc/self/loginuid && exec docker exec "$0" true'
   await ended(start('sh', '-c', login, name))
-  const [told] = await until(() => atLeast(1, callersOf(id)))
-  t.like(told?.caller.process, { user: 'root', loginUser: 'daemon' })
+  const [callerSeen] = await until(() => atLeast(1, callersOf(id)))
+  t.like(callerSeen?.caller.process, { user: 'root', loginUser: 'daemon' })
 })
 
-serial('any other client of the socket is known as well, under its own user', async (t) => {
+serial('any other client of the socket is identified too, with its user', async (t) => {
   const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const node = apiClient('exec', name, 'true', 'by-node')
@@ -68,7 +68,7 @@ serial('any other client of the socket is known as well, under its own user', as
   await ended(asUser)
   const callers = await until(() => atLeast(2, callersOf(id)))
   t.like(callers[0]?.caller, { confidence: 'exact', process: { pid: node.pid } })
-  t.like(callers.find((told) => told.execId === execId)?.caller, {
+  t.like(callers.find((callerSeen) => callerSeen.execId === execId)?.caller, {
     confidence: 'exact',
     process: { pid: asUser.pid, uid: 12_345, user: '12345', loginUser: ownLogin() },
   })
@@ -77,24 +77,24 @@ serial('any other client of the socket is known as well, under its own user', as
 serial('a client in a container with the socket mounted is named with that container', async (t) => {
   const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
-  // The socket has another path there, and is bound to the same name.
+  // The socket has another path there, but is bound to the same address.
   const client = await runContainer(t, [
     ...['--volume', `${socket}:/api/engine.sock`],
     ...(await programVolumes('docker')),
   ])
   await docker('exec', client.name, 'docker', '-H', 'unix:///api/engine.sock', 'exec', name, 'true', 'inside')
-  const [told] = await until(() => atLeast(1, callersOf(id)))
-  t.like(told?.caller, {
+  const [callerSeen] = await until(() => atLeast(1, callersOf(id)))
+  t.like(callerSeen?.caller, {
     confidence: 'exact',
     client: 'seen',
     container: { id: client.id, name: client.name },
   })
-  t.deepEqual(told?.caller.process?.argv.slice(-2), ['true', 'inside'])
+  t.deepEqual(callerSeen?.caller.process?.argv.slice(-2), ['true', 'inside'])
 })
 
 const many = scaled(40)
 
-serial('of clients in parallel none is taken for another', async (t) => {
+serial('parallel clients are not confused', async (t) => {
   const { seen, callersOf, losses } = await watchCallers()
   const { name, id } = await runContainer(t)
   const pids = new Map<string, number>()
@@ -126,18 +126,18 @@ serial('of clients in parallel none is taken for another', async (t) => {
   t.deepEqual(losses(), [])
 })
 
-serial('two clients that name one exec are ambiguous', async (t) => {
+serial('two clients that start one exec are ambiguous', async (t) => {
   const { callersOf } = await watchCallers()
   const { name, id } = await runContainer(t)
   const execId = await ended(apiClient('create', name, 'true'))
-  // A start that the engine refuses names the exec all the same.
+  // A start that the engine refuses also names the exec.
   await ended(apiClient('start', execId, '{'))
   await ended(apiClient('start', execId))
-  const [told] = await until(() => atLeast(1, callersOf(id)))
-  t.like(told, { execId, caller: { confidence: 'ambiguous', client: 'seen', process: null } })
+  const [callerSeen] = await until(() => atLeast(1, callersOf(id)))
+  t.like(callerSeen, { execId, caller: { confidence: 'ambiguous', client: 'seen', process: null } })
 })
 
-serial('health checks have no client, and an exec of the same words beside them has', async (t) => {
+serial('health checks have no client, and an exec with the same command has one', async (t) => {
   const { callersOf, execsOf } = await watchCallers()
   const { name, id } = await runContainer(t, ['--health-cmd=true', '--health-interval=300ms'])
   await until(() => atLeast(4, callersOf(id)))
@@ -151,29 +151,35 @@ serial('health checks have no client, and an exec of the same words beside them 
   t.true(callers.every(({ caller }) => caller.client === 'seen' || caller.confidence === 'unknown'))
 })
 
-// Behind the others: for two seconds after it no engine’s doing is told from a client’s.
-serial('a request in two pieces is no match, and does not pass for the engine’s own doing', async (t) => {
-  const { callersOf } = await watchCallers()
-  const { name, id } = await runContainer(t)
-  await ended(apiClient('split', await ended(apiClient('create', name, 'true'))))
-  const [told] = await until(() => atLeast(1, callersOf(id)))
-  t.like(told?.caller, { confidence: 'unknown', client: 'unclear', process: null })
-})
+// Last, because for two seconds after it the engine's health checks cannot be distinguished from a client's execs.
+serial(
+  'a request in two pieces is no match, and does not count as a health check of the engine',
+  async (t) => {
+    const { callersOf } = await watchCallers()
+    const { name, id } = await runContainer(t)
+    await ended(apiClient('split', await ended(apiClient('create', name, 'true'))))
+    const [callerSeen] = await until(() => atLeast(1, callersOf(id)))
+    t.like(callerSeen?.caller, { confidence: 'unknown', client: 'unclear', process: null })
+  },
+)
 
-serial('where requests are not seen the docker command is known by its words, others are not', async (t) => {
-  const { callersOf } = await watchCallers('connector')
-  const { name, id } = await runContainer(t)
-  const called = start('docker', 'exec', '--interactive', name, 'sleep', '0.3')
-  await ended(called)
-  await ended(apiClient('exec', name, 'true', 'unseen'))
-  const callers = await until(() => atLeast(2, callersOf(id)))
-  t.like(callers[0]?.caller, {
-    confidence: 'argv',
-    client: 'seen',
-    process: { pid: called.pid, user: 'root' },
-  })
-  t.like(callers[1]?.caller, { confidence: 'unknown', client: 'unclear', process: null })
-})
+serial(
+  'without observed requests the docker CLI is identified by its command line, other clients are not',
+  async (t) => {
+    const { callersOf } = await watchCallers('connector')
+    const { name, id } = await runContainer(t)
+    const called = start('docker', 'exec', '--interactive', name, 'sleep', '0.3')
+    await ended(called)
+    await ended(apiClient('exec', name, 'true', 'unseen'))
+    const callers = await until(() => atLeast(2, callersOf(id)))
+    t.like(callers[0]?.caller, {
+      confidence: 'argv',
+      client: 'seen',
+      process: { pid: called.pid, user: 'root' },
+    })
+    t.like(callers[1]?.caller, { confidence: 'unknown', client: 'unclear', process: null })
+  },
+)
 
 function start(program: string, ...args: readonly string[]): ChildProcess {
   return startWith({}, program, ...args)
@@ -191,13 +197,13 @@ function apiClient(...args: readonly string[]): ChildProcess {
   return start(process.execPath, script, socket, ...args)
 }
 
-/** What it printed. */
+/** Returns its output. */
 async function ended(child: ChildProcess): Promise<string> {
   const [output] = await Promise.all([child.stdout === null ? '' : text(child.stdout), once(child, 'close')])
   return output
 }
 
-/** Who logged in to run the tests; empty where nobody did, as in a service. */
+/** The login user of the tests; empty without a login, as in a service. */
 function ownLogin(): string {
   const uid = Number(readFileSync('/proc/self/loginuid', 'latin1'))
   return uid === 2 ** 32 - 1 ? '' : hostUsers().nameOf(uid)

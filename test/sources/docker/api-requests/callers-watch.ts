@@ -10,11 +10,12 @@ import { until } from '../../../support/until.ts'
 
 type Seen = { observation: Observation; at: number }
 
-// Sources hash the runtime and read package lists when they start: tests of a file that watch the same engine share them.
+// Sources hash the runtime and read package lists when they start, so tests of a file with the same engine share
+// them.
 const started = new Map<string, { all: Seen[]; subscription: Subscription }>()
 
 /**
- * Watches the callers of the execs of this host's engine, by sources connected as the daemon connects them. They are
+ * Observes the callers of execs on this host's engine, through sources connected like in the daemon. The sources are
  * shared until the test file ends; a test sees what comes after its call.
  */
 export async function watchCallers(mode: 'ebpf' | 'connector' = 'ebpf') {
@@ -23,12 +24,12 @@ export async function watchCallers(mode: 'ebpf' | 'connector' = 'ebpf') {
   return await viewOf(watch.all, watch.all.length)
 }
 
-/** Ends what the tests of the file share. */
+/** Stops the sources that the tests of a file share. */
 export function endWatches(): void {
   for (const { subscription } of started.values()) subscription.unsubscribe()
 }
 
-/** The same for another engine, by sources of the test's own. */
+/** The same for another engine, with separate sources. */
 export async function watchCallersOf(t: ExecutionContext, host: string) {
   const { all, subscription } = startWatch('ebpf', host)
   t.teardown(() => subscription.unsubscribe())
@@ -47,7 +48,7 @@ function startWatch(mode: 'ebpf' | 'connector', host?: string) {
   return { all, subscription }
 }
 
-/** What was seen from the `from`th observation on, once processes are watched. */
+/** The observations from index `from` on, once the process source is up. */
 async function viewOf(all: readonly Seen[], from: number) {
   await until(() =>
     all.some(({ observation }) => observation.kind === 'source-status' && observation.source === 'processes'),

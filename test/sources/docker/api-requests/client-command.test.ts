@@ -1,5 +1,5 @@
 import test from 'ava'
-import { commandAsksFor } from '../../../../agent/sources/docker/api-requests/client-command.ts'
+import { commandRequestsExec } from '../../../../agent/sources/docker/api-requests/client-command.ts'
 import { sampleContainer } from '../../../support/samples.ts'
 
 const id = `0123456789ab${'c'.repeat(52)}`
@@ -11,7 +11,7 @@ const task = sampleContainer({
 })
 const argv = ['sh', '-c', 'exit 3']
 
-test('a client’s command line asks for an exec when it names the container and ends in the argv', (t) => {
+test('a command line requests an exec if it names the container and ends with the argv', (t) => {
   for (const command of [
     ['docker', 'exec', 'web-1', ...argv],
     ['/usr/bin/docker', '-H', 'unix:///x', 'exec', '-it', '--user', '0', 'web-1', ...argv],
@@ -21,11 +21,11 @@ test('a client’s command line asks for an exec when it names the container and
     ['/usr/libexec/docker/cli-plugins/docker-compose', 'compose', 'exec', 'web', ...argv],
     ['docker-compose', 'exec', '-T', 'web', ...argv],
   ])
-    t.true(commandAsksFor(command, { container, argv }), command.join(' '))
-  t.true(commandAsksFor(['docker', 'exec', 'web.1.q7x', ...argv], { container: task, argv }))
+    t.true(commandRequestsExec(command, { container, argv }), command.join(' '))
+  t.true(commandRequestsExec(['docker', 'exec', 'web.1.q7x', ...argv], { container: task, argv }))
 })
 
-test('any other command line asks for something else', (t) => {
+test('any other command line requests something else', (t) => {
   for (const command of [
     [],
     ['docker'],
@@ -41,12 +41,12 @@ test('any other command line asks for something else', (t) => {
     ['sudo', 'docker', 'exec', 'web-1', ...argv],
     ['docker', 'exec', 'web.1.q7x', ...argv],
   ])
-    t.false(commandAsksFor(command, { container, argv }), command.join(' '))
-  t.false(commandAsksFor(['docker', 'exec', 'web-1'], { container, argv: [] }))
+    t.false(commandRequestsExec(command, { container, argv }), command.join(' '))
+  t.false(commandRequestsExec(['docker', 'exec', 'web-1'], { container, argv: [] }))
 })
 
-test('a label does not make a container of another one’s name', (t) => {
+test('a label does not give a container another one’s name', (t) => {
   const labels = { 'com.docker.swarm.task.name': 'victim' }
   const forged = sampleContainer({ name: 'mine', labels })
-  t.false(commandAsksFor(['docker', 'exec', 'victim', ...argv], { container: forged, argv }))
+  t.false(commandRequestsExec(['docker', 'exec', 'victim', ...argv], { container: forged, argv }))
 })

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { connectionsSeen } from '../../../../agent/sources/docker/api-requests/connection-log.ts'
+import { connectionLog } from '../../../../agent/sources/docker/api-requests/connection-log.ts'
 import type { Transfer } from '../../../../agent/sources/docker/api-requests/tcp-probes/record.ts'
 import { sampleExec } from '../../../support/samples.ts'
 import { createLine, sampleCaller, startLine } from './caller-samples.ts'
@@ -9,7 +9,7 @@ const time = 2_000_000
 const ourselves = 99
 const encrypted = '\u0017\u0003\u0003'
 
-test('a request names the exec, and its connection the client', (t) => {
+test('a request identifies the exec, and its connection the client', (t) => {
   const seen = sample()
   seen.add(received('10.0.0.5:41000', startLine(execId)))
   const remote = { key: '10.0.0.5:41000', process: null, container: null, address: '10.0.0.5:41000' }
@@ -19,7 +19,7 @@ test('a request names the exec, and its connection the client', (t) => {
   t.is(seen.startersOf(execId).length, 2)
 })
 
-test('a client of this host is its process, whether that was told before or after', (t) => {
+test('a client on this host is identified by its process, reported before or after', (t) => {
   for (const order of [1, -1]) {
     const seen = sample()
     const transfers = [received('127.0.0.1:41000', startLine(execId)), sent('127.0.0.1:41000', 7)]
@@ -40,7 +40,7 @@ test('a process with two connections is one client', (t) => {
   t.is(seen.startersOf(execId)[0]?.address, '127.0.0.1')
 })
 
-test('a first byte that was read by itself belongs to what is read next, of the same connection', (t) => {
+test('a first byte that was read separately belongs to the next read of the same connection', (t) => {
   const [first, rest] = ['P', startLine(execId).slice(1)] as const
   for (const [pieces, starters] of [
     [[received('10.0.0.5:1', first), received('10.0.0.5:1', rest)], 1],
@@ -53,9 +53,9 @@ test('a first byte that was read by itself belongs to what is read next, of the 
   }
 })
 
-test('what cannot be read throws doubt, and so does a create without its start', (t) => {
+test('unreadable data makes an exec uncertain, and so does a create without its start', (t) => {
   const exec = sampleExec({ time })
-  for (const [texts, isUnsure] of [
+  for (const [texts, isUncertain] of [
     [[''], true],
     [['POST /exec/'], true],
     [['P'], true],
@@ -64,13 +64,13 @@ test('what cannot be read throws doubt, and so does a create without its start',
     [[encrypted], false],
   ] as const) {
     const seen = sample()
-    // Each on a connection of its own, as the docker command does it.
+    // Each on a separate connection, like the docker CLI.
     for (const [index, text] of texts.entries()) seen.add(received(`10.0.0.5:${index}`, text))
-    t.is(seen.isUnsure(exec), isUnsure, JSON.stringify(texts))
+    t.is(seen.isUncertain(exec), isUncertain, JSON.stringify(texts))
   }
 })
 
-test('of encrypted connections those count on which there was something shortly before', (t) => {
+test('encrypted connections count if they had traffic shortly before', (t) => {
   for (const [at, isActive] of [
     [time - 2_500, false],
     [time - 1_500, true],
@@ -86,7 +86,7 @@ test('of encrypted connections those count on which there was something shortly 
   }
 })
 
-test('connections of one host elsewhere are one client, those of processes here are as many as these', (t) => {
+test('connections of another host count as one client, those of local processes as one client each', (t) => {
   const seen = sample()
   for (const peer of ['10.0.0.5:1', '10.0.0.5:2', '127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'])
     seen.add(received(peer, encrypted))
@@ -104,27 +104,27 @@ test('connections of one host elsewhere are one client, those of processes here 
   ])
 })
 
-test('a connection is encrypted from its handshake on, however its records are read', (t) => {
+test('a connection counts as encrypted from its handshake on, however its records are read', (t) => {
   const seen = sample()
   seen.add(received('10.0.0.5:1', '\u0016\u0003\u0001', time - 60_000))
   for (const text of ['POSTulat', '', '\u00ff\u0000']) seen.add(received('10.0.0.5:1', text))
   t.is(seen.activeBefore(time).length, 1)
-  t.false(seen.isUnsure(sampleExec({ time })))
-  // What is no request is nothing where everything can be read.
+  t.false(seen.isUncertain(sampleExec({ time })))
+  // On a readable connection, data that is not a request is ignored.
   seen.add(received('10.0.0.6:1', 'GET /_ping HTTP/1.1'))
   seen.add(received('10.0.0.6:1', '\u00ff\u0000'))
   t.is(seen.activeBefore(time).length, 1)
-  t.false(seen.isUnsure(sampleExec({ time })))
+  t.false(seen.isUncertain(sampleExec({ time })))
 })
 
-test('our own connection asks for nothing', (t) => {
+test('our own connection is ignored', (t) => {
   const seen = sample()
   seen.add(sent('127.0.0.1:1', ourselves))
   seen.add(received('127.0.0.1:1', encrypted))
   t.deepEqual(seen.activeBefore(time), [])
 })
 
-test('a port that is used again is the next one’s', (t) => {
+test('a reused port belongs to its latest process', (t) => {
   const seen = sample()
   seen.add(sent('127.0.0.1:1', 7))
   seen.add(sent('127.0.0.1:1', 8))
@@ -133,17 +133,17 @@ test('a port that is used again is the next one’s', (t) => {
 })
 
 test('connections are bounded', (t) => {
-  const seen = connectionsSeen(() => ({ process: sampleCaller(1), container: null }), 10)
+  const seen = connectionLog(() => ({ process: sampleCaller(1), container: null }), 10)
   for (let n = 0; n < 30; n++) {
     seen.add(sent(`127.0.0.1:${n}`, n))
     seen.add(received(`127.0.0.1:${n}`, encrypted))
   }
   t.is(seen.activeBefore(time).length, 10)
-  t.true(seen.isUnsure(sampleExec({ time })))
+  t.true(seen.isUncertain(sampleExec({ time })))
 })
 
 function sample() {
-  return connectionsSeen(({ pid }) =>
+  return connectionLog(({ pid }) =>
     pid === ourselves ? null : { process: sampleCaller(pid), container: null },
   )
 }

@@ -21,23 +21,23 @@ const unix = `Num       RefCount Protocol Flags    Type St Inode Path
 `
 const dockerd = { pid: 10, program: running('/usr/bin/dockerd') }
 
-test('the engine’s ports are those that it listens on itself, by both versions of the protocol', async (t) => {
+test('the engine’s ports are those it listens on itself, over IPv4 and IPv6', async (t) => {
   const procRoot = await fakeProc(t, { 10: [101, 103, 104, 105] })
-  const ask = (endpoint: string, process: Parameters<typeof knownProcess>[0] = dockerd) =>
+  const portsAt = (endpoint: string, process: Parameters<typeof knownProcess>[0] = dockerd) =>
     enginePorts({ endpoint, table: { living: () => [knownProcess(process)] }, procRoot })
   const found = { pids: [10], ports: [2375, 2376] }
   const none = { pids: [], ports: [] }
-  t.deepEqual(ask('unix:///var/run/docker.sock'), found)
-  t.deepEqual(ask('tcp://127.0.0.1:2375'), found)
-  t.deepEqual(ask('https://localhost:2376'), found)
-  // Other engines: at another socket, of another host, in a container; and what is none.
-  t.deepEqual(ask('unix:///run/other.sock'), none)
-  t.deepEqual(ask('tcp://10.0.0.1:2375'), none)
-  t.deepEqual(ask('unix:///run/docker.sock', { pid: 10, program: running('/usr/bin/podman') }), none)
-  t.deepEqual(ask('unix:///run/docker.sock', { ...dockerd, pid: 11 }), none)
+  t.deepEqual(portsAt('unix:///var/run/docker.sock'), found)
+  t.deepEqual(portsAt('tcp://127.0.0.1:2375'), found)
+  t.deepEqual(portsAt('https://localhost:2376'), found)
+  // Other engines: on another socket, on another host, in a container; and a process that is no engine.
+  t.deepEqual(portsAt('unix:///run/other.sock'), none)
+  t.deepEqual(portsAt('tcp://10.0.0.1:2375'), none)
+  t.deepEqual(portsAt('unix:///run/docker.sock', { pid: 10, program: running('/usr/bin/podman') }), none)
+  t.deepEqual(portsAt('unix:///run/docker.sock', { ...dockerd, pid: 11 }), none)
 })
 
-test('an engine that has no port is known to have none', async (t) => {
+test('an engine without a port is found with no ports', async (t) => {
   const procRoot = await fakeProc(t, { 10: [105] })
   const table = { living: () => [knownProcess(dockerd)] }
   t.deepEqual(enginePorts({ endpoint: 'unix:///run/docker.sock', table, procRoot }), {

@@ -11,41 +11,52 @@ import { watchCallersOf } from './callers-watch.ts'
 
 const script = fileURLToPath(new URL('api-client.ts', import.meta.url))
 const port = '2375'
-// The kernel takes a client to the engine that asks here, so that no process is seen to send to the engine's own port:
-// as one of another host looks from here.
+// The kernel redirects a client from this port to the engine, so no process is observed sending to the engine's own
+// port: this is how a client on another host looks.
 const farPort = '12375'
 
-test.serial('clients by TCP are known by what the engine reads: here with their process', async (t) => {
-  const { engine, id, callersOf } = await engineWithContainer(t, ['--tls=false'])
-  const asked = async (...argv: readonly string[]) => {
-    const before = callersOf(id).length
-    const client = start('nsenter', [`--net=${engine.network}`, ...argv])
-    const { pid } = client.process
-    await client.exited
-    const told = await until(() => callersOf(id)[before])
-    return { caller: told.caller, pid }
-  }
+test.serial(
+  'TCP clients are identified by what the engine reads, local ones with their process',
+  async (t) => {
+    const { engine, id, callersOf } = await engineWithContainer(t, ['--tls=false'])
+    const callerOf = async (...argv: readonly string[]) => {
+      const before = callersOf(id).length
+      const client = start('nsenter', [`--net=${engine.network}`, ...argv])
+      const { pid } = client.process
+      await client.exited
+      const reported = await until(() => callersOf(id)[before])
+      return { caller: reported.caller, pid }
+    }
 
-  const here = await asked('docker', '-H', `tcp://127.0.0.1:${port}`, 'exec', 'box', 'true', 'cli')
-  t.like(here.caller, { confidence: 'exact', client: 'seen', process: { pid: here.pid, user: 'root' } })
-  t.regex(here.caller.address, /^127\.0\.0\.1:\d+$/)
+    const here = await callerOf('docker', '-H', `tcp://127.0.0.1:${port}`, 'exec', 'box', 'true', 'cli')
+    t.like(here.caller, { confidence: 'exact', client: 'seen', process: { pid: here.pid, user: 'root' } })
+    t.regex(here.caller.address, /^127\.0\.0\.1:\d+$/)
 
-  const byNode = await asked(process.execPath, script, `127.0.0.1:${port}`, 'exec', 'box', 'true', 'node')
-  t.like(byNode.caller, { confidence: 'exact', process: { pid: byNode.pid } })
+    const byNode = await callerOf(
+      process.execPath,
+      script,
+      `127.0.0.1:${port}`,
+      'exec',
+      'box',
+      'true',
+      'node',
+    )
+    t.like(byNode.caller, { confidence: 'exact', process: { pid: byNode.pid } })
 
-  const far = await asked('docker', '-H', `tcp://127.0.0.1:${farPort}`, 'exec', 'box', 'true', 'far')
-  t.like(far.caller, { confidence: 'remote', client: 'seen', process: null, by: 'request' })
-  t.regex(far.caller.address, /^127\.0\.0\.1:\d+$/)
+    const far = await callerOf('docker', '-H', `tcp://127.0.0.1:${farPort}`, 'exec', 'box', 'true', 'far')
+    t.like(far.caller, { confidence: 'remote', client: 'seen', process: null, by: 'request' })
+    t.regex(far.caller.address, /^127\.0\.0\.1:\d+$/)
 
-  // By the socket of the same engine nothing is other than it was.
-  await engine.docker('exec', 'box', 'true', 'socket')
-  const [, , , bySocket] = await until(() => callersOf(id).length >= 4 && callersOf(id))
-  t.like(bySocket?.caller, { confidence: 'exact', address: '' })
-})
+    // Clients of the same engine's socket are identified as before.
+    await engine.docker('exec', 'box', 'true', 'socket')
+    const [, , , bySocket] = await until(() => callersOf(id).length >= 4 && callersOf(id))
+    t.like(bySocket?.caller, { confidence: 'exact', address: '' })
+  },
+)
 
 const rounds = scaled(12)
 
-test.serial(`${rounds * 3} clients by TCP, three at a time, are taken for nobody else`, async (t) => {
+test.serial(`${rounds * 3} TCP clients, three at a time, are not confused`, async (t) => {
   const { engine, id, callersOf, execsOf } = await engineWithContainer(t, ['--tls=false'])
   const here = `127.0.0.1:${port}`
   const lanes: Record<string, readonly string[]> = {
@@ -75,7 +86,7 @@ test.serial(`${rounds * 3} clients by TCP, three at a time, are taken for nobody
   t.log(Object.fromEntries(count))
 })
 
-test.serial('of encrypted connections one names the client, and several name nobody', async (t) => {
+test.serial('one encrypted connection identifies the client, and several do not', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true, force: true }))
   const certificates = makeCertificates(directory)
@@ -97,7 +108,7 @@ test.serial('of encrypted connections one names the client, and several name nob
   const [first] = await until(() => callersOf(id).length >= 1 && callersOf(id))
   t.like(first?.caller, { confidence: 'remote', process: null, address: '127.0.0.1', by: 'activity' })
 
-  // The first is past by more than the engine takes.
+  // Wait longer than the engine takes, so that the first no longer counts.
   await new Promise((resolve) => setTimeout(resolve, 2_500))
   const here = client(port, 'exec', 'box', 'true', 'here')
   await here.exited
@@ -109,7 +120,7 @@ test.serial('of encrypted connections one names the client, and several name nob
   const [, , ...both] = await until(() => callersOf(id).length >= 4 && callersOf(id))
   const execs = new Map(execsOf(id).map(({ execId, argv, time }) => [execId, { word: argv[1], time }]))
   const times = both.map(({ execId }) => execs.get(execId)?.time ?? 0)
-  // On a slow host they may be so far apart that each of them is alone.
+  // On a slow host they may be so far apart that each counts alone.
   const isTogether = Math.abs((times[0] ?? 0) - (times[1] ?? 0)) < 1_000
   for (const { execId, caller } of both) {
     if (isTogether) t.like(caller, { confidence: 'ambiguous', client: 'unclear', process: null })

@@ -38,7 +38,7 @@ async function failureOf(call: Promise<unknown>): Promise<string> {
   )
 }
 
-test('the API version is asked for once and pinned', async (t) => {
+test('the API version is requested once and pinned', async (t) => {
   const { client, engine } = await clientOf(
     t,
     withVersion((_, response) => sendJson(response, { Id: 'x' })),
@@ -50,11 +50,11 @@ test('the API version is asked for once and pinned', async (t) => {
 
 for (const [claim, answer, expected] of [
   [
-    'an engine newer than what is known is asked as the newest that is',
+    'with a newer engine the newest supported API version is used',
     { ...version, ApiVersion: '1.99' },
     '1.52',
   ],
-  ['an engine of Docker 1.12 is good enough', { ...version, ApiVersion: '1.24' }, '1.24'],
+  ['Docker 1.12 is supported', { ...version, ApiVersion: '1.24' }, '1.24'],
 ] as const) {
   test(claim, async (t) => {
     const { client } = await clientOf(t, (_, response) => sendJson(response, answer))
@@ -66,15 +66,15 @@ for (const [claim, answer, expected] of [
   [
     'an older engine is refused',
     { ...version, ApiVersion: '1.23' },
-    /speaks API 1\.23; tidewatch needs 1\.24/,
+    /supports API 1\.23; tidewatch requires 1\.24/,
   ],
   [
-    'an engine that wants a newer client is refused',
+    'an engine that requires a newer client is refused',
     { ...version, ApiVersion: '1.99', MinAPIVersion: '1.70' },
-    /wants API 1\.70/,
+    /requires API 1\.70/,
   ],
-  ['something else that speaks JSON is refused', { hello: 'world' }, /names no ApiVersion/],
-  ['a list instead of a version is refused', [], /not answered as a Docker Engine/],
+  ['another JSON service is refused', { hello: 'world' }, /has no ApiVersion/],
+  ['a list instead of a version is refused', [], /not from a Docker Engine/],
 ] as const) {
   test(claim, async (t) => {
     const { client } = await clientOf(t, (_, response) => sendJson(response, answer))
@@ -82,7 +82,7 @@ for (const [claim, answer, expected] of [
   })
 }
 
-test('after a failure the API version is asked for anew', async (t) => {
+test('after a failure the API version is requested again', async (t) => {
   let apiVersion = '1.41'
   const { client, engine } = await clientOf(t, ({ path }, response) => {
     if (path === '/version') sendJson(response, { ...version, ApiVersion: apiVersion })
@@ -95,7 +95,7 @@ test('after a failure the API version is asked for anew', async (t) => {
   t.deepEqual(engine.asked.slice(2), ['GET /v1.41/info', 'GET /version', 'GET /v1.40/info'])
 })
 
-test('what is gone is null, not an error', async (t) => {
+test('a missing container or exec is null, not an error', async (t) => {
   const { client } = await clientOf(
     t,
     withVersion((_, response) => sendJson(response, { message: 'No such' }, 404)),
@@ -107,15 +107,18 @@ test('what is gone is null, not an error', async (t) => {
 })
 
 const broken: Record<string, [Answers, RegExp]> = {
-  'truncated JSON is an error': [(_, response) => response.end('{"Id":"x"'), /the answer is not whole JSON/],
-  'an empty answer is an error': [(_, response) => response.end(), /the answer is not whole JSON/],
-  'an answer of the wrong type is an error': [(_, response) => response.end('[1]'), /no JSON object/],
-  'an endless answer is cut off': [(_, response) => endless(response), /longer than 10000 bytes/],
-  'an endless answer of status 500 is cut off': [
-    (_, response) => endless(response.writeHead(500)),
-    /longer than 10000 bytes/,
+  'truncated JSON is an error': [
+    (_, response) => response.end('{"Id":"x"'),
+    /the response is not complete JSON/,
   ],
-  'an answer cut off in its middle is an error': [
+  'an empty response is an error': [(_, response) => response.end(), /the response is not complete JSON/],
+  'a response of the wrong type is an error': [(_, response) => response.end('[1]'), /not a JSON object/],
+  'an endless response is aborted': [(_, response) => endless(response), /exceeds 10000 bytes/],
+  'an endless response with status 500 is aborted': [
+    (_, response) => endless(response.writeHead(500)),
+    /exceeds 10000 bytes/,
+  ],
+  'a truncated response is an error': [
     (_, response) => {
       response.writeHead(200, { 'content-length': '100' })
       response.write('{', () => response.destroy())
@@ -126,9 +129,9 @@ const broken: Record<string, [Answers, RegExp]> = {
     (_, response) => response.writeHead(301, { location: 'http://127.0.0.1:9/' }).end(),
     /Max redirects exceeded/,
   ],
-  'an error of the engine is told in its words': [
+  'an engine error is reported with its message': [
     (_, response) => sendJson(response, { message: 'out of luck' }, 500),
-    /GET \/info of the Docker Engine at unix:.* failed: the answer is status 500: out of luck/,
+    /GET \/info of the Docker Engine at unix:.* failed: status 500: out of luck/,
   ],
 }
 for (const [claim, [answers, expected]] of Object.entries(broken)) {
@@ -139,16 +142,16 @@ for (const [claim, [answers, expected]] of Object.entries(broken)) {
 }
 
 for (const [claim, answers] of Object.entries<Answers>({
-  'an answer whose head does not come is given up': () => {},
-  'an answer whose body does not end is given up': (_, response) => void response.write('{'),
+  'a response without headers times out': () => {},
+  'a response whose body does not end times out': (_, response) => void response.write('{'),
 })) {
   test(claim, async (t) => {
     const { client } = await clientOf(t, withVersion(answers), impatient)
-    t.regex(await failureOf(client.info()), /no answer within 1 s/)
+    t.regex(await failureOf(client.info()), /no response within 1 s/)
   })
 }
 
-test('a connection that fails once is tried again, and only once', async (t) => {
+test('a connection that fails is retried once', async (t) => {
   let failures = 1
   const { client, engine } = await clientOf(
     t,
@@ -160,8 +163,8 @@ test('a connection that fails once is tried again, and only once', async (t) => 
   t.is(engine.asked.filter((asked) => asked.endsWith('/info')).length, 4)
 })
 
-// Serial, for the processor time is the whole process's.
-test.serial('many requests at a time cost little CPU each', async (t) => {
+// Serial, because CPU time is measured for the whole process.
+test.serial('concurrent requests cost little CPU each', async (t) => {
   const { client } = await clientOf(
     t,
     withVersion((_, response) => sendJson(response, {})),
@@ -174,7 +177,7 @@ test.serial('many requests at a time cost little CPU each', async (t) => {
   t.true((user + system) / 1_000 / 320 < 6, `${(user + system) / 1_000 / 320} ms a request`)
 })
 
-test('a list that is longer than an answer may be is asked for in pages', async (t) => {
+test('a list over the response limit is requested in pages', async (t) => {
   const { client, engine } = await clientOf(
     t,
     withVersion(({ url }, response) => {
@@ -199,17 +202,17 @@ test('a list that is longer than an answer may be is asked for in pages', async 
   )
 })
 
-test('an id cannot lead to another path', async (t) => {
+test('an id cannot change the path', async (t) => {
   const { client, engine } = await clientOf(
     t,
     withVersion((_, response) => sendJson(response, {})),
   )
   for (const id of ['', '..', '../info', 'a/b', 'a?b', 'a b'])
-    await t.throwsAsync(client.inspectContainer(id), { message: /not an id/ })
+    await t.throwsAsync(client.inspectContainer(id), { message: /invalid id/ })
   t.deepEqual(engine.asked, [])
 })
 
-test('the event stream begins where it is told to, and has no time limit', async (t) => {
+test('the event stream starts at `since` and has no time limit', async (t) => {
   const { client, engine } = await clientOf(
     t,
     withVersion((_, response) => {
@@ -223,7 +226,7 @@ test('the event stream begins where it is told to, and has no time limit', async
   t.is(engine.asked.at(-1), 'GET /v1.41/events?since=1.5')
 })
 
-test('the event stream ends with its signal', async (t) => {
+test('the event stream ends on its signal', async (t) => {
   const { client } = await clientOf(
     t,
     withVersion((_, response) => response.writeHead(200).flushHeaders()),
@@ -236,7 +239,7 @@ test('the event stream ends with its signal', async (t) => {
   t.true(stream.destroyed)
 })
 
-test('an event stream whose head does not come is given up', async (t) => {
+test('an event stream without response headers times out', async (t) => {
   const { client } = await clientOf(
     t,
     withVersion(() => {}),
@@ -244,30 +247,30 @@ test('an event stream whose head does not come is given up', async (t) => {
   )
   t.regex(
     await failureOf(client.streamEvents({ since: '1', signal: new AbortController().signal })),
-    /no answer within/,
+    /no response within/,
   )
 })
 
-test('without an engine the message says what to look at', async (t) => {
+test('without an engine the message says what to check', async (t) => {
   const client = createDockerClient({ kind: 'unix', path: '/nonexistent.sock' }, limits)
   t.regex(
     await failureOf(client.info()),
-    /^no Docker Engine at unix:\/\/\/nonexistent\.sock: is docker\.service running\? or set --docker\.host/,
+    /^cannot reach the Docker Engine at unix:\/\/\/nonexistent\.sock: is docker\.service running\? Otherwise set --docker\.host/,
   )
 })
 
-test('a socket that nobody listens at is no engine', async (t) => {
+test('a socket without a listener is not an engine', async (t) => {
   const { client, engine } = await clientOf(
     t,
     withVersion((_, response) => sendJson(response, {})),
   )
   await client.info()
   await engine.stop()
-  t.regex(await failureOf(client.info()), /^no Docker Engine at/)
+  t.regex(await failureOf(client.info()), /^cannot reach the Docker Engine at/)
 })
 
-// Serial, for the user is the whole process's.
-test.serial('without the right to the socket the message says how to get it', async (t) => {
+// Serial, because the user is changed for the whole process.
+test.serial('without permission for the socket the message says how to get it', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'tidewatch-test-'))
   t.teardown(() => rm(folder, { recursive: true }))
   await chmod(folder, 0o755)
@@ -277,11 +280,11 @@ test.serial('without the right to the socket the message says how to get it', as
   t.teardown(() => server.close())
   await chmod(path, 0)
   const client = createDockerClient({ kind: 'unix', path }, limits)
-  const message = await asNobody(() => failureOf(client.info()))
+  const message = await asUnprivileged(() => failureOf(client.info()))
   t.regex(message, /add the user to the group docker, or run as root/)
 })
 
-test('an engine is reached by tcp, also by IPv6, whatever DOCKER_HOST says', async (t) => {
+test('an engine is reached over TCP, also over IPv6, regardless of DOCKER_HOST', async (t) => {
   const server = createServer((request, response) =>
     sendJson(response, request.url === '/version' ? version : { path: request.url }),
   )
@@ -304,7 +307,7 @@ test('an engine is reached by tcp, also by IPv6, whatever DOCKER_HOST says', asy
   t.is(process.env['DOCKER_HOST'], ':::no host at all:::')
 })
 
-test('TLS files that cannot be read are a configuration error', async (t) => {
+test('unreadable TLS files are a configuration error', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'tidewatch-test-'))
   t.teardown(() => rm(folder, { recursive: true }))
   await writeFile(join(folder, 'ca.pem'), '')
@@ -314,7 +317,7 @@ test('TLS files that cannot be read are a configuration error', async (t) => {
     keyFile: join(folder, 'key.pem'),
   }
   const error = t.throws(() => createDockerClient({ kind: 'tcp', host: 'h', port: 1, tls }))
-  t.regex(messageOf(error), /TLS files for https:\/\/h:1 cannot be read: ENOENT.*missing\.pem/)
+  t.regex(messageOf(error), /cannot read the TLS files for https:\/\/h:1: ENOENT.*missing\.pem/)
 })
 
 function endless(response: Parameters<Answers>[1]): void {
@@ -324,8 +327,8 @@ function endless(response: Parameters<Answers>[1]): void {
   write()
 }
 
-/** Root has the right to every socket, so it asks as somebody else. */
-async function asNobody<T>(work: () => Promise<T>): Promise<T> {
+/** Root may use every socket, so the call runs as an unprivileged user. */
+async function asUnprivileged<T>(work: () => Promise<T>): Promise<T> {
   const isRoot = process.getuid?.() === 0
   if (isRoot) process.seteuid?.(65_534)
   try {

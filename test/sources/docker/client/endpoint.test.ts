@@ -11,12 +11,12 @@ const tcp = (host: string, port: number, tls = false): Endpoint => ({
   tls: tls ? files : null,
 })
 
-test('without a host the engine is at its usual socket', (t) => {
+test('without a host the default socket is used', (t) => {
   t.deepEqual(endpointOf({ env: {} }), unix('/var/run/docker.sock'))
   t.deepEqual(endpointOf({ env: { DOCKER_HOST: '' } }), unix('/var/run/docker.sock'))
 })
 
-test('a configured host counts before DOCKER_HOST', (t) => {
+test('a configured host takes precedence over DOCKER_HOST', (t) => {
   const env = { DOCKER_HOST: 'tcp://elsewhere:1' }
   t.deepEqual(endpointOf({ env }), tcp('elsewhere', 1))
   t.deepEqual(endpointOf({ host: 'unix:///a.sock', env }), unix('/a.sock'))
@@ -29,10 +29,10 @@ for (const [host, endpoint] of [
   ['http://10.0.0.1:80', tcp('10.0.0.1', 80)],
   ['tcp://[::1]:2375', tcp('::1', 2375)],
 ] as const) {
-  test(`${host} is understood`, (t) => t.deepEqual(endpointOf({ host, env: {} }), endpoint))
+  test(`${host} is accepted`, (t) => t.deepEqual(endpointOf({ host, env: {} }), endpoint))
 }
 
-test('TLS comes from the configuration, or from the variables of the docker command', (t) => {
+test('TLS comes from the configuration, or from the docker CLI’s variables', (t) => {
   t.deepEqual(endpointOf({ host: 'tcp://h', tls: files, env: {} }), tcp('h', 2376, true))
   const env = { DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: '/c' }
   t.deepEqual(endpointOf({ host: 'tcp://h:1', env }), tcp('h', 1, true))
@@ -55,14 +55,14 @@ const refused = [
   'TCP://h',
 ]
 for (const host of refused) {
-  test(`the host ${JSON.stringify(host)} is refused with what is accepted`, (t) => {
+  test(`the host ${JSON.stringify(host)} is refused with a list of accepted forms`, (t) => {
     const error = t.throws(() => endpointOf({ host, env: {} }), { instanceOf: UserError })
     t.is(error.exitCode, exitConfiguration)
     t.regex(error.message, /unix:\/\/\/path\/to\/docker\.sock, tcp:\/\/host:port/)
   })
 }
 
-test('https without files for it is refused, and so is TLS for a local socket', (t) => {
+test('https without TLS files is refused, and so is TLS for a local socket', (t) => {
   t.throws(() => endpointOf({ host: 'https://h', env: {} }), { message: /needs docker\.tls/ })
   t.throws(() => endpointOf({ host: 'unix:///a', tls: files, env: {} }), { message: /without TLS/ })
 })

@@ -10,7 +10,7 @@ import { fakeEngine, type FakeEngine, sendJson, version } from '../../../support
 import { until } from '../../../support/until.ts'
 import type { Cursor, CursorState } from '../../../../agent/model/event-cursor.ts'
 
-/** An engine whose `/events` are written by the test, each connection by its own hand. */
+/** An engine whose `/events` responses are written by the test, each connection separately. */
 async function eventEngine(t: ExecutionContext) {
   const streams: { since: string; response: ServerResponse }[] = []
   const engine = await fakeEngine(({ path, url }, response) => {
@@ -27,7 +27,7 @@ function memoryCursor(saved: CursorState | null = null): Cursor & { saved: Curso
   return { saved: states, load: () => states.at(-1) ?? saved, save: (state) => void states.push(state) }
 }
 
-/** Says what a source saw, one word each, and its end as `error: …`. */
+/** Records what a source emits, one word each, and its end as `error: …`. */
 function watch(t: ExecutionContext, source: Source): { seen: string[]; subscription: Subscription } {
   const seen: string[] = []
   const subscription = source.observe().subscribe({
@@ -73,7 +73,7 @@ function sourceOf(engine: FakeEngine, cursor: Cursor = memoryCursor(), now = Dat
   return dockerEvents({ client: createDockerClient(engine.endpoint), cursor, now })
 }
 
-test('events come in their order after the source said that it is up', async (t) => {
+test('events come in order after the source reports that it is up', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const { seen } = watch(t, sourceOf(engine))
   await until(() => streams.length === 1)
@@ -84,7 +84,7 @@ test('events come in their order after the source said that it is up', async (t)
   t.deepEqual(seen, ['up stream', '1', '2'])
 })
 
-test('what is no event is counted, and so is a line that is too long; neither stops the others', async (t) => {
+test('invalid events and overlong lines are counted, and do not stop later events', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const { seen } = watch(t, sourceOf(engine))
   await until(() => streams.length === 1)
@@ -101,7 +101,7 @@ test('what is no event is counted, and so is a line that is too long; neither st
   t.is(lost('invalid'), 3)
 })
 
-test('a stream that is cut in the middle of a line goes on without a loss and without a repetition', async (t) => {
+test('a stream cut in the middle of a line resumes without loss or repetition', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const source = sourceOf(engine)
   const first = watch(t, source)
@@ -110,7 +110,10 @@ test('a stream that is cut in the middle of a line goes on without a loss and wi
   await until(() => first.seen.length === 3)
   streams[0]?.response.destroy()
   await until(() => first.seen.length === 4)
-  t.regex(first.seen[3] ?? '', /^error: the event stream of the Docker Engine at unix:.* broke off: aborted/)
+  t.regex(
+    first.seen[3] ?? '',
+    /^error: the event stream of the Docker Engine at unix:.* was interrupted: aborted/,
+  )
 
   const second = watch(t, source)
   await until(() => streams.length === 2)
@@ -120,7 +123,7 @@ test('a stream that is cut in the middle of a line goes on without a loss and wi
   t.is(nanosecondsOf(streams[1]?.since), begin + 2_000_000n - 1_000_000_000n)
 })
 
-test('a stream that ends quietly is an error too, told after its last event', async (t) => {
+test('a stream that ends normally is an error too, emitted after its last event', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const { seen } = watch(t, sourceOf(engine))
   await until(() => streams.length === 1)
@@ -130,7 +133,7 @@ test('a stream that ends quietly is an error too, told after its last event', as
   t.is(seen.at(-2), '500')
 })
 
-test('an engine that is away is an error, and the source sees it when it is back', async (t) => {
+test('a stopped engine is an error, and the source reconnects when it is back', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const source = sourceOf(engine)
   watch(t, source)
@@ -138,14 +141,14 @@ test('an engine that is away is an error, and the source sees it when it is back
   await engine.stop()
   const away = watch(t, source)
   await until(() => away.seen.length === 1)
-  t.regex(away.seen[0] ?? '', /^error: no Docker Engine at/)
+  t.regex(away.seen[0] ?? '', /^error: cannot reach the Docker Engine at/)
   await engine.start()
   const back = watch(t, source)
   await until(() => back.seen.length === 1)
   t.deepEqual(back.seen, ['up stream'])
 })
 
-test('256 past events, none of them seen, are a gap', async (t) => {
+test('256 past events, none of them known, are a gap', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const cursor = memoryCursor({ timeNano: String(begin - 60_000_000_000n), recent: [] })
   const { seen } = watch(t, sourceOf(engine, cursor))
@@ -158,7 +161,7 @@ test('256 past events, none of them seen, are a gap', async (t) => {
   )
 })
 
-test('a new daemon goes on where the one before it was', async (t) => {
+test('a new daemon resumes where the previous one stopped', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const cursor = memoryCursor()
   const before = watch(t, sourceOf(engine, cursor))
@@ -178,7 +181,7 @@ test('a new daemon goes on where the one before it was', async (t) => {
   t.deepEqual(after.seen, ['up stream', '3'])
 })
 
-test('the place is saved once a second however many events come', async (t) => {
+test('the position is saved once a second, however many events come', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const cursor = memoryCursor()
   const { seen } = watch(t, sourceOf(engine, cursor))
@@ -189,7 +192,7 @@ test('the place is saved once a second however many events come', async (t) => {
   t.is(cursor.saved[0]?.timeNano, String(begin + 500_000_000n))
 })
 
-test('a place that cannot be saved is told, and events go on', async (t) => {
+test('a failure to save the position is reported, and events continue', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const broken = {
     load: () => null,
@@ -203,11 +206,11 @@ test('a place that cannot be saved is told, and events go on', async (t) => {
   await until(() => seen.length === 3)
   streams[0]?.response.write(line(2))
   await until(() => seen.length === 4)
-  t.regex(seen[2] ?? '', /^up stream \(the place in the event stream cannot be saved.*disk full/)
+  t.regex(seen[2] ?? '', /^up stream \(cannot save the event stream position.*disk full/)
   t.is(seen[3], '2')
 })
 
-test('a place in the future does not make the source deaf', async (t) => {
+test('with a position in the future events are still received', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const cursor = memoryCursor({ timeNano: String(begin + 3_600_000_000_000n), recent: [] })
   const { seen } = watch(t, sourceOf(engine, cursor))
@@ -218,7 +221,7 @@ test('a place in the future does not make the source deaf', async (t) => {
   t.pass()
 })
 
-test('a flood faster than it can be handled is cut and counted exactly, and the stream is never paused', async (t) => {
+test('events beyond the queue are dropped and counted exactly, and the stream is never paused', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const seen: Observation[] = []
   const subscription = sourceOf(engine)
@@ -245,7 +248,7 @@ test('a flood faster than it can be handled is cut and counted exactly, and the 
   t.is(stream?.writableLength, 0)
 })
 
-test('after it is unsubscribed from nothing is open', async (t) => {
+test('unsubscribing closes the connection', async (t) => {
   const { engine, streams } = await eventEngine(t)
   const { subscription } = watch(t, sourceOf(engine))
   await until(() => streams.length === 1)

@@ -13,7 +13,7 @@ function line(overrides: Record<string, unknown> = {}): string {
   return JSON.stringify(event).replace('"timeNano":0', '"timeNano":1795498966113403523')
 }
 
-test('an event is read with its exact time', (t) => {
+test('an event is parsed with its exact time', (t) => {
   t.deepEqual(parseEvent(line()), {
     kind: 'docker-event',
     time: 1_795_498_966_113.4036,
@@ -26,7 +26,7 @@ test('an event is read with its exact time', (t) => {
   })
 })
 
-test('a label with the text of a time does not change the time', (t) => {
+test('a label that contains a time does not change the event’s time', (t) => {
   const Attributes = { name: '"timeNano":1', timeNano: '2', x: '}],"timeNano":3}' }
   const event = parseEvent(line({ Actor: { ID: 'abc', Attributes, timeNano: 4 }, zNested: { timeNano: 5 } }))
   t.is(event?.timeNano, 1_795_498_966_113_403_523n)
@@ -49,7 +49,7 @@ for (const [action, verb, detail] of [
   })
 }
 
-test('attributes that are no strings are left out, and one called __proto__ is only an attribute', (t) => {
+test('attributes that are not strings are omitted, and one named __proto__ is only an attribute', (t) => {
   const event = parseEvent(line().replace('"name":"web"', '"name":7,"a":null,"b":["c"],"__proto__":"x"'))
   t.deepEqual(Object.entries(event?.attributes ?? {}), [
     ['__proto__', 'x'],
@@ -57,7 +57,7 @@ test('attributes that are no strings are left out, and one called __proto__ is o
   ])
 })
 
-test('an event without an actor is an event all the same', (t) => {
+test('an event without an actor is valid', (t) => {
   const event = parseEvent(line({ Type: 'image', Action: 'prune', Actor: null }))
   t.deepEqual([event?.type, event?.actorId, event?.attributes], ['image', '', {}])
 })
@@ -66,7 +66,7 @@ for (const [claim, text] of [
   ['half an event', line().slice(0, -5)],
   ['an array', '[]'],
   ['null', 'null'],
-  ['no JSON', '<html>'],
+  ['text that is not JSON', '<html>'],
   ['an event without a type', line({ Type: undefined })],
   ['an event with a number for an action', line({ Action: 7 })],
   ['an event with its time as text', line({ timeNano: '1' })],
@@ -74,10 +74,10 @@ for (const [claim, text] of [
   ['an event with a negative time', line().replace('1795498966113403523', '-1')],
   ['a status of another API', '{"status":"start","id":"abc"}'],
 ] as const) {
-  test(`${claim} is no event`, (t) => t.is(parseEvent(text), null))
+  test(`${claim} is not an event`, (t) => t.is(parseEvent(text), null))
 }
 
-test('an argv with newlines is kept whole, and one of 100 KB is cut', (t) => {
+test('an argv with newlines is preserved, and one of 100 KB is truncated', (t) => {
   const argv = 'sh -c '.padEnd(4_000, 'echo x\n')
   t.is(parseEvent(line({ Action: `exec_create: ${argv}` }))?.detail, argv)
   const detail = parseEvent(line({ Action: `exec_create: ${argv.repeat(25)}` }))?.detail ?? ''

@@ -4,17 +4,17 @@ import { createResume, type Resume } from '../../../../agent/sources/docker/even
 const at = 1_795_500_000_000 // milliseconds
 const nano = (milliseconds: number) => BigInt(milliseconds) * 1_000_000n
 
-test('a first stream begins when the daemon did', (t) => {
+test('the first stream starts at the daemon’s start time', (t) => {
   t.is(createResume(null, at).since(at + 500), '1795500000.000000000')
 })
 
-test('a stream goes on a second before the last event, to the nanosecond', (t) => {
+test('a stream resumes exactly one second before the last event', (t) => {
   const resume = createResume(null, at)
   resume.advance(nano(at) + 123_456_789n)
   t.is(resume.since(at + 60_000), '1795499999.123456789')
 })
 
-test('a daemon goes on where the one before it was', (t) => {
+test('a daemon resumes where the previous one stopped', (t) => {
   const first = createResume(null, at)
   see(first, 'a', at)
   see(first, 'b', at + 1)
@@ -25,23 +25,23 @@ test('a daemon goes on where the one before it was', (t) => {
   t.true(second.isNew('c'))
 })
 
-test('a place in the future asks for the last second, so that nothing is held back', (t) => {
+test('with a position in the future the last second is requested, so that no event is omitted', (t) => {
   const resume = createResume({ timeNano: String(nano(at + 3_600_000)), recent: [] }, at)
   t.is(resume.since(at), '1795499999.000000000')
 })
 
-test('a clock that was set back is followed by the next event', (t) => {
+test('after the clock is set back, the next event sets the position', (t) => {
   const resume = createResume(null, at)
   resume.advance(nano(at))
   resume.advance(nano(at - 3_600_000))
   t.is(resume.since(at), '1795496399.000000000')
 })
 
-test('a broken place is as none', (t) => {
+test('an invalid position counts as none', (t) => {
   t.is(createResume({ timeNano: 'x', recent: [] }, at).since(at), '1795500000.000000000')
 })
 
-test('256 past events of which none was seen are a gap, said once', (t) => {
+test('256 past events, none of them known, are one gap', (t) => {
   const resume = createResume(null, at)
   see(resume, 'seen', at)
   resume.attached(at + 10_000)
@@ -53,7 +53,7 @@ for (const [claim, events] of [
   ['255 past events', 255],
   ['no past events', 0],
 ] as const) {
-  test(`${claim} are no gap: the engine remembers more`, (t) => {
+  test(`${claim} are not a gap: the engine remembers more`, (t) => {
     const resume = createResume(null, at)
     see(resume, 'seen', at)
     resume.attached(at + 10_000)
@@ -63,7 +63,7 @@ for (const [claim, events] of [
   })
 }
 
-test('past events that begin with what was seen are no gap, however many they are', (t) => {
+test('past events that start with a known one are not a gap, however many they are', (t) => {
   const resume = createResume(null, at)
   see(resume, 'seen', at)
   resume.attached(at + 10_000)
@@ -79,7 +79,7 @@ test('a first stream has no gap', (t) => {
   t.deepEqual(indexesOf(gaps), [])
 })
 
-test('times that run backwards lose nothing and repeat nothing', (t) => {
+test('with times that go backwards nothing is lost or repeated', (t) => {
   const resume = createResume(null, at)
   for (const [line, time] of [
     ['a', 10],
@@ -94,7 +94,15 @@ test('times that run backwards lose nothing and repeat nothing', (t) => {
   )
 })
 
-test('what is remembered does not grow without end', (t) => {
+test('long lines are distinguished by their beginning, their end and their length', (t) => {
+  const resume = createResume(null, at)
+  const long = 'x'.repeat(1_000_000)
+  const lines = [`{"id":1}${long}`, `{"id":2}${long}`, `${long}"time":1`, `${long}"time":2`, `${long}x`, long]
+  for (const line of lines) t.true(resume.isNew(line))
+  for (const line of lines) t.false(resume.isNew(line))
+})
+
+test('the remembered lines are bounded', (t) => {
   const resume = createResume(null, at)
   for (let index = 0; index < 5_000; index += 1) see(resume, `line ${index}`, at)
   t.is(resume.state()?.recent.length, 512)

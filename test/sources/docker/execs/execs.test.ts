@@ -24,7 +24,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
   const execIds: string[] = []
   const seen: (ExecObservation | ExecEnded)[] = []
   const lost: string[] = []
-  const asked: string[] = []
+  const inspected: string[] = []
   const state: { now: number; container: Container | undefined; answers: boolean } = {
     now: at,
     container,
@@ -36,7 +36,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
     client: {
       inspectContainer: async () => ({ Id: 'abc', ExecIDs: [...execIds] }),
       async inspectExec(id) {
-        asked.push(id)
+        inspected.push(id)
         if (!state.answers) await new Promise(() => {})
         const answer = execs.get(id)
         if (answer instanceof Error) throw answer
@@ -55,7 +55,7 @@ function tracking(container: Container = web, limits = { concurrency: 8, limit: 
     execIds,
     seen,
     lost,
-    asked,
+    inspected,
     state,
     words: () => seen.map(wordOf),
     later: async (milliseconds: number) => {
@@ -100,7 +100,7 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await setImmediate()
 }
 
-test('an exec is told at its start, with what only an inspect knows', async (t) => {
+test('an exec is reported at its start, with the data that needs an inspect', async (t) => {
   const { tracker, execs, seen } = tracking()
   const argv = ['sh', '-c', 'echo  a\nb: c']
   execs.set(one, exec(one, argv, { OpenStdin: true }))
@@ -132,7 +132,7 @@ test('a start waits for the inspect, and an end for the start', async (t) => {
   t.deepEqual(words(), ['exec 1 ["id"]', 'ended 1 7'])
 })
 
-test('the health check is told apart', async (t) => {
+test('a health check is recognised', async (t) => {
   const { tracker, execs, seen } = tracking()
   execs.set(one, exec(one, ['check'])).set(two, exec(two, ['check'], { OpenStdin: true }))
   for (const id of [one, two]) tracker.onEvent(event('exec_start', id, 'check '))
@@ -143,7 +143,7 @@ test('the health check is told apart', async (t) => {
   )
 })
 
-test('an exec without an inspect in time is told from its event, once', async (t) => {
+test('an exec without a timely inspect is reported once, from its event', async (t) => {
   const { tracker, state, words, later } = tracking()
   state.answers = false
   tracker.onEvent(event('exec_create', one, 'sh -c x y'))
@@ -156,12 +156,12 @@ test('an exec without an inspect in time is told from its event, once', async (t
 })
 
 for (const [claim, answer] of [
-  ['gone', undefined],
-  ['not to be had', new Error('no answer within 10 s')],
+  ['missing', undefined],
+  ['unanswered', new Error('no response within 10 s')],
   ['of another container', { ...exec(one), ContainerID: 'other' }],
   ['without a command', { ContainerID: 'abc', ProcessConfig: { entrypoint: 7 } }],
 ] as const) {
-  test(`an exec whose inspect is ${claim} is told from its event`, async (t) => {
+  test(`an exec whose inspect is ${claim} is reported from its event`, async (t) => {
     const { tracker, execs, seen, words } = tracking()
     if (answer !== undefined) execs.set(one, answer)
     tracker.onEvent(event('exec_create', one))
@@ -172,7 +172,7 @@ for (const [claim, answer] of [
   })
 }
 
-test('an exec in a container that nobody knows has the container of its event', async (t) => {
+test('an exec in an unknown container has the container of its event', async (t) => {
   const { tracker, execs, seen, state, later } = tracking()
   state.container = undefined
   execs.set(one, exec(one))
@@ -181,7 +181,7 @@ test('an exec in a container that nobody knows has the container of its event', 
   t.like(seen[0], { exact: true, container: { id: 'abc', name: 'web', details: null } })
 })
 
-test('an exec waits for what is known of its container, or its health check could not be told apart', async (t) => {
+test('an exec waits until its container is inspected, so that a health check is recognised', async (t) => {
   const { tracker, execs, seen, state } = tracking({ ...web, details: null })
   execs.set(one, exec(one, ['check']))
   tracker.onEvent(event('exec_start', one, 'check '))
@@ -193,7 +193,7 @@ test('an exec waits for what is known of its container, or its health check coul
   t.like(seen[0], { healthcheck: true })
 })
 
-test('a start that failed is ended by what the inspect says', async (t) => {
+test('a failed start ends when the inspect has its exit code', async (t) => {
   const { tracker, execs, words, later } = tracking()
   execs.set(one, exec(one, ['id'], { ExitCode: 126 }))
   tracker.onEvent(event('exec_create', one))
@@ -205,7 +205,7 @@ test('a start that failed is ended by what the inspect says', async (t) => {
   t.deepEqual(words().slice(1), ['ended 1 126'])
 })
 
-test('an exec that runs on is not ended', async (t) => {
+test('an exec that is still running does not end', async (t) => {
   const { tracker, execs, words, later } = tracking()
   execs.set(one, exec(one, ['id'], { Running: true }))
   tracker.onEvent(event('exec_create', one))
@@ -215,7 +215,7 @@ test('an exec that runs on is not ended', async (t) => {
   t.is(words().length, 1)
 })
 
-test('an exec of which only the end was seen is told with its end', async (t) => {
+test('an exec of which only the end was observed is reported with its end', async (t) => {
   const { tracker, execs, words } = tracking()
   execs.set(one, exec(one, ['id'], { ExitCode: 0 }))
   tracker.onEvent(event('exec_die', one, '', { exitCode: '0' }))
@@ -223,7 +223,7 @@ test('an exec of which only the end was seen is told with its end', async (t) =>
   t.deepEqual(words(), ['exec 1 ["id"]', 'ended 1 0'])
 })
 
-test('no exec is told twice, whatever comes again', async (t) => {
+test('no exec is reported twice, whatever is repeated', async (t) => {
   const { tracker, execs, words } = tracking()
   execs.set(one, exec(one))
   for (let round = 0; round < 2; round += 1) {
@@ -240,7 +240,7 @@ function listing(...execIds: string[]): Container {
   return { ...web, details: web.details && { ...web.details, execIds } }
 }
 
-test('an exec that runs and was not seen to start is told when the containers are compared', async (t) => {
+test('a running exec whose start was missed is reported when containers are compared', async (t) => {
   const { tracker, execs, words, later } = tracking()
   execs.set(one, exec(one, ['top'], { Running: true })).set(two, exec(two, ['never', 'started']))
   tracker.reconcile(listing(one, two))
@@ -251,7 +251,7 @@ test('an exec that runs and was not seen to start is told when the containers ar
   t.deepEqual(words().slice(1), ['ended 1 1'])
 })
 
-test('an exec that ended unseen is ended when the containers are compared', async (t) => {
+test('an exec whose end was missed ends when containers are compared', async (t) => {
   const { tracker, execs, words, later } = tracking()
   execs.set(one, exec(one, ['top'], { Running: true }))
   tracker.onEvent(event('exec_start', one))
@@ -277,7 +277,7 @@ test('an engine that has forgotten an exec in a running container does not end i
   t.deepEqual(words().slice(1), ['ended 1 null'])
 })
 
-test('with its container an exec ends', async (t) => {
+test('an exec ends with its container', async (t) => {
   const { tracker, execs, words, later } = tracking()
   execs.set(one, exec(one, ['top'], { Running: true }))
   tracker.onEvent(event('exec_create', two))
@@ -289,58 +289,58 @@ test('with its container an exec ends', async (t) => {
   t.deepEqual(words(), ['exec 1 ["top"]', 'ended 1 137'])
 })
 
-const liar = containerOfInspect({
+const mislabelled = containerOfInspect({
   Id: 'abc',
   Name: '/web',
   State: { Status: 'running' },
   Config: { Labels: { execID: 'f'.repeat(64), exitCode: '0' } },
 })
-const lie = { execID: 'f'.repeat(64), exitCode: '0' }
+const forged = { execID: 'f'.repeat(64), exitCode: '0' }
 
-test('a label called execID hides no exec: it is found by listing', async (t) => {
-  const { tracker, execs, execIds, words, later } = tracking(liar)
+test('a label named execID hides no exec: it is found by listing', async (t) => {
+  const { tracker, execs, execIds, words, later } = tracking(mislabelled)
   for (const [id, argv] of [
     [one, ['sh', '-c', 'x']],
     [two, ['id']],
   ] as const) {
     execs.set(id, exec(id, [...argv]))
     execIds.push(id)
-    tracker.onEvent(event('exec_create', '', `${argv[0]} ${argv.slice(1).join(' ')}`, lie))
+    tracker.onEvent(event('exec_create', '', `${argv[0]} ${argv.slice(1).join(' ')}`, forged))
   }
-  tracker.onEvent(event('exec_start', '', 'id ', lie))
+  tracker.onEvent(event('exec_start', '', 'id ', forged))
   await settled()
-  tracker.onEvent(event('exec_start', '', 'sh -c x', lie))
+  tracker.onEvent(event('exec_start', '', 'sh -c x', forged))
   t.deepEqual(words(), ['exec 2 ["id"]', 'exec 1 ["sh","-c","x"]'])
   execs.set(two, exec(two, ['id'], { ExitCode: 9 })).set(one, exec(one, ['sh'], { Running: true }))
-  tracker.onEvent(event('exec_die', '', '', lie))
+  tracker.onEvent(event('exec_die', '', '', forged))
   await settled()
   await later(2_000)
   t.deepEqual(words().slice(2), ['ended 2 9'])
 })
 
-test('a label that hides an exec is heeded also when the exec comes before the container is known', async (t) => {
-  const { tracker, execs, execIds, words, state } = tracking({ ...liar, labels: {}, details: null })
+test('a label that hides an exec is recognised even if the exec starts before the container is known', async (t) => {
+  const { tracker, execs, execIds, words, state } = tracking({ ...mislabelled, labels: {}, details: null })
   execs.set(one, exec(one))
   execIds.push(one)
-  for (const action of ['exec_create', 'exec_start']) tracker.onEvent(event(action, '', 'id ', lie))
+  for (const action of ['exec_create', 'exec_start']) tracker.onEvent(event(action, '', 'id ', forged))
   await settled()
   t.deepEqual(words(), [])
-  state.container = liar
-  tracker.onContainer(liar)
+  state.container = mislabelled
+  tracker.onContainer(mislabelled)
   await settled()
   t.deepEqual(words(), ['exec 1 ["id"]'])
 })
 
-test('an exec that no listing shows is told without its id', async (t) => {
-  const { tracker, words, later } = tracking(liar)
-  tracker.onEvent(event('exec_start', '', 'id ', lie))
-  tracker.onEvent(event('exec_start', '', 'id ', lie))
+test('an exec that no listing contains is reported without its id', async (t) => {
+  const { tracker, words, later } = tracking(mislabelled)
+  tracker.onEvent(event('exec_start', '', 'id ', forged))
+  tracker.onEvent(event('exec_start', '', 'id ', forged))
   await settled()
   await later(12_100)
   t.deepEqual(words(), ['exec  ["id "] inexact', 'exec  ["id "] inexact'])
 })
 
-test('a label called exitCode does not change how an exec ended', async (t) => {
+test('a label named exitCode does not change the exit code of an exec', async (t) => {
   const labelled = { ...web, labels: { exitCode: '0' } }
   const { tracker, execs, words } = tracking(labelled)
   execs.set(one, exec(one, ['id'], { ExitCode: 42 }))
@@ -350,7 +350,7 @@ test('a label called exitCode does not change how an exec ended', async (t) => {
   t.deepEqual(words(), ['exec 1 ["id"]', 'ended 1 42'])
 })
 
-test('Podman’s execs have neither id nor command, and are found all the same', async (t) => {
+test('Podman’s exec events have neither id nor command, and the execs are still found', async (t) => {
   const { tracker, execs, execIds, words } = tracking()
   execs.set(one, exec(one, ['top'], { Running: true }))
   execIds.push(one)
@@ -359,7 +359,7 @@ test('Podman’s execs have neither id nor command, and are found all the same',
   t.deepEqual(words(), ['exec 1 ["top"]'])
 })
 
-test('more execs than can be asked after are told from their events, and that is counted', async (t) => {
+test('execs beyond the call queue are reported from their events and counted', async (t) => {
   const { tracker, state, words, lost, later } = tracking(web, { concurrency: 1, limit: 2 })
   state.answers = false
   for (let number = 0; number < 5; number += 1)
@@ -370,7 +370,7 @@ test('more execs than can be asked after are told from their events, and that is
   t.is(words().length, 5)
 })
 
-test('more execs than are remembered are told all the same, and what is forgotten is counted', async (t) => {
+test('execs beyond the limit are still reported, and evicted ones are counted', async (t) => {
   const { tracker, state, seen, lost } = tracking(web, { concurrency: 1, limit: 20_000 })
   state.answers = false
   for (let number = 0; number < 10_010; number += 1)
@@ -379,25 +379,25 @@ test('more execs than are remembered are told all the same, and what is forgotte
   t.is(lost.length, 10)
 })
 
-/** A process that came in by this exec, some time before it was seen. */
+/** A process started by this exec, some time before it was observed. */
 const named = (execId: string) => ({ execId, container: web, time: at - 30 })
 
 for (const [ends, more] of [
   ['', { Running: true, Pid: 7 }],
   ['ended 1 3', { Running: false, ExitCode: 3 }],
 ] as const) {
-  test(`an exec that a process names and no event does is told: ${ends || 'it goes on'}`, async (t) => {
+  test(`an exec that a process names and no event reports is reported: ${ends || 'still running'}`, async (t) => {
     const { tracker, execs, seen, words, later } = tracking()
     execs.set(one, exec(one, ['id'], more))
     tracker.onNamed(named(one))
-    t.true(tracker.isAskedFor(one))
+    t.true(tracker.isBeingInspected(one))
     await later(900)
     t.deepEqual(words(), [])
     await later(200)
     t.deepEqual(words(), ['exec 1 ["id"]', ...(ends === '' ? [] : [ends])])
     t.is(seen[0]?.time, at - 30)
-    t.false(tracker.isAskedFor(one))
-    // The event that was late adds nothing but its end.
+    t.false(tracker.isBeingInspected(one))
+    // The late events add only its end.
     tracker.onEvent(event('exec_start', one))
     await settled()
     tracker.onEvent(event('exec_die', one, '', { exitCode: '3' }))
@@ -405,15 +405,15 @@ for (const [ends, more] of [
   })
 }
 
-test('an exec that a process names is asked for as usual where its event comes in time', async (t) => {
-  const { tracker, execs, words, later, asked } = tracking()
+test('an exec that a process names is inspected once if its event comes in time', async (t) => {
+  const { tracker, execs, words, later, inspected } = tracking()
   execs.set(one, exec(one))
   tracker.onNamed(named(one))
   tracker.onEvent(event('exec_start', one))
   await later(2_000)
   t.deepEqual(words(), ['exec 1 ["id"]'])
-  t.false(tracker.isAskedFor(one))
-  t.deepEqual(asked, [one])
+  t.false(tracker.isBeingInspected(one))
+  t.deepEqual(inspected, [one])
 })
 
 for (const [title, answer] of [
@@ -421,23 +421,23 @@ for (const [title, answer] of [
   ['of another container', { ContainerID: 'def', Running: true }],
   ['that was never started', {}],
 ] as const) {
-  test(`a process that names an exec ${title} is of no exec`, async (t) => {
+  test(`a process that names an exec ${title} belongs to no exec`, async (t) => {
     const { tracker, execs, words, later } = tracking()
     if (answer !== null) execs.set(one, exec(one, ['id'], answer))
     tracker.onNamed(named(one))
     await later(1_100)
     await later(60_000)
     t.deepEqual(words(), [])
-    t.false(tracker.isAskedFor(one))
+    t.false(tracker.isBeingInspected(one))
   })
 }
 
-test('what is no id of an exec is not asked for, and of too many those that are not are counted as lost', async (t) => {
-  const { tracker, lost, later, asked } = tracking()
+test('an invalid exec id is not inspected, and ids beyond the limit are counted as lost', async (t) => {
+  const { tracker, lost, later, inspected } = tracking()
   tracker.onNamed({ ...named('../images'), execId: '../images' })
   for (let number = 0; number < 1_001; number += 1)
     tracker.onNamed(named(number.toString(16).padStart(64, '0')))
   t.deepEqual(lost, ['queue-full'])
   await later(1_100)
-  t.is(asked.length, 1_000)
+  t.is(inspected.length, 1_000)
 })

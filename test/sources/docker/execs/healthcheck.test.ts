@@ -9,20 +9,21 @@ const container = containerOfInspect({
 const argv = ['check', '--fast']
 const settings = { user: 'app', tty: false, openStdin: false, privileged: false, pid: 0 }
 
-test('an exec like the health check to the letter is the health check', (t) => {
+test('an exec identical to the health check is the health check', (t) => {
   t.true(isHealthcheck(container, argv, settings))
 })
 
-for (const [claim, look] of Object.entries({
+for (const [claim, check] of Object.entries({
   'with a terminal': () => isHealthcheck(container, argv, { ...settings, tty: true }),
-  'with its input open': () => isHealthcheck(container, argv, { ...settings, openStdin: true }),
+  'with an open stdin': () => isHealthcheck(container, argv, { ...settings, openStdin: true }),
   'with privileges': () => isHealthcheck(container, argv, { ...settings, privileged: true }),
   'as another user': () => isHealthcheck(container, argv, { ...settings, user: 'root' }),
-  'with one argument more': () => isHealthcheck(container, [...argv, ''], settings),
+  'with an additional argument': () => isHealthcheck(container, [...argv, ''], settings),
   'with its arguments joined': () => isHealthcheck(container, ['check --fast'], settings),
-  'that nothing is known of': () => isHealthcheck(container, argv, null),
-  'in a container without one': () => isHealthcheck(containerOfInspect({ Id: 'abc' }), argv, settings),
-  'in a container that was gone': () => isHealthcheck({ ...container, details: null }, argv, settings),
+  'without settings': () => isHealthcheck(container, argv, null),
+  'in a container without a health check': () =>
+    isHealthcheck(containerOfInspect({ Id: 'abc' }), argv, settings),
+  'in a container that is gone': () => isHealthcheck({ ...container, details: null }, argv, settings),
 })) {
-  test(`an exec ${claim} is no health check`, (t) => t.false(look()))
+  test(`an exec ${claim} is not a health check`, (t) => t.false(check()))
 }

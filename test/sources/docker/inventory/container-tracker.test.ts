@@ -14,22 +14,22 @@ import { dockerEvent } from '../../../support/docker-event.ts'
 const at = 1_795_500_000_000
 const iso = (milliseconds: number) => new Date(milliseconds).toISOString()
 
-/** A tracker whose engine knows what `inspects` says; undefined does not answer at all. */
+/** A tracker whose engine returns `inspects`; a container missing there is gone. */
 function tracking(limits = { concurrency: 8, limit: 100 }) {
   const inspects = new Map<string, JsonObject | Error>()
   const seen: ContainerObservation[] = []
   const lost: string[] = []
   const reconciled: string[] = []
-  const asked: string[] = []
+  const inspected: string[] = []
   const clock = { now: at }
-  let held: (() => void)[] | null = null
+  let pendingInspects: (() => void)[] | null = null
   const calls = createCallQueue(limits)
   calls.open()
   const tracker = createContainerTracker({
     client: {
       async inspectContainer(id) {
-        asked.push(id)
-        if (held !== null) await new Promise<void>((resolve) => held?.push(resolve))
+        inspected.push(id)
+        if (pendingInspects !== null) await new Promise<void>((resolve) => pendingInspects?.push(resolve))
         const answer = inspects.get(id)
         if (answer instanceof Error) throw answer
         return answer ?? null
@@ -46,15 +46,15 @@ function tracking(limits = { concurrency: 8, limit: 100 }) {
     inspects,
     seen,
     lost,
-    asked,
+    inspected,
     reconciled,
     clock,
     calls,
     words: () => seen.map(({ action, container }) => `${action} ${container.name} ${container.state}`),
-    hold: () => void (held = []),
+    hold: () => void (pendingInspects = []),
     release: () => {
-      const waiting = held ?? []
-      held = null
+      const waiting = pendingInspects ?? []
+      pendingInspects = null
       for (const resolve of waiting) resolve()
     },
   }
@@ -86,7 +86,7 @@ async function reconcile(tracker: ContainerTracker, list: readonly Container[]):
   await new Promise<void>((resolve) => tracker.reconcile(list, resolve))
 }
 
-test('a start is told once its inspect is known, so that its details are there', async (t) => {
+test('a start is reported after its inspect, so that it has the details', async (t) => {
   const { tracker, inspects, seen } = tracking()
   inspects.set('abc', running())
   tracker.onEvent(dockerEvent('start'))
@@ -101,12 +101,12 @@ test('a start is told once its inspect is known, so that its details are there',
   )
 })
 
-test('a container is pending until the engine has answered with its list, and about this container', async (t) => {
+test('a container is pending until the engine has returned its list and this container’s inspect', async (t) => {
   const { tracker, inspects, hold, release } = tracking()
   inspects.set('abc', running())
   hold()
   t.true(tracker.view.isPending('abc'))
-  // It is named by an event that needs no answer.
+  // An event that needs no inspect names it.
   tracker.onEvent(dockerEvent('pause'))
   t.true(tracker.view.isPending('abc'))
   tracker.reconcile([listed()], () => undefined)
@@ -121,18 +121,18 @@ test('a container is pending until the engine has answered with its list, and ab
   t.false(tracker.view.isPending('fresh'))
 })
 
-test('nothing is pending once the engine could not be asked for its list', (t) => {
+test('nothing is pending after the list failed', (t) => {
   const { tracker } = tracking()
   tracker.listingFailed()
   t.false(tracker.view.isPending('abc'))
 })
 
-test('a container is not among the running before its start is reported, whatever the engine answers', async (t) => {
+test('a container does not count as running before its start is reported, whatever the inspect says', async (t) => {
   const { tracker, inspects, hold, release, words } = tracking()
   inspects.set('abc', running())
   tracker.onEvent(dockerEvent('create'))
   await settled()
-  // The engine was slow: it answers the question about the creation when the container has started.
+  // The engine was slow: the inspect for the creation shows the container already started.
   t.deepEqual(words(), ['created web running'])
   hold()
   tracker.onEvent(dockerEvent('start'))
@@ -144,8 +144,8 @@ test('a container is not among the running before its start is reported, whateve
   t.is(tracker.view.running().length, 1)
 })
 
-test('a container that is gone before it is asked after is named from its events', async (t) => {
-  const { tracker, seen, words, asked } = tracking()
+test('a container that is gone before its inspect is reported from its events', async (t) => {
+  const { tracker, seen, words, inspected } = tracking()
   for (const action of ['create', 'start', 'die', 'destroy'])
     tracker.onEvent(dockerEvent(action, { attributes: { exitCode: '3' } }))
   await settled()
@@ -154,10 +154,10 @@ test('a container that is gone before it is asked after is named from its events
     seen.map(({ exitCode }) => exitCode),
     [null, null, 3, null],
   )
-  t.is(asked.length, 1)
+  t.is(inspected.length, 1)
 })
 
-test('what happens to a container is told in its order, however long an answer takes', async (t) => {
+test('a container’s changes are reported in order, however long an inspect takes', async (t) => {
   const { tracker, inspects, words, hold, release } = tracking()
   inspects.set('abc', running())
   hold()
@@ -174,7 +174,7 @@ test('what happens to a container is told in its order, however long an answer t
   ])
 })
 
-test('one container does not wait for the answer about another', async (t) => {
+test('a container does not wait for the inspect of another', async (t) => {
   const { tracker, words, hold } = tracking()
   hold()
   tracker.onEvent(dockerEvent('start', { actorId: 'a' }))
@@ -183,9 +183,9 @@ test('one container does not wait for the answer about another', async (t) => {
   t.deepEqual(words(), ['oom web unknown'])
 })
 
-test('a container that cannot be asked after is known from the event, and asked after again', async (t) => {
+test('a container whose inspect fails is known from the event, and inspected again', async (t) => {
   const { tracker, inspects, words } = tracking()
-  inspects.set('abc', new Error('no answer within 10 s'))
+  inspects.set('abc', new Error('no response within 10 s'))
   tracker.onEvent(dockerEvent('start'))
   await settled()
   t.deepEqual(words(), ['started web running'])
@@ -196,7 +196,7 @@ test('a container that cannot be asked after is known from the event, and asked 
   t.is(tracker.view.get('abc')?.details?.pid, 7)
 })
 
-test('an answer about another container is no answer', async (t) => {
+test('an inspect of another container is ignored', async (t) => {
   const { tracker, inspects, seen } = tracking()
   inspects.set('abc', running('other'))
   tracker.onEvent(dockerEvent('start'))
@@ -205,7 +205,7 @@ test('an answer about another container is no answer', async (t) => {
   t.is(seen[0]?.container.details, null)
 })
 
-test('when too many answers are awaited, a container is known from its event alone, and that is counted', async (t) => {
+test('with a full call queue a container is known from its event alone, and that is counted', async (t) => {
   const { tracker, words, lost, hold } = tracking({ concurrency: 1, limit: 2 })
   hold()
   for (const id of ['a', 'b', 'c', 'd', 'e']) tracker.onEvent(dockerEvent('start', { actorId: id }))
@@ -213,7 +213,7 @@ test('when too many answers are awaited, a container is known from its event alo
   t.deepEqual(lost, ['queue-full', 'queue-full'])
 })
 
-test('when too much happens to one container while its answer is awaited, what is not told is counted', async (t) => {
+test('if one container has too many pending changes, those not reported are counted', async (t) => {
   const { tracker, seen, lost, hold, release } = tracking()
   hold()
   tracker.onEvent(dockerEvent('start'))
@@ -224,7 +224,7 @@ test('when too much happens to one container while its answer is awaited, what i
   t.is(lost.length, 300 - 256)
 })
 
-test('a label called exitCode does not change the exit code', async (t) => {
+test('a label named exitCode does not change the exit code', async (t) => {
   const { tracker, inspects, seen } = tracking()
   inspects.set('abc', running('abc', { labels: { exitCode: '0' } }))
   tracker.onEvent(dockerEvent('start', { attributes: { exitCode: '0' } }))
@@ -235,7 +235,7 @@ test('a label called exitCode does not change the exit code', async (t) => {
   t.is(seen[1]?.exitCode, 137)
 })
 
-test('containers that are listed are seen, with their details, and their execs are looked for', async (t) => {
+test('listed containers are reported with their details, and their execs are looked up', async (t) => {
   const { tracker, inspects, words, reconciled } = tracking()
   inspects.set('a', running('a')).set('b', exited('b'))
   await reconcile(tracker, [listed('a'), listed('b', 'exited'), listed('gone')])
@@ -247,7 +247,7 @@ test('containers that are listed are seen, with their details, and their execs a
   )
 })
 
-test('looking again without a change says nothing', async (t) => {
+test('a comparison without a change reports nothing', async (t) => {
   const { tracker, inspects, seen } = tracking()
   inspects.set('abc', running())
   await reconcile(tracker, [listed()])
@@ -255,7 +255,7 @@ test('looking again without a change says nothing', async (t) => {
   t.is(seen.length, 1)
 })
 
-test('a container that vanished unseen died and was removed', async (t) => {
+test('a container that vanished unnoticed is reported as died and removed', async (t) => {
   const { tracker, inspects, words } = tracking()
   inspects.set('abc', running())
   await reconcile(tracker, [listed()])
@@ -266,7 +266,7 @@ test('a container that vanished unseen died and was removed', async (t) => {
   t.is(words().length, 3)
 })
 
-test('a container that is created while the list is on its way is not taken for vanished', async (t) => {
+test('a container created during the listing does not count as vanished', async (t) => {
   const { tracker, inspects, words } = tracking()
   inspects.set('abc', running())
   tracker.onEvent(dockerEvent('start'))
@@ -274,7 +274,7 @@ test('a container that is created while the list is on its way is not taken for 
   t.deepEqual(words(), ['started web running'])
 })
 
-test('an end that a comparison told is not told again by its late event, but the next one is', async (t) => {
+test('an end reported by a comparison is not reported again by its late event, but the next one is', async (t) => {
   const { tracker, inspects, words, seen } = tracking()
   inspects.set('abc', running())
   await reconcile(tracker, [listed()])
@@ -293,7 +293,7 @@ test('an end that a comparison told is not told again by its late event, but the
   t.deepEqual(words().slice(2), ['started web running', 'died web running'])
 })
 
-test('a restart that a comparison told is not told again by its late events', async (t) => {
+test('a restart reported by a comparison is not reported again by its late events', async (t) => {
   const { tracker, inspects, words } = tracking()
   inspects.set('abc', running())
   await reconcile(tracker, [listed()])
@@ -306,7 +306,7 @@ test('a restart that a comparison told is not told again by its late events', as
   t.is(words().length, 3)
 })
 
-test('restarts in quick succession are all told by their events', async (t) => {
+test('restarts in quick succession are all reported', async (t) => {
   const { tracker, inspects, words } = tracking()
   inspects.set('abc', running())
   for (let round = 0; round < 3; round += 1) {
@@ -320,7 +320,7 @@ test('restarts in quick succession are all told by their events', async (t) => {
   )
 })
 
-test('a removed container is known for a minute, and then forgotten', async (t) => {
+test('a removed container is remembered for a minute', async (t) => {
   const { tracker, inspects, clock } = tracking()
   inspects.set('abc', running())
   tracker.onEvent(dockerEvent('start'))
@@ -336,7 +336,7 @@ test('a removed container is known for a minute, and then forgotten', async (t) 
   t.is(tracker.view.get('abc'), undefined)
 })
 
-test('a new name is told with the one before it', async (t) => {
+test('a rename is reported with the previous name', async (t) => {
   const { tracker, inspects, seen } = tracking()
   inspects.set('abc', running())
   tracker.onEvent(dockerEvent('start'))
@@ -347,18 +347,18 @@ test('a new name is told with the one before it', async (t) => {
   t.deepEqual([seen[1]?.action, seen[1]?.container.name, seen[1]?.previousName], ['renamed', 'new', 'web'])
 })
 
-test('events of other things, and of nothing, are not of a container', async (t) => {
-  const { tracker, asked } = tracking()
+test('events of other objects, or without an id, are ignored', async (t) => {
+  const { tracker, inspected } = tracking()
   tracker.onEvent(dockerEvent('create', { type: 'network' }))
   tracker.onEvent(dockerEvent('start', { actorId: '' }))
   tracker.onEvent(dockerEvent('prune'))
   tracker.onEvent(dockerEvent('toString'))
   await settled()
-  t.deepEqual(asked, [])
+  t.deepEqual(inspected, [])
   t.deepEqual(tracker.view.all(), [])
 })
 
-test('what waits for an answer goes on without one when the asking stops', async (t) => {
+test('a queued change is reported without an inspect when the call queue closes', async (t) => {
   const { tracker, calls, words, hold } = tracking({ concurrency: 1, limit: 10 })
   hold()
   tracker.onEvent(dockerEvent('start', { actorId: 'a' }))

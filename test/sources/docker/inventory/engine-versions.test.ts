@@ -9,7 +9,7 @@ import {
 } from '../../../../agent/sources/docker/inventory/engine-versions.ts'
 import { temporaryDirectory } from '../../../support/temporary-directory.ts'
 
-const part = (name: string, version: unknown, commit: unknown = '') => ({
+const componentEntry = (name: string, version: unknown, commit: unknown = '') => ({
   Name: name,
   Version: version,
   Details: { GitCommit: commit },
@@ -28,18 +28,30 @@ Status: deinstall ok config-files
 Version: 9-9
 `
 
-test('the engine’s parts are named with the packages that they come from', (t) => {
-  const rows: [ReturnType<typeof part>, string, [string, string] | null][] = [
-    [part('runc', '1.1.5+ds1', '1.1.5+ds1-1+deb12u1'), '', ['1.1.5+ds1', '1.1.5+ds1-1+deb12u1']],
-    [part('runc', '1.1.12', 'v1.1.12-0-g51d5e94'), status, ['1.1.12', '']],
-    [part('containerd', '1.6.20~ds1', '1.6.20~ds1-1+deb12u3'), '', ['1.6.20~ds1', '1.6.20~ds1-1+deb12u3']],
-    [part('containerd', 'v1.7.13', '7c3aca7a610df76212171d200ca3811ff6096eb8'), '', ['v1.7.13', '']],
-    [part('Engine', '20.10.24+dfsg1', '5d6db84'), status, ['20.10.24+dfsg1', '20.10.24+dfsg1-1+deb12u1+b6']],
-    [part('Engine', '26.1.5', '5d6db84'), status, ['26.1.5', '']],
-    [part('Engine', '20.10.24+dfsg1', '5d6db84'), '', ['20.10.24+dfsg1', '']],
-    [part('docker-init', '0.19.0'), '', null],
-    [part('runc', 7), '', null],
-    [part('runc', 'a"b\n{}'), '', ['ab', '']],
+test('the engine’s components are reported with their package versions', (t) => {
+  const rows: [ReturnType<typeof componentEntry>, string, [string, string] | null][] = [
+    [componentEntry('runc', '1.1.5+ds1', '1.1.5+ds1-1+deb12u1'), '', ['1.1.5+ds1', '1.1.5+ds1-1+deb12u1']],
+    [componentEntry('runc', '1.1.12', 'v1.1.12-0-g51d5e94'), status, ['1.1.12', '']],
+    [
+      componentEntry('containerd', '1.6.20~ds1', '1.6.20~ds1-1+deb12u3'),
+      '',
+      ['1.6.20~ds1', '1.6.20~ds1-1+deb12u3'],
+    ],
+    [
+      componentEntry('containerd', 'v1.7.13', '7c3aca7a610df76212171d200ca3811ff6096eb8'),
+      '',
+      ['v1.7.13', ''],
+    ],
+    [
+      componentEntry('Engine', '20.10.24+dfsg1', '5d6db84'),
+      status,
+      ['20.10.24+dfsg1', '20.10.24+dfsg1-1+deb12u1+b6'],
+    ],
+    [componentEntry('Engine', '26.1.5', '5d6db84'), status, ['26.1.5', '']],
+    [componentEntry('Engine', '20.10.24+dfsg1', '5d6db84'), '', ['20.10.24+dfsg1', '']],
+    [componentEntry('docker-init', '0.19.0'), '', null],
+    [componentEntry('runc', 7), '', null],
+    [componentEntry('runc', 'a"b\n{}'), '', ['ab', '']],
   ]
   for (const [component, installed, expected] of rows) {
     const [found] = componentsOf({ Components: [component] }, installed)
@@ -60,38 +72,46 @@ test('only an installed package has a version', (t) => {
   t.is(installedVersion('', 'docker.io'), '')
 })
 
-test('they are asked for at start and when something changed, and an engine that does not answer is asked again', async (t) => {
+test('versions are requested at start and on changes, and a failed request is repeated', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true }))
   await writeFile(join(directory, 'status'), status)
   const changed$ = new Subject<void>()
-  let asked = 0
+  let requests = 0
   const client = {
     version: async () => {
-      asked += 1
-      if (asked === 1) throw new Error('starting')
-      return { version: '', apiVersion: '', raw: { Components: [part('Engine', '20.10.24+dfsg1')] } }
+      requests += 1
+      if (requests === 1) throw new Error('starting')
+      return {
+        version: '',
+        apiVersion: '',
+        raw: { Components: [componentEntry('Engine', '20.10.24+dfsg1')] },
+      }
     },
-    info: async () => ({ Plugins: { Authorization: asked === 2 ? null : ['opa'] } }),
+    info: async () => ({ Plugins: { Authorization: requests === 2 ? null : ['opa'] } }),
   }
-  const told$ = engineVersions({ client, changed$, now: () => 7, dpkgStatus: join(directory, 'status') })
-  const told = firstValueFrom(told$.pipe(take(2), toArray()))
+  const versions$ = engineVersions({ client, changed$, now: () => 7, dpkgStatus: join(directory, 'status') })
+  const versions = firstValueFrom(versions$.pipe(take(2), toArray()))
   setTimeout(() => changed$.next(), 100)
   setTimeout(() => changed$.next(), 4_000)
-  t.like(await told, [
+  t.like(await versions, [
     { time: 7, authorizationPlugins: false, components: [{ packageVersion: '20.10.24+dfsg1-1+deb12u1+b6' }] },
     { time: 7, authorizationPlugins: true },
   ])
 })
 
-test('without dpkg and without a word on plugins nothing is guessed', async (t) => {
+test('without dpkg and plugin data nothing is guessed', async (t) => {
   const client = {
-    version: async () => ({ version: '', apiVersion: '', raw: { Components: [part('runc', '1.1.12')] } }),
+    version: async () => ({
+      version: '',
+      apiVersion: '',
+      raw: { Components: [componentEntry('runc', '1.1.12')] },
+    }),
     info: async () => ({}),
   }
-  const told = await firstValueFrom(
+  const versions = await firstValueFrom(
     engineVersions({ client, changed$: NEVER, now: () => 7, dpkgStatus: '/nonexistent' }),
   )
-  t.is(told.authorizationPlugins, null)
-  t.deepEqual(told.components, [{ component: 'runc', version: '1.1.12', packageVersion: '' }])
+  t.is(versions.authorizationPlugins, null)
+  t.deepEqual(versions.components, [{ component: 'runc', version: '1.1.12', packageVersion: '' }])
 })

@@ -52,7 +52,7 @@ const inspect = {
   Mounts: [{ Type: 'bind', Source: '/usr/bin', Destination: '/host', RW: true }],
 }
 
-test('an inspect answer becomes a container', (t) => {
+test('an inspect response becomes a container', (t) => {
   t.deepEqual(containerOfInspect(inspect), {
     id: 'abc',
     name: 'web-1',
@@ -91,7 +91,7 @@ test('an inspect answer becomes a container', (t) => {
   })
 })
 
-test('fields that are missing or of another type are as if unset', (t) => {
+test('fields that are missing or of the wrong type count as unset', (t) => {
   const unset = containerOfInspect({ Id: 'abc' })
   t.deepEqual(unset.details?.limits, { memoryBytes: null, cpus: null, pids: null })
   t.is(unset.state, 'unknown')
@@ -110,11 +110,11 @@ test('fields that are missing or of another type are as if unset', (t) => {
 })
 
 for (const [claim, host, limits] of [
-  ['0 is no limit', { Memory: 0, NanoCpus: 0, CpuQuota: 0, PidsLimit: 0 }, [null, null, null]],
-  ['-1 is no limit', { Memory: -1, CpuQuota: -1, PidsLimit: -1 }, [null, null, null]],
-  ['null is no limit', { PidsLimit: null }, [null, null, null]],
-  ['a quota is a share of its period', { CpuQuota: 50_000, CpuPeriod: 25_000 }, [null, 2, null]],
-  ['a quota without a period is of 100 ms', { CpuQuota: 50_000, CpuPeriod: 0 }, [null, 0.5, null]],
+  ['0 means no limit', { Memory: 0, NanoCpus: 0, CpuQuota: 0, PidsLimit: 0 }, [null, null, null]],
+  ['-1 means no limit', { Memory: -1, CpuQuota: -1, PidsLimit: -1 }, [null, null, null]],
+  ['null means no limit', { PidsLimit: null }, [null, null, null]],
+  ['a quota is relative to its period', { CpuQuota: 50_000, CpuPeriod: 25_000 }, [null, 2, null]],
+  ['a quota without a period is relative to 100 ms', { CpuQuota: 50_000, CpuPeriod: 0 }, [null, 0.5, null]],
 ] as const) {
   test(claim, (t) => {
     const details = containerOfInspect({ Id: 'abc', HostConfig: host }).details
@@ -123,9 +123,9 @@ for (const [claim, host, limits] of [
 }
 
 for (const [claim, config, healthcheck] of [
-  ['NONE is no health check', { Healthcheck: { Test: ['NONE'] } }, null],
-  ['an empty test is no health check', { Healthcheck: { Test: [] } }, null],
-  ['null is no health check', { Healthcheck: null }, null],
+  ['NONE means no health check', { Healthcheck: { Test: ['NONE'] } }, null],
+  ['an empty test means no health check', { Healthcheck: { Test: [] } }, null],
+  ['null means no health check', { Healthcheck: null }, null],
   [
     'a shell check runs in /bin/sh, every 30 s by default',
     { Healthcheck: { Test: ['CMD-SHELL', 'curl x || exit 1'] } },
@@ -137,7 +137,7 @@ for (const [claim, config, healthcheck] of [
     { argv: ['/bin/bash', '-ec', 'x'], intervalSeconds: 1 },
   ],
   [
-    'while the container starts it is run every 5 s by default',
+    'while the container starts the check runs every 5 s by default',
     { Healthcheck: { Test: ['CMD', 'x'], StartPeriod: 60e9 } },
     { argv: ['x'], intervalSeconds: 30, startIntervalSeconds: 5 },
   ],
@@ -154,12 +154,12 @@ for (const [name, labels, expected] of [
   ['/web.3.x1y2', { 'com.docker.swarm.task.name': 'web.3.x1y2' }, 'web.3.x1y2'],
   ['/plain', {}, 'plain'],
 ] as const) {
-  test(`the container ${name} with ${Object.keys(labels).length} labels of Swarm is called ${expected}`, (t) => {
+  test(`the container ${name} with ${Object.keys(labels).length} Swarm labels is named ${expected}`, (t) => {
     t.is(containerOfInspect({ Id: 'abc', Name: name, Config: { Labels: labels } }).name, expected)
   })
 }
 
-test('an event alone gives a container its name, image and labels, without what the engine mixed in', (t) => {
+test('an event alone gives a container its name, image and labels, without the engine’s attributes', (t) => {
   const event = dockerEvent('die', {
     attributes: { image: 'nginx@sha256:00', exitCode: '0', 'com.docker.compose.project': 'shop' },
   })

@@ -45,7 +45,7 @@ function wordOf(observation: Observation): string {
   return observation.kind
 }
 
-test('the inventory is up once every container was looked at, and then tells of execs that run', async (t) => {
+test('the inventory is up once every container was inspected, and then reports running execs', async (t) => {
   const { words, inventory } = await watchInventory(t, { refuses: false })
   await until(() => words().includes('exec'))
   t.deepEqual(words(), ['seen', 'up api', 'exec'])
@@ -55,7 +55,7 @@ test('the inventory is up once every container was looked at, and then tells of 
   )
 })
 
-test('an inventory that cannot list says so, keeps hearing events, and tries again', async (t) => {
+test('an inventory that cannot list reports it, still handles events, and retries', async (t) => {
   const engineState = { refuses: true }
   const { words, seen, events$ } = await watchInventory(t, engineState)
   await until(() => words().includes('down '))
@@ -71,7 +71,7 @@ test('an inventory that cannot list says so, keeps hearing events, and tries aga
   t.false(words().includes('seen'))
 })
 
-test('each time events may have been missed the containers are listed again', async (t) => {
+test('containers are listed again whenever events may have been missed', async (t) => {
   const { words, engine, reconcile$ } = await watchInventory(t, { refuses: false })
   await until(() => words().includes('up api'))
   reconcile$.next()
@@ -81,7 +81,7 @@ test('each time events may have been missed the containers are listed again', as
   t.is(words().filter((word) => word === 'seen').length, 1)
 })
 
-test('what the inventory had no room for is told as lost', async (t) => {
+test('what exceeds the call queue is reported as lost', async (t) => {
   const { words, seen, events$ } = await watchInventory(t, { refuses: false })
   await until(() => words().includes('up api'))
   for (let number = 0; number < 5_100; number += 1)
@@ -89,11 +89,11 @@ test('what the inventory had no room for is told as lost', async (t) => {
   await until(() => words().includes('events-lost'))
   const lost = seen.find((observation) => observation.kind === 'events-lost')
   t.like(lost, { source: 'containers', reason: 'queue-full' })
-  // 8 are being asked after and 5,000 wait; the others are told from their events.
+  // 8 inspects are running and 5,000 are queued; the other containers are reported from their events.
   t.is(lost?.count, 5_100 - 5_008)
 })
 
-test('after it is unsubscribed from nothing is asked any more', async (t) => {
+test('no requests are sent after unsubscribing', async (t) => {
   const { words, engine, subscription, events$, reconcile$ } = await watchInventory(t, { refuses: false })
   await until(() => words().includes('exec'))
   subscription.unsubscribe()

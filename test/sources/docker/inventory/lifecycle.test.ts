@@ -21,12 +21,18 @@ const exited = inspectOf({
 })
 
 for (const [claim, before, wasUp, after, expected] of [
-  ['nothing changed, nothing was missed', running, true, running, []],
-  ['a container that ended unseen died then, with its exit code', running, true, exited, ['died 15 3']],
-  ['a container that was started unseen was started then', exited, false, running, ['started 10 null']],
-  ['another run has ended and begun', running, true, restarted, ['died 20 null', 'started 20 null']],
-  ['a new name was given', running, true, { ...running, Name: '/new' }, ['renamed 99 null']],
-  ['new limits were set', running, true, inspectOf({ memory: 5, state: running.State }), ['updated 99 null']],
+  ['without a difference nothing was missed', running, true, running, []],
+  ['a missed end is reported with its time and exit code', running, true, exited, ['died 15 3']],
+  ['a missed start is reported with its time', exited, false, running, ['started 10 null']],
+  ['a missed restart is an end and a start', running, true, restarted, ['died 20 null', 'started 20 null']],
+  ['a missed rename is reported', running, true, { ...running, Name: '/new' }, ['renamed 99 null']],
+  [
+    'missed new limits are reported',
+    running,
+    true,
+    inspectOf({ memory: 5, state: running.State }),
+    ['updated 99 null'],
+  ],
 ] as const) {
   test(claim, (t) => {
     const changes = missedChanges(containerOfInspect(before), wasUp, after, at(99))
@@ -37,7 +43,7 @@ for (const [claim, before, wasUp, after, expected] of [
   })
 }
 
-test('an engine that did not answer tells of nothing missed', (t) => {
+test('without an inspect nothing is reported as missed', (t) => {
   t.deepEqual(missedChanges(containerOfInspect(running), true, undefined, at(99)), [])
 })
 
@@ -45,7 +51,7 @@ function event(action: string, attributes: Record<string, string> = {}): DockerE
   return dockerEvent(action, { attributes })
 }
 
-test('the exit code is the event’s', (t) => {
+test('the exit code comes from the event', (t) => {
   const change = changeOfEvent(event('die', { exitCode: '137' }), 'died', containerOfInspect(running), null)
   t.is(change.exitCode, 137)
 })
@@ -61,7 +67,7 @@ for (const [claim, answer, expected] of [
   })
 }
 
-test('a new name is told with the one before it, also when an inspect knew it first', (t) => {
+test('a rename is reported with the previous name, even if an inspect showed the new name first', (t) => {
   const renamed = event('rename', { name: 'new', oldName: '/web' })
   t.is(changeOfEvent(renamed, 'renamed', containerOfInspect(running), undefined).previousName, 'web')
   const known = containerOfInspect({ ...running, Name: '/new' })
@@ -78,12 +84,12 @@ for (const [action, answer, state] of [
   ['started', null, 'dead'],
   ['oom', undefined, 'exited'],
 ] as const satisfies [ContainerAction, unknown, string][]) {
-  test(`a container is ${state} after ${action} and the answer ${JSON.stringify(answer)?.slice(0, 40)}`, (t) => {
+  test(`a container is ${state} after ${action} and the inspect ${JSON.stringify(answer)?.slice(0, 40)}`, (t) => {
     t.is(containerAfter(containerOfInspect(exited), event(action), action, answer).state, state)
   })
 }
 
-test('a container that ended has no pid, whatever it had', (t) => {
+test('a container that ended has no pid', (t) => {
   const before = containerOfInspect({ ...running, State: { ...running.State, Pid: 7 } })
   t.is(containerAfter(before, event('die'), 'died', undefined).details?.pid, 0)
 })

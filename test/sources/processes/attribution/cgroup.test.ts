@@ -13,9 +13,9 @@ const step = 'fkdqncjzranphcvswb72bmp1v'
 const paths: [what: string, path: string, ids: string[], build: string][] = [
   ['Docker, cgroupfs driver', `docker/${id}`, [id], ''],
   ['Docker, systemd driver', `system.slice/docker-${id}.scope`, [id], ''],
-  ['a parent of the user’s', `my.slice/my-web.slice/docker-${id}.scope`, [id], ''],
+  ['a custom parent', `my.slice/my-web.slice/docker-${id}.scope`, [id], ''],
   ['Podman', `machine.slice/libpod-${id}.scope/container`, [id], ''],
-  ['Podman’s monitor, outside of the container', `machine.slice/libpod-conmon-${id}.scope`, [], ''],
+  ['Podman’s monitor, outside the container', `machine.slice/libpod-conmon-${id}.scope`, [], ''],
   [
     'Kubernetes, containerd',
     `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/cri-containerd-${id}.scope`,
@@ -23,8 +23,8 @@ const paths: [what: string, path: string, ids: string[], build: string][] = [
     '',
   ],
   ['Kubernetes, cgroupfs driver', `kubepods/besteffort/pod1-2/${id}`, [id], ''],
-  ['containerd without systemd’s help', `system.slice:cri-containerd:${id}`, [id], ''],
-  ['a cgroup of the container’s own', `docker/${id}/init.scope`, [id], ''],
+  ['containerd without systemd', `system.slice:cri-containerd:${id}`, [id], ''],
+  ['a cgroup created inside the container', `docker/${id}/init.scope`, [id], ''],
   ['Docker in Docker', `docker/${id}/docker/${inner}`, [id, inner], ''],
   ['a build step, cgroupfs driver', `docker/buildkit/${step}`, [], step],
   ['a build step, systemd driver', `system.slice/docker-${step}.scope`, [], step],
@@ -35,16 +35,16 @@ const paths: [what: string, path: string, ids: string[], build: string][] = [
 ]
 
 for (const [what, path, ids, build] of paths) {
-  test(`in the cgroup of ${what} the container is read from the names`, (t) => {
+  test(`container ids are parsed from the cgroup path: ${what}`, (t) => {
     t.deepEqual(cgroupOf(path.split('/')), { path: `/${path}`, ids, build })
   })
 }
 
-test('a path that was cut says so', (t) => {
+test('a truncated path is marked', (t) => {
   t.is(cgroupOf(['x', 'y'], true).path, '…/x/y')
 })
 
-test('the outermost container that the engine knows is the one', (t) => {
+test('a process belongs to the outermost container that the engine knows', (t) => {
   const known = (...ids: string[]) => ({
     get: (wanted: string) => (ids.includes(wanted) ? sampleContainer({ id: wanted }) : undefined),
     all: () => [],
@@ -57,7 +57,7 @@ test('the outermost container that the engine knows is the one', (t) => {
   t.is(containerOf(cgroup, known()), undefined)
 })
 
-test('of the hierarchies in /proc/PID/cgroup the one that names a container speaks', (t) => {
+test('the hierarchy in /proc/PID/cgroup that names a container wins', (t) => {
   const v1 = `9:name=systemd:/\n8:pids:/docker/${id}\n4:memory:/\n0::/system.slice/containerd.service\n`
   t.deepEqual(parseCgroupFile(v1).ids, [id])
   t.is(parseCgroupFile('0::/user.slice/user-0.slice\n').path, '/user.slice/user-0.slice')

@@ -10,7 +10,7 @@ import { sampleContainer } from '../../../support/samples.ts'
 const web = sampleContainer()
 const other = 'c'.repeat(64)
 
-test('a living process that the table does not know is its cgroup’s, also where the engine has yet to name it', (t) => {
+test('a running process that is not in the table is attributed by its cgroup, even before the engine reports the container', (t) => {
   const procRoot = temporaryFolder(t)
   const cgroups: [number, string][] = [
     [1, `0::/system.slice/docker-${web.id}.scope`],

@@ -24,13 +24,13 @@ const execId = 'e'.repeat(64)
 const pidFile = `/run/containerd/moby/${id}/${execId}.pid`
 const runc = ['runc', '--root', '/run/x', 'exec', '--process', '/tmp/p', '--pid-file', pidFile, id]
 
-test('an exec’s id is read from the runtime’s arguments, and from nothing that the program was given', (t) => {
+test('an exec id is read from the arguments of the runtime, not from those of the requested command', (t) => {
   const table: [string, readonly string[], string][] = [
     ['the engine’s', runc, execId],
     ['another runtime', ['crun', ...runc.slice(1)], execId],
-    ['with an id of ctr’s', runc.with(7, `/run/containerd/moby/${id}/mine.pid`), ''],
+    ['with an id chosen by ctr', runc.with(7, `/run/containerd/moby/${id}/mine.pid`), ''],
     ['another container’s', runc.with(7, `/run/containerd/moby/${other}/${execId}.pid`), ''],
-    ['behind the container', ['runc', 'exec', id, 'sh', '--pid-file', pidFile, id], ''],
+    ['after the container id', ['runc', 'exec', id, 'sh', '--pid-file', pidFile, id], ''],
     ['not an exec', runc.with(3, 'create'), ''],
     ['without a pid file', ['runc', 'exec', id, 'true'], ''],
     ['cut', runc.slice(0, 7), ''],
@@ -51,22 +51,22 @@ function sample(t: ExecutionContext, procRoot?: string) {
   return all
 }
 
-test('who brought a process in is told nearest first, without those that were only forked, and remembered', (t) => {
+test('the entry ancestry lists programs nearest first, without plain forks, and is inherited by descendants', (t) => {
   const { tracker, observed } = sample(t)
   const fork = { uid: 0, euid: 0 }
   tracker.executed(seenProcess({ pid: 50, startTicks: 100, program: running('shim') }), 1_000)
-  tracker.forked({ ...fork, pid: 300, startTicks: 700, parentPid: 50, makerPid: 50 }, 7_000)
+  tracker.forked({ ...fork, pid: 300, startTicks: 700, parentPid: 50, creatorPid: 50 }, 7_000)
   tracker.executed(
     seenProcess({ pid: 300, startTicks: 700, parentPid: 50, program: running(...runc) }),
     7_001,
   )
-  tracker.forked({ ...fork, pid: 301, startTicks: 701, parentPid: 300, makerPid: 300 }, 7_010)
-  tracker.forked({ ...fork, pid: 302, startTicks: 702, parentPid: 50, makerPid: 301 }, 7_020)
+  tracker.forked({ ...fork, pid: 301, startTicks: 701, parentPid: 300, creatorPid: 300 }, 7_010)
+  tracker.forked({ ...fork, pid: 302, startTicks: 702, parentPid: 50, creatorPid: 301 }, 7_020)
   tracker.exited(301, 701, 7_021, null)
   tracker.exited(300, 700, 7_022, null)
   const entered = { pid: 302, startTicks: 702, parentPid: 50, ...inContainer(id) }
   tracker.executed(seenProcess({ ...entered, program: running('sh') }), 7_030)
-  tracker.forked({ ...fork, pid: 303, startTicks: 900, parentPid: 302, makerPid: 302 }, 9_000)
+  tracker.forked({ ...fork, pid: 303, startTicks: 900, parentPid: 302, creatorPid: 302 }, 9_000)
   tracker.executed(
     seenProcess({ pid: 303, startTicks: 900, parentPid: 302, ...inContainer(id), program: running('id') }),
     9_001,
@@ -83,11 +83,11 @@ test('who brought a process in is told nearest first, without those that were on
   }
 })
 
-test('what the runtime seems to say in a container is only its own text', (t) => {
+test('an exec id on the command line of a process in a container is ignored', (t) => {
   const { tracker, observed } = sample(t)
   const ofShop = { ...inContainer(other, 2), program: running(...runc) }
   tracker.executed(seenProcess({ pid: 210, startTicks: 650, ...ofShop }), 6_500)
-  tracker.forked({ pid: 211, startTicks: 660, parentPid: 210, makerPid: 210, uid: 0, euid: 0 }, 6_600)
+  tracker.forked({ pid: 211, startTicks: 660, parentPid: 210, creatorPid: 210, uid: 0, euid: 0 }, 6_600)
   const intoWeb = seenProcess({ pid: 211, startTicks: 660, parentPid: 210, ...inContainer(id) })
   tracker.executed({ ...intoWeb, cgroup: inContainer(other).cgroup }, 6_601)
   const seen = observed().at(-1)
@@ -96,7 +96,7 @@ test('what the runtime seems to say in a container is only its own text', (t) =>
   t.is(seen && originOf(seen)?.by[0]?.containerId, other)
 })
 
-test('a program that lies in a container’s root is the container’s, whatever its namespaces say', async (t) => {
+test('a program whose executable is on a container’s root belongs to the container, whatever its namespaces are', async (t) => {
   const { procRoot, write } = await procDirectory(t)
   await write('200/mountinfo', '500 400 0:57 / / rw - overlay overlay rw\n')
   const { tracker, observed } = sample(t, procRoot)
@@ -109,7 +109,7 @@ test('a program that lies in a container’s root is the container’s, whatever
   t.is(observed().length, 2)
 })
 
-test('an engine in a container, with the runtime it runs there, is all that container’s own', (t) => {
+test('an engine inside a container, its runtime and its containers belong to the outer container', (t) => {
   const { tracker, observed } = sample(t)
   const inner = 'd'.repeat(64)
   const innerPlace = {
@@ -127,7 +127,7 @@ test('an engine in a container, with the runtime it runs there, is all that cont
     [307, 300, ['nsenter', '-t', '304', '-m', 'sh'], innerPlace],
   ]
   for (const [pid, parentPid, argv, place] of line) {
-    tracker.forked({ pid, startTicks: pid, parentPid, makerPid: parentPid, uid: 0, euid: 0 }, pid * 10)
+    tracker.forked({ pid, startTicks: pid, parentPid, creatorPid: parentPid, uid: 0, euid: 0 }, pid * 10)
     tracker.executed(
       seenProcess({ pid, startTicks: pid, parentPid, ...place, program: running(...argv) }),
       pid * 10 + 1,
@@ -138,37 +138,37 @@ test('an engine in a container, with the runtime it runs there, is all that cont
     t.deepEqual([container.name, origin, hostFiles], ['web', { via: 'init' }, null])
 })
 
-test('a hook of the start is none of the container yet, whatever it runs; what follows the start is', (t) => {
+test('a start hook and its children do not belong to the container; processes after the start do', (t) => {
   const { tracker, observed } = watched([web])
   t.teardown(() => tracker.close())
   const belowShim = { startTicks: 500, parentPid: 50 }
   tracker.executed(seenProcess({ pid: 190, ...belowShim, program: running('runc', 'create') }), 5_000)
   tracker.executed(seenProcess({ pid: 191, ...belowShim, program: running('runc', 'init') }), 5_001)
-  tracker.forked({ pid: 260, startTicks: 520, parentPid: 191, makerPid: 191, uid: 0, euid: 0 }, 5_200)
+  tracker.forked({ pid: 260, startTicks: 520, parentPid: 191, creatorPid: 191, uid: 0, euid: 0 }, 5_200)
   const hook = { startTicks: 520, ...inContainer(id) }
   tracker.executed(seenProcess({ pid: 260, parentPid: 191, ...hook }), 5_201)
-  tracker.forked({ pid: 261, startTicks: 530, parentPid: 260, makerPid: 260, uid: 0, euid: 0 }, 5_300)
+  tracker.forked({ pid: 261, startTicks: 530, parentPid: 260, creatorPid: 260, uid: 0, euid: 0 }, 5_300)
   tracker.executed(seenProcess({ pid: 261, parentPid: 260, ...hook, startTicks: 530 }), 5_301)
   t.deepEqual(observed(), [])
   tracker.executed(init, 6_000)
   t.is(observed().at(-1)?.origin.via, 'init')
-  // Who makes himself look like it afterwards deceives nobody.
+  // After the start, a process with the same parents is not mistaken for a hook.
   tracker.executed(seenProcess({ pid: 300, startTicks: 700, parentPid: 191, ...inContainer(id) }), 7_000)
   t.is(observed().at(-1)?.origin.via, 'entered')
 })
 
-test('a container’s process in the host’s mount namespace, or with its root, has got out; one that never was in has not', async (t) => {
+test('a container process in the host’s mount namespace or root has escaped; one that never left the host’s mounts has not', async (t) => {
   const { procRoot, link, write } = await procDirectory(t)
   await link('1/root', '/')
   await link('201/root', '/')
   await link('202/root', '/tmp')
   await link('205/root', '/')
   for (const pid of [201, 202]) await write(`${pid}/stat`, procStat({ pid, startTicks: pid }))
-  // Somebody else, by now.
+  // The pid has been reused.
   await write('205/stat', procStat({ pid: 205, startTicks: 999 }))
   const { tracker, observed } = sample(t, procRoot)
   const child = (pid: number, rest: object) => {
-    tracker.forked({ pid, startTicks: pid, parentPid: 200, makerPid: 200, uid: 0, euid: 0 }, 7_000)
+    tracker.forked({ pid, startTicks: pid, parentPid: 200, creatorPid: 200, uid: 0, euid: 0 }, 7_000)
     tracker.executed(
       seenProcess({ pid, startTicks: pid, parentPid: 200, ...inContainer(id), ...rest }),
       7_001,
@@ -186,14 +186,14 @@ test('a container’s process in the host’s mount namespace, or with its root,
   t.is(observed().at(-1)?.hostFiles, null)
 })
 
-test('who runs a program with a root of the container’s own is looked at only while it lives on, and seen if it got out meanwhile', async (t) => {
+test('a process with the container’s root at exec is rechecked shortly after, and an escape since then is reported', async (t) => {
   const { procRoot, link, write } = await procDirectory(t)
   await write('1/mountinfo', '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n')
   for (const pid of [1, 201, 202]) await link(`${pid}/root`, '/')
   for (const pid of [201, 202]) await write(`${pid}/stat`, procStat({ pid, startTicks: pid }))
   const { tracker, observed } = sample(t, procRoot)
-  const told = () => observed().map(({ process, change, hostFiles }) => [process.pid, change, hostFiles])
-  const before = told().length
+  const reported = () => observed().map(({ process, change, hostFiles }) => [process.pid, change, hostFiles])
+  const before = reported().length
   const execute = (pid: number, rootDevice: number) =>
     tracker.executed(
       seenProcess({ pid, startTicks: pid, parentPid: 200, ...inContainer(id), rootDevice }),
@@ -202,23 +202,23 @@ test('who runs a program with a root of the container’s own is looked at only 
   execute(201, deviceNumber(0, 57))
   execute(202, deviceNumber(254, 0))
   execute(203, deviceNumber(254, 0))
-  t.deepEqual(told().slice(before), [
+  t.deepEqual(reported().slice(before), [
     [201, 'executed', null],
     [202, 'executed', 'root'],
     [203, 'executed', null],
   ])
-  await until(() => told().length > before + 3)
-  t.deepEqual(told().slice(before + 3), [[201, 'found', 'root']])
+  await until(() => reported().length > before + 3)
+  t.deepEqual(reported().slice(before + 3), [[201, 'found', 'root']])
 })
 
-serial('every docker exec is told with the engine’s own exec id', async (t) => {
+serial('every docker exec is reported with the engine’s exec id', async (t) => {
   const { of } = await watchProcesses(t)
   const { name } = await runContainer(t)
   const events = execFile('docker', ['events', '--filter', `container=${name}`, '--format', '{{json .}}'])
   t.teardown(() => events.kill())
   let text = ''
   events.stdout?.on('data', (chunk: string) => (text += chunk))
-  // Only what comes after its start is told; so until it is known to listen.
+  // `docker events` reports only events after its start, so repeat until it has started.
   await until(async () => {
     await docker('exec', name, 'true', 'listening')
     return text.includes('exec_start')
@@ -233,13 +233,13 @@ serial('every docker exec is told with the engine’s own exec id', async (t) =>
   await until(() => starts().length === 3 * marks.length)
   for (const mark of marks) {
     const seen = await until(() => of(name).find(({ process }) => process.argv[1] === `marked-${mark}`))
-    const told = new RegExp(`exec_start: true marked-${mark}".*?"execID":"(\\w+)"`).exec(text)?.[1]
-    t.regex(told ?? '', /^[0-9a-f]{64}$/)
-    t.is(originOf(seen)?.execId, told, mark)
+    const expected = new RegExp(`exec_start: true marked-${mark}".*?"execID":"(\\w+)"`).exec(text)?.[1]
+    t.regex(expected ?? '', /^[0-9a-f]{64}$/)
+    t.is(originOf(seen)?.execId, expected, mark)
   }
 })
 
-serial('whatever enters without the engine is told with its tool and without an exec id', async (t) => {
+serial('an entry without the engine is reported with its tool and without an exec id', async (t) => {
   const { of } = await watchProcesses(t)
   const { name, id: container } = await runContainer(t)
   const pid = (await docker('inspect', '--format', '{{.State.Pid}}', container)).stdout.trim()
@@ -272,22 +272,25 @@ serial('whatever enters without the engine is told with its tool and without an 
   t.is(of(name).length, before + 1)
 })
 
-serial('a container’s process that changes to the host’s root or mounts is seen outside', async (t) => {
-  const { of } = await watchProcesses(t)
-  const rights = ['--cap-add', 'SYS_ADMIN', '--cap-add', 'SYS_PTRACE', '--pid', 'host']
-  const { name } = await runContainer(t, ['--volume', '/:/host', ...rights])
-  await docker('exec', name, 'busybox', 'chroot', '/host', '/bin/sleep', '0.5')
-  await docker('exec', name, 'busybox', 'nsenter', '-t', String(process.pid), '-m', '/bin/sleep', '0.51')
-  const last = (argument: string) =>
-    of(name).find(({ process }) => process.argv.at(-1) === argument && process.argv.length === 2)
-  t.is((await until(() => last('0.5'))).hostFiles, 'root')
-  t.is((await until(() => last('0.51'))).hostFiles, 'mount-namespace')
-  // The root is looked at a moment later, when the same process may have changed it already.
-  const out = of(name).filter(({ hostFiles }) => hostFiles !== null)
-  t.deepEqual(new Set(out.map(({ process }) => process.argv.at(-1))), new Set(['0.5', '0.51']))
-})
+serial(
+  'a container process that changes to the host’s root or mount namespace is reported as escaped',
+  async (t) => {
+    const { of } = await watchProcesses(t)
+    const rights = ['--cap-add', 'SYS_ADMIN', '--cap-add', 'SYS_PTRACE', '--pid', 'host']
+    const { name } = await runContainer(t, ['--volume', '/:/host', ...rights])
+    await docker('exec', name, 'busybox', 'chroot', '/host', '/bin/sleep', '0.5')
+    await docker('exec', name, 'busybox', 'nsenter', '-t', String(process.pid), '-m', '/bin/sleep', '0.51')
+    const last = (argument: string) =>
+      of(name).find(({ process }) => process.argv.at(-1) === argument && process.argv.length === 2)
+    t.is((await until(() => last('0.5'))).hostFiles, 'root')
+    t.is((await until(() => last('0.51'))).hostFiles, 'mount-namespace')
+    // The root is read a moment later, when the same process may already have changed it.
+    const out = of(name).filter(({ hostFiles }) => hostFiles !== null)
+    t.deepEqual(new Set(out.map(({ process }) => process.argv.at(-1))), new Set(['0.5', '0.51']))
+  },
+)
 
-/** A directory in place of /proc, with the few files that a test is about. */
+/** A fake /proc directory with the few files that a test needs. */
 async function procDirectory(t: ExecutionContext) {
   const procRoot = await mkdtemp(join(tmpdir(), 'tidewatch-test-proc-'))
   t.teardown(() => rm(procRoot, { recursive: true }))
@@ -302,7 +305,7 @@ async function procDirectory(t: ExecutionContext) {
   }
 }
 
-/** The runtime with its root directory, as this engine runs it. */
+/** The runtime with the root directory that this engine uses. */
 async function runtimeCommand(): Promise<string[]> {
   const root = (await docker('info', '--format', '{{.DefaultRuntime}}')).stdout.trim()
   return ['runc', '--root', `/run/docker/runtime-${root}/moby`]

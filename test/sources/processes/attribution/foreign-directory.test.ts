@@ -9,14 +9,14 @@ import { watchProcesses } from '../watch.ts'
 const serial = test.serial
 
 serial(
-  'a process whose working directory was opened in another mount namespace is told, by the kernel and by /proc',
+  'a working directory opened in another mount namespace is detected, by eBPF and from /proc',
   async (t) => {
     const { of } = await watchProcesses(t, { mode: 'ebpf' })
     const { name } = await runContainer(t)
     const pid = (await docker('inspect', '--format', '{{.State.Pid}}', name)).stdout.trim()
     t.false(worksOutside('/proc', Number(pid)))
     t.false(worksOutside('/proc', process.pid))
-    // nsenter opens the directory of --wd before it enters, as runc once left one open for the container.
+    // nsenter opens the directory of --wd before it enters, like the descriptor that runc leaked into the container.
     const inside = spawn('nsenter', ['-t', pid, '-m', '-p', '--wd=/sys/fs/cgroup', '/bin/sleep', '61'])
     t.teardown(() => inside.kill())
     const seen = await until(() => of(name).find((one) => one.process.argv[1] === '61'))
@@ -32,7 +32,7 @@ serial(
 )
 
 serial(
-  'whoever changes his directory, or his root, or enters a container, is where he seems to be',
+  'ordinary working directory changes and container entries are not reported as foreign directories',
   async (t) => {
     const { of } = await watchProcesses(t, { mode: 'ebpf' })
     const { name } = await runContainer(t)

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { layers } from '../../../../agent/sources/processes/attribution/layers.ts'
 
-test('a path is in the layer of the container whose changes go there, or in one that is nobody’s', (t) => {
+test('a path is mapped to the container that owns the layer, or to a layer without an owner', (t) => {
   const known = layers<string>()
   known.add('/var/lib/docker/overlay2/abc/diff', 'web')
   known.add('/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/12/fs', 'db')
@@ -20,11 +20,11 @@ test('a path is in the layer of the container whose changes go there, or in one 
   t.is(
     known.of('/var/lib/docker/overlay2/abc/diff/tmp/h'),
     null,
-    'an ended container’s layer is still no place for a helper',
+    'the layer of an ended container is still recognised as a layer',
   )
 })
 
-test('an upper directory near the root makes no store of the root', (t) => {
+test('an upper directory near the root does not make the root a layer store', (t) => {
   const known = layers<string>()
   for (const upper of ['', '/upper', '/a/upper', 'relative/upper/dir']) known.add(upper, 'x')
   for (const path of ['/usr/bin/h', '/a/h', '/h']) t.is(known.of(path), undefined, path)

@@ -7,7 +7,7 @@ import { readRootDevice, rootDeviceIn } from '../../../../agent/sources/processe
 
 const overlay = '500 400 0:57 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/l'
 
-test('a container’s root device is that of the last mount at its root, where that is its alone', (t) => {
+test('a container’s root device is that of the last mount at its root, unless containers share it', (t) => {
   const table: [string, string, number | null][] = [
     ['overlay', `${overlay}\n501 500 0:60 / /proc rw - proc proc rw\n`, deviceNumber(0, 57)],
     ['rootless', '500 400 0:58 / / rw - fuse.fuse-overlayfs fuse-overlayfs rw', deviceNumber(0, 58)],
@@ -20,7 +20,7 @@ test('a container’s root device is that of the last mount at its root, where t
   for (const [what, text, device] of table) t.is(rootDeviceIn(text), device, what)
 })
 
-test('a container’s init that is gone has no root device', async (t) => {
+test('a container init that has exited has no root device', async (t) => {
   const procRoot = await mkdtemp(join(tmpdir(), 'tidewatch-test-proc-'))
   t.teardown(() => rm(procRoot, { recursive: true }))
   await mkdir(join(procRoot, '200'))

@@ -1,7 +1,7 @@
 import test from 'ava'
 import type { HelperPlace } from '../../../../agent/model/observation.ts'
 import { noProgram } from '../../../../agent/sources/processes/table/known-process.ts'
-import { helperWatch, pathsOf } from '../../../../agent/sources/processes/attribution/usermode-helper.ts'
+import { usermodeHelpers, pathsOf } from '../../../../agent/sources/processes/attribution/usermode-helper.ts'
 import { sampleContainer } from '../../../support/samples.ts'
 import { hostNamespaces, inContainer, knownProcess, running, seenProcess, watched } from '../samples.ts'
 
@@ -18,7 +18,7 @@ const membership = {
   brought: { execId: '', by: [] },
 }
 
-/** What was run as which program: `path` as the kernel was given it. */
+/** A helper's program; `argv[0]` is the path as the kernel was given it. */
 function program(comm: string, exe: string, ...argv: string[]) {
   return () => ({ ...noProgram, comm, exe, argv })
 }
@@ -49,32 +49,42 @@ const table: [string, ReturnType<typeof program>, Partial<typeof web.details>, H
   ],
   ['a container’s root', program('h', '/tmp/h', '/proc/200/root/tmp/h'), {}, 'process'],
   ['a container’s memory', program('3', '/memfd:x (deleted)', '/proc/200/fd/3'), {}, 'process'],
-  ['a script by a container’s root', program('h', '/bin/dash', '/bin/sh', '/proc/200/root/h'), {}, 'process'],
+  [
+    'a script through a container’s root',
+    program('h', '/bin/dash', '/bin/sh', '/proc/200/root/h'),
+    {},
+    'process',
+  ],
   ['a volume', program('h', '/srv/data/h', '/srv/data/h'), { mounts: writable }, 'volume'],
   ['a link into a volume', program('link', '/srv/data/h', '/etc/link'), { mounts: writable }, 'volume'],
   ['a read-only volume', program('h', '/srv/data/h', '/srv/data/h'), { mounts: readable }, null],
-  ['its neighbour', program('h', '/srv/database/h', '/srv/database/h'), { mounts: writable }, null],
   [
-    'the host’s own, all of it mounted',
+    'a path that only starts like the volume’s',
+    program('h', '/srv/database/h', '/srv/database/h'),
+    { mounts: writable },
+    null,
+  ],
+  [
+    'a host helper, with / mounted in a container',
     program('modprobe', '/usr/bin/kmod', '/sbin/modprobe', '-q'),
     { mounts: everything },
     null,
   ],
   [
-    'the host’s home, all of it mounted',
+    'a home directory, with / mounted in a container',
     program('h', '/root/h', '/root/h'),
     { mounts: everything },
     'volume',
   ],
   ['a process of the host', program('h', '/root/h', '/proc/1/root/root/h'), {}, null],
   [
-    'an argument that anybody can choose',
+    'an argument that is not the script',
     program('dump', '/usr/bin/dump', '/usr/bin/dump', '/proc/200/root/h'),
     {},
     null,
   ],
   [
-    'the host’s',
+    'the host',
     program('systemd-coredum', '/lib/systemd/systemd-coredump', '/lib/systemd/systemd-coredump', '9'),
     {},
     null,
@@ -82,7 +92,7 @@ const table: [string, ReturnType<typeof program>, Partial<typeof web.details>, H
 ]
 
 for (const [what, runs, details, via] of table) {
-  test(`a helper of the kernel from ${what} is ${via === null ? 'the host’s' : `a container’s, by ${via}`}`, (t) => {
+  test(`a usermode helper from ${what} is attributed to ${via === null ? 'the host' : `a container, by ${via}`}`, (t) => {
     const { table: processes, containers, tracker } = watched([sampleContainer({ id, name: 'web', details })])
     t.teardown(tracker.close)
     processes.add(knownProcess({ pid: 200, startTicks: 600, membership }))
@@ -91,18 +101,18 @@ for (const [what, runs, details, via] of table) {
       byDevice: () => undefined,
       byLayer: (path: string) => (path.startsWith('/var/lib/docker/overlay2/x/') ? membership : undefined),
     }
-    const { fileOf } = helperWatch({ table: processes, containers, roots })
+    const { fileOf } = usermodeHelpers({ table: processes, containers, roots })
     const file = fileOf(knownProcess({ pid: 900, parentPid: 2, program: runs }))
     t.is(file?.via ?? null, via)
     t.is(file?.container?.name ?? null, via === null ? null : 'web')
   })
 }
 
-test('a helper is a child of kthreadd or of one of its threads, and in no container', (t) => {
+test('a usermode helper is a child of kthreadd or of a kernel thread, and in no container', (t) => {
   const { table: processes, containers, tracker } = watched([web])
   t.teardown(tracker.close)
   const roots = { byDevice: () => undefined, byLayer: () => undefined }
-  const { isHelper } = helperWatch({ table: processes, containers, roots })
+  const { isHelper } = usermodeHelpers({ table: processes, containers, roots })
   processes.add(knownProcess({ pid: 40, parentPid: 2, ...kernelThread }))
   processes.add(knownProcess({ pid: 41, parentPid: 2, program: running('modprobe') }))
   t.true(isHelper(knownProcess({ pid: 900, parentPid: 2 })))
@@ -112,7 +122,7 @@ test('a helper is a child of kthreadd or of one of its threads, and in no contai
   t.false(isHelper(knownProcess({ pid: 900, parentPid: 2, membership })))
 })
 
-test('a helper whose file is on a container’s root is told once, and is no process of the container', (t) => {
+test('a usermode helper whose file is on a container’s root is reported once, and does not belong to the container', (t) => {
   const { tracker, observed, helpers, table: processes } = watched([web])
   t.teardown(tracker.close)
   tracker.executed(seenProcess({ pid: 200, startTicks: 600, parentPid: 50, ...inContainer(id) }), 6_000)
@@ -137,7 +147,7 @@ test('a helper whose file is on a container’s root is told once, and is no pro
   t.is(owner.id, id)
 })
 
-test('a script is what its interpreter was given, by the name that the kernel gave the process', (t) => {
+test('the script path is the interpreter argument that matches the process name', (t) => {
   const named = Buffer.from('a-long-name-of-a-handler').subarray(0, 15).toString()
   const rows: [string, string[], string[]][] = [
     ['h', ['/bin/sh', '/x/h'], ['/bin/sh', '/bin/dash', '/x/h']],

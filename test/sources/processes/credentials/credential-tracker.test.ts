@@ -8,7 +8,7 @@ const id = 'a'.repeat(64)
 const web = sampleContainer({ id, name: 'web', details: { pid: 200, user: '1000' } })
 const user = { uid: 1_000, euid: 1_000, capabilities: 0 }
 const init = seenProcess({ pid: 200, startTicks: 600, parentPid: 50, ...inContainer(id), ...user })
-const child = { pid: 201, startTicks: 700, parentPid: 200, makerPid: 200, uid: 1_000, euid: 1_000 }
+const child = { pid: 201, startTicks: 700, parentPid: 200, creatorPid: 200, uid: 1_000, euid: 1_000 }
 const ofChild = seenProcess({ pid: 201, startTicks: 700, parentPid: 200, ...inContainer(id), ...user })
 const setuid = { euid: 0, capabilities: 0xff }
 
@@ -20,7 +20,7 @@ function sample(t: ExecutionContext) {
   return { ...all, last: () => all.observed().at(-1) ?? t.fail() }
 }
 
-test('a setuid exec is one gain, by its file, although its ids are told first', (t) => {
+test('a setuid exec is one gain by its file, although its id change is reported first', (t) => {
   const { tracker, last } = sample(t)
   tracker.idsChanged(201, setuid, 7_001)
   t.like(last(), { change: 'ids-changed', gain: undefined })
@@ -29,7 +29,7 @@ test('a setuid exec is one gain, by its file, although its ids are told first', 
   t.is(last().raisedCapabilities, 0xffn)
 })
 
-test('the first program of a container or an exec gains as any other', (t) => {
+test('a setuid program that starts an exec is reported as a gain', (t) => {
   const { tracker, last } = sample(t)
   tracker.executed(
     seenProcess({ pid: 300, startTicks: 800, parentPid: 50, ...inContainer(id), ...user, ...setuid }),
@@ -38,13 +38,13 @@ test('the first program of a container or an exec gains as any other', (t) => {
   t.like(last(), { origin: { via: 'entered' }, gain: { way: 'file', isNew: true } })
 })
 
-test('what has gained stays known by that, with its children, until a program begins without', (t) => {
+test('a gain is inherited by children until a program starts without privileges', (t) => {
   const { tracker, last } = sample(t)
   tracker.executed({ ...ofChild, ...setuid }, 7_002)
   tracker.idsChanged(201, { uid: 0 }, 7_003)
   t.like(last().gain, { way: 'file', isNew: false })
   tracker.forked(
-    { ...child, pid: 202, startTicks: 710, parentPid: 201, makerPid: 201, uid: 0, euid: 0 },
+    { ...child, pid: 202, startTicks: 710, parentPid: 201, creatorPid: 201, uid: 0, euid: 0 },
     7_100,
   )
   const grandchild = { ...ofChild, pid: 202, startTicks: 710, parentPid: 201 }
@@ -54,7 +54,7 @@ test('what has gained stays known by that, with its children, until a program be
   t.is(last().gain, undefined)
 })
 
-test('ids that change to root and back are told as a gain only where root was not held before', (t) => {
+test('regaining root after dropping it is not a new gain', (t) => {
   const { tracker, last } = sample(t)
   tracker.idsChanged(201, { uid: 0, euid: 0, capabilities: 0xff }, 7_001)
   t.like(last().gain, { way: 'overwrite', isNew: true })
@@ -63,7 +63,7 @@ test('ids that change to root and back are told as a gain only where root was no
   t.like(last().gain, { isNew: false })
 })
 
-test('the exec record alone decides where a setuid file comes from: the program may have ended', (t) => {
+test('the exec record alone determines the origin of a setuid file, even after the program has exited', (t) => {
   const overlay = 0x794c7630
   const ext4 = 0xef53
   const atExec = { magic: overlay, inUpper: false, owner: 0, mode: 0o4755, hasAmbientCapabilities: false }
@@ -86,7 +86,7 @@ test('the exec record alone decides where a setuid file comes from: the program 
   }
 })
 
-test('capabilities without root are the file’s unless they are ambient', (t) => {
+test('capabilities without root come from the file unless they are ambient', (t) => {
   for (const hasAmbientCapabilities of [false, true]) {
     const { tracker, last } = sample(t)
     const atExec = { magic: 0xef53, inUpper: false, owner: 0, mode: 0o755, hasAmbientCapabilities }
@@ -96,7 +96,7 @@ test('capabilities without root are the file’s unless they are ambient', (t) =
   }
 })
 
-test('a look into /proc does not replace what the exec record says about the same file', (t) => {
+test('a snapshot of /proc does not replace the exec record of the same file', (t) => {
   const { tracker, table } = sample(t)
   const atExec = { magic: 0xef53, inUpper: false, owner: 0, mode: 0o755, hasAmbientCapabilities: false }
   const program = (inode: number) => () => ({ ...noProgram, exeFile: { device: 8, inode } })
@@ -107,12 +107,12 @@ test('a look into /proc does not replace what the exec record says about the sam
   t.like(table.get(201), { atExec: null, rootDevice: 0 })
 })
 
-test('capabilities in a user namespace of its own are none of the container’s', (t) => {
+test('capabilities in a nested user namespace do not count in the container', (t) => {
   const { tracker, last } = sample(t)
   const namespaces = { ...ofChild.namespaces, user: 99 }
   tracker.executed({ ...ofChild, namespaces, capabilities: 2 ** 41 - 1 }, 7_001)
   t.like(last(), { gain: undefined, raisedCapabilities: 0n, process: { containerUid: 1_000 } })
-  // And back in the host's, where they count, they are new.
+  // Back in the host's user namespace, where they count, they are new.
   tracker.executed(
     { ...ofChild, namespaces: { ...namespaces, user: hostNamespaces.user }, capabilities: 2 ** 41 - 1 },
     7_002,
@@ -120,7 +120,7 @@ test('capabilities in a user namespace of its own are none of the container’s'
   t.is(last().raisedCapabilities, 2n ** 41n - 1n)
 })
 
-test('a process that is found as root has gained nothing that anybody saw', (t) => {
+test('a process found as root in /proc is not a gain', (t) => {
   const { tracker, last } = sample(t)
   tracker.found(seenProcess({ pid: 400, startTicks: 900, parentPid: 50, ...inContainer(id) }), 9_000)
   t.is(last().gain, undefined)

@@ -10,27 +10,27 @@ const sample = {
   ...{ isRoot: true, capabilities: 0 },
 }
 
-test('the origin of a file follows from its file system and the root of the container', (t) => {
+test('the origin of a file is derived from its file system and the container’s root', (t) => {
   const upper = { ...facts, inUpper: true }
   const table: [string, Partial<typeof sample>, ReturnType<typeof fileAtExec>['origin']][] = [
     ['in a lower layer', {}, 'image'],
     ['in the upper directory', { atExec: upper }, 'container'],
-    ['deleted, of the image', { exe: '/bin/su (deleted)' }, 'image'],
-    ['deleted, of the container', { exe: '/bin/su (deleted)', atExec: upper }, 'container'],
+    ['deleted, from the image', { exe: '/bin/su (deleted)' }, 'image'],
+    ['deleted, from the container', { exe: '/bin/su (deleted)', atExec: upper }, 'container'],
     ['a disk', { exeDevice: 8, atExec: { ...facts, magic: ext4 } }, 'volume'],
     ['an overlay of the host', { exeDevice: 60, atExec: upper }, 'volume'],
     ['tmpfs', { exeDevice: 61, atExec: { ...facts, magic: 0x01021994 } }, 'tmpfs'],
     ['ramfs', { exeDevice: 61, atExec: { ...facts, magic: 0x858458f6 } }, 'tmpfs'],
     ['memfd', { exe: '/memfd:x (deleted)', exeDevice: 1, atExec: { ...facts, magic: 0x01021994 } }, 'memory'],
     ['after chroot to a volume', { exeDevice: 8, rootDevice: 8 }, null],
-    ['a first process that is not known', { containerRoot: 0 }, 'image'],
-    ['no root known', { containerRoot: 0, rootDevice: 0 }, null],
+    ['an unknown init', { containerRoot: 0 }, 'image'],
+    ['an unknown root', { containerRoot: 0, rootDevice: 0 }, null],
     ['a storage driver without layers', { atExec: { ...facts, magic: ext4 } }, null],
   ]
   for (const [what, rest, origin] of table) t.is(fileAtExec({ ...sample, ...rest }).origin, origin, what)
 })
 
-test('a file gives capabilities where neither root nor ambient capabilities explain them', (t) => {
+test('capabilities come from the file unless root or ambient capabilities explain them', (t) => {
   const ambient = { ...facts, hasAmbientCapabilities: true }
   const table: [string, Partial<typeof sample>, boolean | null][] = [
     ['root', { capabilities: 0x80 }, null],

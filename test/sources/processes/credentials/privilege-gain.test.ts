@@ -7,7 +7,7 @@ import {
   wayOfGain,
 } from '../../../../agent/sources/processes/credentials/privilege-gain.ts'
 
-const user = { uid: 1_000, euid: 1_000, capabilities: 0, heldRoot: false }
+const user = { uid: 1_000, euid: 1_000, capabilities: 0, mayRegainRoot: false }
 const setuid = { uid: 1_000, euid: 0, capabilities: 0xff }
 const root = { uid: 0, euid: 0, capabilities: 0xff }
 const netRaw = 1 << 13
@@ -17,38 +17,38 @@ function transition(rest: Partial<Transition>): Transition {
   return { before: user, after: user, change: 'executed', isExact: true, isRoot: (uid) => uid === 0, ...rest }
 }
 
-test('root and capabilities are gained by a file, by a call that was allowed, or by neither', (t) => {
+test('root and capabilities are gained by a file, by a permitted call, or by an overwrite', (t) => {
   const table: [string, Partial<Transition>, GainWay | null][] = [
     ['nothing', {}, null],
     ['a setuid file', { after: setuid }, 'file'],
     ['a setgid file: a group, but neither root nor capabilities', { after: { ...user } }, null],
     ['a file with capabilities', { after: { ...user, capabilities: netRaw } }, 'file'],
     [
-      'capabilities it had',
+      'capabilities it already had',
       { before: { ...user, capabilities: netRaw }, after: { ...user, capabilities: netRaw } },
       null,
     ],
-    ['root that runs something', { before: { ...root, heldRoot: true }, after: root }, null],
+    ['an exec by root', { before: { ...root, mayRegainRoot: true }, after: root }, null],
     [
-      'a setuid program that makes it its real id',
-      { before: { ...setuid, heldRoot: true }, after: root, change: 'ids-changed' },
+      'a setuid program that sets its real id to root',
+      { before: { ...setuid, mayRegainRoot: true }, after: root, change: 'ids-changed' },
       null,
     ],
-    ['back to root', { before: { ...user, heldRoot: true }, after: root, change: 'ids-changed' }, null],
+    ['back to root', { before: { ...user, mayRegainRoot: true }, after: root, change: 'ids-changed' }, null],
     [
       'setuid(0) with CAP_SETUID',
       { before: { ...user, capabilities: setuidCapability }, after: root, change: 'ids-changed' },
       'setuid-call',
     ],
-    ['root by nothing', { after: root, change: 'ids-changed' }, 'overwrite'],
+    ['root without a cause', { after: root, change: 'ids-changed' }, 'overwrite'],
     ['an exec that shows another real uid', { after: root }, 'overwrite'],
-    ['the same, looked at late', { after: root, isExact: false }, 'file'],
+    ['the same, read late', { after: root, isExact: false }, 'file'],
     ['to another user', { after: { ...user, uid: 5, euid: 5 }, change: 'ids-changed' }, null],
   ]
   for (const [what, rest, expected] of table) t.is(wayOfGain(transition(rest)), expected, what)
 })
 
-test('root is what the container calls so', (t) => {
+test('root means uid 0 inside the container', (t) => {
   const mapped = transition({ after: { ...setuid, euid: 100_000 }, isRoot: (uid) => uid === 100_000 })
   t.is(wayOfGain(mapped), 'file')
   t.is(wayOfGain({ ...mapped, isRoot: (uid) => uid === 0 }), 'file')
@@ -60,14 +60,14 @@ const file = (mode: number, rest: Partial<ProgramFile['status']> = {}): ProgramF
   status: { owner: 0, mode, hasCapabilities: false, ...rest },
 })
 
-test('a file that gives nothing was not the cause', (t) => {
+test('a file that grants nothing was not the cause', (t) => {
   const ambient = { ...user, capabilities: netRaw }
   const table: [string, Partial<Transition>, ProgramFile, GainWay | null][] = [
     ['setuid root', { after: setuid }, file(0o4755), 'file'],
     ['file capabilities', { after: ambient }, file(0o755, { hasCapabilities: true }), 'file'],
-    ['one that nobody could look at', { after: setuid }, { origin: 'unknown', status: null }, 'file'],
+    ['a file that could not be read', { after: setuid }, { origin: 'unknown', status: null }, 'file'],
     ['a plain file', { after: setuid }, file(0o755), 'overwrite'],
-    ['setgid root, which gives no uid', { after: setuid }, file(0o2755), 'overwrite'],
+    ['setgid root, which sets no uid', { after: setuid }, file(0o2755), 'overwrite'],
     ['setuid and setgid root', { after: setuid }, file(0o6755), 'file'],
     ['setuid to another user', { after: setuid }, file(0o4755, { owner: 5 }), 'overwrite'],
     [
@@ -76,17 +76,17 @@ test('a file that gives nothing was not the cause', (t) => {
       file(0o755),
       'setuid-call',
     ],
-    ['a plain file, looked at late', { after: setuid, isExact: false }, file(0o755), null],
+    ['a plain file, read late', { after: setuid, isExact: false }, file(0o755), null],
     ['ambient capabilities', { after: ambient }, file(0o755), null],
   ]
   for (const [what, rest, seen, expected] of table)
     t.is(confirmedByFile(transition(rest), seen), expected, what)
 })
 
-test('new ids may be an exec’s where the real uid stays', (t) => {
+test('an id change may belong to an exec if the real uid is unchanged', (t) => {
   const change = 'ids-changed'
   t.true(mayBeExec(transition({ after: setuid, change })))
   t.false(mayBeExec(transition({ after: root, change })))
   t.false(mayBeExec(transition({ after: setuid })))
-  t.false(mayBeExec(transition({ before: { ...user, heldRoot: true }, after: setuid, change })))
+  t.false(mayBeExec(transition({ before: { ...user, mayRegainRoot: true }, after: setuid, change })))
 })

@@ -2,12 +2,7 @@ import test from 'ava'
 import { concat, NEVER, of, throwError } from 'rxjs'
 import type { Observation } from '../../../../agent/model/observation.ts'
 import { bestMode } from '../../../../agent/sources/processes/modes/choice.ts'
-import type {
-  Attached,
-  Mode,
-  ModeName,
-  Surroundings,
-} from '../../../../agent/sources/processes/modes/mode.ts'
+import type { Attached, Mode, ModeName, ModeContext } from '../../../../agent/sources/processes/modes/mode.ts'
 import { marbles } from '../../../support/marbles.ts'
 import { sampleProcess } from '../../../support/samples.ts'
 
@@ -18,6 +13,9 @@ const cannot =
   () =>
     throwError(() => new Error(reason))
 
+const denied: Mode = () =>
+  throwError(() => Object.assign(new Error('bpf: EPERM (operation not permitted)'), { code: 'EPERM' }))
+
 const choices: [
   what: string,
   wanted: 'auto' | ModeName,
@@ -26,20 +24,30 @@ const choices: [
 ][] = [
   ['the best when all work', 'auto', {}, { mode: 'ebpf', best: true, reason: '' }],
   [
-    'the next when the best cannot be had',
+    'the next when the best is unavailable',
     'auto',
     { ebpf: cannot('no BTF') },
     { mode: 'connector', best: false, reason: 'ebpf: no BTF' },
   ],
   [
-    'the last when nothing else can be had',
+    'the last when nothing else is available',
     'auto',
     { ebpf: cannot('no BTF'), connector: cannot('EPERM') },
     { mode: 'procfs', best: false, reason: 'ebpf: no BTF; connector: EPERM' },
   ],
-  ['what was asked for', 'procfs', {}, { mode: 'procfs', best: true, reason: '' }],
   [
-    'one that lacks something, which it says',
+    'the next when the privileges for the best are missing, and how to grant them',
+    'auto',
+    { ebpf: denied },
+    {
+      mode: 'connector',
+      best: false,
+      reason: 'ebpf: run as root or grant CAP_BPF and CAP_PERFMON: bpf: EPERM (operation not permitted)',
+    },
+  ],
+  ['the configured mode', 'procfs', {}, { mode: 'procfs', best: true, reason: '' }],
+  [
+    'a mode with reduced coverage, which it reports',
     'auto',
     { ebpf: () => concat(of({ ...attached, lacking: 'no uid changes' }), NEVER) },
     { mode: 'ebpf', best: false, reason: 'ebpf: no uid changes' },
@@ -55,7 +63,7 @@ for (const [what, wanted, modes, status] of choices) {
   })
 }
 
-test('when nothing works that was asked for, the source fails with all reasons', (t) => {
+test('when no permitted mode works, the source fails with all reasons', (t) => {
   marbles(t, ({ expectObservable }) => {
     expectObservable(choose('ebpf', { ebpf: cannot('no BTF') })).toBe(
       '#',
@@ -65,7 +73,7 @@ test('when nothing works that was asked for, the source fails with all reasons',
   })
 })
 
-test('a mode that breaks is replaced by the next, and is let go of', (t) => {
+test('a mode that breaks is unsubscribed and replaced by the next', (t) => {
   marbles(t, ({ cold, expectObservable, expectSubscriptions }) => {
     const seen = sampleProcess()
     const values = { a: attached, p: seen as Observation }
@@ -87,5 +95,5 @@ test('a mode that breaks is replaced by the next, and is let go of', (t) => {
 
 function choose(wanted: 'auto' | ModeName, modes: Partial<Record<ModeName, Mode>>) {
   const all = { ebpf: works, connector: works, procfs: works, ...modes }
-  return bestMode(wanted, all, { now: () => 5 } as Surroundings)
+  return bestMode(wanted, all, { now: () => 5 } as ModeContext)
 }

@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import type { ProcEvent, SequencedEvent } from '../../../../agent/linux/proc-events.ts'
 import { eventReader } from '../../../../agent/sources/processes/modes/connector.ts'
-import type { Surroundings } from '../../../../agent/sources/processes/modes/mode.ts'
+import type { ModeContext } from '../../../../agent/sources/processes/modes/mode.ts'
 import { sampleContainer } from '../../../support/samples.ts'
 import { fakeProc } from '../fake-proc.ts'
 import { inContainer, seenProcess, watched } from '../samples.ts'
@@ -10,7 +10,7 @@ const id = 'a'.repeat(64)
 const web = sampleContainer({ id, name: 'web', details: { pid: 200 } })
 const init = seenProcess({ pid: 200, startTicks: 20, uid: 1_000, euid: 1_000, ...inContainer(id) })
 
-test('an exec is read from /proc while the process lives', async (t) => {
+test('an exec is read from /proc while the process is running', async (t) => {
   const { read, observed, proc } = await sample(t)
   await proc.add({
     pid: 201,
@@ -25,7 +25,7 @@ test('an exec is read from /proc while the process lives', async (t) => {
   t.like(observed()[0], { change: 'executed', process: { argv: ['ls'], uid: 7 } })
 })
 
-test('of an exec that is gone is told what was inherited, and that the rest was not seen', async (t) => {
+test('an exec of an exited process is reported with what it inherited, and counted as a loss', async (t) => {
   const { read, observed, tracker, reader } = await sample(t)
   tracker.found(init, 1)
   read([
@@ -38,7 +38,7 @@ test('of an exec that is gone is told what was inherited, and that the rest was 
   t.deepEqual(reader.takeLosses(), { gaps: 0, unreadable: 0, gone: 0 })
 })
 
-test('an exit takes the process out of the living, with its code', async (t) => {
+test('an exit ends the process in the table, with its exit code', async (t) => {
   const { read, tracker, table } = await sample(t)
   tracker.found(init, 1)
   read([{ what: 'exit', pid: 200, code: 0x0309 }])
@@ -46,7 +46,7 @@ test('an exit takes the process out of the living, with its code', async (t) => 
   t.deepEqual(table.find(init)?.exit?.code, { status: 3, signal: 9 })
 })
 
-test('what is missing in the sequence of any processor is counted, also where it starts again at 0', async (t) => {
+test('gaps in the sequence of each processor are counted, also across a wrap to 0', async (t) => {
   const { deliver, reader } = await sample(t)
   const at = (processor: number, sequence: number) => ({ processor, sequence, monotonicNs: 0n, event: null })
   deliver([at(0, 5), at(1, 70), at(0, 6), at(0, 9), at(1, 71), at(1, 72)])
@@ -57,7 +57,7 @@ test('what is missing in the sequence of any processor is counted, also where it
   t.is(reader.takeLosses().gaps, 1)
 })
 
-test('a message that makes no sense is counted, and the acknowledgement of our own request is no gap', async (t) => {
+test('a malformed message is counted, and the acknowledgement of our own request is no gap', async (t) => {
   const { deliver, reader } = await sample(t)
   const acknowledgement = { processor: 2 ** 32 - 1, sequence: 1, monotonicNs: 0n, event: null }
   deliver([undefined, acknowledgement, { ...acknowledgement, sequence: 9 }])
@@ -70,8 +70,8 @@ async function sample(t: ExecutionContext) {
   t.teardown(() => world.tracker.close())
   const inbox: (SequencedEvent | undefined)[] = []
   const receive = () => (inbox.length === 0 ? null : inbox.shift())
-  const surroundings = { ...world, procRoot: proc.root } as unknown as Surroundings
-  const reader = eventReader({ receive }, world.tracker, surroundings)
+  const context = { ...world, procRoot: proc.root } as unknown as ModeContext
+  const reader = eventReader({ receive }, world.tracker, context)
   let sequence = 0
 
   function deliver(messages: readonly (SequencedEvent | undefined)[]): void {

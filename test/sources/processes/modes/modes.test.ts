@@ -12,13 +12,13 @@ const execute = promisify(execFile)
 
 const serial = test.serial
 
-serial('the kernel’s own programs are the first choice', async (t) => {
+serial('eBPF is the first choice', async (t) => {
   const { statuses } = await watchProcesses(t)
   t.like(statuses()[0], { up: true, mode: 'ebpf', best: true, reason: '' })
 })
 
 for (const mode of ['connector', 'procfs'] as const) {
-  serial(`${mode}: a program that lives for seconds is seen with all that names it`, async (t) => {
+  serial(`${mode}: a program that runs for seconds is reported with all identifying data`, async (t) => {
     const { of, statuses } = await watchProcesses(t, { mode, intervalMs: 100 })
     t.like(statuses()[0], { up: true, mode, best: true, reason: '' })
     const { name, id } = await runContainer(t, ['--user', '1000'])
@@ -34,13 +34,13 @@ for (const mode of ['connector', 'procfs'] as const) {
 }
 
 for (const mode of ['ebpf', 'connector', 'procfs'] as const) {
-  serial(`${mode}: a process that becomes root without an exec is seen`, async (t) => {
+  serial(`${mode}: a process that becomes root without an exec is reported`, async (t) => {
     const { of } = await watchProcesses(t, { mode, intervalMs: 100 })
     const { name, id } = await runContainer(t)
     const init = Number((await docker('inspect', '--format', '{{.State.Pid}}', id)).stdout)
     const script =
       'process.seteuid(1234); setTimeout(() => process.seteuid(0), 500); setTimeout(() => {}, 1500)'
-    // In the container by its cgroup, and in no mount namespace of the host, as the runtime leaves its processes.
+    // In the container's cgroup and outside the host's mount namespace, like processes started by the runtime.
     const join = `echo $$ > ${cgroupDirectory(init)}/cgroup.procs; exec "$0" --eval "$1"`
     const running = execute('unshare', ['--mount', 'sh', '-c', join, process.execPath, script])
     t.teardown(() => running.catch(() => undefined))
@@ -59,22 +59,22 @@ for (const mode of ['ebpf', 'connector', 'procfs'] as const) {
   })
 }
 
-serial('a mode that goes blind later is replaced by the next, which says why', async (t) => {
-  const { statuses, of } = await watchProcesses(t, { proveMs: 500 })
+serial('a mode that stops seeing events is replaced by the next, which reports why', async (t) => {
+  const { statuses, of } = await watchProcesses(t, { selfTestMs: 500 })
   t.is(statuses()[0]?.mode, 'ebpf')
   for (const fd of descriptorsOf('anon_inode:bpf_link', 'anon_inode:bpf-raw-tracepoint')) {
     closeSync(fd)
-    // The source closes the number later: it must not be another's by then.
+    // The source closes this descriptor number later: it must not belong to another file by then.
     t.is(openSync('/dev/null', 'r'), fd)
   }
   await until(() => statuses().length > 1, 20_000)
   t.like(statuses()[1], { up: true, mode: 'connector', best: false })
-  t.regex(statuses()[1]?.reason ?? '', /^ebpf: a program run as proof was not seen/)
+  t.regex(statuses()[1]?.reason ?? '', /^ebpf: the self-test program was not seen/)
   const { name } = await runContainer(t)
   await until(() => of(name).length > 0)
 })
 
-serial('nothing is left in the kernel when nobody looks any more', async (t) => {
+serial('no kernel resources remain after unsubscribing', async (t) => {
   const before = descriptorsOf('anon_inode:').length
   const { stop } = await watchProcesses(t)
   t.true(descriptorsOf('anon_inode:').length > before)
@@ -82,7 +82,7 @@ serial('nothing is left in the kernel when nobody looks any more', async (t) => 
   t.is(descriptorsOf('anon_inode:').length, before)
 })
 
-serial('without any rights /proc is looked through, and the reasons are told', async (t) => {
+serial('without privileges the mode is procfs, and the reasons are reported', async (t) => {
   const path = fileURLToPath(new URL('../stoppable.ts', import.meta.url))
   const script = `process.send = ({ observation }) => { if (observation?.kind === 'source-status') { console.log(JSON.stringify(observation)); process.exit() } }
     process.argv = ['', '', 'auto', '${'0'.repeat(64)}', '4194304']
@@ -97,7 +97,7 @@ serial('without any rights /proc is looked through, and the reasons are told', a
   t.regex(status.reason, /ebpf: .*EPERM.*; connector: .*EPERM/)
 })
 
-/** Our own descriptors that refer to one of these. */
+/** Our open descriptors that refer to one of these. */
 function descriptorsOf(...targets: string[]): number[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
     try {

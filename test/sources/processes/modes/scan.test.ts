@@ -10,7 +10,7 @@ const inWeb = { cgroup: `/docker/${id}`, mountNamespace: 11 }
 const shim: FakeProcess = { pid: 500, parentPid: 1, startTicks: 10, argv: ['shim'] }
 const init: FakeProcess = { pid: 200, parentPid: 500, startTicks: 20, argv: ['app'], ...inWeb }
 
-test('children get their container from their parents, though pids of parents may be higher', async (t) => {
+test('children inherit the container of their parents, even if the parent’s pid is higher', async (t) => {
   const { observed, scan } = await sample(t, [
     shim,
     init,
@@ -26,7 +26,7 @@ test('children get their container from their parents, though pids of parents ma
   )
 })
 
-test('a process that entered by namespaces is found although its pid is below that of the first process', async (t) => {
+test('a process that entered by namespaces is found even if its pid is lower than the init’s', async (t) => {
   const byHand = { pid: 150, startTicks: 70, argv: ['nsenter'], mountNamespace: inWeb.mountNamespace }
   const itsChild = { ...byHand, pid: 140, parentPid: 150, startTicks: 70, argv: ['sleep'] }
   const { observed, scan } = await sample(t, [shim, init, byHand, itsChild])
@@ -41,7 +41,7 @@ test('a process that entered by namespaces is found although its pid is below th
   )
 })
 
-test('a second look tells only what is new or changed', async (t) => {
+test('a second scan reports only new or changed processes', async (t) => {
   const { observed, scan, proc } = await sample(t, [shim, init])
   await scan()
   await scan()
@@ -60,7 +60,7 @@ test('a second look tells only what is new or changed', async (t) => {
   )
 })
 
-test('a host’s process that enters a container’s mount namespace is found there', async (t) => {
+test('a host process that enters a container’s mount namespace is reported', async (t) => {
   const { observed, scan, proc } = await sample(t, [shim, init, { pid: 700, startTicks: 50 }])
   await scan()
   await proc.add({ pid: 700, startTicks: 50, mountNamespace: inWeb.mountNamespace })
@@ -73,7 +73,7 @@ test('a host’s process that enters a container’s mount namespace is found th
   )
 })
 
-test('who is gone has ended, and a reused pid is a new process', async (t) => {
+test('a process missing from /proc has exited, and a reused pid is a new process', async (t) => {
   const { observed, scan, proc, table } = await sample(t, [shim, init])
   await scan()
   await proc.remove(500)
@@ -87,7 +87,7 @@ test('who is gone has ended, and a reused pid is a new process', async (t) => {
   )
 })
 
-test('a container’s whole chain of processes is its own, however long and in whatever order it is listed', async (t) => {
+test('a long chain of processes is attributed to its container, in any listing order', async (t) => {
   const chain = Array.from({ length: 200 }, (_, index) => ({
     ...init,
     pid: 3_000 - index,

@@ -9,7 +9,7 @@ const truth = {
 }
 const known = { cgroups: ['/system.slice/x.service', '/other'], devices: new Set([8]) }
 
-test('a process that was seen as it is shows no difference', (t) => {
+test('a correctly reported process has no differences', (t) => {
   t.deepEqual(differences(truth, { ...truth }, known), [])
 })
 
@@ -31,16 +31,16 @@ for (const [field, value] of Object.entries({
   namespaces: { ...truth.namespaces, pid: 9 },
   cgroup: '/elsewhere',
 })) {
-  test(`another ${field} is told`, (t) => {
+  test(`a different ${field} is detected`, (t) => {
     t.deepEqual(differences(truth, { ...truth, [field]: value }, known), [field])
   })
 }
 
-test('a cgroup may be seen in any hierarchy, and from further up than a cgroup namespace shows', (t) => {
+test('a cgroup may be in any hierarchy, and its path longer than inside a cgroup namespace', (t) => {
   t.deepEqual(differences(truth, { ...truth, cgroup: '/docker/abc/other' }, known), [])
 })
 
-test('where stat invents a device the inode is not compared, but must be there', (t) => {
+test('if stat(2) returns a synthetic device, the inode must exist but is not compared', (t) => {
   const elsewhere = { ...known, devices: new Set([1]) }
   t.deepEqual(differences(truth, { ...truth, exeFile: { device: 5, inode: 6 } }, elsewhere), [])
   t.deepEqual(differences(truth, { ...truth, exeFile: null }, elsewhere), ['exeFile'])

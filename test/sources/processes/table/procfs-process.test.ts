@@ -10,7 +10,7 @@ import {
 } from '../../../../agent/sources/processes/table/procfs-process.ts'
 import { fakeProc, procStat } from '../fake-proc.ts'
 
-test('a name with brackets, blanks and line breaks does not move the fields behind it', (t) => {
+test('a name with parentheses, blanks and line breaks does not shift the following fields', (t) => {
   for (const comm of ['sh', 'a) R 1 (b', ') (', '(sd-pam)', 'x\ny', '']) {
     t.deepEqual(parseStat(procStat({ comm, parentPid: 77, session: 55, startTicks: 123_456 })), {
       comm,
@@ -38,17 +38,17 @@ const argvs: [what: string, bytes: string, limit: number, argv: string[], argvTr
   ['no arguments', '', 100, [], false],
   ['one empty argument', '\0', 100, [''], false],
   ['a title without a NUL', 'nginx: master process', 100, ['nginx: master process'], false],
-  ['more than is kept', 'sh\0abcdef\0', 5, ['sh', 'ab'], true],
+  ['more bytes than the limit', 'sh\0abcdef\0', 5, ['sh', 'ab'], true],
   ['line breaks', 'a\nb\0', 100, ['a\nb'], false],
 ]
 
 for (const [what, bytes, limit, argv, argvTruncated] of argvs) {
-  test(`an argv with ${what} is split as the process has it`, (t) => {
+  test(`argv is split into its arguments: ${what}`, (t) => {
     t.deepEqual(parseArgv(Buffer.from(bytes), limit), { argv, argvTruncated })
   })
 }
 
-test('whatever the files hold, reading them does not throw', (t) => {
+test('parsing never throws, whatever the files contain', (t) => {
   fc.assert(
     fc.property(fc.string(), fc.uint8Array(), (text, bytes) => {
       parseStat(text)
@@ -59,7 +59,7 @@ test('whatever the files hold, reading them does not throw', (t) => {
   t.pass()
 })
 
-test('a process is read whole, or is null when it is gone, ended or was replaced', async (t) => {
+test('a process is read completely, or is null if it has exited or is a zombie', async (t) => {
   const proc = await fakeProc(t)
   await proc.add({
     pid: 42,
@@ -86,7 +86,7 @@ test('a process is read whole, or is null when it is gone, ended or was replaced
   t.is(readProcess(proc.root, 44), null)
 })
 
-test('what may not be read is unknown and no error', async (t) => {
+test('unreadable data is unknown, not an error', async (t) => {
   const proc = await fakeProc(t)
   await proc.add({ pid: 42 })
   for (const link of ['exe', 'cwd', 'ns']) await rm(join(proc.root, '42', link), { recursive: true })

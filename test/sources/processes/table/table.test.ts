@@ -3,7 +3,7 @@ import type { KnownProcess } from '../../../../agent/sources/processes/table/kno
 import { processTable } from '../../../../agent/sources/processes/table/table.ts'
 import { fakeClock, knownProcess } from '../samples.ts'
 
-test('a living process is found by its pid, an ended one by pid and start or by pid and time', (t) => {
+test('a running process is found by pid, an exited one by pid and start time or by pid and time', (t) => {
   const { table, clock, epoch } = sample()
   const shell = knownProcess({ pid: 10, startTicks: 100 })
   table.add(shell)
@@ -20,7 +20,7 @@ test('a living process is found by its pid, an ended one by pid and start or by 
   t.is(table.size, 0)
 })
 
-test('a reused pid is not taken for its former owner', (t) => {
+test('a reused pid is not mistaken for its former process', (t) => {
   const { table, epoch } = sample()
   const [first, second, third] = [100, 200, 300].map((startTicks) =>
     knownProcess({ pid: 10, startTicks }),
@@ -28,7 +28,7 @@ test('a reused pid is not taken for its former owner', (t) => {
   table.add(first)
   table.end(first, 1_500, { status: 1, signal: 0 })
   table.add(second)
-  // The end of the second is never told.
+  // The exit of the second is never reported.
   table.add(third)
   t.is(table.get(10), third)
   t.is(table.at(10, epoch + 1_200), first)
@@ -38,7 +38,7 @@ test('a reused pid is not taken for its former owner', (t) => {
   t.deepEqual(second.exit, { sinceBoot: 3_000, code: null })
 })
 
-test('who had a pid at a time is right after the wall clock was set', (t) => {
+test('a lookup by pid and time is correct after the wall clock was set', (t) => {
   const { table, clock, epoch } = sample()
   const shell = knownProcess({ pid: 10, startTicks: 100 })
   table.add(shell)
@@ -48,29 +48,29 @@ test('who had a pid at a time is right after the wall clock was set', (t) => {
   t.is(table.at(10, epoch - 3_600_000 + 2_500), undefined)
 })
 
-test('ancestors are those that made it, also when they ended or adopted it away', (t) => {
+test('ancestors are the creators, even after they exited or the process was orphaned', (t) => {
   const { table } = sample()
   const init = knownProcess({ pid: 1, startTicks: 1 })
-  const shell = knownProcess({ pid: 2, startTicks: 2, makerPid: 1, makerStartTicks: 1 })
-  const orphan = knownProcess({ pid: 3, startTicks: 3, parentPid: 1, makerPid: 2, makerStartTicks: 2 })
+  const shell = knownProcess({ pid: 2, startTicks: 2, creatorPid: 1, creatorStartTicks: 1 })
+  const orphan = knownProcess({ pid: 3, startTicks: 3, parentPid: 1, creatorPid: 2, creatorStartTicks: 2 })
   for (const process of [init, shell, orphan]) table.add(process)
   table.end(shell, 50, null)
   t.deepEqual(table.ancestors(orphan), [shell, init])
-  // Its maker's pid belongs to another now, who made nothing.
+  // The creator's pid has been reused by an unrelated process.
   table.add(knownProcess({ pid: 2, startTicks: 9 }))
   t.deepEqual(table.ancestors(orphan), [shell, init])
 })
 
-test('a chain of makers that bites its tail comes to an end', (t) => {
+test('a cycle of creators terminates', (t) => {
   const { table } = sample()
-  const one = knownProcess({ pid: 1, startTicks: 1, makerPid: 2, makerStartTicks: 2 })
-  const two = knownProcess({ pid: 2, startTicks: 2, makerPid: 1, makerStartTicks: 1 })
+  const one = knownProcess({ pid: 1, startTicks: 1, creatorPid: 2, creatorStartTicks: 2 })
+  const two = knownProcess({ pid: 2, startTicks: 2, creatorPid: 1, creatorStartTicks: 1 })
   table.add(one)
   table.add(two)
   t.true(table.ancestors(one).length <= 1_000)
 })
 
-test('a full table forgets the ended first, and refuses rather than forgets the living', (t) => {
+test('a full table drops exited processes first, and rejects new ones rather than drop running ones', (t) => {
   const { table } = sample({ max: 3 })
   const [ended, living, other] = [1, 2, 3].map((pid) => knownProcess({ pid, startTicks: pid })) as [
     KnownProcess,
@@ -86,7 +86,7 @@ test('a full table forgets the ended first, and refuses rather than forgets the 
   t.is(table.size, 3)
 })
 
-test('a burst of short programs is remembered up to its bound, the latest of them', (t) => {
+test('of a burst of short programs the latest are remembered, up to the limit', (t) => {
   const { table } = sample({ maxEnded: 100 })
   for (let pid = 1; pid <= 5_000; pid++) {
     const process = knownProcess({ pid, startTicks: pid })
@@ -98,7 +98,7 @@ test('a burst of short programs is remembered up to its bound, the latest of the
   t.is(table.find({ pid: 4_901, startTicks: 4_901 })?.pid, 4_901)
 })
 
-test('an end that is told late is remembered as long as any other', (t) => {
+test('an exit that is reported late is remembered as long as any other', (t) => {
   const { table, clock } = sample()
   const process = knownProcess({ pid: 1, startTicks: 1 })
   table.add(process)
@@ -112,7 +112,7 @@ test('an end that is told late is remembered as long as any other', (t) => {
   t.is(table.latest(1), undefined)
 })
 
-test('an end that is told twice, or of a stranger, changes nothing', (t) => {
+test('a second exit of the same process changes nothing', (t) => {
   const { table } = sample()
   const process = knownProcess({ pid: 1, startTicks: 1 })
   table.add(process)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { isImmutable } from '../../../../agent/linux/file-flags.ts'
 import { securityOptions } from '../../../../agent/sources/runtime-files/paths/engine-info.ts'
 import { hardening } from '../../../../agent/sources/runtime-files/integrity/hardening.ts'
-import { mountOf, parseMounts } from '../../../../agent/sources/runtime-files/integrity/mounts.ts'
+import { mountOf, parseMounts } from '../../../../agent/linux/mountinfo.ts'
 import { run } from '../../../support/processes.ts'
 import { temporaryFolder } from '../decoy.ts'
 
@@ -38,7 +38,7 @@ function measures(t: ExecutionContext, info: unknown, paths: readonly string[], 
   return harden(files)
 }
 
-test('measures are in force where they are for every program, and by what the engine says', async (t) => {
+test('a measure is in force when it protects every program or when the engine reports it', async (t) => {
   const info = { SecurityOptions: ['name=apparmor', 'name=seccomp,profile=default', 'name=userns'] }
   t.deepEqual(await measures(t, info, ['/usr/sbin/runc', '/usr/bin/dockerd'], true), {
     'runtime-path-read-only': true,
@@ -54,14 +54,14 @@ test('measures are in force where they are for every program, and by what the en
   })
 })
 
-test('what cannot be told is left out', async (t) => {
+test('a measure that cannot be determined is left out', async (t) => {
   t.deepEqual(await measures(t, null, ['/usr/sbin/runc'], null), { 'runtime-path-read-only': true })
   t.deepEqual(await measures(t, null, [], true), {})
   t.is(securityOptions({ SecurityOptions: 'name=apparmor' }), null)
 })
 
-test('the immutable flag of a file is read, and of what has none nothing is said', async (t) => {
-  // On a file system that keeps it: a tmpfs may not.
+test('the immutable flag of a file is read, and is null where there is none', async (t) => {
+  // On a file system with this flag: a tmpfs may not have it.
   const folder = await run('mktemp', '-d', '/var/tmp/tidewatch-test-XXXXXX')
   const path = join(folder.trim(), 'runc')
   writeFileSync(path, 'runc')

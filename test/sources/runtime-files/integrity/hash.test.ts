@@ -25,7 +25,7 @@ test('the state of a file has its identity, mode, owner and digest', async (t) =
   })
 })
 
-test('an empty file has the digest of nothing', async (t) => {
+test('an empty file has the digest of no bytes', async (t) => {
   const path = join(temporaryFolder(t), 'runc')
   writeFileSync(path, '')
   t.is(
@@ -34,14 +34,14 @@ test('an empty file has the digest of nothing', async (t) => {
   )
 })
 
-test('a symbolic link has the state of its file', async (t) => {
+test('a symbolic link has the state of its target', async (t) => {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'runc'), 'runc')
   symlinkSync('runc', join(folder, 'link'))
   t.deepEqual(await readFileState(join(folder, 'link')), await readFileState(join(folder, 'runc')))
 })
 
-test('what is no regular file has no state, and never hangs', async (t) => {
+test('anything but a regular file has no state and never hangs', async (t) => {
   const folder = temporaryFolder(t)
   mkdirSync(join(folder, 'directory'))
   execFileSync('mkfifo', [join(folder, 'fifo')])
@@ -52,7 +52,7 @@ test('what is no regular file has no state, and never hangs', async (t) => {
   t.is(await readFileState('/dev/zero'), null)
 })
 
-test('another digest of a file is that of the state that was read', async (t) => {
+test('readDigest returns null when the file is no longer in the given state', async (t) => {
   const path = join(temporaryFolder(t), 'dockerd')
   const bytes = randomBytes(700_001)
   writeFileSync(path, bytes)
@@ -75,7 +75,7 @@ test('another digest of a file is that of the state that was read', async (t) =>
   t.is(await readDigest(join(path, 'below'), settled, 'md5'), null)
 })
 
-test('hashing ends when it is told to', async (t) => {
+test('hashing stops when it is aborted', async (t) => {
   const path = join(temporaryFolder(t), 'runc')
   writeFileSync(path, 'runc')
   await t.throwsAsync(readFileState(path, AbortSignal.abort()), { name: 'AbortError' })

@@ -13,8 +13,14 @@ const packed = (matches: boolean | null): PackageFile => ({
   matches,
 })
 
-/** What is answered, each of the answers in its turn and the last for ever, until nothing is asked any more. */
-async function asked(settled: Settled, answers: readonly (PackageFile | null | Error)[]): Promise<unknown[]> {
+/**
+ * Collects the results for these answers, given one after the other and the last one forever, until the requests
+ * stop.
+ */
+async function matchesSeen(
+  settled: Settled,
+  answers: readonly (PackageFile | null | Error)[],
+): Promise<unknown[]> {
   const seen: unknown[] = []
   let turn = 0
   const ask = async () => {
@@ -23,35 +29,38 @@ async function asked(settled: Settled, answers: readonly (PackageFile | null | E
     return answer
   }
   await new Promise<void>((resolve) => {
-    const watching = verifications('/usr/sbin/runc', of(settled), ask)
+    const subscription = verifications('/usr/sbin/runc', of(settled), ask)
       .pipe(map((one) => one.package?.matches))
       .subscribe({ next: (one) => void seen.push(one), complete: resolve })
-    // Further questions are asked after 10 and 60 seconds.
+    // Further requests follow after 10 and 60 seconds.
     setTimeout(() => {
-      watching.unsubscribe()
+      subscription.unsubscribe()
       resolve()
     }, 2_500)
   })
   return seen
 }
 
-test('what was merely found is asked for once', async (t) => {
-  t.deepEqual(await asked({ state, changed: false }, [packed(true)]), [true])
-  t.deepEqual(await asked({ state, changed: false }, [packed(false)]), [false])
-  t.deepEqual(await asked({ state, changed: false }, [null]), [undefined])
+test('a file that was merely found is verified once', async (t) => {
+  t.deepEqual(await matchesSeen({ state, changed: false }, [packed(true)]), [true])
+  t.deepEqual(await matchesSeen({ state, changed: false }, [packed(false)]), [false])
+  t.deepEqual(await matchesSeen({ state, changed: false }, [null]), [undefined])
 })
 
-test('what was changed is asked for until it is as packed', async (t) => {
-  t.deepEqual(await asked({ state, changed: true }, [packed(false), packed(true)]), [false, true])
-  t.deepEqual(await asked({ state, changed: true }, [null, packed(false)]), [undefined, false, false])
+test('a changed file is verified until it is as packed', async (t) => {
+  t.deepEqual(await matchesSeen({ state, changed: true }, [packed(false), packed(true)]), [false, true])
+  t.deepEqual(await matchesSeen({ state, changed: true }, [null, packed(false)]), [undefined, false, false])
 })
 
-test('a package that is being unpacked is asked again, whoever did it', async (t) => {
-  t.deepEqual(await asked({ state, changed: false }, [packed(null), packed(true)]), [null, true])
+test('a package that is being unpacked is verified again, whether or not the file was changed', async (t) => {
+  t.deepEqual(await matchesSeen({ state, changed: false }, [packed(null), packed(true)]), [null, true])
 })
 
-test('a database that cannot be read has no package, and is asked again', async (t) => {
-  t.deepEqual(await asked({ state, changed: true }, [new Error('locked'), packed(true)]), [undefined, true])
+test('a database that cannot be read gives no package and is read again', async (t) => {
+  t.deepEqual(await matchesSeen({ state, changed: true }, [new Error('locked'), packed(true)]), [
+    undefined,
+    true,
+  ])
 })
 
 const owning = (digest: OwnedFile['digest'] | undefined): PackageManager => ({
@@ -61,15 +70,15 @@ const owning = (digest: OwnedFile['digest'] | undefined): PackageManager => ({
 const md5 = { algorithm: 'md5', hex: '11' } as const
 
 for (const [what, digest, actual, matches] of [
-  ['a SHA-256 that is that of the file', { algorithm: 'sha256', hex: 'aa' }, null, true],
+  ['the SHA-256 of the file', { algorithm: 'sha256', hex: 'aa' }, null, true],
   ['another SHA-256', { algorithm: 'sha256', hex: 'bb' }, null, false],
-  ['an MD5 that is that of the file', md5, '11', true],
+  ['the MD5 of the file', md5, '11', true],
   ['another MD5', md5, '22', false],
-  ['an MD5, of a file that is gone or has changed since', md5, null, null],
+  ['an MD5, when the file is gone or has changed since,', md5, null, null],
   ['no digest', null, null, null],
-  ['a file system that cannot be changed', 'unchangeable', null, true],
+  ['a read-only file system', 'unchangeable', null, true],
 ] as const) {
-  test(`a package with ${what} ${matches === null ? 'says nothing' : matches ? 'matches' : 'differs'}`, async (t) => {
+  test(`a package with ${what} ${matches === null ? 'gives no answer' : matches ? 'matches' : 'differs'}`, async (t) => {
     const ask = askPackages([owning(undefined), owning(digest)], {
       read: async () => actual,
     })
@@ -77,20 +86,20 @@ for (const [what, digest, actual, matches] of [
   })
 }
 
-test('a digest is made once for each content', async (t) => {
-  let made = 0
+test('a digest is computed once for each content', async (t) => {
+  let computed = 0
   const ask = askPackages([owning(md5)], {
     read: async () => {
-      made += 1
+      computed += 1
       return '11'
     },
   })
   await ask('/usr/sbin/runc', state)
   await ask('/usr/sbin/runc', state)
-  t.is(made, 1)
+  t.is(computed, 1)
 })
 
-test('files are asked for one at a time', async (t) => {
+test('files are verified one at a time', async (t) => {
   let running = 0
   let most = 0
   const ask = askPackages([owning(md5)], {
@@ -105,7 +114,7 @@ test('files are asked for one at a time', async (t) => {
   t.is(most, 1)
 })
 
-test('a failure for one file does not keep the next from being asked for', async (t) => {
+test('a failure for one file does not prevent the verification of the next', async (t) => {
   let turn = 0
   const failing: PackageManager = {
     name: 'rpm',

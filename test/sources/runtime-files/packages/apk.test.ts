@@ -41,7 +41,7 @@ for (const [path, name, version, text] of [
   ['/usr/share/runc', 'runc', '1.1.12-r3', null],
   ['/opt/dockerd', 'other', '2', null],
 ] as const) {
-  test(`${path} is of ${name}, ${text === null ? 'without' : 'with'} a digest`, (t) => {
+  test(`${path} belongs to ${name}, ${text === null ? 'without' : 'with'} a digest`, (t) => {
     const hex = text === null ? null : createHash('sha1').update(text).digest('hex')
     t.deepEqual(findInApkDatabase(database, path), {
       name,
@@ -51,13 +51,13 @@ for (const [path, name, version, text] of [
   })
 }
 
-test('what is not in the database has no owner', (t) => {
+test('a file that is not in the database has no owner', (t) => {
   for (const path of ['/usr/sbin/runc', '/usr/bin/crun', '/bin/runc'])
     t.is(findInApkDatabase(database, path), null, path)
   t.is(findInApkDatabase('', '/usr/bin/runc'), null)
 })
 
-test('the database is read where Alpine keeps it, and no host needs one', async (t) => {
+test('the database is read from its Alpine path, and may be missing', async (t) => {
   const root = temporaryFolder(t)
   t.is(await apk(root).ownerOf('/usr/bin/runc'), null)
   mkdirSync(join(root, 'lib/apk/db'), { recursive: true })

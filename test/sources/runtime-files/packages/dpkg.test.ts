@@ -37,7 +37,7 @@ function host(t: ExecutionContext, { merged = true } = {}) {
         'var/lib/dpkg/status',
         `Package: ${name.split(':')[0]}\nStatus: ${status}\nVersion: 1.${version}\n\n`,
       )
-      // Two changes within the clock's grain would look like one.
+      // Two changes within one clock step would look like one.
       utimesSync(join(root, 'var/lib/dpkg/info'), version, version)
     },
   }
@@ -56,7 +56,7 @@ test('a file’s package, version and digest are found', async (t) => {
   })
 })
 
-test('a file that no package has, on a host with dpkg and on one without, has no owner', async (t) => {
+test('a file of no package has no owner, on a host with dpkg and on one without', async (t) => {
   const { manager, install } = host(t)
   install('runc', { '/usr/sbin/runc': 'runc' })
   t.is(await manager.ownerOf('/usr/sbin/crun'), null)
@@ -71,7 +71,7 @@ test('a package of another architecture is named without it', async (t) => {
   t.like(await manager.ownerOf('/usr/sbin/runc'), { name: 'runc', version: '1.1' })
 })
 
-test('a package that still says /sbin has the file in /usr/sbin where both are one, and only there', async (t) => {
+test('a package that still lists /sbin owns the file in /usr/sbin only where /usr is merged', async (t) => {
   for (const merged of [true, false]) {
     const { manager, install } = host(t, { merged })
     install('runc', { '/sbin/runc': 'runc' })
@@ -80,7 +80,7 @@ test('a package that still says /sbin has the file in /usr/sbin where both are o
   }
 })
 
-test('an upgrade is seen, and so is a package that comes to have the file', async (t) => {
+test('an upgrade is noticed, and so is a package that becomes the owner of the file', async (t) => {
   const { manager, install } = host(t)
   install('other', { '/usr/sbin/other': 'x' })
   t.is(await manager.ownerOf('/usr/sbin/runc'), null)
@@ -92,7 +92,7 @@ test('an upgrade is seen, and so is a package that comes to have the file', asyn
   t.is(await manager.ownerOf('/usr/sbin/runc'), null)
 })
 
-test('what dpkg is in the middle of is believed before its list of what is installed', async (t) => {
+test('unfinished operations of dpkg take precedence over its status file', async (t) => {
   const { manager, install, put } = host(t)
   install('runc', { '/usr/sbin/runc': 'runc' })
   put('var/lib/dpkg/updates/0000', 'Package: runc\nStatus: install reinstreq half-installed\nVersion: 1.1\n')
@@ -102,14 +102,14 @@ test('what dpkg is in the middle of is believed before its list of what is insta
   t.like(await manager.ownerOf('/usr/sbin/runc'), { version: '2.0', digest: digest('runc') })
 })
 
-test('a configuration file, which has no digest, is the package’s all the same', async (t) => {
+test('a configuration file without a digest still belongs to its package', async (t) => {
   const { manager, install, put } = host(t)
   install('docker.io', { '/etc/default/docker': 'x' })
   put('var/lib/dpkg/info/docker.io.md5sums', '')
   t.like(await manager.ownerOf('/etc/default/docker'), { name: 'docker.io', digest: null })
 })
 
-test('of a diverted path the file is that of the diverting package, and where it was diverted to that of the others', async (t) => {
+test('the diverting package owns the diverted path, and the other package owns the path it was diverted to', async (t) => {
   const { manager, install, put } = host(t)
   put('var/lib/dpkg/diversions', '/usr/sbin/runc\n/usr/sbin/runc.distrib\nmine\n')
   install('runc', { '/usr/sbin/runc': 'runc' })
@@ -131,14 +131,14 @@ test('diversions are three lines each', (t) => {
   ])
 })
 
-test('a package whose name begins with another’s is another', (t) => {
+test('a package whose name starts with another’s is a different package', (t) => {
   const text =
     'Package: runc-extra\nVersion: 2\n\nPackage: runc\nStatus: x\nVersion: 1\n\nPackage: z\nVersion: 3\n'
   t.deepEqual(paragraphOf(text, 'runc'), { version: '1', status: 'x', conffiles: '' })
   t.is(paragraphOf(text, 'run'), null)
 })
 
-test('files of configuration have their digests in the status of the package', (t) => {
+test('the digests of configuration files are in the status of the package', (t) => {
   const text = `Package: docker.io
 Status: install ok installed
 Conffiles:
@@ -154,7 +154,7 @@ Description: engine
   t.is(digestIn(conffiles, [{ path: '/etc/no' }]), undefined)
 })
 
-test('on this host dpkg itself agrees', async (t) => {
+test('the result agrees with dpkg on this host', async (t) => {
   const [name, version] = execFileSync('dpkg-query', ['-W', '-f', '${Package} ${Version}', 'dpkg'])
     .toString()
     .split(' ')

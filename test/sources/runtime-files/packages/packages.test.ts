@@ -12,7 +12,7 @@ const md5 = createHash('md5').update('runc').digest('hex')
 const state = { device: 1, inode: 1, sizeBytes: 4, mode: 0o100755, uid: 0, gid: 0, sha256: 'a'.repeat(64) }
 const megabyte = `${'Description: x\n'.repeat(70_000)}\n`
 
-test.serial('what is kept of a package is not the database that it was read from', async (t) => {
+test.serial('a cached package does not keep its database in memory', async (t) => {
   const answers: unknown[] = []
   const before = heapMiB()
   for (let n = 0; n < 30; n += 1) {
@@ -24,7 +24,7 @@ test.serial('what is kept of a package is not the database that it was read from
   t.true(heapMiB() - before < 10)
 })
 
-test.serial('what is kept of the folders of all packages is not their lists', async (t) => {
+test.serial('the cached folders do not keep the lists of all packages in memory', async (t) => {
   const managers: unknown[] = []
   const before = heapMiB()
   for (let n = 0; n < 30; n += 1) {

@@ -7,7 +7,7 @@ import { temporaryFolder } from '../decoy.ts'
 
 type Entry = [tag: number, type: number, values: readonly (string | number)[]]
 
-/** A header as rpm's database keeps it (headerExport of rpm's lib/header.cc). */
+/** A header as rpm's database stores it (headerExport of rpm's lib/header.cc). */
 function header(entries: readonly Entry[]): Buffer {
   const data: Buffer[] = []
   let offset = 0
@@ -48,7 +48,7 @@ const runc = header([
   [5011, 4, [8]],
 ])
 
-/** A host in a folder with rpm's database at one of its places. */
+/** A host in a folder with rpm's database at one of its locations. */
 function host(t: ExecutionContext, place: string) {
   const root = temporaryFolder(t)
   mkdirSync(join(root, place), { recursive: true })
@@ -71,11 +71,11 @@ test('package, version with epoch, and digest of a file are found by its whole p
   }
 })
 
-test('a file without a digest is the package’s all the same', async (t) => {
+test('a file without a digest still belongs to its package', async (t) => {
   t.like(await host(t, 'var/lib/rpm').ownerOf('/usr/share/runc'), { name: 'runc', digest: null })
 })
 
-test('/usr/sbin and /usr/bin are one where packages do not care', async (t) => {
+test('/usr/sbin and /usr/bin are treated as the same directory', async (t) => {
   t.like(await host(t, 'var/lib/rpm').ownerOf('/usr/sbin/runc'), { name: 'runc' })
 })
 
@@ -84,7 +84,7 @@ test('a file of the same name elsewhere, and a host without the database, have n
   t.is(await rpm(temporaryFolder(t)).ownerOf('/usr/bin/runc'), null)
 })
 
-test('a header that makes no sense has nothing in it, and is read in no time', (t) => {
+test('a malformed header is read as empty and does not take long', (t) => {
   const broken = [
     Buffer.alloc(0),
     Buffer.alloc(7),

@@ -18,15 +18,15 @@ function host(t: ExecutionContext) {
     mkdirSync(dirname(at(path)), { recursive: true })
     writeFileSync(at(path), text)
   }
-  const places = {
+  const locations = {
     files: [at('etc/docker/daemon.json'), at('etc/containerd/config.toml')],
     unitDirectories: [at('etc/systemd/system'), at('lib/systemd/system'), at('usr/lib/systemd/system')],
     units: ['docker.service'],
     sockets: [at('run/docker.sock'), at('var/run/docker.sock')],
   }
   const find = (processes: EngineProcess[] = []) =>
-    configurationFiles(processes, places).map(({ kind, path }) => `${kind} ${path.slice(root.length + 1)}`)
-  return { root, at, put, places, find }
+    configurationFiles(processes, locations).map(({ kind, path }) => `${kind} ${path.slice(root.length + 1)}`)
+  return { root, at, put, locations, find }
 }
 
 const dockerd = (configurationFile: string): EngineProcess => ({
@@ -36,14 +36,14 @@ const dockerd = (configurationFile: string): EngineProcess => ({
   configurationFile,
 })
 
-test('files are watched before they are there, as long as their directory is', (t) => {
+test('files that do not exist yet are watched if their directory exists', (t) => {
   const { put, find } = host(t)
   t.deepEqual(find(), [])
   put('etc/docker/key.json')
   t.deepEqual(find(), ['configuration etc/docker/daemon.json'])
 })
 
-test('units, what adds to them, and each place once', (t) => {
+test('units and their drop-in files are found, each file once', (t) => {
   const { at, put, find } = host(t)
   put('usr/lib/systemd/system/docker.service')
   symlinkSync('usr/lib', at('lib'))
@@ -56,7 +56,7 @@ test('units, what adds to them, and each place once', (t) => {
   ])
 })
 
-test('the file that the daemons’ arguments name is watched, unless dockerd writes it itself', (t) => {
+test('a file that the daemons’ arguments name is watched, unless dockerd writes it itself', (t) => {
   const { at, put, find } = host(t)
   put('opt/docker.json')
   t.deepEqual(
@@ -73,7 +73,7 @@ for (const [argv, expected] of [
   [['dockerd', '--config-file', 'relative'], false],
   [['dockerd', '--config-file'], false],
 ] as const) {
-  test(`the configuration of ${argv.join(' ')} is ${expected ? 'FILE' : 'not known'}`, async (t) => {
+  test(`the configuration of ${argv.join(' ')} is ${expected ? 'FILE' : 'unknown'}`, async (t) => {
     const { root, at, put } = host(t)
     put('proc/10/comm', `${argv[0]}\n`)
     put('proc/10/environ', '')
@@ -95,7 +95,7 @@ for (const [argv, expected] of [
   })
 }
 
-test('a socket is one by whatever name, and nothing else is', async (t) => {
+test('a socket is found once whatever its names, and no other kind of file is', async (t) => {
   const { at, put, find } = host(t)
   put('run/other')
   mkdirSync(at('var'))
@@ -107,13 +107,13 @@ test('a socket is one by whatever name, and nothing else is', async (t) => {
   t.deepEqual(find(), ['socket run/docker.sock'])
 })
 
-test('a file that is made where there was none is a change, and so is one that is added to a unit', async (t) => {
-  const { at, put, places } = host(t)
+test('creating a missing file is a change, and so is adding a drop-in file to a unit', async (t) => {
+  const { at, put, locations } = host(t)
   put('etc/docker/key.json')
   put('etc/systemd/system/docker.service.d/old.conf')
   const decoy = await watchDecoy(t, {
-    find: async () => configurationFiles([], places),
-    directories: dropInDirectories(places),
+    find: async () => configurationFiles([], locations),
+    directories: dropInDirectories(locations),
     refind$: NEVER,
   })
   put('etc/docker/daemon.json', '{"debug":true}')
@@ -141,12 +141,12 @@ test('a file that is made where there was none is a change, and so is one that i
   t.like((await decoy.settled(3))[2], { change: 'removed', writer: { pid: process.pid } })
 })
 
-test('what was added to a unit in a directory that is new is found by the next search', async (t) => {
-  const { at, put, places } = host(t)
+test('a drop-in file in a new directory is found by the next search', async (t) => {
+  const { at, put, locations } = host(t)
   put('etc/systemd/system/docker.service')
   const decoy = await watchDecoy(t, {
-    find: async () => configurationFiles([], places),
-    directories: dropInDirectories(places),
+    find: async () => configurationFiles([], locations),
+    directories: dropInDirectories(locations),
     intervalMs: 300,
   })
   put('etc/systemd/system/docker.service.d/evil.conf', '[Service]\n')
@@ -160,14 +160,14 @@ test('what was added to a unit in a directory that is new is found by the next s
   ])
 })
 
-test('a socket that is given to all is a change of its attributes', async (t) => {
-  const { at, places } = host(t)
+test('opening a socket to all users is a change of its attributes', async (t) => {
+  const { at, locations } = host(t)
   mkdirSync(at('run'))
   const server = createServer().listen(at('run/docker.sock'))
   t.teardown(() => server.close())
   await new Promise((resolve) => server.once('listening', resolve))
   chmodSync(at('run/docker.sock'), 0o660)
-  const decoy = await watchDecoy(t, { find: async () => configurationFiles([], places) })
+  const decoy = await watchDecoy(t, { find: async () => configurationFiles([], locations) })
   chmodSync(at('run/docker.sock'), 0o666)
   t.like(await decoy.settled(1), [
     {

@@ -1,5 +1,6 @@
 import test from 'ava'
-import { isMounted, placeOf } from '../../../../agent/sources/runtime-files/paths/file-location.ts'
+import { deviceNumber } from '../../../../agent/linux/device-number.ts'
+import { isMounted, locateFile } from '../../../../agent/sources/runtime-files/paths/file-location.ts'
 
 const host = [
   '1 0 8:1 / / rw - ext4 /dev/sda1 rw',
@@ -8,16 +9,19 @@ const host = [
   '4 1 8:3 / /opt\\040x rw - ext4 /dev/sdc rw',
 ].join('\n')
 
-test('a file’s place is where its file system has it, whatever is mounted above', (t) => {
-  t.deepEqual(placeOf(host, '/sbin/runc'), { device: '8:1', path: '/sbin/runc' })
-  t.deepEqual(placeOf(host, '/usr/sbin/runc'), { device: '8:2', path: '/subvolume/sbin/runc' })
-  t.deepEqual(placeOf(host, '/opt x/runc'), { device: '8:3', path: '/runc' })
-  t.deepEqual(placeOf(host, '/usrlocal/runc'), { device: '8:1', path: '/usrlocal/runc' })
-  t.is(placeOf('', '/sbin/runc'), null)
+test('a file’s location is its path within its file system, whatever is mounted above', (t) => {
+  t.deepEqual(locateFile(host, '/sbin/runc'), { device: deviceNumber(8, 1), path: '/sbin/runc' })
+  t.deepEqual(locateFile(host, '/usr/sbin/runc'), {
+    device: deviceNumber(8, 2),
+    path: '/subvolume/sbin/runc',
+  })
+  t.deepEqual(locateFile(host, '/opt x/runc'), { device: deviceNumber(8, 3), path: '/runc' })
+  t.deepEqual(locateFile(host, '/usrlocal/runc'), { device: deviceNumber(8, 1), path: '/usrlocal/runc' })
+  t.is(locateFile('', '/sbin/runc'), null)
 })
 
-test('a file is among a container’s mounts when one holds it, by that path or by any other', (t) => {
-  const runc = { device: '8:1', path: '/usr/sbin/runc' }
+test('a file is in a container’s mounts when one of them contains it, at the same path or any other', (t) => {
+  const runc = { device: deviceNumber(8, 1), path: '/usr/sbin/runc' }
   const rows: [string, boolean][] = [
     ['9 8 8:1 / /host rw - ext4 /dev/sda1 rw', true],
     ['9 8 8:1 /usr /mnt rw - ext4 /dev/sda1 rw', true],

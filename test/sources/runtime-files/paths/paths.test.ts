@@ -7,7 +7,7 @@ import {
 } from '../../../../agent/sources/runtime-files/paths/paths.ts'
 import { temporaryFolder } from '../decoy.ts'
 
-/** A host in a folder: programs, a /proc, and what `docker info` says. */
+/** A host in a folder: programs, a /proc, and the answer of `docker info`. */
 function host(t: ExecutionContext) {
   const root = temporaryFolder(t)
   const at = (path: string) => join(root, path)
@@ -44,7 +44,7 @@ function host(t: ExecutionContext) {
 
 const runc = { Runtimes: { runc: { path: 'runc' } } }
 
-test('the executables of running dockerd, containerd and shims are found wherever they are', async (t) => {
+test('the executables of running dockerd, containerd and shims are found wherever they are installed', async (t) => {
   const { at, put, process, find } = host(t)
   for (const name of ['dockerd', 'containerd', 'containerd-shim-runc-v2']) put(`opt/static/${name}`)
   process(10, 'dockerd', { exe: at('opt/static/dockerd') })
@@ -65,7 +65,7 @@ test('the dockerd of Docker-in-Docker is not the host’s', async (t) => {
   t.deepEqual(await find(), [])
 })
 
-test('a bare runtime is the first in the PATH of the shim, before those of the daemons', async (t) => {
+test('a bare runtime name is found first in the PATH of the shim, then in those of the daemons', async (t) => {
   const { at, put, process, find } = host(t)
   for (const folder of ['shim/bin', 'other/bin', 'daemon/bin', 'usr/sbin']) put(`${folder}/runc`)
   process(10, 'dockerd', { path: at('daemon/bin') })
@@ -75,7 +75,7 @@ test('a bare runtime is the first in the PATH of the shim, before those of the d
   t.deepEqual(await find(runc), [['shim/bin/runc']])
 })
 
-test('without a shim a bare runtime is looked for where containerd would, then in the PATH of dockerd', async (t) => {
+test('without a shim a bare runtime name is looked up as containerd does, then in the PATH of dockerd', async (t) => {
   const { at, put, process, find } = host(t)
   for (const folder of ['containerd/bin', 'dockerd/bin', 'usr/sbin']) put(`${folder}/runc`)
   process(10, 'dockerd', { path: at('dockerd/bin') })
@@ -86,13 +86,13 @@ test('without a shim a bare runtime is looked for where containerd would, then i
   t.deepEqual(await find(runc), [['opt/containerd/bin/runc']])
 })
 
-test('without any process a bare runtime is looked for in the standard directories', async (t) => {
+test('without any process a bare runtime name is looked up in the standard directories', async (t) => {
   const { put, find } = host(t)
   put('usr/sbin/runc')
   t.deepEqual(await find(runc), [['usr/sbin/runc']])
 })
 
-test('a file that cannot be executed is no runtime', async (t) => {
+test('a file that is not executable is not a runtime', async (t) => {
   const { put, find } = host(t)
   put('usr/sbin/runc', 0o644)
   put('usr/bin/runc')
@@ -109,7 +109,7 @@ test('runtimes with a path, of a shim type and the init program are found', asyn
   t.deepEqual(await find(info), [['opt/crun'], ['usr/bin/containerd-shim-kata-v2'], ['usr/bin/tini']])
 })
 
-test('docker-init, docker-proxy and docker-runc are found beside the daemon and in the standard directories', async (t) => {
+test('docker-init, docker-proxy and docker-runc are found next to the daemon and in the standard directories', async (t) => {
   const { at, put, process, find } = host(t)
   for (const path of [
     'opt/docker/dockerd',
@@ -127,7 +127,7 @@ test('docker-init, docker-proxy and docker-runc are found beside the daemon and 
   ])
 })
 
-test('symbolic links are followed to the file, and every name on the way is kept', async (t) => {
+test('symbolic links are followed to the file, and every name on the way is recorded', async (t) => {
   const { put, link, find } = host(t)
   put('opt/runc-1.1/runc')
   link('usr/bin/runc', '../../etc/alternatives/runc')
@@ -155,7 +155,7 @@ test('device and inode are those of the file', async (t) => {
   t.like(file, { device: dev, inode: ino })
 })
 
-test('a configured path is always there, even before there is a file', async (t) => {
+test('a configured path is always included, even before the file exists', async (t) => {
   const { at, put, find } = host(t)
   put('opt/mine')
   t.deepEqual(await find({}, { extraPaths: [at('opt/mine'), at('opt/later')] }), [
@@ -167,24 +167,24 @@ test('a configured path is always there, even before there is a file', async (t)
 for (const [what, exe] of Object.entries({
   'the self-bind of runc': () => '/',
   'a program in memory': () => '/memfd:dockerd (deleted)',
-  'no path': () => 'pipe:[42]',
+  'not a path': () => 'pipe:[42]',
   'a file that is gone': (at: (path: string) => string) => at('usr/sbin/old (deleted)'),
 })) {
-  test(`an executable that is ${what} is passed over`, async (t) => {
+  test(`an executable that is ${what} is skipped`, async (t) => {
     const { at, process, find } = host(t)
     process(10, 'dockerd', { exe: exe(at) })
     t.deepEqual(await find(), [])
   })
 }
 
-test('of a daemon that was upgraded while it runs, the file now at its place is found', async (t) => {
+test('for a daemon that was upgraded while running, the new file at its path is found', async (t) => {
   const { at, put, process, find } = host(t)
   put('opt/dockerd')
   process(10, 'dockerd', { exe: `${at('opt/dockerd')} (deleted)` })
   t.deepEqual(await find(), [['opt/dockerd']])
 })
 
-test('a process that ends while it is looked at is passed over', async (t) => {
+test('a process that exits while it is inspected is skipped', async (t) => {
   const { at, process, find } = host(t)
   process(10, 'dockerd', { exe: at('opt/dockerd') })
   for (const file of ['environ', 'exe', 'root']) rmSync(at(`proc/10/${file}`))
@@ -194,16 +194,16 @@ test('a process that ends while it is looked at is passed over', async (t) => {
 for (const [what, info] of Object.entries({
   nothing: null,
   'a text': 'runc',
-  'runtimes that are none': { Runtimes: ['runc', null, 7, {}, { path: 7 }, { path: '' }], InitBinary: {} },
+  'malformed runtimes': { Runtimes: ['runc', null, 7, {}, { path: 7 }, { path: '' }], InitBinary: {} },
 })) {
-  test(`an engine that answers ${what} leaves what is found without it`, async (t) => {
+  test(`with an engine that answers ${what}, the files known without it are found`, async (t) => {
     const { put, find } = host(t)
     put('usr/bin/docker-proxy')
     t.deepEqual(await find(info), [['usr/bin/docker-proxy']])
   })
 }
 
-test('an engine that does not answer leaves what is found without it, and runc, its default', async (t) => {
+test('with an engine that does not answer, the files known without it and runc, the default, are found', async (t) => {
   const { put, find } = host(t)
   put('usr/bin/docker-proxy')
   put('usr/sbin/runc')
@@ -211,7 +211,7 @@ test('an engine that does not answer leaves what is found without it, and runc, 
   t.deepEqual(await find({}, { engineInfo }), [['usr/sbin/runc'], ['usr/bin/docker-proxy']])
 })
 
-test('a circle of links is no file', async (t) => {
+test('a cycle of links is not a file', async (t) => {
   const { at, link, find } = host(t)
   link('usr/bin/docker-init', 'docker-proxy')
   link('usr/bin/docker-proxy', 'docker-init')

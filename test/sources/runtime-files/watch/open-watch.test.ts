@@ -13,14 +13,14 @@ const EMFILE = 24
 
 const shell = (folder: string, script: string) => promisify(execFile)('sh', ['-c', script], { cwd: folder })
 
-/** What there is when the kernel refuses. */
+/** The watch that is opened when the kernel refuses. */
 const refused = (errno: number) =>
   openWatch(() => {
     throw new SystemCallError('fanotify_init', errno)
   })
 
-test.serial('a user without CAP_SYS_ADMIN gets inotify, and is told what to grant', (t) => {
-  // The kernel itself refuses, and nobody else runs in this thread meanwhile.
+test.serial('without CAP_SYS_ADMIN inotify is used, and the reason names the capability to grant', (t) => {
+  // The kernel itself refuses, and no other code runs in this thread meanwhile.
   process.seteuid?.(65_534)
   const watch = openWatch()
   process.seteuid?.(0)
@@ -31,18 +31,18 @@ test.serial('a user without CAP_SYS_ADMIN gets inotify, and is told what to gran
 
 for (const [what, errno, reason] of [
   ['an old kernel', EINVAL, /needs Linux 5\.9/],
-  ['no group left', EMFILE, /fanotify_init: EMFILE/],
+  ['no fanotify group left', EMFILE, /fanotify_init: EMFILE/],
 ] as const) {
-  test(`${what} gives inotify with the reason`, (t) => {
+  test(`with ${what}, inotify is used and the reason is given`, (t) => {
     const watch = refused(errno)
     t.is(watch.mode, 'inotify')
     t.regex(watch.reason, reason)
   })
 }
 
-test('an error that is not the kernel’s is not hidden', (t) => {
+test('an error that does not come from the kernel is thrown', (t) => {
   const broken = () => {
-    throw new TypeError('a mistake of ours')
+    throw new TypeError('a bug')
   }
   t.throws(() => openWatch(broken), { instanceOf: TypeError })
 })
@@ -54,7 +54,7 @@ for (const [what, script, change] of [
   ['removal', 'rm runc', 'removed'],
   ['another mode', 'chmod 4755 runc', 'attributes'],
 ] as const) {
-  test(`with inotify ${what} is ${change} once, by nobody`, async (t) => {
+  test(`with inotify ${what} is reported as ${change} once, by an unknown process`, async (t) => {
     const decoy = await watchDecoy(t, { open: () => refused(EPERM) })
     t.like(decoy.statuses, [{ up: true, mode: 'inotify', best: false }])
     chmodSync(decoy.path, 0o755)
@@ -73,7 +73,7 @@ test('with inotify a file that was replaced is watched', async (t) => {
   t.like(await decoy.settled(2), [{ change: 'replaced' }, { change: 'written' }])
 })
 
-test('with inotify a configured file is found as soon as it is there', async (t) => {
+test('with inotify a configured file is found as soon as it exists', async (t) => {
   const decoy = await watchDecoy(t, { links: ['crun'], open: () => refused(EPERM) })
   writeFileSync(join(decoy.folder, 'crun'), 'crun')
   writeFileSync(decoy.path, 'evil')

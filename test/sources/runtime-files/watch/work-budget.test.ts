@@ -1,13 +1,13 @@
 import test from 'ava'
 import { workBudget } from '../../../../agent/sources/runtime-files/watch/work-budget.ts'
 
-test('work within the reserve needs no rest', (t) => {
+test('work within the reserve needs no pause', (t) => {
   const budget = workBudget()
   t.is(budget.spend(1000, 1000), 0)
   t.is(budget.spend(1000, 2000), 0)
 })
 
-test('work without end may take a fifth of the time', (t) => {
+test('sustained work is limited to a fifth of the time', (t) => {
   const budget = workBudget()
   let time = 0
   let worked = 0
@@ -19,7 +19,7 @@ test('work without end may take a fifth of the time', (t) => {
   t.true(worked / time > 0.19 && worked / time < 0.21, `${worked} of ${time}`)
 })
 
-test('idle time fills the reserve again', (t) => {
+test('idle time refills the reserve', (t) => {
   const budget = workBudget()
   t.is(budget.spend(2500, 2500), 2000)
   t.is(budget.spend(100, 2500 + 2000 + 100), 400)

@@ -10,12 +10,12 @@ import { identifyWriter } from '../../../../agent/sources/runtime-files/watch/wr
 import { inContainer, knownProcess } from '../../processes/samples.ts'
 import { sampleContainer } from '../../../support/samples.ts'
 
-function identify(table: ProcessTable = processTable({ clock: bootClock() }), tellsAll = false) {
+function identify(table: ProcessTable = processTable({ clock: bootClock() }), seesAllProcesses = false) {
   const container = sampleContainer()
   const containerOfPid = (pid: number) => ((table.latest(pid)?.cgroup.ids.length ?? 0) > 0 ? container : null)
   return identifyWriter({
     table,
-    catchUp: () => tellsAll,
+    catchUp: () => seesAllProcesses,
     containerOfPid,
     procRoot: '/proc',
     users: hostUsers(),
@@ -30,25 +30,25 @@ test('a running process is named with its user, executable and arguments', (t) =
   t.true((writer?.argv.length ?? 0) > 1)
 })
 
-test('of a process that is gone and that nobody knew the pid is known and nothing else', async (t) => {
+test('of an exited process that is not in the table only the pid is known', async (t) => {
   const child = spawn('true')
   await once(child, 'close')
   const pid = child.pid ?? 0
   t.deepEqual(identify()(pid), {
     writer: {
       ...{ pid, uid: null, user: '', loginUser: '', exe: '', argv: [], ancestors: [], packageManager: '' },
-      unknownBecause: 'it had ended before anybody looked at it',
+      unknownBecause: 'it had exited before it could be inspected',
     },
     container: null,
     pending: null,
   })
 })
 
-test('nobody is nobody', (t) => {
+test('pid 0 is an unknown process', (t) => {
   t.deepEqual(identify()(0), { writer: null, container: null })
 })
 
-test('arguments of megabytes are cut', async (t) => {
+test('very long arguments are truncated', async (t) => {
   const child = spawn('sh', ['-c', 'read end', 'x'.repeat(100_000)])
   await once(child, 'spawn')
   const { writer } = identify()(child.pid ?? 0)
@@ -56,18 +56,18 @@ test('arguments of megabytes are cut', async (t) => {
   t.true((writer?.argv.join(' ').length ?? 0) <= 2_048)
 })
 
-// Of pids that no kernel gives out, so that /proc knows nothing of them.
+// A pid above every kernel limit, so that /proc has no entry for it.
 const gone = 5_000_000
 
-test('of a process that is gone the table knows program, user, ancestors and container', (t) => {
+test('of an exited process the table knows program, user, ancestors and container', (t) => {
   const table = processTable({ clock: bootClock() })
   table.add(knownProcess({ pid: gone, startTicks: 1, program: runs({ exe: '/bin/bash', argv: ['-bash'] }) }))
   const writer = knownProcess({
     pid: gone + 1,
     startTicks: 2,
     euid: 0,
-    makerPid: gone,
-    makerStartTicks: 1,
+    creatorPid: gone,
+    creatorStartTicks: 1,
     ...inContainer('a'.repeat(64)),
     program: runs({ exe: '/bin/dd', argv: ['dd', 'of=/mnt/runc'] }),
   })
@@ -88,7 +88,7 @@ test('of a process that is gone the table knows program, user, ancestors and con
   })
 })
 
-test('of a process that is gone all is told when its end is, and what is known without it may change', (t) => {
+test('an exited process is pending until its exit is read, because its program may change until then', (t) => {
   const table = processTable({ clock: bootClock() })
   const ask = () => identify(table, true)(gone)
   t.is(ask().pending, 'writer')
@@ -100,7 +100,7 @@ test('of a process that is gone all is told when its end is, and what is known w
   t.like(ask(), { pending: null, writer: { argv: ['rm', 'runc'], unknownBecause: undefined } })
 })
 
-test('of a process of which only the end was told the pid is known, and why', (t) => {
+test('of a process whose exit is its only known event the pid is reported, with the reason', (t) => {
   const table = processTable({ clock: bootClock() })
   const stranger = knownProcess({ pid: gone, startTicks: 1, program: runs({}) })
   table.add(stranger)
@@ -109,14 +109,14 @@ test('of a process of which only the end was told the pid is known, and why', (t
     pending: null,
     writer: {
       uid: null,
-      unknownBecause: 'it has ended, and more was going on than the kernel could tell of',
+      unknownBecause: 'it had exited, and the kernel dropped events under load',
     },
   })
 })
 
 type Line = { exe: string; argv?: string[]; inside?: boolean; ownFile?: boolean }
 
-/** Who a writer with these ancestors, the nearest first, counts as. */
+/** The package manager that a writer with these ancestors, nearest first, is attributed to. */
 function managerOf(lines: readonly Line[]): string | undefined {
   const table = processTable({ clock: bootClock() })
   for (const [index, { exe, argv = [exe], inside = false, ownFile = false }] of lines.entries()) {
@@ -128,8 +128,8 @@ function managerOf(lines: readonly Line[]): string | undefined {
       knownProcess({
         pid: gone + index,
         startTicks: 100 - index,
-        makerPid: gone + index + 1,
-        makerStartTicks: 99 - index,
+        creatorPid: gone + index + 1,
+        creatorStartTicks: 99 - index,
         ...(inside && inContainer('a'.repeat(64))),
         program: runs({ exe, argv, exeFile: { device: dev, inode: ino } }),
       }),

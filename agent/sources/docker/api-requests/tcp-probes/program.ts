@@ -1,53 +1,54 @@
 import type { Btf } from '../../../../linux/btf.ts'
 import { frame, r0, r1, r3, r6, r7, r8, r9 } from '../../../../ebpf/assembler.ts'
-import { type Maps, send, takeScratch, writeCommon } from '../../../../ebpf/blocks.ts'
+import { type Maps, send, takeScratch, writeHeader } from '../../../../ebpf/blocks.ts'
 import { leaveIfRecent } from '../../../../ebpf/budget.ts'
-import { counters, recordTypes, transferred } from '../../../../ebpf/layout.ts'
 import { helpers, type Program, slots } from '../../../../ebpf/program.ts'
 import type { TracepointProgram } from '../../../../ebpf/loader.ts'
 import { enterCall, jumpIfPost, post, readText } from '../../../../ebpf/socket-text.ts'
+import { transferred, transferTypes } from './record.ts'
 
-/** Whether this kernel can tell of what goes over TCP connections: the tracepoints are there since Linux 6.3. */
-export function canSeeTransfers(btf: Btf): boolean {
+/** Whether this kernel has the tracepoints for TCP transfers: since Linux 6.3. */
+export function supportsTcpProbes(btf: Btf): boolean {
   return ['trace_event_raw_sock_msg_length', 'sock.__sk_common.skc_v6_daddr'].every(btf.has)
 }
 
 /**
- * Tells what is read from TCP connections that were made to one of these ports of this host, in the context of the
- * reader: there its bytes are whole, whichever way they came. What may be a POST is told always, all else now and then.
+ * Reports data read from TCP connections to one of these ports of this host, in the context of the reader: there the
+ * bytes are complete, however they arrived. Data that may be a POST request is always reported, other data at
+ * intervals.
  */
 export function receivedProgram(ports: readonly number[]): TracepointProgram {
   return {
     name: 'tidewatch_tcp_in',
     tracepoint: 'sock_recv_length',
     missesNothing: true,
-    write(p, { maps }) {
+    write(p, { maps, ringFull }) {
       beginTransfer(p, maps, 'sock.__sk_common.skc_num', ports)
       readReceived(p)
-      leaveUnlessOfInterest(p, maps)
-      endTransfer(p, maps, recordTypes.received)
+      leaveUnlessRelevant(p, maps)
+      endTransfer(p, maps, transferTypes.received, ringFull)
     },
   }
 }
 
-/** Tells, now and then, which process sends over a TCP connection to one of these ports, of whichever host. */
+/** Reports, at intervals, which process sends over a TCP connection to one of these ports, on any host. */
 export function sentProgram(ports: readonly number[]): TracepointProgram {
   return {
     name: 'tidewatch_tcp_out',
     tracepoint: 'sock_send_length',
     missesNothing: true,
-    write(p, { maps }) {
+    write(p, { maps, ringFull }) {
       beginTransfer(p, maps, 'sock.__sk_common.skc_dport', ports.map(swapBytes))
       p.store(4, r7, transferred.textBytes, 0)
       leaveIfRecent(p, maps, ownerEveryNs)
-      endTransfer(p, maps, recordTypes.sent)
+      endTransfer(p, maps, transferTypes.sent, ringFull)
     },
   }
 }
 
-// Of an upload as well, which comes in thousands of pieces.
+// Limits an upload too, which comes in thousands of pieces.
 const otherEveryNs = 20_000_000
-// A connection seldom changes hands.
+// A connection seldom changes its process.
 const ownerEveryNs = 1_000_000_000
 
 const AF_INET = 2
@@ -55,7 +56,10 @@ const AF_INET6 = 10
 const TCP_ESTABLISHED = 1
 const TCP_CLOSE_WAIT = 8
 
-/** sock_recv_length(sock, length, …) and sock_send_length alike: r6 = the socket, r9 = how many bytes, r7 = the record. */
+/**
+ * For sock_recv_length(sock, length, …) and sock_send_length: r6 = the socket, r9 = the number of bytes, r7 = the
+ * record.
+ */
 function beginTransfer(p: Program, maps: Maps, port: string, ports: readonly number[]): void {
   const isTcp = p.newLabel()
   const isOpen = p.newLabel()
@@ -72,20 +76,20 @@ function beginTransfer(p: Program, maps: Maps, port: string, ports: readonly num
   p.leave()
   p.label(isOurs)
   p.read(1, r1, r6, 'sock.__sk_common.skc_state')
-  // A client that has sent its request may have closed its half already.
+  // A client that has sent its request may already have closed its half of the connection.
   p.jumpIf(r1, '==', TCP_ESTABLISHED, isOpen)
   p.jumpIf(r1, '==', TCP_CLOSE_WAIT, isOpen)
   p.leave()
   p.label(isOpen)
-  const isSome = p.newLabel()
-  // An error is a negative number of 32 bits, and leaves in the buffer what was there before.
+  const hasBytes = p.newLabel()
+  // An error is a negative 32-bit number, and leaves the buffer's old contents in place.
   p.subtract(r9, 1)
-  p.jumpIf(r9, '<', 0x7fff_ffff, isSome)
+  p.jumpIf(r9, '<', 0x7fff_ffff, hasBytes)
   p.leave()
-  p.label(isSome)
+  p.label(hasBytes)
   p.add(r9, 1)
   takeScratch(p, maps)
-  // With its ports: the address alone is another connection's a moment later.
+  // The key includes the ports: the address of a socket alone is soon reused by another connection.
   p.read(2, r8, r6, 'sock.__sk_common.skc_num')
   p.read(2, r1, r6, 'sock.__sk_common.skc_dport')
   p.add(r8, r1)
@@ -95,7 +99,7 @@ function beginTransfer(p: Program, maps: Maps, port: string, ports: readonly num
   p.store(8, frame, slots.key, r8)
 }
 
-/** Copies what the reader has just been given, from its own memory, where its system call says. */
+/** Copies what the reader has just received, from the buffer of its system call. */
 function readReceived(p: Program): void {
   const done = p.newLabel()
   p.store(4, r7, transferred.textBytes, 0)
@@ -109,38 +113,39 @@ function readReceived(p: Program): void {
 }
 
 /**
- * Lets pass what was not read, and what may be a POST or a piece of one: Go's server reads a single byte by itself
- * while it still answers the request before. All else only tells that there was something, which is enough now and then.
+ * Passes unreadable data, and data that may be a POST or a piece of one: Go's server reads a single byte separately
+ * while it still responds to the previous request. Other data only shows activity, so a sample at intervals is
+ * enough.
  */
-function leaveUnlessOfInterest(p: Program, maps: Maps): void {
-  const may = p.newLabel()
-  jumpIfPost(p, transferred, [post, postsRest], may)
+function leaveUnlessRelevant(p: Program, maps: Maps): void {
+  const isPost = p.newLabel()
+  jumpIfPost(p, transferred, [post, postRest], isPost)
   leaveIfRecent(p, maps, otherEveryNs)
-  p.label(may)
+  p.label(isPost)
 }
 
-const postsRest = Buffer.from('OST ')
+const postRest = Buffer.from('OST ')
 
-function endTransfer(p: Program, maps: Maps, type: number): void {
+function endTransfer(p: Program, maps: Maps, type: number, ringFull: number): void {
   p.store(8, r7, transferred.connection, r6)
   p.copy(r7, transferred.family, 2, r6, 'sock.__sk_common.skc_family')
   p.copy(r7, transferred.localPort, 2, r6, 'sock.__sk_common.skc_num')
   p.copy(r7, transferred.peerPort, 2, r6, 'sock.__sk_common.skc_dport')
-  const isOld = p.newLabel()
+  const isIpv4 = p.newLabel()
   const done = p.newLabel()
   p.load(2, r1, r7, transferred.family)
-  p.jumpIf(r1, '==', AF_INET, isOld)
+  p.jumpIf(r1, '==', AF_INET, isIpv4)
   p.copy(r7, transferred.localAddress, 16, r6, 'sock.__sk_common.skc_v6_rcv_saddr')
   p.copy(r7, transferred.peerAddress, 16, r6, 'sock.__sk_common.skc_v6_daddr')
   p.jump(done)
-  p.label(isOld)
+  p.label(isIpv4)
   p.copy(r7, transferred.localAddress, 4, r6, 'sock.__sk_common.skc_rcv_saddr')
   p.copy(r7, transferred.peerAddress, 4, r6, 'sock.__sk_common.skc_daddr')
   p.label(done)
   p.call(helpers.currentTask)
   p.move(r9, r0)
-  writeCommon(p, type, r9)
-  send(p, maps, transferred.length, counters.lostRequested)
+  writeHeader(p, type, r9)
+  send(p, maps, transferred.length, ringFull)
 }
 
 function swapBytes(port: number): number {

@@ -1,6 +1,6 @@
 import { messageOf } from '../../../../lib/errors.ts'
 import { kernelBtf } from '../../../../linux/kernel-btf.ts'
-import type { Surroundings } from '../mode.ts'
+import type { ModeContext } from '../mode.ts'
 import { execProgram } from './exec/program.ts'
 import { exitProgram } from './exit/program.ts'
 import { forkProgram } from './fork/program.ts'
@@ -9,11 +9,14 @@ import { oomVictimProgram, victimArgument } from './oom-victim/program.ts'
 import { canSeeRequests, requestProgram } from './request/program.ts'
 import { type Runtime, startRuntime, type TracepointProgram } from '../../../../ebpf/loader.ts'
 
-/** `refused` is why this kernel does not tell of requests although it should, or empty. */
+/** `refused` is the reason why the request program failed although the kernel should support it, or empty. */
 type Attachment = { runtime: Runtime; seesRequests: boolean; refused: string }
 
-/** Attaches the programs that this kernel has tracepoints for: an older one lacks that of requests, and is none the worse. */
-export function attach({ procRoot, budget, ringBytes, apiSockets }: Surroundings): Attachment {
+/**
+ * Attaches the programs that this kernel has tracepoints for. An older kernel without the request one is not
+ * degraded.
+ */
+export function attach({ procRoot, budget, ringBytes, apiSockets }: ModeContext): Attachment {
   const btf = kernelBtf()
   const hierarchy = findHierarchy(procRoot)
   const argument = victimArgument(btf)
@@ -27,7 +30,7 @@ export function attach({ procRoot, budget, ringBytes, apiSockets }: Surroundings
     const runtime = start([...programs, requestProgram(apiSockets)])
     return { runtime, seesRequests: true, refused: '' }
   } catch (error) {
-    const refused = `who asks for an exec is seen by its command line only: ${messageOf(error)}`
+    const refused = `the callers of docker exec are identified by command line only: ${messageOf(error)}`
     return { runtime: start(programs), seesRequests: false, refused }
   }
 }

@@ -1,4 +1,4 @@
-import { generations } from '../../../../lib/two-generation-cache.ts'
+import { twoGenerationCache } from '../../../../lib/two-generation-cache.ts'
 import type { Namespaces } from '../../../../model/observation.ts'
 import { type Cgroup, cgroupOf } from '../../attribution/cgroup.ts'
 import { deviceNumberOfKernel } from '../../../../linux/device-number.ts'
@@ -7,28 +7,25 @@ import { splitArgv } from '../../table/procfs-process.ts'
 import type { ProcessTracker } from '../../tracker.ts'
 import type { SeenRequest } from '../../api-requests.ts'
 import type { SeenVictim } from '../../oom-victim.ts'
-import {
-  common,
-  executed,
-  exited,
-  flags,
-  forked,
-  limits,
-  recordTypes,
-  requested,
-} from '../../../../ebpf/layout.ts'
-import { victimRecord } from './oom-victim/program.ts'
+import { cgroupFields, common, maxCgroupEnd } from '../../../../ebpf/layout.ts'
+import { cgroupNames, readNames, readNumber, recordTime, startTicks } from '../../../../ebpf/record.ts'
+import { executed, flags } from './exec/record.ts'
+import { exited } from './exit/record.ts'
+import { forked } from './fork/record.ts'
+import { recordTypes } from './record-types.ts'
+import { requested } from './request/record.ts'
+import { victimRecord } from './oom-victim/record.ts'
 
 export type Decoder = {
-  /** Tells the listener what a record says; false when it makes no sense. */
+  /** Passes a decoded record to the listener; returns false for a malformed record. */
   decode(bytes: Buffer, offset: number, length: number): boolean
-  /** Cgroups seen so far, with the keys that their events were counted under. */
+  /** Cgroups seen so far, with the budget keys of their events. */
   cgroups(): Iterable<CountedCgroup>
 }
 
 export type CountedCgroup = { cgroup: Cgroup; budgetKey: bigint }
 
-/** All that an exec's record says beside its process and its arguments. */
+/** The contents of an exec record other than its process and arguments. */
 type Place = {
   cgroup: Cgroup
   namespaces: Namespaces
@@ -39,16 +36,16 @@ type Place = {
   argvUnread: boolean
 }
 
-/** Whom it tells; times in milliseconds since boot. */
+/** Receives the decoded records; times in milliseconds since boot. */
 export type Listener = Pick<ProcessTracker, 'executed' | 'forked' | 'exited' | 'idsChanged' | 'oomVictim'> & {
   requested(request: SeenRequest, sinceBoot: number): void
 }
 
-/** Reads the records that the programs write. */
+/** Decodes the records that the kernel programs write. */
 export function recordDecoder(listener: Listener): Decoder {
-  // By cgroup id: names are decoded once, not for every program in it.
-  const cgroups = generations<number, CountedCgroup>(maxCgroups)
-  // By their bytes: a host runs the same programs in the same places again and again.
+  // By cgroup id: names are decoded once, not for each of its execs.
+  const cgroups = twoGenerationCache<number, CountedCgroup>(maxCgroups)
+  // By record bytes: a host runs the same programs in the same places repeatedly.
   const places = new Map<string, Place>()
 
   function decode(bytes: Buffer, offset: number, length: number): boolean {
@@ -88,7 +85,7 @@ export function recordDecoder(listener: Listener): Decoder {
       exeDevice: place.exeDevice,
       rootDevice: place.rootDevice,
       atExec: place.atExec,
-      // Arguments are kept as a string of bytes, which is small and quickly made, until somebody asks.
+      // Arguments stay a byte string, which is small and cheap, until they are read.
       program: () => ({ ...place.program, argv: splitArgv(textOf(argv)), argvTruncated }),
     }
     listener.executed(seen, recordTime(bytes, offset))
@@ -102,7 +99,7 @@ export function recordDecoder(listener: Listener): Decoder {
       parentPid: bytes.readUInt32LE(offset + common.parentPid),
       uid: bytes.readUInt32LE(offset + common.uid),
       euid: bytes.readUInt32LE(offset + common.euid),
-      makerPid: bytes.readUInt32LE(offset + forked.makerPid),
+      creatorPid: bytes.readUInt32LE(offset + forked.creatorPid),
     }
     listener.forked(child, recordTime(bytes, offset))
     return true
@@ -158,12 +155,12 @@ export function recordDecoder(listener: Listener): Decoder {
   }
 
   function cgroupAt(bytes: Buffer, offset: number): Cgroup {
-    const id = readNumber(bytes, offset + executed.cgroupId)
+    const id = readNumber(bytes, offset + cgroupFields.cgroupId)
     const known = cgroups.get(id)
     if (known !== undefined) return known.cgroup
     const cgroup = cgroupIn(bytes, offset)
-    const budgetKey = bytes.readBigUInt64LE(offset + executed.budgetKey)
-    // A place that is known does not ask for its cgroup, which would seem to be used no more.
+    const budgetKey = bytes.readBigUInt64LE(offset + cgroupFields.budgetKey)
+    // A cached place does not look up its cgroup, which would then appear unused.
     if (cgroups.set(id, { cgroup, budgetKey })) places.clear()
     return cgroup
   }
@@ -171,15 +168,10 @@ export function recordDecoder(listener: Listener): Decoder {
   return { decode, cgroups: () => cgroups.values() }
 }
 
-// A host has hundreds, of 1 KB each; every container that ever ran has left one.
+// A host has hundreds, of 1 KB each; every container that ever ran leaves one.
 const maxCgroups = 512
-// The longest has 5 KB, a usual one 500 bytes.
+// At most 5 KB each, typically 500 bytes.
 const maxPlaces = 1_024
-
-/** When it happened, in milliseconds since boot. */
-export function recordTime(bytes: Buffer, offset: number): number {
-  return readNumber(bytes, offset + common.time) / 1e6
-}
 
 function decodePlace(bytes: Buffer, offset: number, cgroup: Cgroup): Place {
   const u32 = (field: number) => bytes.readUInt32LE(offset + field)
@@ -204,7 +196,7 @@ function decodePlace(bytes: Buffer, offset: number, cgroup: Cgroup): Place {
       magic: u32(executed.magic),
       inUpper: has(flags.exeInUpper),
       owner: u32(executed.owner),
-      // Without the type of the file.
+      // Without the file type bits.
       mode: bytes.readUInt16LE(offset + executed.mode) & 0o7777,
       hasAmbientCapabilities: has(flags.ambientCapabilities),
     },
@@ -234,22 +226,12 @@ function isWhole(bytes: Buffer, offset: number, length: number): boolean {
 
 function isWholeRequest(bytes: Buffer, offset: number, length: number): boolean {
   if (length < requested.length) return false
-  const hasRoom = bytes.readUInt32LE(offset + executed.cgroupEnd) <= limits.cgroupEnd
+  const hasRoom = bytes.readUInt32LE(offset + requested.cgroupEnd) <= maxCgroupEnd
   return hasRoom && bytes.readUInt32LE(offset + requested.textBytes) <= requested.maxText
 }
 
 function isWholeVictim(bytes: Buffer, offset: number, length: number): boolean {
-  return length >= victimRecord.length && bytes.readUInt32LE(offset + executed.cgroupEnd) <= limits.cgroupEnd
-}
-
-/** Names of a part of the tail, each with a NUL behind it and the last first, in the order of a path. */
-function readNames(bytes: Buffer, offset: number, from: number, to: number): string[] {
-  if (to <= from) return []
-  const start = offset + executed.tail
-  return bytes
-    .toString('utf8', start + from, start + to - 1)
-    .split('\0')
-    .toReversed()
+  return length >= victimRecord.length && bytes.readUInt32LE(offset + cgroupFields.cgroupEnd) <= maxCgroupEnd
 }
 
 function readText(bytes: Buffer, offset: number, length: number): string {
@@ -257,31 +239,18 @@ function readText(bytes: Buffer, offset: number, length: number): string {
   return bytes.toString('utf8', offset, end < 0 ? offset + length : Math.min(end, offset + length))
 }
 
-/** What bytes, each of them a character, mean as UTF-8. */
+/** Decodes a latin1 byte string as UTF-8. */
 function textOf(bytes: string): string {
-  // Of ASCII they are the text already.
-  return beyondAscii.test(bytes) ? Buffer.from(bytes, 'latin1').toString() : bytes
+  // ASCII needs no decoding.
+  return nonAscii.test(bytes) ? Buffer.from(bytes, 'latin1').toString() : bytes
 }
 
-const beyondAscii = /[\x80-\xff]/
+const nonAscii = /[\x80-\xff]/
 
-/** Exact up to 53 bits, which neither capabilities nor inodes nor cgroups reach in practice. */
-function readNumber(bytes: Buffer, offset: number): number {
-  return bytes.readUInt32LE(offset + 4) * 2 ** 32 + bytes.readUInt32LE(offset)
-}
-
-/** The cgroup whose names `readCgroups` has put into a record. */
-export function cgroupIn(bytes: Buffer, offset: number): Cgroup {
-  const names = readNames(bytes, offset, 0, bytes.readUInt32LE(offset + executed.cgroupEnd))
-  const truncated = (bytes.readUInt32LE(offset + executed.flags) & flags.cgroupTruncated) !== 0
+/** The cgroup whose names `readCgroups` has written to a record. */
+function cgroupIn(bytes: Buffer, offset: number): Cgroup {
+  const { names, truncated } = cgroupNames(bytes, offset)
   return cgroupOf(names, truncated)
-}
-
-/** Exact, because it is a key: nanoseconds pass 53 bits after 104 days, but 2^32 of them are 429 ticks and a rest. */
-export function startTicks(bytes: Buffer, offset: number): number {
-  const low = bytes.readUInt32LE(offset + common.startTime)
-  const high = bytes.readUInt32LE(offset + common.startTime + 4)
-  return high * 429 + Math.floor((high * 4_967_296 + low) / 10_000_000)
 }
 
 function exitCode(bytes: Buffer, offset: number): ExitCode {

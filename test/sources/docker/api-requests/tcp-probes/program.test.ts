@@ -6,7 +6,7 @@ import { kernelBtf } from '../../../../../agent/linux/kernel-btf.ts'
 import { findHierarchy } from '../../../../../agent/ebpf/hierarchy.ts'
 import { startRuntime } from '../../../../../agent/ebpf/loader.ts'
 import {
-  canSeeTransfers,
+  supportsTcpProbes,
   receivedProgram,
   sentProgram,
 } from '../../../../../agent/sources/docker/api-requests/tcp-probes/program.ts'
@@ -23,58 +23,58 @@ for (const [host, to, name] of [
   ['::', '127.0.0.1', '127.0.0.1'],
   ['::1', '::1', '[::1]'],
 ] as const)
-  serial(`what is read at ${host} is told, with both ends of a connection to ${to}`, async (t) => {
-    const { write, told, port } = await watchPort(t, host, to)
+  serial(`data read at ${host} is reported, with both ends of a connection to ${to}`, async (t) => {
+    const { write, reported, port } = await watchPort(t, host, to)
     await write('POST /a HTTP/1.1\r\n')
-    const [received] = told('received')
-    const [sent] = told('sent')
+    const [received] = reported('received')
+    const [sent] = reported('sent')
     t.like(received, { pid: process.pid, local: `${name}:${port}`, text: 'POST /a HTTP/1.1\r\n' })
     t.like(sent, { pid: process.pid, local: received?.peer ?? '', peer: `${name}:${port}`, text: '' })
     t.not(received?.connection, sent?.connection)
   })
 
-serial('every POST is told, of all else that there was something', async (t) => {
-  const { write, told } = await watchPort(t)
+serial('every POST is reported, and other data as activity', async (t) => {
+  const { write, reported } = await watchPort(t)
   const long = `POST /${'c'.repeat(5_000)}`
   for (const text of ['GET /a HTTP/1.1\r\n', 'P', 'OST /b', 'x', 'POST /c', '\u0017\u0003', long])
     await write(text)
-  const texts = told('received').map(({ text }) => text)
+  const texts = reported('received').map(({ text }) => text)
   t.is(texts[0], 'GET /a HTTP/1.1\r\n')
   t.deepEqual(
     texts.filter((text) => /^P|^OST/.test(text)),
     ['P', 'OST /b', 'POST /c', long.slice(0, 256)],
   )
-  // Within 20 milliseconds they are told once, and nobody knows how long that took.
+  // Other data is reported once in 20 milliseconds, and how long the writes took is unknown.
   t.true(texts.length <= 7)
   await sleep(50)
   await write('later')
-  t.is(told('received').at(-1)?.text, 'later')
+  t.is(reported('received').at(-1)?.text, 'later')
 })
 
-serial('a read that finds nothing is not told, whatever is in its buffer', async (t) => {
-  const { write, told } = await watchPort(t)
+serial('a read without data is not reported, whatever its buffer contains', async (t) => {
+  const { write, reported } = await watchPort(t)
   await write('POST /once')
   await sleep(50)
-  t.is(told('received').length, 1)
+  t.is(reported('received').length, 1)
 })
 
-serial('another port, and an answer, are not told of', async (t) => {
-  const { answer, told } = await watchPort(t)
+serial('another port and a response are not reported', async (t) => {
+  const { answer, reported } = await watchPort(t)
   const other = await watchPort(t)
   await other.write('POST /x')
   await answer('POST /y')
-  t.deepEqual(told('received'), [])
+  t.deepEqual(reported('received'), [])
 })
 
-test('a kernel without the tracepoints is not asked to tell of transfers', (t) => {
+test('a kernel without the tracepoints does not support the probes', (t) => {
   const btf = kernelBtf()
-  t.true(canSeeTransfers(btf))
+  t.true(supportsTcpProbes(btf))
   t.false(
-    canSeeTransfers({ ...btf, has: (path) => path !== 'trace_event_raw_sock_msg_length' && btf.has(path) }),
+    supportsTcpProbes({ ...btf, has: (path) => path !== 'trace_event_raw_sock_msg_length' && btf.has(path) }),
   )
 })
 
-test('a record that makes no sense is none', (t) => {
+test('an invalid record is null', (t) => {
   const bytes = Buffer.alloc(400, 0xff)
   t.is(decodeTransfer(bytes, 0, 400), null)
   t.is(decodeTransfer(Buffer.alloc(8), 0, 8), null)
@@ -116,7 +116,7 @@ async function watchPort(t: ExecutionContext, host = '127.0.0.1', to = '127.0.0.
       served.write(text)
       await arrived
     },
-    told(way: Transfer['way']): Transfer[] {
+    reported(way: Transfer['way']): Transfer[] {
       runtime.drain((record, offset, length) => {
         const transfer = decodeTransfer(record, offset, length)
         if (transfer !== null) transfers.push(transfer)

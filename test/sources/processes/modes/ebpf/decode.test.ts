@@ -3,24 +3,20 @@ import fc from 'fast-check'
 import type { SeenRequest } from '../../../../../agent/sources/processes/api-requests.ts'
 import { deviceNumber } from '../../../../../agent/linux/device-number.ts'
 import { recordDecoder } from '../../../../../agent/sources/processes/modes/ebpf/decode.ts'
-import {
-  common,
-  executed,
-  exited,
-  flags,
-  forked,
-  limits,
-  recordTypes,
-  requested,
-} from '../../../../../agent/ebpf/layout.ts'
+import { common } from '../../../../../agent/ebpf/layout.ts'
+import { executed, flags, limits } from '../../../../../agent/sources/processes/modes/ebpf/exec/record.ts'
+import { exited } from '../../../../../agent/sources/processes/modes/ebpf/exit/record.ts'
+import { forked } from '../../../../../agent/sources/processes/modes/ebpf/fork/record.ts'
+import { recordTypes } from '../../../../../agent/sources/processes/modes/ebpf/record-types.ts'
+import { requested } from '../../../../../agent/sources/processes/modes/ebpf/request/record.ts'
 import type { SeenVictim } from '../../../../../agent/sources/processes/oom-victim.ts'
-import { victimRecord } from '../../../../../agent/sources/processes/modes/ebpf/oom-victim/program.ts'
+import { victimRecord } from '../../../../../agent/sources/processes/modes/ebpf/oom-victim/record.ts'
 import type { ExitCode, SeenProcess } from '../../../../../agent/sources/processes/table/known-process.ts'
 import type { Forked } from '../../../../../agent/sources/processes/tracker.ts'
 
 const id = 'a'.repeat(64)
 
-test('an exec’s record is read with paths, arguments and names in their order', (t) => {
+test('an exec record is decoded with paths, arguments and names in order', (t) => {
   const { seen, decode } = sample()
   t.true(decode(execRecord()))
   const { program, ...rest } = seen.executed[0] ?? t.fail()
@@ -49,7 +45,7 @@ test('an exec’s record is read with paths, arguments and names in their order'
   })
 })
 
-test('what was cut, deleted or not read is marked', (t) => {
+test('truncated, deleted and unread data is marked', (t) => {
   const { seen, decode } = sample()
   decode(
     execRecord({
@@ -73,13 +69,13 @@ test('what was cut, deleted or not read is marked', (t) => {
   t.like(unread.seen.executed[0]?.program(), { argv: [], argvTruncated: true })
 })
 
-test('bytes that are no text, and arguments made to deceive, come through', (t) => {
+test('invalid UTF-8 and deceptive arguments are decoded', (t) => {
   const { seen, decode } = sample()
   decode(execRecord({ argv: 'a\nb\0\u001b[2J\0\xff\0' }))
   t.deepEqual(seen.executed[0]?.program().argv, ['a\nb', '\u001b[2J', '\ufffd'])
 })
 
-test('a name is read once for a cgroup, and another cgroup is not taken for it', (t) => {
+test('a cgroup name is decoded once, and not used for another cgroup', (t) => {
   const { seen, decode, decoder } = sample()
   decode(execRecord())
   decode(execRecord())
@@ -89,7 +85,7 @@ test('a name is read once for a cgroup, and another cgroup is not taken for it',
   t.is([...decoder.cgroups()].length, 2)
 })
 
-test('of cgroups without end those are known that something ran in of late', (t) => {
+test('the cgroup cache is bounded and keeps recently used entries', (t) => {
   const { seen, decode, decoder } = sample()
   for (let n = 0; n < 10_000; n += 1) {
     decode(execRecord())
@@ -102,12 +98,14 @@ test('of cgroups without end those are known that something ran in of late', (t)
   t.is(seen.executed[0]?.cgroup, seen.executed.at(-2)?.cgroup)
 })
 
-test('forks and exits are read', (t) => {
+test('forks and exits are decoded', (t) => {
   const { seen, decode } = sample()
   const fork = begin(recordTypes.forked, forked.length)
-  fork.writeUInt32LE(6, forked.makerPid)
+  fork.writeUInt32LE(6, forked.creatorPid)
   t.true(decode(fork))
-  t.deepEqual(seen.forked, [{ pid: 42, startTicks: 12_345, parentPid: 7, uid: 1_000, euid: 0, makerPid: 6 }])
+  t.deepEqual(seen.forked, [
+    { pid: 42, startTicks: 12_345, parentPid: 7, uid: 1_000, euid: 0, creatorPid: 6 },
+  ])
 
   for (const [leader, group, code] of [
     [0x0700, 0, { status: 7, signal: 0 }],
@@ -123,7 +121,7 @@ test('forks and exits are read', (t) => {
   }
 })
 
-test('a victim of an OOM kill is read, by its task or only by its thread id', (t) => {
+test('an OOM victim is decoded, by its task or only by its thread id', (t) => {
   const { seen, decode } = sample()
   const cgroup = `${id}\0docker\0`
   const record = begin(recordTypes.oomVictim, victimRecord.length)
@@ -152,7 +150,7 @@ test('a victim of an OOM kill is read, by its task or only by its thread id', (t
   t.false(decode(record))
 })
 
-test('a request is read with its writer, its connection and no more than was written', (t) => {
+test('a request is decoded with its writer, its connection and only the written bytes', (t) => {
   const { seen, decode } = sample()
   t.true(decode(requestRecord('POST /x\0\xff', `${id}\0docker\0`)))
   t.deepEqual(seen.requests, [
@@ -181,7 +179,7 @@ test('start times are exact after months of uptime', (t) => {
   t.is(seen.executed[0]?.startTicks, Number((2n ** 60n - 1n) / 10_000_000n))
 })
 
-test('a record that makes no sense is refused and never throws', (t) => {
+test('a malformed record is rejected and never throws', (t) => {
   const { decode } = sample()
   const backwards = execRecord()
   backwards.writeUInt32LE(10_000, executed.cgroupEnd)
@@ -259,7 +257,7 @@ function execRecord(parts: ExecParts = {}): Buffer {
   bytes.writeUInt32LE(57, executed.rootDevice)
   bytes.writeUInt32LE(0x794c7630, executed.magic)
   bytes.writeUInt32LE(33, executed.owner)
-  // S_IFREG of inode(7) is part of what the kernel keeps.
+  // The kernel's mode includes S_IFREG of inode(7).
   bytes.writeUInt16LE(0o104755, executed.mode)
   bytes.writeBigUInt64LE(cgroupId, executed.cgroupId)
   bytes.write('ls\0', executed.comm, 'latin1')

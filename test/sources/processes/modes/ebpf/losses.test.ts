@@ -5,19 +5,19 @@ import { lossReport } from '../../../../../agent/sources/processes/modes/ebpf/lo
 import type { Losses } from '../../../../../agent/ebpf/loader.ts'
 import { sampleContainer } from '../../../../support/samples.ts'
 
-const none: Losses = { executed: 0, forked: 0, exited: 0, requested: 0, victims: 0, overBudget: 0, missed: 0 }
+const none: Losses = { ringFull: 0, ringFullOf: {}, overBudget: 0, missed: 0 }
 const ours = { unreadable: 0, lostIds: 0 }
 const id = 'a'.repeat(64)
 
-test('only what was lost since the last report is told, with its reason', (t) => {
-  const { report, told, set } = sample()
+test('only losses since the last report are emitted, with their reason', (t) => {
+  const { report, emitted, set } = sample()
   t.false(report(ours))
-  set({ ...none, executed: 3, forked: 2, exited: 1 })
+  set({ ...none, ringFull: 6 })
   t.true(report(ours))
   t.false(report(ours))
-  set({ ...none, executed: 4, forked: 2, exited: 1, requested: 3, missed: 5 })
+  set({ ...none, ringFull: 10, missed: 5 })
   t.true(report({ unreadable: 7, lostIds: 8 }))
-  t.deepEqual(told(), [
+  t.deepEqual(emitted(), [
     ['ring-full', 6, undefined],
     ['ring-full', 4, undefined],
     ['program-busy', 5, undefined],
@@ -26,24 +26,24 @@ test('only what was lost since the last report is told, with its reason', (t) =>
   ])
 })
 
-test('a container over its budget is named, and what nobody can be named for is told as well', (t) => {
-  const { report, told, set, drop } = sample()
+test('a container over its budget is named, and unattributed losses are emitted as well', (t) => {
+  const { report, emitted, set, drop } = sample()
   set({ ...none, overBudget: 10 })
   drop(10)
-  // The table is right all the same: only the container's noise is missing from it.
+  // The table is still correct: only the container's excess events are missing.
   t.false(report(ours))
   set({ ...none, overBudget: 16 })
   drop(12)
   report(ours)
-  t.deepEqual(told(), [
+  t.deepEqual(emitted(), [
     ['over-budget', 10, 'web-1'],
     ['over-budget', 2, 'web-1'],
     ['over-budget', 4, undefined],
   ])
 })
 
-test('what the kernel has counted anew is told from nothing', (t) => {
-  const { report, told, set, drop } = sample()
+test('a counter that the kernel has restarted is counted from zero', (t) => {
+  const { report, emitted, set, drop } = sample()
   let total = 0
   for (const dropped of [10, 0, 12]) {
     total += Math.max(1, dropped)
@@ -51,7 +51,7 @@ test('what the kernel has counted anew is told from nothing', (t) => {
     drop(dropped)
     report(ours)
   }
-  t.deepEqual(told(), [
+  t.deepEqual(emitted(), [
     ['over-budget', 10, 'web-1'],
     ['over-budget', 1, undefined],
     ['over-budget', 12, 'web-1'],
@@ -80,7 +80,7 @@ function sample() {
   )
   return {
     report,
-    told: () => seen.map(({ reason, count, container: named }) => [reason, count, named?.name]),
+    emitted: () => seen.map(({ reason, count, container: named }) => [reason, count, named?.name]),
     set: (now: Losses) => void (losses = now),
     drop: (count: number) => void (dropped = count),
   }

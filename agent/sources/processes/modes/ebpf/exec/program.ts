@@ -1,29 +1,31 @@
 import { frame, r0, r1, r2, r3, r6, r7, r8, r9 } from '../../../../../ebpf/assembler.ts'
-import { send, takeScratch, writeCommon } from '../../../../../ebpf/blocks.ts'
+import { send, takeScratch, writeHeader } from '../../../../../ebpf/blocks.ts'
 import { spendBudget } from '../../../../../ebpf/budget.ts'
 import { readCgroups } from '../../../../../ebpf/cgroups.ts'
-import { counters, executed, flags, limits, recordTypes, tailMask } from '../../../../../ebpf/layout.ts'
+import { tailMask } from '../../../../../ebpf/layout.ts'
 import { addFlag, readPath } from '../../../../../ebpf/paths.ts'
 import { helpers, type Program, slots } from '../../../../../ebpf/program.ts'
 import { OVERLAYFS_SUPER_MAGIC } from '../../../credentials/exec-file.ts'
 import type { TracepointProgram } from '../../../../../ebpf/loader.ts'
+import { recordTypes } from '../record-types.ts'
+import { executed, flags, limits } from './record.ts'
 
-/** Tells of every program that is run, with all that names it, before it has had a chance to change any of it. */
+/** Reports every exec with all identifying data, before the program can change any of it. */
 export const execProgram: TracepointProgram = {
   name: 'tidewatch_exec',
   tracepoint: 'sched_process_exec',
-  write(p, { maps, hierarchy, budget }) {
+  write(p, { maps, hierarchy, budget, ringFull }) {
     // sched_process_exec(task, …)
     p.load(8, r6, r1, 0)
     takeScratch(p, maps)
     p.store(4, r7, executed.flags, 0)
-    writeCommon(p, recordTypes.executed, r6)
+    writeHeader(p, recordTypes.executed, r6)
     readCgroups(p, hierarchy)
     spendBudget(p, maps, { limit: budget, privileged: true })
     p.store(4, r7, executed.cgroupEnd, r9)
     p.load(8, r1, frame, slots.key)
     p.store(8, r7, executed.budgetKey, r1)
-    writeRights(p)
+    writeCredentials(p)
     writeNamespaces(p)
     p.copy(r7, executed.comm, 16, r6, 'task_struct.comm')
     writeExecutable(p)
@@ -31,11 +33,11 @@ export const execProgram: TracepointProgram = {
     writeRoot(p)
     writeArguments(p)
     p.add(r9, executed.tail)
-    send(p, maps, r9, counters.lostExecuted)
+    send(p, maps, r9, ringFull)
   },
 }
 
-function writeRights(p: Program): void {
+function writeCredentials(p: Program): void {
   p.follow(r8, r6, 'task_struct.real_cred')
   p.copy(r7, executed.gid, 4, r8, 'cred.gid')
   p.copy(r7, executed.capabilities, 8, r8, 'cred.cap_effective')
@@ -51,7 +53,7 @@ function writeRights(p: Program): void {
 function writeNamespaces(p: Program): void {
   p.follow(r8, r6, 'task_struct.nsproxy', 'nsproxy.mnt_ns')
   p.copy(r7, executed.mountNamespace, 4, r8, 'mnt_namespace.ns.inum')
-  // The innermost of the pid's numbers is in the namespace the task is in (task_active_pid_ns of kernel/pid.c).
+  // The innermost number of the pid belongs to the task's own namespace (task_active_pid_ns of kernel/pid.c).
   p.follow(r8, r6, 'task_struct.thread_pid')
   p.read(4, r1, r8, 'pid.level')
   p.multiply(r1, p.btf.sizeOf('upid'))
@@ -96,7 +98,7 @@ function writeWorkingDirectory(p: Program): void {
   markForeignDirectory(p)
 }
 
-/** A descriptor that was opened before its holder changed the mount namespace leads back to the former one (CVE-2024-21626). */
+/** A descriptor opened before a change of the mount namespace leads back to the former namespace (CVE-2024-21626). */
 function markForeignDirectory(p: Program): void {
   const isOwn = p.newLabel()
   p.follow(r8, r6, 'task_struct.fs')
@@ -105,7 +107,7 @@ function markForeignDirectory(p: Program): void {
   p.subtract(r8, p.btf.offsetOf('mount.mnt'))
   p.read(8, r8, r8, 'mount.mnt_ns')
   p.store(8, frame, slots.pointer, r8)
-  // None, for a mount that is in no namespace: unmounted while somebody was in it.
+  // Zero for a mount in no namespace: it was unmounted while in use.
   p.jumpIf(r8, '==', 0, isOwn)
   p.follow(r8, r6, 'task_struct.nsproxy', 'nsproxy.mnt_ns')
   p.load(8, r1, frame, slots.pointer)
@@ -121,7 +123,7 @@ function writeRoot(p: Program): void {
   p.copy(r7, executed.rootDevice, 4, r8, 'super_block.s_dev')
 }
 
-/** The arguments stand in the new program's memory one after the other. */
+/** The arguments are contiguous in the new program's memory. */
 function writeArguments(p: Program): void {
   const fits = p.newLabel()
   const wasRead = p.newLabel()

@@ -1,17 +1,18 @@
 import { r1, r6, r7, r8 } from '../../../../../ebpf/assembler.ts'
-import { send, takeScratch, writeCommon } from '../../../../../ebpf/blocks.ts'
+import { send, takeScratch, writeHeader } from '../../../../../ebpf/blocks.ts'
 import { spendBudget } from '../../../../../ebpf/budget.ts'
 import { readCgroups } from '../../../../../ebpf/cgroups.ts'
-import { counters, exited, recordTypes } from '../../../../../ebpf/layout.ts'
 import type { TracepointProgram } from '../../../../../ebpf/loader.ts'
+import { recordTypes } from '../record-types.ts'
+import { exited } from './record.ts'
 
-/** Tells of every process that its last thread ended. */
+/** Reports each process when its last thread exits. */
 export const exitProgram: TracepointProgram = {
   name: 'tidewatch_exit',
   tracepoint: 'sched_process_exit',
-  write(p, { maps, hierarchy, budget }) {
+  write(p, { maps, hierarchy, budget, ringFull }) {
     const isLast = p.newLabel()
-    // sched_process_exit(task): do_exit() of kernel/exit.c has already counted this thread out.
+    // sched_process_exit(task): do_exit() of kernel/exit.c has already decremented the count for this thread.
     p.load(8, r6, r1, 0)
     p.follow(r8, r6, 'task_struct.signal')
     p.read(4, r1, r8, 'signal_struct.live.counter')
@@ -22,9 +23,9 @@ export const exitProgram: TracepointProgram = {
     p.copy(r7, exited.groupCode, 4, r8, 'signal_struct.group_exit_code')
     p.follow(r8, r6, 'task_struct.group_leader')
     p.copy(r7, exited.leaderCode, 4, r8, 'task_struct.exit_code')
-    writeCommon(p, recordTypes.exited, r6)
+    writeHeader(p, recordTypes.exited, r6)
     readCgroups(p, hierarchy)
     spendBudget(p, maps, { limit: budget, privileged: false })
-    send(p, maps, exited.length, counters.lostExited)
+    send(p, maps, exited.length, ringFull)
   },
 }

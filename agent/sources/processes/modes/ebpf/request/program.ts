@@ -1,30 +1,34 @@
 import type { Btf } from '../../../../../linux/btf.ts'
 import { frame, r0, r1, r2, r3, r6, r7, r8, r9 } from '../../../../../ebpf/assembler.ts'
-import { send, takeScratch, writeCommon } from '../../../../../ebpf/blocks.ts'
+import { send, takeScratch, writeHeader } from '../../../../../ebpf/blocks.ts'
 import { spendBudget } from '../../../../../ebpf/budget.ts'
 import { readCgroups } from '../../../../../ebpf/cgroups.ts'
-import { counters, executed, recordTypes, requested } from '../../../../../ebpf/layout.ts'
 import { helpers, type Program, slots } from '../../../../../ebpf/program.ts'
 import type { TracepointProgram } from '../../../../../ebpf/loader.ts'
 import { jumpIfPost, post } from '../../../../../ebpf/socket-text.ts'
+import { recordTypes } from '../record-types.ts'
+import { requested } from './record.ts'
 import { readWritten } from './written.ts'
 
-/** Whether this kernel can tell of requests: the tracepoint is there since Linux 6.3. */
+export const requestProgramName = 'tidewatch_api'
+
+/** Whether this kernel can report requests: the tracepoint exists since Linux 6.3. */
 export function canSeeRequests(btf: Btf): boolean {
   return ['trace_event_raw_sk_data_ready', 'unix_sock.addr', 'sk_buff_head.prev'].every(btf.has)
 }
 
 /**
- * Tells who writes a request to a Unix socket that is bound to one of these paths: in the context of the writer, with
- * the beginning of what was written. Only what may be a POST is told, so that no stream of data fills the ring.
+ * Reports the process that writes a request to a Unix socket bound to one of these paths, with the beginning of the
+ * written data. It runs in the context of the writer. Only possible POSTs are reported, so that data streams do not
+ * fill the ring buffer.
  */
 export function requestProgram(sockets: readonly string[]): TracepointProgram {
   return {
-    name: 'tidewatch_api',
+    name: requestProgramName,
     tracepoint: 'sk_data_ready',
     // A Unix socket is written to by a process, never by an interrupt.
     missesNothing: true,
-    write(p, { maps, hierarchy, budget }) {
+    write(p, { maps, hierarchy, budget, ringFull }) {
       // sk_data_ready(sock): the socket that now has something to read.
       p.load(8, r6, r1, 0)
       leaveUnlessBound(p, sockets)
@@ -32,25 +36,25 @@ export function requestProgram(sockets: readonly string[]): TracepointProgram {
       readWritten(p)
       leaveUnlessPost(p)
       p.store(8, r7, requested.connection, r6)
-      p.store(4, r7, executed.flags, 0)
+      p.store(4, r7, requested.flags, 0)
       p.call(helpers.currentTask)
       p.move(r6, r0)
-      writeCommon(p, recordTypes.requested, r6)
+      writeHeader(p, recordTypes.requested, r6)
       readCgroups(p, hierarchy)
       spendBudget(p, maps, { limit: budget, privileged: false })
-      p.store(4, r7, executed.cgroupEnd, r9)
+      p.store(4, r7, requested.cgroupEnd, r9)
       p.load(8, r1, frame, slots.key)
-      p.store(8, r7, executed.budgetKey, r1)
-      send(p, maps, requested.length, counters.lostRequested)
+      p.store(8, r7, requested.budgetKey, r1)
+      send(p, maps, requested.length, ringFull)
     },
   }
 }
 
 const AF_UNIX = 1
-// The state of a connection of any family; a listening socket is told of as well, when somebody connects.
+// The connection state in every address family; the tracepoint also fires for a listening socket on connect.
 const TCP_ESTABLISHED = 1
 
-/** An accepted connection has the address of the socket that it was accepted from. */
+/** An accepted connection has the address of its listening socket. */
 function leaveUnlessBound(p: Program, sockets: readonly string[]): void {
   const isUnix = p.newLabel()
   const isConnection = p.newLabel()
@@ -81,7 +85,7 @@ function leaveUnlessBound(p: Program, sockets: readonly string[]): void {
 // sun_path of linux/un.h has 108.
 const pathBytes = 112
 
-/** r0 is the length of the path that was read, with its NUL: most others are told apart by that alone. */
+/** r0 is the length of the path that was read, with its NUL: that alone rules out most other paths. */
 function jumpIfPath(p: Program, path: string, to: string): void {
   const isOther = p.newLabel()
   const bytes = Buffer.from(path)
@@ -94,10 +98,10 @@ function jumpIfPath(p: Program, path: string, to: string): void {
   p.label(isOther)
 }
 
-/** Lets pass what was not read, and a first piece of a line that may go on to be a POST. */
+/** Passes data that could not be read, and a partial first line that may continue as a POST. */
 function leaveUnlessPost(p: Program): void {
-  const may = p.newLabel()
-  jumpIfPost(p, requested, [post], may)
+  const mayBePost = p.newLabel()
+  jumpIfPost(p, requested, [post], mayBePost)
   p.leave()
-  p.label(may)
+  p.label(mayBePost)
 }

@@ -14,8 +14,8 @@ const task: Parameter = { kind: 'pointer', to: 'task_struct' }
 const int: Parameter = { kind: 'int', bytes: 4 }
 
 const table: [title: string, parameters: Parameter[] | null, argument: VictimArgument | null][] = [
-  ['a task and a uid, as since Linux 6.9', [context, task, int], 'task'],
-  ['a thread id, as before', [context, int], 'thread-id'],
+  ['a task and a uid, since Linux 6.9', [context, task, int], 'task'],
+  ['a thread id, before Linux 6.9', [context, int], 'thread-id'],
   ['another pointer', [context, { kind: 'pointer', to: 'mm_struct' }], null],
   ['a longer number', [context, { kind: 'int', bytes: 8 }], null],
   ['nothing', [context], null],
@@ -25,14 +25,14 @@ const table: [title: string, parameters: Parameter[] | null, argument: VictimArg
 
 for (const [title, parameters, argument] of table) {
   test(`the tracepoint passes ${title}: ${argument ?? 'not used'}`, (t) => {
-    const asked: string[] = []
-    const btf = { parameters: (name: string) => (asked.push(name), parameters) }
+    const requested: string[] = []
+    const btf = { parameters: (name: string) => (requested.push(name), parameters) }
     t.is(victimArgument(btf), argument)
-    t.deepEqual(asked, ['btf_trace_mark_victim'])
+    t.deepEqual(requested, ['btf_trace_mark_victim'])
   })
 }
 
-test('this kernel has the tracepoint, and takes the program for either argument', (t) => {
+test('this kernel has the tracepoint and accepts the program for both arguments', (t) => {
   const btf = readBtf(readFileSync('/sys/kernel/btf/vmlinux'))
   t.not(victimArgument(btf), null)
   for (const hierarchy of [findHierarchy('/proc'), { version: 2 }] as const) {

@@ -19,38 +19,38 @@ import { readStat } from '../../../../../../agent/sources/processes/table/procfs
 const serial = test.serial
 const btf = readBtf(readFileSync('/sys/kernel/btf/vmlinux'))
 
-serial('what is written to the socket is told with its writer, as far as it may be a POST', async (t) => {
-  const { write, told } = await watchSocket(t)
+serial('a write to the socket that may be a POST is reported with its writer', async (t) => {
+  const { write, reported } = await watchSocket(t)
   for (const text of ['POST /a HTTP/1.1\r\n', 'GET /b HTTP/1.1\r\n', 'P', 'x', `POST /${'c'.repeat(5_000)}`])
     await write(text)
   t.deepEqual(
-    told().map(({ text }) => text),
+    reported().map(({ text }) => text),
     ['POST /a HTTP/1.1\r\n', 'P', `POST /${'c'.repeat(250)}`],
   )
-  const [first, ...others] = told()
+  const [first, ...others] = reported()
   t.is(first?.pid, process.pid)
   t.is(first?.startTicks, readStat('/proc', process.pid)?.startTicks)
   t.is(first?.uid, process.getuid?.())
   t.true(others.every(({ connection }) => connection === first?.connection))
 })
 
-serial('neither another socket, nor one whose path begins or ends alike, is told of', async (t) => {
+serial('other sockets are ignored, even with a similar path', async (t) => {
   const path = socketPath()
-  const { told } = await watchSocket(t, [path])
+  const { reported } = await watchSocket(t, [path])
   for (const other of [`${path}x`, path.slice(0, -1), `${path.slice(0, -1)}y`]) {
     const { write } = await listen(t, other)
     await write('POST /x HTTP/1.1\r\n')
   }
-  t.deepEqual(told(), [])
+  t.deepEqual(reported(), [])
 })
 
 serial('answers of the engine are not requests', async (t) => {
-  const { told, answer } = await watchSocket(t)
+  const { reported, answer } = await watchSocket(t)
   await answer('POST /x HTTP/1.1\r\n')
-  t.deepEqual(told(), [])
+  t.deepEqual(reported(), [])
 })
 
-test('a kernel without the tracepoint is not asked to tell of requests', (t) => {
+test('requests are not observed on a kernel without the tracepoint', (t) => {
   t.true(canSeeRequests(btf))
   t.false(
     canSeeRequests({ ...btf, has: (path) => path !== 'trace_event_raw_sk_data_ready' && btf.has(path) }),
@@ -76,14 +76,14 @@ async function watchSocket(t: ExecutionContext, paths = [socketPath()]) {
     oomVictim: ignore,
     requested: (request) => void requests.push(request),
   })
-  function told(): SeenRequest[] {
+  function reported(): SeenRequest[] {
     while (runtime.drain((...record) => void t.true(decoder.decode(...record)), 100)) continue
     return requests
   }
-  return { told, ...(await listen(t, paths[0] ?? '')) }
+  return { reported, ...(await listen(t, paths[0] ?? '')) }
 }
 
-/** A server at a path, and a client of it in this process, who has to write before the other can read. */
+/** A server at a path and a client, both in this process; data must be written before it can be read. */
 async function listen(t: ExecutionContext, path: string) {
   const server = createServer().listen(path)
   await once(server, 'listening')

@@ -1,0 +1,69 @@
+import { filter, map, type Observable } from 'rxjs'
+import type { Observed } from '../../agent/model/detector.ts'
+import type { Detection } from '../../agent/model/finding.ts'
+import type { HostFiles, ProcessObservation } from '../../agent/model/observation.ts'
+import { baseName, clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
+import { ancestryOf, loginUserIn } from './lineage.ts'
+
+/**
+ * Container processes that see the host's files as the host does: one finding per escaped process, not per program it
+ * runs.
+ */
+export function hostEscapes({ on }: Pick<Observed, 'on'>): Observable<Detection> {
+  const escapedAt = new Map<number, number>()
+
+  function isFirst({ process, time }: ProcessObservation): boolean {
+    const { pid, parentPid } = process
+    const isKnown = [pid, parentPid].some((one) => time - (escapedAt.get(one) ?? -Infinity) < rememberMs)
+    escapedAt.delete(pid)
+    escapedAt.set(pid, time)
+    if (escapedAt.size > maxEscaped) escapedAt.delete(escapedAt.keys().next().value as number)
+    return !isKnown
+  }
+
+  return on('process').pipe(
+    filter((seen): seen is Escaped => seen.hostFiles !== null && isFirst(seen)),
+    map(describeEscaped),
+  )
+}
+
+type Escaped = ProcessObservation & { hostFiles: HostFiles }
+
+// Pids are reused: after this much silence a pid is reported again.
+const rememberMs = 600_000
+const maxEscaped = 4_096
+
+const places: Readonly<Record<HostFiles, string>> = {
+  'mount-namespace': 'the host’s mount namespace',
+  root: 'the host’s root directory',
+}
+
+function describeEscaped({ container, process, origin, time, hostFiles, lineage = [] }: Escaped): Detection {
+  const program = baseName(process.exe) || process.comm
+  return {
+    rule: 'host-namespace-entered',
+    time,
+    container,
+    summary: `${program} in ${container.name} escaped into ${places[hostFiles]}${ranPhrase(process.argv)}`,
+    subject: [program, hostFiles],
+    eventKey: `${container.id}:${process.pid}:${process.startTicks}`,
+    evidence: {
+      entered: hostFiles,
+      argv: clipArgv(process.argv),
+      program: clip(process.exe, 1_024),
+      pid: process.pid,
+      parent_pid: process.parentPid,
+      uid: process.containerUid,
+      host_uid: process.uid,
+      host_user: lineage[0]?.user,
+      login_user: loginUserIn(lineage),
+      ancestry: lineage.length === 0 ? undefined : ancestryOf(lineage.slice(1)),
+      privileged: container.details?.privileged,
+      exec_id: origin.via === 'entered' ? origin.execId || undefined : undefined,
+    },
+  }
+}
+
+function ranPhrase(argv: readonly string[]): string {
+  return argv.length === 0 ? '' : ` (ran ${quotedCommand(argv)})`
+}
