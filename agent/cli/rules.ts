@@ -37,10 +37,17 @@ function jsonLines(rules: readonly RuleRow[]): string {
 
 function table(rules: readonly RuleRow[]): string {
   const width = process.stdout.columns ?? 120
-  const text = Math.max(24, Math.floor((width - 62) / 2))
+  const text = Math.max(24, Math.floor((width - 73) / 2))
   return renderTable(
-    ['RULE', 'DETECTOR', 'SEVERITY', 'MEANS', 'DO'],
-    rules.map(({ rule, detector, severity, summary, remedy }) => [rule, detector, severity, summary, remedy]),
-    [27, 25, 10, text, text],
+    ['RULE', 'DETECTOR', 'SEVERITY', 'TECHNIQUE', 'MEANS', 'DO'],
+    rules.map(({ rule, detector, severity, technique = '', summary, remedy }) => [
+      rule,
+      detector,
+      severity,
+      technique,
+      summary,
+      remedy,
+    ]),
+    [27, 25, 10, 11, text, text],
   )
 }

@@ -50,7 +50,7 @@ test('rules are printed as a table or as JSON', async (t) => {
     .map((line) => JSON.parse(line) as object)
   t.deepEqual(lines, allRules())
   t.is(lines.length, detectors.flatMap(({ rules }) => Object.keys(rules)).length)
-  t.regex(await tidewatch('rules'), /^RULE +DETECTOR +SEVERITY +MEANS +DO\n/)
+  t.regex(await tidewatch('rules'), /^RULE +DETECTOR +SEVERITY +TECHNIQUE +MEANS +DO\n/)
 })
 
 test('the summary and remedy of every rule are sentences', (t) => {
