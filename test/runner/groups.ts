@@ -21,7 +21,7 @@ export function writeGroups(root: string, files: readonly string[], count: numbe
     const path = join(groupFolder, `unit-${index + 1}.test.ts`)
     const members = files.filter((_file, position) => position % count === index)
     const source = [
-      "import { declareTogether } from './grouped.ts'",
+      "import { declareTogether } from '../runner/grouped.ts'",
       `await declareTogether(${JSON.stringify(root)}, ${JSON.stringify(members)})`,
       '',
     ].join('\n')
