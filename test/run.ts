@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { avaOf, type Task } from './runner/ava.ts'
 import { runChosen } from './runner/chosen.ts'
 import { runFirstContainer, startEngineIfNone } from './runner/engine.ts'
-import { byNeeds, testFiles } from './runner/files.ts'
+import { byNeeds, slowUnitTests, testFiles } from './runner/files.ts'
 import { canShareProcess, removeGroups, writeGroups } from './runner/groups.ts'
 import { inLanes } from './runner/lanes.ts'
 import type { Report } from './runner/report.ts'
@@ -47,7 +47,7 @@ async function all(): Promise<Outcome> {
 
 async function quick(): Promise<Outcome> {
   await check()
-  const { unit } = byNeeds(root, testFiles(root))
+  const unit = byNeeds(root, testFiles(root)).unit.filter((file) => !slowUnitTests.includes(file))
   const reports = await stage.run('unit tests', () => runTasks(unitTasks(unit)))
   return await settle(reports, unit)
 }

@@ -4,6 +4,9 @@ import { dirname, join } from 'node:path'
 /** Only run by `npm run test:full`: it takes a minute to build an image, whose content is also tested as a package. */
 const fullOnly = ['test/systemd/image.test.ts']
 
+/** Applies and checks the examples of CONTRIBUTING in a copy of the repository, which takes too long for the inner loop. */
+export const slowUnitTests = ['test/docs/contributing.test.ts']
+
 /** The test files of an ordinary or a full run, except those for the booted host, with paths relative to `root`. */
 export function testFiles(root: string, { isFull = false } = {}): string[] {
   return globSync('test/**/*.test.ts', { cwd: root })
