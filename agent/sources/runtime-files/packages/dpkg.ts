@@ -46,7 +46,7 @@ export function dpkg(root = ''): PackageManager {
     const folders = names.map((name) => folderOf(name.path))
     if (folders.every((one) => foreignFolders.has(one))) return null
     const foldersWithFiles = new Set<string>()
-    for (const owner of await listNames()) {
+    for (const owner of await listNames(path)) {
       const list = await read(`${folder}/info/${owner}.list`)
       if (lists(list, owner, names)) {
         owners.set(path, owner)
@@ -59,12 +59,19 @@ export function dpkg(root = ''): PackageManager {
     return null
   }
 
-  /** Packages that owned an earlier file come first: most of an engine's programs are in one package. */
-  async function listNames(): Promise<string[]> {
+  /**
+   * The likely owners first, because there are a thousand lists: packages that own an earlier file (most of an engine's
+   * programs are in one), then those that are named like the file.
+   */
+  async function listNames(path: string): Promise<string[]> {
     const files = await readdir(`${folder}/info`)
     const all = files.filter((file) => file.endsWith('.list')).map((file) => file.slice(0, -'.list'.length))
-    const known = new Set([...owners.values()].filter((owner) => owner !== null))
-    return [...all.filter((name) => known.has(name)), ...all.filter((name) => !known.has(name))]
+    const known = new Set(owners.values())
+    const program = path.slice(path.lastIndexOf('/') + 1)
+    const likelihoods = new Map(
+      all.map((name) => [name, known.has(name) ? program.length + 1 : commonPrefix(name, program)]),
+    )
+    return all.toSorted((a, b) => (likelihoods.get(b) ?? 0) - (likelihoods.get(a) ?? 0))
   }
 
   /** Unfinished operations of dpkg are recorded in updates/; later files are newer. */
@@ -116,6 +123,13 @@ function spellingsOf(path: string, root: string): string[] {
   if (merged === undefined) return [path]
   const isMerged = tryRealPath(root + merged) === tryRealPath(`${root}/usr${merged}`)
   return isMerged && tryRealPath(root + merged) !== '' ? [path, path.slice('/usr'.length)] : [path]
+}
+
+/** How many characters at the start of both texts are the same. */
+function commonPrefix(a: string, b: string): number {
+  let length = 0
+  while (length < a.length && a[length] === b[length]) length += 1
+  return length
 }
 
 function folderOf(path: string): string {

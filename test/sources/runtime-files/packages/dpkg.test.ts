@@ -92,6 +92,20 @@ test('an upgrade is noticed, and so is a package that becomes the owner of the f
   t.is(await manager.ownerOf('/usr/sbin/runc'), null)
 })
 
+test('the owner of a file is found whether or not its name resembles the file’s', async (t) => {
+  const { manager, install, put } = host(t)
+  put('usr/bin/containerd-shim', 'shim')
+  install('runc', { '/usr/sbin/runc': 'runc' })
+  install('containerd', { '/usr/bin/containerd': 'containerd', '/usr/bin/containerd-shim': 'shim' })
+  install('a-package', { '/usr/bin/ctr': 'ctr' })
+  for (const [path, name] of [
+    ['/usr/sbin/runc', 'runc'],
+    ['/usr/bin/containerd-shim', 'containerd'],
+    ['/usr/bin/ctr', 'a-package'],
+  ] as const)
+    t.is((await manager.ownerOf(path))?.name, name)
+})
+
 test('unfinished operations of dpkg take precedence over its status file', async (t) => {
   const { manager, install, put } = host(t)
   install('runc', { '/usr/sbin/runc': 'runc' })
