@@ -23,7 +23,7 @@ export type WaitQueueOptions<Item> = {
 
 /**
  * The kernel reports a container's processes before the engine reports the container; without a name they are
- * useless.
+ * useless. All items of a container wait together; for a minute after their wait has timed out, later ones pass.
  */
 export function containerWaitQueue<Item>({
   isKnown,

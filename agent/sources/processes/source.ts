@@ -6,8 +6,9 @@
  *   (a process as observations contain it).
  * - `attribution/`: `cgroup.ts`, `root-device.ts` and `membership.ts` (which container a process belongs to),
  *   `session-attribution.ts` and `entry-ancestry.ts` (how it entered), `host-files.ts` (whether it escaped).
- * - `tracker.ts` (from mode events to the table), `observer.ts` with `container-wait-queue.ts`, `post-exec-recheck.ts`
- *   and `killed.ts` (from the table to observations), `oom-victim.ts` and `fork-burst.ts`.
+ * - `tracker.ts` (from mode events to the table), `observer.ts` with `enrichment.ts`, `post-exec-recheck.ts`,
+ *   `publication-queue.ts` and `container-wait-queue.ts` (from the table to observations), `killed.ts`, `oom-victim.ts`
+ *   and `fork-burst.ts`.
  * - `credentials/`: `credential-tracker.ts` with `privilege-gain.ts`, `exec-file.ts` and `executable-origin.ts` (root
  *   and capabilities, and the file that granted them).
  * - `modes/`, the simplest first: `procfs.ts` with `scan.ts` (polls /proc), `connector.ts` with `credential-events.ts`
@@ -26,7 +27,7 @@ import { ebpf } from './modes/ebpf/mode.ts'
 import { type ModeName, nextPulseWithinMs } from './modes/mode.ts'
 import { readNamespaces } from './table/procfs-process.ts'
 import { procfs } from './modes/procfs.ts'
-import { processTable, type ProcessTable } from './table/table.ts'
+import { processTable, type ProcessTable, type WritableProcessTable } from './table/table.ts'
 import { uidMaps } from '../../linux/uid-map.ts'
 import type { ExecOfSession } from '../../model/exec-view.ts'
 
@@ -51,6 +52,8 @@ export type ProcessesOptions = {
   /** Finds the exec that a process found in /proc belongs to. */
   execOfSession?: ExecOfSession
   clock?: BootClock
+  /** The table to fill: created by the caller if others need it before the source. */
+  table?: WritableProcessTable
   pulse?: Pulse
 }
 
@@ -68,13 +71,12 @@ export type ProcessSource = Source & {
 
 /** The source of process observations. */
 export function processes(options: ProcessesOptions): ProcessSource {
-  const { procRoot = '/proc', clock = bootClock() } = options
+  const { procRoot = '/proc', clock = bootClock(), table = processTable({ clock }) } = options
   const { selfTestMs = 60_000, budget = 20_000, ringBytes = 4 << 20 } = options
   const { pulse = () => undefined } = options
   const { containers, now, onForkBurst = () => undefined } = options
   const { apiSockets = ['/var/run/docker.sock', '/run/docker.sock'] } = options
   const bootTime = clock.epochOffset()
-  const table = processTable({ clock })
   let apiWatch: ApiWatch | null = null
   let drain: (() => void) | null = null
   function catchUp(): boolean {

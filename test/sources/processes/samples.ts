@@ -10,6 +10,7 @@ import type {
 import { cgroupOf, rootCgroup } from '../../../agent/sources/processes/attribution/cgroup.ts'
 import {
   type KnownProcess,
+  type Membership,
   noProgram,
   type SeenProcess,
 } from '../../../agent/sources/processes/table/known-process.ts'
@@ -67,6 +68,21 @@ export function knownProcess(process: Partial<KnownProcess> = {}): KnownProcess 
     exit: null,
     older: undefined,
     ...process,
+  }
+}
+
+/** The membership of a process that entered a container; each field can be overridden. */
+export function sampleMembership(membership: Partial<Membership> = {}): Membership {
+  return {
+    id: 'a'.repeat(64),
+    build: false,
+    entry: { pid: 100, startTicks: 500, parentPid: 1 },
+    first: false,
+    userNamespace: hostNamespaces.user,
+    found: false,
+    hadHostMounts: false,
+    brought: { execId: '', by: [] },
+    ...membership,
   }
 }
 

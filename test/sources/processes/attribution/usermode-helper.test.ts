@@ -3,20 +3,23 @@ import type { HelperPlace } from '../../../../agent/model/observation.ts'
 import { noProgram } from '../../../../agent/sources/processes/table/known-process.ts'
 import { usermodeHelpers, pathsOf } from '../../../../agent/sources/processes/attribution/usermode-helper.ts'
 import { sampleContainer } from '../../../support/samples.ts'
-import { hostNamespaces, inContainer, knownProcess, running, seenProcess, watched } from '../samples.ts'
+import {
+  hostNamespaces,
+  inContainer,
+  knownProcess,
+  running,
+  sampleMembership,
+  seenProcess,
+  watched,
+} from '../samples.ts'
 
 const id = 'a'.repeat(64)
 const web = sampleContainer({ id, name: 'web', details: { pid: 200 } })
-const membership = {
+const membership = sampleMembership({
   id,
-  build: false,
   entry: { pid: 200, startTicks: 600, parentPid: 50 },
   first: true,
-  userNamespace: 3,
-  found: false,
-  hadHostMounts: false,
-  brought: { execId: '', by: [] },
-}
+})
 
 /** A helper's program; `argv[0]` is the path as the kernel was given it. */
 function program(comm: string, exe: string, ...argv: string[]) {

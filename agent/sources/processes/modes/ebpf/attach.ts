@@ -1,5 +1,5 @@
 import { messageOf } from '../../../../lib/errors.ts'
-import { kernelBtf } from '../../../../linux/kernel-btf.ts'
+import { kernelBtf } from '../../../../linux/btf/kernel-btf.ts'
 import type { ModeContext } from '../mode.ts'
 import { execProgram } from './exec/program.ts'
 import { exitProgram } from './exit/program.ts'

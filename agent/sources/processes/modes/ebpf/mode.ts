@@ -1,12 +1,12 @@
 /**
  * Process events from eBPF programs, assembled here for the running kernel without a compiler.
  *
- * Reading order: `agent/linux/btf.ts` (the kernel's structure layouts). In `agent/ebpf/`: `assembler.ts` and
+ * Reading order: `agent/linux/btf/` (the kernel's structure layouts). In `agent/ebpf/`: `assembler.ts` and
  * `program.ts` (machine code), `layout.ts` and `record.ts` (what records have in common), `blocks.ts`, `cgroups.ts`,
  * `paths.ts` and `budget.ts` (building blocks of programs), `loader.ts` (loads programs and owns their resources) and
- * `ring-poller.ts` (reads the ring buffer). Here: `exec/`, `fork/`, `exit/`, `oom-victim/` and `request/` (the
- * programs), `attach.ts` (which of them this kernel supports), `decode.ts` (from records to tracker events) and
- * `losses.ts`.
+ * `ring-poller.ts` (reads the ring buffer). Here: `exec/`, `fork/`, `exit/`, `oom-victim/` and `request/` (each a
+ * program with its record layout and decoder), `attach.ts` (which of them this kernel supports), `decode.ts` (from
+ * records to tracker events) and `losses.ts`.
  */
 import type { Observation } from '../../../../model/observation.ts'
 import { setTimeout as sleep } from 'node:timers/promises'

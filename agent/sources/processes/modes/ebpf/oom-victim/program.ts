@@ -4,7 +4,7 @@
  * processes that share the victim's memory are killed but neither marked nor counted. Rarely, a process that is already
  * exiting is marked without a counted kill.
  */
-import type { Btf } from '../../../../../linux/btf.ts'
+import type { Btf } from '../../../../../linux/btf/btf.ts'
 import { frame, r0, r1, r6, r7, r8, r9 } from '../../../../../ebpf/assembler.ts'
 import { send, takeScratch, writeHeader } from '../../../../../ebpf/blocks.ts'
 import { pathToSubsystem, readCgroups } from '../../../../../ebpf/cgroups.ts'

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
-import { type Parameter, readBtf } from '../../../../../../agent/linux/btf.ts'
+import { readBtf } from '../../../../../../agent/linux/btf/btf.ts'
+import type { Parameter } from '../../../../../../agent/linux/btf/parameters.ts'
 import { findHierarchy } from '../../../../../../agent/ebpf/hierarchy.ts'
 import {
   oomVictimProgram,
