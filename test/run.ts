@@ -33,16 +33,15 @@ process.exitCode = result.failed === 0 ? 0 : 1
 async function all(): Promise<Outcome> {
   await check()
   await stage.run('required programs', async () => installPrograms())
-  const stopEngine = await stage.run('engine', startEngine)
+  await using cleanup = new AsyncDisposableStack()
+  cleanup.defer(await stage.run('engine', startEngine))
   const files = testFiles(root, { isFull })
   const { unit, daemon, containers } = byNeeds(root, files)
   await stage.run('bundle', useBundle)
   // Unit tests are short and fill the lanes at the end.
   const tasks = [...containers, ...daemon].map((file) => ({ name: file, files: [file] }))
   const reports = await stage.run('tests', () => runTasks([...tasks, ...unitTasks(unit)]))
-  const outcome = await stage.run('retries', () => settle(reports, files))
-  await stopEngine()
-  return outcome
+  return await stage.run('retries', () => settle(reports, files))
 }
 
 async function quick(): Promise<Outcome> {
@@ -54,11 +53,10 @@ async function quick(): Promise<Outcome> {
 
 async function some(): Promise<Outcome> {
   installPrograms()
-  const stopEngine = await startEngine()
+  await using cleanup = new AsyncDisposableStack()
+  cleanup.defer(await startEngine())
   await useBundle()
-  const outcome = await stage.run('tests', () => runChosen(args))
-  await stopEngine()
-  return outcome
+  return await stage.run('tests', () => runChosen(args))
 }
 
 async function runTasks(tasks: readonly Task[]): Promise<Report[]> {

@@ -16,12 +16,8 @@ export function withDetectorMemory(flags: Flags, detector: string, work: (memory
     throw new UserError(`${path} not found: has the daemon run with this --state.directory?`)
   }
   try {
-    const database = openDatabase(path)
-    try {
-      work(memoryOf(prepareTables(database), detector))
-    } finally {
-      database.close()
-    }
+    using database = openDatabase(path)
+    work(memoryOf(prepareTables(database), detector))
   } catch (error) {
     if (error instanceof UserError) throw error
     throw new UserError(`cannot access ${path}: ${messageOf(error)}`)

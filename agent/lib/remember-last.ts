@@ -1,4 +1,4 @@
-import { twoGenerationCache } from './two-generation-cache.ts'
+import { BoundedMap } from './bounded-map.ts'
 
 const maxEntries = 4_096
 const maxLength = 512
@@ -7,7 +7,7 @@ const maxLength = 512
 export function rememberRecent<T extends string | boolean | object>(
   work: (text: string) => T,
 ): (text: string) => T {
-  const known = twoGenerationCache<string, T>(maxEntries)
+  const known = new BoundedMap<string, T>(maxEntries)
   return (text) => {
     if (text.length > maxLength) return work(text)
     const before = known.get(text)

@@ -9,17 +9,13 @@ import { onReadable } from './poll.ts'
  * object behind the descriptor is gone. Throws if the descriptor cannot be polled, as with any regular file.
  */
 export function onPriority(fd: number, callback: () => void): { close(): void } {
-  const epoll = checked('epoll_create1', epoll_create1(EPOLL_CLOEXEC))
-  let isOpen = true
+  using opening = new DisposableStack()
+  const epoll = opening.adopt(checked('epoll_create1', epoll_create1(EPOLL_CLOEXEC)), closeSync)
   const event = Buffer.alloc(eventBytes)
   event.writeUInt32LE(EPOLLPRI)
-  try {
-    checked('epoll_ctl', epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event))
-  } catch (error) {
-    closeSync(epoll)
-    throw error
-  }
-  const polling = onReadable(epoll, onEvent)
+  checked('epoll_ctl', epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event))
+  opening.adopt(onReadable(epoll, onEvent), (polling) => polling.close())
+  const resources = opening.move()
 
   function onEvent(): void {
     // Mostly empty: polling clears the event (kernel: psi_trigger_poll). Only the error of a file whose cgroup was
@@ -30,10 +26,7 @@ export function onPriority(fd: number, callback: () => void): { close(): void } 
   }
 
   function close(): void {
-    if (!isOpen) return
-    isOpen = false
-    polling.close()
-    closeSync(epoll)
+    resources.dispose()
   }
 
   return { close }

@@ -1,3 +1,5 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
+
 /** Token buckets by name: each holds one minute's worth of tokens and refills over one minute. */
 export type Budgets = {
   /** Whether a token is left; `limit` is tokens per minute, `time` in epoch milliseconds. */
@@ -16,15 +18,11 @@ const maxBuckets = 20_000
 
 /** Budgets of one kind; a changed limit takes effect at once. */
 export function createBudgets(): Budgets {
-  const buckets = new Map<string, Bucket>()
+  const buckets = new BoundedMap<string, Bucket>(maxBuckets)
   return {
     has(name, limit, time) {
       const bucket = buckets.get(name)
       if (bucket === undefined) {
-        if (buckets.size >= maxBuckets) {
-          const [oldest] = buckets.keys()
-          if (oldest !== undefined) buckets.delete(oldest)
-        }
         buckets.set(name, { left: limit, limit, at: time })
         return limit >= 1
       }

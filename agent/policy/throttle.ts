@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Finding } from '../model/finding.ts'
 import { createBudgets } from './budgets.ts'
 
@@ -52,9 +53,9 @@ export const maxFolds = 10_000
 const maxGroups = 1_000
 const maxSummaries = 10
 
-/** Creates the folds and the budgets; the budgets start full with every process. */
+/** Creates the folds and the budgets. All budgets are full again after a restart of the daemon. */
 export function createThrottle({ settings, now, reported = [] }: ThrottleOptions): Throttle {
-  const folds = new Map<string, Fold>()
+  const folds = new BoundedMap<string, Fold>(maxFolds)
   let changed = new Map<string, Fold>()
   let groups = new Map<string, Group>()
   let throttled = 0
@@ -82,13 +83,8 @@ export function createThrottle({ settings, now, reported = [] }: ThrottleOptions
 
   function openFold(finding: Finding, time: number, foldMs: number): void {
     const { id, last_seen: lastSeen } = finding
-    const key = keyOf(finding)
-    // Re-inserted at the end of the map, so that the first entry is the oldest.
-    folds.delete(key)
-    folds.set(key, { id, until: time + foldMs, total: 0, count: 0, lastSeen, summaries: [] })
-    if (folds.size <= maxFolds) return
-    const [oldest] = folds.keys()
-    if (oldest !== undefined) folds.delete(oldest)
+    const opened = { id, until: time + foldMs, total: 0, count: 0, lastSeen, summaries: [] }
+    folds.setNewest(keyOf(finding), opened)
   }
 
   function countThrottled({ container, rule }: Finding, time: number): void {

@@ -41,15 +41,9 @@ export function readFindings(directory: string, query: FindingsQuery): Finding[]
   }
 
   try {
-    const database = openDatabaseReadOnly(path)
-    try {
-      const select = database.prepare(
-        `SELECT json FROM findings WHERE ${conditions.join(' AND ')} ORDER BY id`,
-      )
-      return select.all(...values).map((row) => JSON.parse(String(row['json'])) as Finding)
-    } finally {
-      database.close()
-    }
+    using database = openDatabaseReadOnly(path)
+    const select = database.prepare(`SELECT json FROM findings WHERE ${conditions.join(' AND ')} ORDER BY id`)
+    return select.all(...values).map((row) => JSON.parse(String(row['json'])) as Finding)
   } catch (error) {
     throw new UserError(`cannot read the findings in ${path}: ${messageOf(error)}`)
   }

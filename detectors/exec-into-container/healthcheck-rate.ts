@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import type { Healthcheck } from '../../agent/model/container.ts'
 import type { ExecObservation } from '../../agent/model/observation.ts'
 
@@ -6,15 +7,13 @@ const maxContainers = 1_000
 
 /** Counts the health checks of each container in the last minute: an exact copy of one shows only in their number. */
 export function healthcheckRate() {
-  const times = new Map<string, number[]>()
+  const times = new BoundedMap<string, number[]>(maxContainers)
 
   /** The count including this one, if it is far more than the interval explains; otherwise null. */
   return ({ container, time }: ExecObservation): number | null => {
     const recent = (times.get(container.id) ?? []).filter((earlier) => earlier > time - windowMs)
     recent.push(time)
-    times.delete(container.id)
-    times.set(container.id, recent)
-    if (times.size > maxContainers) times.delete(times.keys().next().value as string)
+    times.setNewest(container.id, recent)
     const healthcheck = container.details?.healthcheck
     return healthcheck && recent.length > maxPerMinute(healthcheck) ? recent.length : null
   }

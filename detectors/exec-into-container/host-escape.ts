@@ -2,6 +2,7 @@ import { filter, map, type Observable } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { HostFiles, ProcessObservation } from '../../agent/model/observation.ts'
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
 import { ancestryOf, loginUserIn } from './lineage.ts'
 
@@ -10,14 +11,12 @@ import { ancestryOf, loginUserIn } from './lineage.ts'
  * runs.
  */
 export function hostEscapes({ on }: Pick<Observed, 'on'>): Observable<Detection> {
-  const escapedAt = new Map<number, number>()
+  const escapedAt = new BoundedMap<number, number>(maxEscaped)
 
   function isFirst({ process, time }: ProcessObservation): boolean {
     const { pid, parentPid } = process
     const isKnown = [pid, parentPid].some((one) => time - (escapedAt.get(one) ?? -Infinity) < rememberMs)
-    escapedAt.delete(pid)
-    escapedAt.set(pid, time)
-    if (escapedAt.size > maxEscaped) escapedAt.delete(escapedAt.keys().next().value as number)
+    escapedAt.setNewest(pid, time)
     return !isKnown
   }
 

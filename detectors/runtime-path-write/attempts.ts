@@ -1,6 +1,6 @@
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { Detection, Json } from '../../agent/model/finding.ts'
-import { rememberRecent } from './recent.ts'
 
 /** Which step of the attack was seen. */
 export type Step = 'configured' | 'requested' | 'opened' | 'executed'
@@ -11,7 +11,7 @@ export type Attempt = {
   container: Container
   /** A single line. */
   summary: string
-  /** What, besides the container, makes two attempts a repetition of the same. */
+  /** Attempts in one container with the same subject are repetitions of each other. */
   subject: string
   /** Identifies this step permanently. */
   key: string
@@ -23,20 +23,14 @@ export type Attempt = {
  * in a loop are reported once a minute.
  */
 export function gatherAttempts() {
-  const attacks = rememberRecent<{
-    eventKey: string
-    time: number
-    summary: string
-    subject: string
-    steps: Set<Step>
-  }>(maxContainers)
+  const attacks = new BoundedMap<string, Attack>(maxContainers)
 
   function take(attempt: Attempt): Detection[] {
     const { container, step, time } = attempt
     const known = attacks.get(container.id)
     if (known === undefined || Math.abs(time - known.time) >= attackMs) {
       const { key: eventKey, summary, subject } = attempt
-      attacks.set(container.id, { eventKey, time, summary, subject, steps: new Set([step]) })
+      attacks.setNewest(container.id, { eventKey, time, summary, subject, steps: new Set([step]) })
       return [detectionOf(attempt, { eventKey, summary, subject })]
     }
     if (known.steps.has(step)) return []
@@ -46,6 +40,8 @@ export function gatherAttempts() {
 
   return { take }
 }
+
+type Attack = { eventKey: string; time: number; summary: string; subject: string; steps: Set<Step> }
 
 const attackMs = 60_000
 const maxContainers = 1_024

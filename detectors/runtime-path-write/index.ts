@@ -11,8 +11,8 @@ import { binaryRules, breakoutFileRules } from './rules.ts'
 import { unwatchedConfiguration } from './unwatched-configuration.ts'
 
 /**
- * A change to a program that starts containers runs as root on the host at the next start (CVE-2019-5736 and its
- * successors).
+ * Reports changes to the programs that start containers: a changed one runs as root on the host at the next container
+ * start (CVE-2019-5736 and its successors).
  */
 export const runtimePathWrite = defineDetector({
   name: 'runtime-path-write',

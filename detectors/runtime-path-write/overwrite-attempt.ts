@@ -11,7 +11,7 @@ export const overwriteRules = {
     kind: 'event',
     technique: 'T1611',
     summary:
-      'A container executed the host’s runtime instead of its own program, or opened it through /proc, as CVE-2019-5736 does.',
+      'A container executed the host’s runtime instead of its own program, or opened the runtime’s file through /proc, as CVE-2019-5736 does.',
     remedy:
       'Start nothing in the container and run no exec in it; preserve it, verify the runtime against its package, and find out where the image comes from.',
   },

@@ -45,7 +45,7 @@ export const breakoutFileRules = {
     kind: 'event',
     technique: 'T1611',
     summary:
-      'A setting that makes the kernel, the engine or every process run a program as root was changed on the host.',
+      'A host setting was changed that makes the kernel, the engine or every process run a given program as root.',
     remedy: 'Nothing if you set it; otherwise restore it, and identify the writer.',
   },
   'breakout-file-changed-by-container': {

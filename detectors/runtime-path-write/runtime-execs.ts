@@ -7,10 +7,10 @@ import type {
 import { isSandboxProgram } from '../../agent/model/sandbox-program.ts'
 import { isRuntimeProgram } from '../../agent/model/runtime-program.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, commandLine } from '../../agent/lib/text.ts'
 import { isOwnExecutable } from './attempt-steps.ts'
 import type { Attempt } from './attempts.ts'
-import { rememberRecent } from './recent.ts'
 
 /** What a process of a container last executed there. */
 type Ran = 'runtime' | 'program'
@@ -22,7 +22,7 @@ type Ran = 'runtime' | 'program'
  */
 export function runtimeExecs() {
   const files = new Map<string, string>()
-  const ran = rememberRecent<Ran>(maxProcesses)
+  const ran = new BoundedMap<string, Ran>(maxProcesses)
   let mode = ''
   let lostAt = -Infinity
 
@@ -33,8 +33,8 @@ export function runtimeExecs() {
     const before = ran.get(key)
     const parent = ran.get(keyOf(process.parentPid))
     const isHost = isHostRuntime(seen)
-    ran.set(key, isOwnRuntime(seen) && !isHost ? 'runtime' : 'program')
-    ran.set(keyOf(process.pid), ran.get(key) ?? 'program')
+    ran.setNewest(key, isOwnRuntime(seen) && !isHost ? 'runtime' : 'program')
+    ran.setNewest(keyOf(process.pid), ran.get(key) ?? 'program')
     if (seen.hostFiles !== null || isSandbox(seen)) return null
     // Observed with a delay, it may be the runtime before it executes the container's program.
     if (!isExact(seen) && isEntering(seen)) return null

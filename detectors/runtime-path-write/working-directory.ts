@@ -3,8 +3,8 @@ import { normalize } from 'node:path/posix'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { ContainerObservation, ProcessObservation } from '../../agent/model/observation.ts'
+import { BoundedSet } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
-import { rememberRecent } from './recent.ts'
 
 export const directoryRules = {
   'working-directory-escape': {
@@ -12,7 +12,7 @@ export const directoryRules = {
     kind: 'event',
     technique: 'T1611',
     summary:
-      'A container runs in, or is configured for, a working directory on the host that the runtime left open (CVE-2024-21626).',
+      'The working directory of a container, or of a process in it, is a directory of the host that the runtime left open (CVE-2024-21626).',
     remedy:
       'Remove the container and its image, update runc to 1.1.12 or later, and assume the host is compromised if a process ran there.',
   },
@@ -21,11 +21,11 @@ export const directoryRules = {
 /** Detects escapes by the configuration, which shows the intent, and by running processes, where `exec -w` shows. */
 export function directoryEscapes({ on }: Pick<Observed, 'on'>): Observable<Detection> {
   return defer(() => {
-    const reported = rememberRecent<true>(maxReported)
+    const reported = new BoundedSet<string>(maxReported)
     const isNew = ({ eventKey = '' }: Detection) => {
-      const known = reported.get(eventKey) === true
-      reported.set(eventKey, true)
-      return !known
+      const wasReported = reported.delete(eventKey)
+      reported.add(eventKey)
+      return !wasReported
     }
     return merge(
       on('container').pipe(

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import type { ProcessObservation } from '../../agent/model/observation.ts'
 import { entryKey, isEntry } from '../../agent/model/entry.ts'
 
@@ -10,7 +11,7 @@ export type Entries = {
 
 /** Bounded; the oldest entries are evicted first. Their descendants then get findings of their own. */
 export function entries(max = 4_096): Entries {
-  const enteredAsRoot = new Map<string, boolean>()
+  const enteredAsRoot = new BoundedMap<string, boolean>(max)
 
   return {
     observe(seen) {
@@ -19,7 +20,6 @@ export function entries(max = 4_096): Entries {
       // Later changes of its ids do not change how it entered.
       if (enteredAsRoot.has(eventKey)) return
       enteredAsRoot.set(eventKey, seen.process.containerUid === 0)
-      if (enteredAsRoot.size > max) enteredAsRoot.delete(enteredAsRoot.keys().next().value ?? '')
     },
     rootEntryOf({ container, origin }) {
       if (origin.via === 'init') return null

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { isPasswordOf } from '../../agent/linux/crypt.ts'
 import type { WebConfig } from './web-config.ts'
 
@@ -17,7 +18,7 @@ const maxWaiting = 8
 export function authentication(check = isPasswordOf): Authenticate {
   // The cache keys are keyed hashes, so that they do not reveal passwords.
   const secret = randomBytes(32)
-  const cached = new Map<string, Promise<boolean>>()
+  const cached = new BoundedMap<string, Promise<boolean>>(maxCached)
   let waiting = 0
 
   async function isPassword(
@@ -36,7 +37,6 @@ export function authentication(check = isPasswordOf): Authenticate {
       waiting += 1
       answer = check(hash, password).finally(() => (waiting -= 1))
       cached.set(key, answer)
-      if (cached.size > maxCached) cached.delete(cached.keys().next().value as string)
       answer.catch(() => cached.delete(key))
     }
     return (await answer) && users.has(user)

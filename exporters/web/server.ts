@@ -27,22 +27,20 @@ export type Web = { urls: readonly string[]; close: () => void }
 
 /** Serves metrics, health and the status page. Rejects with a readable error if an address is unavailable. */
 export async function serveWeb(options: WebOptions): Promise<Web> {
+  using opening = new DisposableStack()
   const servers: Server[] = []
-  const close = () => {
-    for (const server of servers) {
-      server.close()
-      server.closeAllConnections()
-    }
-  }
   const handle = handler(options)
-  try {
-    for (const address of options.addresses) servers.push(await listen(address, options.config, handle))
-  } catch (error) {
-    close()
-    throw error
-  }
+  for (const address of options.addresses)
+    servers.push(opening.adopt(await listen(address, options.config, handle), closeServer))
   const scheme = options.config.current().tls === null ? 'http' : 'https'
-  return { urls: servers.map((server) => urlOf(scheme, server)), close }
+  const urls = servers.map((server) => urlOf(scheme, server))
+  const resources = opening.move()
+  return { urls, close: () => resources.dispose() }
+}
+
+function closeServer(server: Server): void {
+  server.close()
+  server.closeAllConnections()
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void

@@ -28,7 +28,9 @@ const program = '/usr/lib/chromium/chromium-headless-shell'
 
 /** Starts a Chromium with one empty page and a temporary profile. */
 export async function openPage(): Promise<Page> {
+  await using opening = new AsyncDisposableStack()
   const profile = await temporaryDirectory()
+  opening.defer(() => rm(profile, { recursive: true, force: true, maxRetries: 5 }))
   const browser = start(program, [
     // Chromium's sandbox does not work as root; the browser only opens pages of the test.
     '--no-sandbox',
@@ -38,38 +40,30 @@ export async function openPage(): Promise<Page> {
     `--user-data-dir=${profile}`,
     'about:blank',
   ])
-  const remove = () => rm(profile, { recursive: true, force: true, maxRetries: 5 })
-  try {
-    const address = await whenReady(
-      browser,
-      () => /DevTools listening on (ws:\S+)/.exec(browser.output())?.[1],
-      60_000,
-    )
-    const targets = `http://${new URL(address).host}/json/list`
-    const url = await whenReady(browser, async () => {
-      const all = (await (await fetch(targets)).json()) as { type: string; webSocketDebuggerUrl: string }[]
-      return all.find(({ type }) => type === 'page')?.webSocketDebuggerUrl
-    })
-    const talk = await converse(url)
-    return {
-      ...talk,
-      evaluate: async <T>(expression: string) => {
-        const { result } = await talk.send<{ result: { value: T } }>('Runtime.evaluate', {
-          expression,
-          returnByValue: true,
-        })
-        return result.value
-      },
-      close: async () => {
-        talk.hangUp()
-        await browser.stop()
-        await remove()
-      },
-    }
-  } catch (error) {
-    await browser.stop('SIGKILL')
-    await remove()
-    throw error
+  opening.defer(async () => void (await browser.stop()))
+  const address = await whenReady(
+    browser,
+    () => /DevTools listening on (ws:\S+)/.exec(browser.output())?.[1],
+    60_000,
+  )
+  const targets = `http://${new URL(address).host}/json/list`
+  const url = await whenReady(browser, async () => {
+    const all = (await (await fetch(targets)).json()) as { type: string; webSocketDebuggerUrl: string }[]
+    return all.find(({ type }) => type === 'page')?.webSocketDebuggerUrl
+  })
+  const talk = await converse(url)
+  opening.defer(talk.hangUp)
+  const resources = opening.move()
+  return {
+    ...talk,
+    evaluate: async <T>(expression: string) => {
+      const { result } = await talk.send<{ result: { value: T } }>('Runtime.evaluate', {
+        expression,
+        returnByValue: true,
+      })
+      return result.value
+    },
+    close: () => resources.disposeAsync(),
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
+import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { type FakeEngine, fakeEngine, sendJson, withVersion } from './fake-engine.ts'
 import { until } from './until.ts'
 
@@ -25,7 +26,8 @@ export type ChurningEngine = {
 /** Starts the engine; it is idle until its methods are called. */
 export async function churningEngine(): Promise<ChurningEngine> {
   const containers = new Map<string, FakeContainer>()
-  const execs = new Map<string, { container: string; argv: readonly string[] }>()
+  // A real engine discards exited execs too.
+  const execs = new BoundedMap<string, { container: string; argv: readonly string[] }>(maxExecs)
   const streams = new Set<ServerResponse>()
   let sent = 0
   let lastNano = 0n
@@ -93,8 +95,6 @@ export async function churningEngine(): Promise<ChurningEngine> {
     async exec(container, argv) {
       const execID = randomId()
       execs.set(execID, { container: container.id, argv })
-      // A real engine discards exited execs too.
-      if (execs.size > maxExecs) execs.delete(execs.keys().next().value as string)
       const command = argv.join(' ')
       await write(container, `exec_create: ${command}`, { execID })
       await write(container, `exec_start: ${command}`, { execID })

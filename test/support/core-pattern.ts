@@ -13,16 +13,12 @@ const lock = join(tmpdir(), 'tidewatch-test-core-pattern.lock')
  * Runs a test that sets kernel.core_pattern, exclusively, and always restores the former value.
  */
 export async function withCorePattern<T>(work: (before: string) => Promise<T> | T): Promise<T> {
-  const fd = openSync(lock, 'a')
-  try {
-    await until(() => tryLock(fd), 100_000)
-    const before = readFileSync(corePattern, 'utf8')
-    try {
-      return await work(before.trimEnd())
-    } finally {
-      if (readFileSync(corePattern, 'utf8') !== before) writeFileSync(corePattern, before)
-    }
-  } finally {
-    closeSync(fd)
-  }
+  using cleanup = new DisposableStack()
+  const fd = cleanup.adopt(openSync(lock, 'a'), closeSync)
+  await until(() => tryLock(fd), 100_000)
+  const before = readFileSync(corePattern, 'utf8')
+  cleanup.defer(() => {
+    if (readFileSync(corePattern, 'utf8') !== before) writeFileSync(corePattern, before)
+  })
+  return await work(before.trimEnd())
 }

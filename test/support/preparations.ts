@@ -6,7 +6,7 @@ import { temporaryDirectory } from './temporary-directory.ts'
 
 /** Setup before the first test of a file, which is undone after the last one. */
 export type Preparations = {
-  /** Undone in reverse order, also if a later setup step fails. */
+  /** Undone in reverse order, also if a later setup step fails or another cannot be undone. */
   undoLater: (step: () => Promise<unknown>) => void
   /** A new directory that other users and containers can read. */
   directory: () => Promise<string>
@@ -20,8 +20,10 @@ export type Watched = { daemon: Daemon; alertmanager: Alertmanager }
 
 /** Creates an empty setup; `prefix` is the name prefix of the tests' containers. */
 export function preparations(prefix: string): Preparations {
-  const steps: (() => Promise<unknown>)[] = []
-  const undoLater = (step: () => Promise<unknown>) => void steps.push(step)
+  const steps = new AsyncDisposableStack()
+  const undoLater = (step: () => Promise<unknown>) => {
+    steps.defer(async () => void (await step()))
+  }
   return {
     undoLater,
     async directory() {
@@ -35,15 +37,13 @@ export function preparations(prefix: string): Preparations {
       undoLater(alertmanager.remove)
       const alertmanagers = [{ url: alertmanager.url, min_severity: minSeverity }]
       const daemon = await startDaemon({ ...options, config: { alertmanagers, ...config } })
-      undoLater(async () => {
-        await daemon.stop()
-        await removeState(daemon)
-      })
+      undoLater(() => removeState(daemon))
+      undoLater(() => daemon.stop())
       return { daemon, alertmanager }
     },
-    async undo() {
-      await removeContainers(prefix)
-      for (const step of steps.toReversed()) await step()
+    undo: async () => {
+      undoLater(() => removeContainers(prefix))
+      await steps.disposeAsync()
     },
   }
 }

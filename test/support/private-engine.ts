@@ -24,19 +24,27 @@ export type PrivateEngine = {
  * engine. `options` are further options of dockerd.
  */
 export async function privateEngine(options: readonly string[] = []): Promise<PrivateEngine> {
+  await using opening = new AsyncDisposableStack()
+  const removeLater = (step: () => Promise<unknown>) => opening.defer(async () => void (await step()))
   const directory = await temporaryDirectory()
+  removeLater(() => rm(directory, { recursive: true, force: true }))
+  // A killed engine leaves the bind mount of its directory.
+  removeLater(() => run('umount', '--recursive', '--lazy', `${directory}/data`).catch(() => undefined))
   const namespace = `tidewatch-test-${process.pid}`
   const host = `unix://${directory}/docker.sock`
   const docker = (...args: string[]) => run('docker', '-H', host, ...args)
   const network = `/run/netns/${namespace}`
   await run('ip', 'netns', 'add', namespace)
+  removeLater(() => run('ip', 'netns', 'delete', namespace))
   await run('ip', '-n', namespace, 'link', 'set', 'lo', 'up')
   // As on a real host, containerd survives when the engine is killed.
   const containerdSocket = join(directory, 'containerd.sock')
   const containerd = start('containerd', [
     ...['--address', containerdSocket, '--root', `${directory}/containerd`, '--state', `${directory}/run`],
   ])
+  removeLater(() => containerd.stop())
   let engine: Running | undefined
+  removeLater(() => stopEngine())
 
   async function startEngine(): Promise<void> {
     // `ip netns exec` would mount another /sys over the cgroups.
@@ -57,11 +65,19 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
     engine = undefined
   }
 
+  async function removeContainers(): Promise<void> {
+    if (engine === undefined) await startEngine()
+    const left = (await docker('ps', '-aq')).split('\n').filter(Boolean)
+    if (left.length > 0) await docker('rm', '-f', ...left)
+  }
+
   await startEngine()
+  removeLater(removeContainers)
   const image = await busyboxImage()
   const archive = join(directory, 'image.tar')
   await run('docker', 'save', '-o', archive, image)
   await docker('load', '-i', archive)
+  const resources = opening.move()
   return {
     host,
     network,
@@ -69,16 +85,6 @@ export async function privateEngine(options: readonly string[] = []): Promise<Pr
     api: engineApiOf(`${directory}/docker.sock`),
     start: startEngine,
     stop: stopEngine,
-    remove: async () => {
-      if (engine === undefined) await startEngine()
-      const left = (await docker('ps', '-aq')).split('\n').filter(Boolean)
-      if (left.length > 0) await docker('rm', '-f', ...left)
-      await stopEngine()
-      await containerd.stop()
-      await run('ip', 'netns', 'delete', namespace)
-      // A killed engine leaves the bind mount of its directory.
-      await run('umount', '--recursive', '--lazy', `${directory}/data`).catch(() => undefined)
-      await rm(directory, { recursive: true, force: true })
-    },
+    remove: () => resources.disposeAsync(),
   }
 }

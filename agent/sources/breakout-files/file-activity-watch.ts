@@ -132,18 +132,11 @@ function objectAt(path: string): string {
 
 /** Calls `use` with a path to the cgroup that a handle identifies. */
 function withDirectory(base: string, handle: string, use: (directory: string | null) => void): void {
-  const opened: number[] = []
-  const open = (fd: number | null) => {
-    if (fd !== null) opened.push(fd)
-    return fd
-  }
-  try {
-    const root = open(tryOpen(base))
-    const directory = root === null ? null : open(openHandle(root, handle))
-    use(directory === null ? null : `/proc/self/fd/${directory}`)
-  } finally {
-    for (const fd of opened) closeSync(fd)
-  }
+  using opened = new DisposableStack()
+  const closeLater = (fd: number | null) => (fd === null ? null : opened.adopt(fd, closeSync))
+  const root = closeLater(tryOpen(base))
+  const directory = root === null ? null : closeLater(openHandle(root, handle))
+  use(directory === null ? null : `/proc/self/fd/${directory}`)
 }
 
 function tryOpen(directory: string): number | null {

@@ -20,7 +20,8 @@ export type GroupReaderOptions = {
 }
 
 export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
-  const groups: { fd: number; onEvent: (event: FanotifyEvent) => void; polling: Polling }[] = []
+  const resources = new DisposableStack()
+  let groups: { fd: number; onEvent: (event: FanotifyEvent) => void; polling: Polling }[] = []
   let backlog: { event: FanotifyEvent; onEvent: (event: FanotifyEvent) => void }[] = []
   let delivered = 0
   let isOpen = true
@@ -77,22 +78,24 @@ export function groupReader({ lost, failed }: GroupReaderOptions): GroupReader {
     return backlog.length > 0
   }
 
+  function add(fd: number, onEvent: (event: FanotifyEvent) => void): void {
+    resources.adopt(fd, closeSync)
+    const polling = resources.adopt(onReadable(fd, wake), (one) => one.close())
+    groups.push({ fd, onEvent, polling })
+  }
+
   function close(): void {
     isOpen = false
     clearTimeout(timer)
-    for (const { event } of backlog.slice(delivered))
-      if (event.descriptor !== undefined) closeSync(event.descriptor)
-    for (const { fd, polling } of groups.splice(0)) {
-      polling.close()
-      closeSync(fd)
-    }
+    const undelivered = backlog.slice(delivered)
+    backlog = []
+    groups = []
+    for (const { event } of undelivered)
+      if (event.descriptor !== undefined) resources.adopt(event.descriptor, closeSync)
+    resources.dispose()
   }
 
-  return {
-    add: (fd, onEvent) => void groups.push({ fd, onEvent, polling: onReadable(fd, wake) }),
-    drain,
-    close,
-  }
+  return { add, drain, close }
 }
 
 const coalesceMs = 5

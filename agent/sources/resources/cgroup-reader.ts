@@ -93,7 +93,8 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
       id,
     )
     if (directories === null) return null
-    const cgroup = openCgroup(directories, { parents, exportOnlyEvery })
+    const resources = new DisposableStack()
+    const cgroup = resources.adopt(openCgroup(directories, { parents, exportOnlyEvery }), close)
     const opened: OpenContainer = {
       pid,
       details: null,
@@ -101,8 +102,8 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
       cgroup,
       files: 0,
       eventFiles: null,
-      trigger: null,
       underPressure: false,
+      resources,
     }
     openContainers.set(id, opened)
     return opened
@@ -120,19 +121,21 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
       release(id)
       return 'the limit of open files is reached: raise it (LimitNOFILE, ulimit -n)'
     }
-    entry.eventFiles = watchEventFiles(eventFilesOf(entry.directories), () => onNotice(id))
+    const eventFiles = watchEventFiles(eventFilesOf(entry.directories), () => onNotice(id))
+    entry.eventFiles = entry.resources.adopt(eventFiles, close)
     watchPressure(id, entry)
-    return entry.eventFiles.problem
+    return eventFiles.problem
   }
 
   function watchPressure(id: string, entry: OpenContainer): void {
     const { unified } = entry.directories
     if (unified === null || files + filesOfTrigger > maxFiles) return
-    entry.trigger = triggerOf(join(unified, 'memory.pressure'), () => {
+    const trigger = triggerOf(join(unified, 'memory.pressure'), () => {
       entry.underPressure = true
       onNotice(id)
     })
-    if (entry.trigger === null) return
+    if (trigger === null) return
+    entry.resources.adopt(trigger, close)
     entry.files += filesOfTrigger
     files += filesOfTrigger
   }
@@ -142,9 +145,7 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
     if (entry === undefined) return
     openContainers.delete(id)
     files -= entry.files
-    entry.eventFiles?.close()
-    entry.trigger?.close()
-    entry.cgroup.close()
+    entry.resources.dispose()
   }
 
   return {
@@ -187,7 +188,8 @@ export function cgroupReader(options: CgroupReaderOptions): CgroupReader {
       for (const id of openContainers.keys()) if (!ids.has(id)) release(id)
     },
     close() {
-      for (const id of openContainers.keys()) release(id)
+      using closing = new DisposableStack()
+      for (const id of openContainers.keys()) closing.defer(() => release(id))
     },
   }
 }
@@ -201,8 +203,11 @@ type OpenContainer = {
   /** 0, and null, until the first reading. */
   files: number
   eventFiles: EventFiles | null
-  /** Null when pressure is not announced. */
-  trigger: PressureTrigger | null
   /** Pressure was announced since the last reading. */
   underPressure: boolean
+  resources: DisposableStack
+}
+
+function close(one: { close(): void }): void {
+  one.close()
 }

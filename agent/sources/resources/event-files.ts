@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs'
+import { watch } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, messageOf } from '../../lib/errors.ts'
 import type { CgroupDirectories } from './cgroup-directories.ts'
@@ -21,7 +21,7 @@ export function eventFilesOf({ memory, pids }: CgroupDirectories): string[] {
 
 /** Calls back when one of the files has changed, at most once in 10 ms for each file (CGROUP_FILE_NOTIFY_MIN_INTV). */
 export function watchEventFiles(paths: readonly string[], onChange: () => void): EventFiles {
-  const watchers: FSWatcher[] = []
+  const watchers = new DisposableStack()
   let problem = ''
   for (const path of paths) {
     try {
@@ -30,7 +30,7 @@ export function watchEventFiles(paths: readonly string[], onChange: () => void):
         problem = messageOf(error)
         watcher.close()
       })
-      watchers.push(watcher)
+      watchers.defer(() => watcher.close())
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') problem = messageOf(error)
     }
@@ -39,8 +39,6 @@ export function watchEventFiles(paths: readonly string[], onChange: () => void):
     get problem() {
       return problem
     },
-    close() {
-      for (const watcher of watchers) watcher.close()
-    },
+    close: () => watchers.dispose(),
   }
 }

@@ -33,7 +33,8 @@ export function openFileCache(): OpenFileCache {
     },
     count: () => open.size,
     close() {
-      for (const descriptor of open) closeSync(descriptor)
+      using closing = new DisposableStack()
+      for (const descriptor of open) closing.adopt(descriptor, closeSync)
       open.clear()
     },
   }

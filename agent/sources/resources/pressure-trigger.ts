@@ -10,23 +10,17 @@ export type PressureTrigger = { close(): void }
  * file. Nothing is lost then: the next sample shows the same wait, one interval later at most.
  */
 export function pressureTrigger(path: string, onPressure: () => void): PressureTrigger | null {
-  let fd: number | null = null
   try {
     // Never write to another kind of file with this name.
     if (statfsSync(path).type !== cgroup2Magic) return null
-    const opened = openSync(path, 'r+')
-    fd = opened
+    using opening = new DisposableStack()
+    const fd = opening.adopt(openSync(path, 'r+'), closeSync)
     // The trigger first: the kernel notifies only those who poll after it is set.
-    writeSync(opened, `${TRIGGER}\0`)
-    const priority = onPriority(opened, onPressure)
-    return {
-      close() {
-        priority.close()
-        closeSync(opened)
-      },
-    }
+    writeSync(fd, `${TRIGGER}\0`)
+    opening.adopt(onPriority(fd, onPressure), (priority) => priority.close())
+    const resources = opening.move()
+    return { close: () => resources.dispose() }
   } catch {
-    if (fd !== null) closeSync(fd)
     return null
   }
 }

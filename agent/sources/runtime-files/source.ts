@@ -39,8 +39,8 @@ export type RuntimeFilesOptions = {
   /** How often all files are searched for and hashed, milliseconds. */
   intervalMs: number
   /**
-   * How often a file is read completely even without a sign of change, milliseconds; otherwise an unchanged time of
-   * the last change (ctime) is trusted.
+   * How often a file is read completely even without a sign of change, milliseconds. In between, a file with an
+   * unchanged ctime counts as unchanged.
    */
   thoroughMs?: number
   /** Directories in which every new file configures the engine. */

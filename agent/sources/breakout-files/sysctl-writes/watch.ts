@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { attachCgroupSysctl, loadProgram, programTypes } from '../../../linux/bpf.ts'
-import { kernelBtf } from '../../../linux/kernel-btf.ts'
-import { openResources, openCounters } from '../../../ebpf/open-resources.ts'
+import { kernelBtf } from '../../../linux/btf/kernel-btf.ts'
+import { openCounters } from '../../../ebpf/counters.ts'
 import { openRing } from '../../../ebpf/ring.ts'
 import type { Hierarchy } from '../../../ebpf/cgroups.ts'
 import { program } from '../../../ebpf/program.ts'
@@ -36,39 +36,34 @@ export type SysctlWatchOptions = {
 /** Attaches to the root cgroup, which contains all processes, also on a hybrid host; throws if the kernel refuses. */
 export function openSysctlWatch(options: SysctlWatchOptions): SysctlWatch {
   const { cgroup2, hierarchy, names, ringBytes = 1 << 20 } = options
-  const resources = openResources()
-
+  using opening = new DisposableStack()
+  const closeLater = (fd: number) => opening.adopt(fd, closeSync)
+  const ring = opening.adopt(openRing(ringBytes), (one) => one.close())
+  const { fd: counters, count } = openCounters(opening)
+  // An attached program cannot be changed, so the names are compiled in.
+  const p = program(kernelBtf(), 1)
+  writeSysctlProgram(p, { maps: { ring: ring.fd, counters }, hierarchy, names })
+  const loaded = closeLater(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
+  const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
-    const ring = openRing(ringBytes)
-    resources.defer(() => ring.close())
-    const { fd: counters, count } = openCounters(resources)
-    // An attached program cannot be changed, so the names are compiled in.
-    const p = program(kernelBtf(), 1)
-    writeSysctlProgram(p, { maps: { ring: ring.fd, counters }, hierarchy, names })
-    const loaded = resources.fd(loadProgram(programTypes.cgroupSysctl, 'tidewatch_ctl', p.assemble()))
-    const root = openSync(cgroup2, constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      resources.fd(attachCgroupSysctl(root, loaded))
-    } finally {
-      closeSync(root)
-    }
-    let unreadable = 0
-    return {
-      fd: ring.fd,
-      drain: (onWrite) =>
-        ring.drain((bytes, offset, length) => {
-          const write = decodeSysctlWrite(bytes, offset, length)
-          if (write === null || write.index >= names.length) unreadable++
-          else onWrite(write)
-        }, sliceMs),
-      accesses: () => count(sysctlCounters.accesses),
-      lost: () => count(sysctlCounters.lost),
-      unreadable: () => unreadable,
-      close: resources.close,
-    }
-  } catch (error) {
-    resources.close()
-    throw error
+    closeLater(attachCgroupSysctl(root, loaded))
+  } finally {
+    closeSync(root)
+  }
+  const resources = opening.move()
+  let unreadable = 0
+  return {
+    fd: ring.fd,
+    drain: (onWrite) =>
+      ring.drain((bytes, offset, length) => {
+        const write = decodeSysctlWrite(bytes, offset, length)
+        if (write === null || write.index >= names.length) unreadable++
+        else onWrite(write)
+      }, sliceMs),
+    accesses: () => count(sysctlCounters.accesses),
+    lost: () => count(sysctlCounters.lost),
+    unreadable: () => unreadable,
+    close: () => resources.dispose(),
   }
 }
 

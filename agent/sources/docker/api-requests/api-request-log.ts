@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../../lib/bounded-map.ts'
 import type { Container } from '../../../model/container.ts'
 import type { ApiRequest, CallerProcess, ExecObservation } from '../../../model/observation.ts'
 import { isNamed } from './client-command.ts'
@@ -49,7 +50,7 @@ export function apiRequestLog<Request extends Pick<ApiRequest, 'time' | 'text' |
   maxRequests = 10_000,
 ): ApiRequestLog<Request> {
   // By exec id, oldest first.
-  const starts = new Map<string, Start>()
+  const starts = new BoundedMap<string, Start>(maxRequests, onEvicted)
   let creates: Create[] = []
   let uncertainAt = -Infinity
 
@@ -78,13 +79,8 @@ export function apiRequestLog<Request extends Pick<ApiRequest, 'time' | 'text' |
     endCreate(groupOf(request), connection)
     const start = starts.get(execId) ?? { time, clients: new Map<string, Client>() }
     starts.set(execId, start)
-    if (start.clients.has(key)) return
     // Two clients are as ambiguous as a hundred.
-    if (start.clients.size < 2) start.clients.set(key, clientOf(request))
-    const [oldest] = starts.keys()
-    if (starts.size <= maxRequests || oldest === undefined) return
-    onEvicted(starts.get(oldest))
-    starts.delete(oldest)
+    if (!start.clients.has(key) && start.clients.size < 2) start.clients.set(key, clientOf(request))
   }
 
   /** A create has no exec id: it belongs to the next start by the same client, or on the same connection. */

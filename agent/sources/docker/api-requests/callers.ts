@@ -1,6 +1,7 @@
 /**
- * Finds the client that requested an exec. No event contains it, so the client is identified by its request, as the
- * kernel sees the client write it or, over TCP, the engine read it; or else by its command line.
+ * Finds the client that requested an exec, which no event contains. The client is identified by its request, which the
+ * kernel reports when the client writes it or, over TCP, when the engine reads it. Otherwise it is identified by its
+ * command line.
  *
  * Read in this order: `request-line.ts` (parses a request), `api-request-log.ts` (requests by client),
  * `engine-ports.ts`, `connection-log.ts` and `tcp-clients.ts` (the same for TCP clients), `client-command.ts` and
@@ -130,7 +131,7 @@ export function execCallers(options: ExecCallersOptions): Observable<ExecCaller>
   })
 }
 
-// For a client interrupted between its write and the kernel's report of it, and for another exec with the same
+// Long enough for the report about a client that was interrupted after its write, and for another exec with the same
 // command line, which makes a match ambiguous.
 const waitMs = 100
 
@@ -140,7 +141,7 @@ const maxRounds = 9
 // A lost request came at most this long before its exec.
 const lossMs = 1_000
 
-/** Returns when a growth of the loss count was last noticed, which is no earlier than the loss. */
+/** Returns when the loss count was last found to have grown. The loss itself was not later than that. */
 function lossTimer(now: () => number): (watch: ApiWatch) => number {
   let count = 0
   let noticedAt = -Infinity

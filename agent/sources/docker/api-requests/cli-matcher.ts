@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../../lib/bounded-map.ts'
 import type { BootClock } from '../../../linux/boot-clock.ts'
 import type { Container } from '../../../model/container.ts'
 import type { CallerProcess, ExecObservation } from '../../../model/observation.ts'
@@ -23,8 +24,8 @@ export type CliMatcherOptions = {
 
 /** Searches recently started processes. */
 export function cliMatcher({ table, clock, describe, containerOf }: CliMatcherOptions): CliMatcher {
-  // The ids of the execs that each client matched, oldest first.
-  const claims = new Map<string, Set<string>>()
+  // The ids of the execs that each client matched.
+  const claims = new BoundedMap<string, Set<string>>(maxClaims)
 
   function match(exec: ExecObservation): readonly Client[] {
     // An argv known only as joined text cannot be compared with a command line.
@@ -47,8 +48,6 @@ export function cliMatcher({ table, clock, describe, containerOf }: CliMatcherOp
   function claim(key: string, execId: string): void {
     const execs = claims.get(key) ?? new Set()
     claims.set(key, execs.add(execId))
-    const [oldest] = claims.keys()
-    if (claims.size > maxClaims && oldest !== undefined) claims.delete(oldest)
   }
 
   return { match, isShared: ({ key }) => (claims.get(key)?.size ?? 0) > 1 }

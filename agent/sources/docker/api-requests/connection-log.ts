@@ -1,3 +1,4 @@
+import { BoundedMap, BoundedSet } from '../../../lib/bounded-map.ts'
 import type { Transfer } from './tcp-probes/record.ts'
 import { type Client, clientKey, rememberMs, apiRequestLog, type ApiRequestLog } from './api-request-log.ts'
 
@@ -16,10 +17,10 @@ export type DescribeOwner = (transfer: Transfer) => Pick<Client, 'process' | 'co
 
 /** Here the times of transfers are epoch milliseconds. */
 export function connectionLog(describe: DescribeOwner, max = 4_096): ConnectionLog {
-  // By the address that is the engine's peer, oldest first.
-  const owners = new Map<string, Owner>()
+  // By the address that is the engine's peer.
+  const owners = new BoundedMap<string, Owner>(max)
   // The peers with TLS. A TLS record may be read in pieces, and only the first looks like one.
-  const encrypted = new Set<string>()
+  const encrypted = new BoundedSet<string>(max)
   const pieces = new Map<bigint, string>()
   let activity: { time: number; peer: string }[] = []
   const requests = apiRequestLog<Transfer>({
@@ -32,7 +33,6 @@ export function connectionLog(describe: DescribeOwner, max = 4_096): ConnectionL
     const { way, peer, text } = transfer
     if (way === 'sent') return addOwner(transfer)
     if (tlsRecord.test(text)) encrypted.add(peer)
-    if (encrypted.size > max) encrypted.delete(encrypted.values().next().value ?? '')
     if (encrypted.has(peer)) addActivity(transfer)
     else if (mayBePost.test(text)) addReceived(transfer)
   }
@@ -41,9 +41,7 @@ export function connectionLog(describe: DescribeOwner, max = 4_096): ConnectionL
     const { local, peer } = transfer
     const key = clientKey(transfer)
     if (owners.get(local)?.key === key && owners.get(local)?.engine === peer) return
-    owners.delete(local)
-    owners.set(local, { key, engine: peer, client: describe(transfer) })
-    if (owners.size > max) owners.delete(owners.keys().next().value ?? '')
+    owners.setNewest(local, { key, engine: peer, client: describe(transfer) })
   }
 
   function addActivity({ time, peer }: Transfer): void {

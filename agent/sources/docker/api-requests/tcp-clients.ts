@@ -1,6 +1,6 @@
 import { distinctUntilChanged, map, merge, Observable, switchMap, timer } from 'rxjs'
 import type { BootClock } from '../../../linux/boot-clock.ts'
-import { kernelBtf } from '../../../linux/kernel-btf.ts'
+import { kernelBtf } from '../../../linux/btf/kernel-btf.ts'
 import type { EventsLost, ExecObservation } from '../../../model/observation.ts'
 import { pollRing } from '../../../ebpf/ring-poller.ts'
 import { findHierarchy } from '../../../ebpf/hierarchy.ts'
@@ -120,7 +120,7 @@ function attach(ports: readonly number[], procRoot: string, onRefused: () => voi
   }
 }
 
-// 700 transfers: requests and, every 20 ms, each encrypted connection.
+// Room for 700 records: one for each request and, every 20 ms, one for each encrypted connection.
 const ringBytes = 1 << 18
 
 // A restarted engine is noticed immediately; a change of its listening ports is not.

@@ -38,8 +38,8 @@ export function boundedArgv(argv: readonly string[]): string[] {
 }
 
 /**
- * Labels or event attributes. If too many, the engine's own attributes stay first, then the labels that identify
- * containers.
+ * Labels or event attributes. If there are too many, the engine's own attributes are kept first, then the labels that
+ * identify containers.
  */
 export function boundedTexts(value: unknown): Record<string, string> {
   const entries = Object.entries(objectOf(value))

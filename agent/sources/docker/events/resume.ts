@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { BoundedSet } from '../../../lib/bounded-map.ts'
 import { type CursorState } from '../../../model/event-cursor.ts'
 
 /** Keeps the position in the event stream across reconnects: loses nothing the engine still has, repeats nothing. */
@@ -17,7 +18,8 @@ export type Resume = {
 
 export function createResume(saved: CursorState | null, startedAt: number): Resume {
   let last = saved !== null && /^\d{1,19}$/.test(saved.timeNano) ? BigInt(saved.timeNano) : null
-  const recent = new Set(saved?.recent.slice(-rememberedLines))
+  const recent = new BoundedSet<string>(rememberedLines)
+  for (const digest of saved?.recent ?? []) recent.add(digest)
   let backfill: Backfill | null = null
 
   return {
@@ -40,7 +42,6 @@ export function createResume(saved: CursorState | null, startedAt: number): Resu
         return false
       }
       recent.add(digest)
-      if (recent.size > rememberedLines) recent.delete(recent.values().next().value as string)
       return true
     },
 

@@ -29,18 +29,14 @@ export async function readFileState(
   if (kind === 'socket') return await readSocketState(path)
   const small = kind === 'binary' ? readSmallFile(path) : undefined
   if (small !== undefined) return small
-  const file = await openFile(path)
+  await using file = await openFile(path)
   if (file === null) return null
-  try {
-    const stats = await file.stat()
-    if (!stats.isFile()) return null
-    const stamp = await lastingStampOf(file)
-    const state = fileState(stats, (await digestsOf(file, ['sha256'], signal))[0])
-    if (stamp !== undefined) stamps.set(state, stamp)
-    return kind === 'configuration' ? { ...state, text: await beginning(file) } : state
-  } finally {
-    await file.close()
-  }
+  const stats = await file.stat()
+  if (!stats.isFile()) return null
+  const stamp = await lastingStampOf(file)
+  const state = fileState(stats, (await digestsOf(file, ['sha256'], signal))[0])
+  if (stamp !== undefined) stamps.set(state, stamp)
+  return kind === 'configuration' ? { ...state, text: await beginning(file) } : state
 }
 
 /**
@@ -85,21 +81,17 @@ export async function readDigest(
   algorithm: string,
   signal?: AbortSignal,
 ): Promise<string | null> {
-  const file = await openFile(path)
+  await using file = await openFile(path)
   if (file === null) return null
-  try {
-    const stats = await file.stat({ bigint: true })
-    if (!stats.isFile()) return null
-    const stamp = stampOfStats(stats)
-    if (stamps.get(state) === stamp) {
-      const [digest = null] = await digestsOf(file, [algorithm], signal)
-      return stampOfStats(await file.stat({ bigint: true })) === stamp ? digest : null
-    }
-    const [sha256, digest] = await digestsOf(file, ['sha256', algorithm], signal)
-    return sha256 === state.sha256 ? (digest ?? null) : null
-  } finally {
-    await file.close()
+  const stats = await file.stat({ bigint: true })
+  if (!stats.isFile()) return null
+  const stamp = stampOfStats(stats)
+  if (stamps.get(state) === stamp) {
+    const [digest = null] = await digestsOf(file, [algorithm], signal)
+    return stampOfStats(await file.stat({ bigint: true })) === stamp ? digest : null
   }
+  const [sha256, digest] = await digestsOf(file, ['sha256', algorithm], signal)
+  return sha256 === state.sha256 ? (digest ?? null) : null
 }
 
 /**

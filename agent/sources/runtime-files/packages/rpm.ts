@@ -19,21 +19,17 @@ export function rpm(root = ''): PackageManager {
 
 /** Looks up the file name, which is the key of the index, and then compares the whole path in the header. */
 function findInRpmDatabase(database: string, path: string): OwnedFile | null {
-  const opened = new DatabaseSync(database, { readOnly: true, timeout: 100 })
-  try {
-    const select = opened.prepare(
-      `SELECT p.blob AS blob, b.idx AS idx FROM Basenames b JOIN Packages p ON p.hnum = b.hnum WHERE b.key = ?`,
-    )
-    for (const row of select.iterate(path.slice(path.lastIndexOf('/') + 1))) {
-      const { blob, idx } = row
-      if (!(blob instanceof Uint8Array) || typeof idx !== 'number') continue
-      const owner = fileInHeader(rpmHeader(Buffer.from(blob.buffer, blob.byteOffset, blob.length)), idx, path)
-      if (owner !== null) return owner
-    }
-    return null
-  } finally {
-    opened.close()
+  using opened = new DatabaseSync(database, { readOnly: true, timeout: 100 })
+  const select = opened.prepare(
+    `SELECT p.blob AS blob, b.idx AS idx FROM Basenames b JOIN Packages p ON p.hnum = b.hnum WHERE b.key = ?`,
+  )
+  for (const row of select.iterate(path.slice(path.lastIndexOf('/') + 1))) {
+    const { blob, idx } = row
+    if (!(blob instanceof Uint8Array) || typeof idx !== 'number') continue
+    const owner = fileInHeader(rpmHeader(Buffer.from(blob.buffer, blob.byteOffset, blob.length)), idx, path)
+    if (owner !== null) return owner
   }
+  return null
 }
 
 // rpmtag.h

@@ -20,10 +20,15 @@ const BUFFERS_PER_TURN = 4
  * where renames and unlinks show. Throws a SystemCallError when that is not possible.
  */
 export function fanotifyWatch(): Watch {
-  const fd = openFanotify()
+  using opening = new DisposableStack()
+  const fd = opening.adopt(openFanotify(), closeSync)
   const marked = markedFiles()
   const events$ = new Subject<WatchEvent>()
-  const polling = onReadable(fd, () => read(BUFFERS_PER_TURN))
+  opening.adopt(
+    onReadable(fd, () => read(BUFFERS_PER_TURN)),
+    (polling) => polling.close(),
+  )
+  const resources = opening.move()
 
   function read(maxBuffers: number): void {
     for (let turn = 0; turn < maxBuffers; turn++) {
@@ -68,10 +73,7 @@ export function fanotifyWatch(): Watch {
         marked.addDirectory(fileHandle(path), path)
       })
     },
-    close() {
-      polling.close()
-      closeSync(fd)
-    },
+    close: () => resources.dispose(),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Btf } from '../../../../linux/btf.ts'
+import type { Btf } from '../../../../linux/btf/btf.ts'
 import { frame, r0, r1, r3, r6, r7, r8, r9 } from '../../../../ebpf/assembler.ts'
 import { type Maps, send, takeScratch, writeHeader } from '../../../../ebpf/blocks.ts'
 import { leaveIfRecent } from '../../../../ebpf/budget.ts'

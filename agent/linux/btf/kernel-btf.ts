@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { errorCode } from '../lib/errors.ts'
+import { errorCode } from '../../lib/errors.ts'
 import { type Btf, readBtf } from './btf.ts'
 
 let last: WeakRef<Btf> | undefined
