@@ -3,8 +3,9 @@ import type { EnteredOrigin } from '../model/observation.ts'
 import type { ProcessKey } from '../model/process-key.ts'
 
 /**
- * An exec as the ledger knows it. Times are epoch milliseconds; `to` is Infinity while it runs. It is stored as JSON,
- * so its field names are part of the store's format.
+ * An exec that the engine reported, with what is needed to find its processes as long as its container exists.
+ * Times are epoch milliseconds; `to` is Infinity while it runs. It is stored as JSON, so its field names are part of
+ * the store's format. `ExecFacts` are what was reported of it, which is not stored and soon forgotten.
  */
 export type KnownExec = Omit<ExecEntry, 'by'> & {
   from: number

@@ -1,5 +1,6 @@
 import { isRootUser } from '../model/container.ts'
 import { addExec, allExecs, type ContainerExecs, findExec, findReported, noExecs } from './container-execs.ts'
+import { execFactsById } from './exec-facts.ts'
 import { storedExecs } from './stored-execs.ts'
 import {
   entryBy,
@@ -19,6 +20,7 @@ import { type ExecEntry, type ExecView, noEntry, type ExecOfSession } from '../m
 import type {
   ContainerObservation,
   DockerEvent,
+  ExecCaller,
   ExecEnded,
   ExecObservation,
   Observation,
@@ -50,6 +52,7 @@ export function execLedger(
   isBeingInspected: (execId: string) => boolean = () => false,
 ): ExecLedger {
   const stored = storedExecs(memory)
+  const facts = execFactsById()
   const byContainer = new Map<string, ContainerExecs>()
   // When they ended, oldest first.
   const endedContainers = new Map<string, number>()
@@ -164,6 +167,13 @@ export function execLedger(
     else if (observation.kind === 'process') entered(observation)
     else if (observation.kind === 'container' && endActions.has(observation.action))
       containerEnded(observation)
+    if (observation.kind !== 'exec-caller' || !addsNothing(observation)) facts.record(observation)
+  }
+
+  /** The earlier run of the daemon reported this exec, with its caller if that was seen. */
+  function addsNothing({ container, execId, caller }: ExecCaller): boolean {
+    const exec = byContainer.get(container.id)?.reported.get(execId)
+    return caller.client !== 'seen' && exec?.fromBefore === true
   }
 
   function entryOf({ container, origin }: ProcessObservation): ExecEntry {
@@ -188,13 +198,12 @@ export function execLedger(
 
   return {
     observe,
+    factsOf: facts.of,
     entryOf,
     isPending: ({ container, origin }) =>
       origin.via === 'entered' &&
       (byContainer.get(container.id)?.announced.has(origin.execId) === true ||
         isBeingInspected(origin.execId)),
-    isFromBefore: ({ container, execId }) =>
-      byContainer.get(container.id)?.reported.get(execId)?.fromBefore === true,
     execOfSession({ containerId, runsSince, process }) {
       const execs = [...(byContainer.get(containerId)?.reported ?? [])]
       const [execId, exec] =

@@ -1,15 +1,36 @@
 import { first, type Observable, of, timer } from 'rxjs'
-import type { ExecObservation, ProcessObservation } from './observation.ts'
+import type { Caller, ExecEnded, ExecObservation, ProcessObservation } from './observation.ts'
 import type { ProcessKey } from './process-key.ts'
 
-/** Explains processes by execs of the Docker API; to be used after the engine had time to report one. */
+/**
+ * The execs of the Docker API: what was reported of each, and which processes they explain, once the engine had time
+ * to report one.
+ */
 export type ExecView = {
+  /** Undefined for an exec without an id, an unknown one, and one that ended more than a minute ago. */
+  factsOf(execId: string): ExecFacts | undefined
   entryOf(seen: ProcessObservation): ExecEntry
   /** Whether the engine has not reported yet which exec started it, or that exec's user. */
   isPending(seen: ProcessObservation): boolean
-  /** Whether the exec was known before this run of the daemon, which may have reported more than is known now. */
-  isFromBefore(exec: Pick<ExecObservation, 'container' | 'execId'>): boolean
 }
+
+/**
+ * What was reported of one exec, in whatever order it arrived: the kernel is often faster than the engine. There is
+ * one record per exec, which is updated before detectors see the same observation.
+ */
+export type ExecFacts = {
+  /** Null until the engine reports it. */
+  readonly exec: ExecObservation | null
+  /** Null until it is reported. */
+  readonly caller: Caller | null
+  /** The first programs of its process tree. */
+  readonly programs: readonly ProcessObservation['process'][]
+  /** Null while it runs. */
+  readonly end: ExecEnded | null
+}
+
+/** The facts about an exec of which nothing was reported yet. */
+export const noFacts: ExecFacts = { exec: null, caller: null, programs: [], end: null }
 
 /**
  * How a process entered. `exec`: by exactly this exec. `time`: while this exec was running, with no proof which one.

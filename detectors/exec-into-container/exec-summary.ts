@@ -1,29 +1,32 @@
 import { isRootUser } from '../../agent/model/container.ts'
+import type { ExecFacts } from '../../agent/model/exec-view.ts'
 import type { ExecEnded, ExecObservation } from '../../agent/model/observation.ts'
 import { clip, quotedCommand } from '../../agent/lib/text.ts'
 import { userName } from '../../agent/model/user-name.ts'
 import { callerName } from './caller.ts'
-import type { ExecRecord } from './exec-cache.ts'
 import { isShell } from './rules.ts'
 
 /** Who did what to which container, and the result: ``alice ran `id` in web-1 (exit 0 after 0.2 s)``. */
-export function execSummary(record: ExecRecord, exec: ExecObservation, rules: readonly string[]): string {
+export function execSummary(facts: ExecFacts, exec: ExecObservation, rules: readonly string[]): string {
   const { container, argv } = exec
-  const who = callerName(record.caller)
+  const who = callerName(facts.caller)
   const command = commandOf(exec)
   const isInteractive = rules.includes('interactive-shell')
   const isPrivileged = rules.includes('privileged-exec')
   const where = `${isPrivileged ? ' with --privileged' : ''} in ${container.name}`
   const user = runAsPhrase(exec, isInteractive)
-  if (hasNotStarted(record, argv)) {
-    const attempt = (isPrivileged ? privilegedCall(record) : null) ?? `${command}${where}`
-    return `${who} tried ${attempt}${withSpace(user)}; it failed (exit ${record.end?.exitCode})`
+  if (hasNotStarted(facts, argv)) {
+    const attempt = (isPrivileged ? privilegedCall(facts) : null) ?? `${command}${where}`
+    return `${who} tried ${attempt}${withSpace(user)}; it failed (exit ${facts.end?.exitCode})`
   }
-  const facts = [rules.includes('exec-as-root') ? configuredPhrase(exec) : '', resultPhrase(exec, record.end)]
+  const results = [
+    rules.includes('exec-as-root') ? configuredPhrase(exec) : '',
+    resultPhrase(exec, facts.end),
+  ]
   if (isInteractive && isShell(argv)) {
-    return `${who} opened an interactive shell${where}${withSpace(user)}${inParentheses(command, ...facts)}`
+    return `${who} opened an interactive shell${where}${withSpace(user)}${inParentheses(command, ...results)}`
   }
-  return `${who} ran ${command}${isInteractive ? ' interactively' : ''}${where}${inParentheses(user, ...facts)}`
+  return `${who} ran ${command}${isInteractive ? ' interactively' : ''}${where}${inParentheses(user, ...results)}`
 }
 
 /** How long an exec ran. */
@@ -66,12 +69,12 @@ function resultPhrase(exec: ExecObservation, end: ExecEnded | null): string {
  * Whether the runtime failed to start the command: exit code 126 or 127, depending on its version. A shell exits with
  * the same codes when its last command fails, and a program that was seen running did start.
  */
-function hasNotStarted({ end, programs }: ExecRecord, argv: readonly string[]): boolean {
+function hasNotStarted({ end, programs }: ExecFacts, argv: readonly string[]): boolean {
   return (end?.exitCode === 126 || end?.exitCode === 127) && programs.length === 0 && !isShell(argv)
 }
 
 /** The caller's own command line, if it is that of a Docker client. */
-function privilegedCall({ caller }: ExecRecord): string | null {
+function privilegedCall({ caller }: ExecFacts): string | null {
   const argv = caller?.process?.argv ?? []
   return argv.includes('--privileged') ? quotedCommand(argv) : null
 }

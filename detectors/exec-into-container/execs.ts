@@ -1,6 +1,7 @@
 import { defer, merge, mergeMap, type Observable, timer } from 'rxjs'
 import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
+import { type ExecFacts, noFacts } from '../../agent/model/exec-view.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type {
   ExecCaller,
@@ -10,7 +11,6 @@ import type {
 } from '../../agent/model/observation.ts'
 import { baseName, clipArgv } from '../../agent/lib/text.ts'
 import { callerEvidence, isUnusualClient } from './caller.ts'
-import { execCache, type ExecRecord } from './exec-cache.ts'
 import { execSummary, secondsOf } from './exec-summary.ts'
 import { healthcheckRate } from './healthcheck-rate.ts'
 import { rulesOfExec } from './rules.ts'
@@ -28,75 +28,74 @@ export function execFindings(
 
 function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>): Observable<Detection> {
   const { on, memory, execs } = observed
-  const cache = execCache()
+  // The rules that each judged exec was reported under; none if it was not reported.
+  const reported = new WeakMap<ExecFacts, readonly string[]>()
   const countHealthcheck = healthcheckRate()
 
   function onExec(exec: ExecObservation): Observable<Detection> {
-    const record = cache.started(cacheKeyOf(exec), exec)
+    // An exec whose id is hidden has no other facts.
+    const facts = execs.factsOf(exec.execId) ?? { ...noFacts, exec }
     const checks = exec.healthcheck ? countHealthcheck(exec) : null
     return timer(0).pipe(
-      mergeMap(() => {
-        record.judged = true
-        return report(record, exec, checks === null ? {} : { checks_in_last_minute: checks })
-      }),
+      mergeMap(() => report(facts, exec, checks === null ? {} : { checks_in_last_minute: checks })),
     )
   }
 
-  function onCaller(observation: ExecCaller): Detection[] {
-    const { execId, caller, time } = observation
-    // The earlier run reported this exec, with its caller if one was known.
-    if (caller.client !== 'seen' && execs.isFromBefore(observation)) return []
-    const record = cache.getOrCreate(execId, time)
-    record.caller = caller
-    const { exec, judged } = record
-    if (exec === null || !judged) return []
-    if (record.reportedRules.length === 0) return report(record, exec)
-    const updates = updateOf(record)
+  function onCaller({ execId, caller }: ExecCaller): Detection[] {
+    const facts = execs.factsOf(execId)
+    // The ledger did not record a caller that adds nothing to what an earlier run of the daemon reported.
+    if (facts?.caller !== caller) return []
+    const { exec } = facts
+    const rules = reported.get(facts)
+    if (exec === null || rules === undefined) return []
+    if (rules.length === 0) return report(facts, exec)
+    const updates = updateOf(facts)
     // It was reported as a plain command, but the caller makes it more: emit the finding that an early caller would
-    // have
-    // produced.
+    // have produced.
     const isMore =
-      record.reportedRules[0] === 'exec-command' &&
-      isUnusualClient(caller, memory, learnAfterOf(exec.container))
+      rules[0] === 'exec-command' && isUnusualClient(caller, memory, learnAfterOf(exec.container))
     if (!isMore) return updates
-    record.reportedRules = ['exec-from-container', ...record.reportedRules]
-    return [...updates, describeExec(record, exec, record.reportedRules)]
+    const more = ['exec-from-container', ...rules]
+    reported.set(facts, more)
+    return [...updates, describeExec(facts, exec, more)]
   }
 
-  function onProcess({ change, origin, process, time }: ProcessObservation): Detection[] {
-    if (change === 'ids-changed' || origin.via === 'init' || origin.execId === '') return []
-    const record = cache.getOrCreate(origin.execId, time)
-    if (record.programs.length >= maxPrograms) return []
-    record.programs.push(process)
-    return updateOf(record)
+  function onProcess({ origin, process }: ProcessObservation): Detection[] {
+    if (origin.via === 'init') return []
+    const facts = execs.factsOf(origin.execId)
+    // The ledger records only the first programs.
+    return facts?.programs.at(-1) === process ? updateOf(facts) : []
   }
 
-  function onEnd(end: ExecEnded): Detection[] {
-    const record = cache.get(end.execId)
-    if (record === undefined) return []
-    cache.ended(end.execId, end)
-    return updateOf(record)
+  function onEnd({ execId }: ExecEnded): Detection[] {
+    return updateOf(execs.factsOf(execId))
   }
 
   function report(
-    record: ExecRecord,
+    facts: ExecFacts,
     exec: ExecObservation,
     evidence: Detection['evidence'] = {},
   ): Detection[] {
-    const rules = rulesOf(record, exec, 'checks_in_last_minute' in evidence)
+    const rules = rulesOf(facts, exec, 'checks_in_last_minute' in evidence)
+    reported.set(facts, rules)
     if (rules.length === 0) return []
-    record.reportedRules = rules
-    const detection = describeExec(record, exec, rules)
+    const detection = describeExec(facts, exec, rules)
     return [{ ...detection, evidence: { ...detection.evidence, ...evidence } }]
   }
 
-  function rulesOf({ caller }: ExecRecord, exec: ExecObservation, isTooMany: boolean): string[] {
+  function rulesOf({ caller }: ExecFacts, exec: ExecObservation, isTooMany: boolean): string[] {
     if (exec.healthcheck) {
       // The engine starts its own health checks without an API client.
       return caller?.client === 'seen' || isTooMany ? ['healthcheck-lookalike', 'exec-command'] : []
     }
     const isUnusual = caller !== null && isUnusualClient(caller, memory, learnAfterOf(exec.container))
     return isUnusual ? ['exec-from-container', ...rulesOfExec(exec)] : rulesOfExec(exec)
+  }
+
+  function updateOf(facts: ExecFacts | undefined): Detection[] {
+    const rules = facts && reported.get(facts)
+    if (!facts?.exec || !rules?.length) return []
+    return [{ ...describeExec(facts, facts.exec, rules), isUpdate: true }]
   }
 
   return merge(
@@ -107,30 +106,16 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
   )
 }
 
-// What the caller wanted to run is among the first; what a build or a test suite runs after that is not evidence.
-const maxPrograms = 5
-
-/** An image may hide the id of its execs; each of those is identified by its time. */
-function cacheKeyOf({ execId, container, time }: ExecObservation): string {
-  return execId === '' ? `${container.id}@${time}` : execId
-}
-
-function updateOf(record: ExecRecord): Detection[] {
-  const { exec, reportedRules } = record
-  if (exec === null || exec.execId === '' || reportedRules.length === 0) return []
-  return [{ ...describeExec(record, exec, reportedRules), isUpdate: true }]
-}
-
-function describeExec(record: ExecRecord, exec: ExecObservation, rules: readonly string[]): Detection {
+function describeExec(facts: ExecFacts, exec: ExecObservation, rules: readonly string[]): Detection {
   const { container, settings, argv, execId } = exec
-  const { caller, programs, end } = record
+  const { caller, programs, end } = facts
   const [rule = 'exec-command', ...also] = rules
   return {
     rule,
     also,
     time: exec.time,
     container,
-    summary: execSummary(record, exec, rules),
+    summary: execSummary(facts, exec, rules),
     subject: [baseName(argv[0] ?? ''), settings?.user ?? ''],
     ...(execId === '' ? {} : { eventKey: execId }),
     evidence: {

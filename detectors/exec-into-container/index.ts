@@ -1,10 +1,7 @@
 import { merge, type Observable } from 'rxjs'
 import { z } from 'zod'
-import type { DetectorSection } from '../../agent/config/detectors-schema.ts'
 import { duration } from '../../agent/config/units.ts'
-import type { Container } from '../../agent/model/container.ts'
 import { defineDetector, type Observed } from '../../agent/model/detector.ts'
-import { recheckDelayMs } from '../../agent/model/exec-view.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import { execEvidence } from './evidence.ts'
 import { execFindings } from './execs.ts'
@@ -30,7 +27,7 @@ export const execIntoContainer = defineDetector({
       .min(0)
       .default(20)
       .describe(
-        'Number of execs after which the clients of one image are expected to run commands in containers.',
+        'Number of execs after which clients of one image are no longer reported as `exec-from-container`.',
       ),
   }),
   perContainer: ['settle', 'learn_after'],
@@ -42,17 +39,3 @@ export const execIntoContainer = defineDetector({
       fileCopies(observed),
     ),
 })
-
-/**
- * For other detectors: how long after an entry `untracked-exec` is reported for a container, as configured; 0 if it
- * is off.
- */
-export function untrackedExecDelay(
-  sectionFor: (detector: string, container: Container) => DetectorSection,
-): Observed['untrackedExecDelay'] {
-  return (container) => {
-    const { enabled, rules, settle } = sectionFor(execIntoContainer.name, container)
-    const isReported = enabled && rules['untracked-exec']?.enabled !== false
-    return isReported ? Number(settle) + recheckDelayMs : 0
-  }
-}

@@ -18,7 +18,7 @@ export const execRules = {
     kind: 'event',
     technique: 'T1609',
     summary:
-      'An interactive shell was opened in a container: the exec has a terminal, or a shell reads open standard input.',
+      'An interactive shell was opened in a container: the exec has a terminal, or a shell reads commands from standard input.',
     remedy: 'Ask the caller. Manual changes are lost at the next deploy, and attackers work this way too.',
   },
   'exec-as-root': {
@@ -41,7 +41,7 @@ export const execRules = {
     kind: 'event',
     technique: 'T1609',
     summary:
-      'A command was run in a container by an API client in another container that rarely or never did so before.',
+      'A client in another container, which rarely or never did so before, ran a command in a container through the Docker API.',
     remedy:
       'If the client needs the Docker API, wait until it is learned. Otherwise remove its access to the socket.',
   },
@@ -65,7 +65,8 @@ export const execRules = {
     severity: 'critical',
     kind: 'event',
     technique: 'T1611',
-    summary: 'A process of a container escaped: it runs in the host’s mount namespace or root directory.',
+    summary:
+      'A process of a container escaped: it runs in the host’s mount namespace or sees the host’s root directory.',
     remedy: 'Assume the host is compromised, stop the container, and find out how it escaped.',
   },
   'file-copy': {

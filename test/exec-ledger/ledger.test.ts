@@ -1,9 +1,20 @@
 import test from 'ava'
 import { execLedger } from '../../agent/exec-ledger/ledger.ts'
-import type { ContainerObservation, ExecEnded, ProcessObservation } from '../../agent/model/observation.ts'
+import type {
+  Caller,
+  ContainerObservation,
+  ExecEnded,
+  ProcessObservation,
+} from '../../agent/model/observation.ts'
 import { dockerEvent } from '../support/docker-event.ts'
 import { emptyMemory } from '../support/observed.ts'
-import { sampleEnteringProcess, sampleContainer, sampleExec, sampleProcess } from '../support/samples.ts'
+import {
+  sampleCaller,
+  sampleContainer,
+  sampleEnteringProcess,
+  sampleExec,
+  sampleProcess,
+} from '../support/samples.ts'
 
 const container = sampleContainer({ details: { user: '1000' } })
 const execId = 'e'.repeat(64)
@@ -94,17 +105,28 @@ test('a running exec is known after a restart, with its first process; an ended 
   const before = execLedger(memory)
   before.observe(asRoot)
   before.observe(entered(execId, 10_050, 7))
-  t.false(before.isFromBefore(asRoot))
   const ledger = execLedger(memory)
-  t.true(ledger.isFromBefore(asRoot))
   t.deepEqual(ledger.entryOf(entered('', 10_050, 7)), { by: 'exec', asRoot: true, privileged: false })
   t.is(ledger.entryOf(entered('', 10_060, 8)).by, 'none')
   // An engine that still knows the exec reports it again.
   ledger.observe(asRoot)
-  t.true(ledger.isFromBefore(asRoot))
   t.is(ledger.entryOf(entered('', 10_050, 7)).by, 'exec')
   ledger.observe(ended(12_000))
   t.is(execLedger(memory).entryOf(entered(execId)).by, 'none')
+})
+
+test('a caller that was not seen is no news of an exec of an earlier run', (t) => {
+  const memory = emptyMemory()
+  const reportedBy = (ledger: ReturnType<typeof execLedger>, caller: Caller) => {
+    ledger.observe(asRoot)
+    ledger.observe({ kind: 'exec-caller', time: 10_100, container, execId, caller })
+    return ledger.factsOf(execId)?.caller
+  }
+  const unseen = sampleCaller({ confidence: 'unknown', client: 'unclear', process: null })
+  t.is(reportedBy(execLedger(memory), unseen), unseen)
+  t.is(reportedBy(execLedger(memory), unseen), null)
+  const seen = sampleCaller()
+  t.is(reportedBy(execLedger(memory), seen), seen)
 })
 
 test('health checks, removed containers and unreadable data are not stored', (t) => {

@@ -185,7 +185,8 @@ test('data that arrived before the engine reported the exec is in its finding fr
 })
 
 test('the first five programs of an exec are reported', (t) => {
-  const all = detectionsOf(t, 'x(aaaaaaaaa)', { x: exec, a: entered([runc], execId) })
+  const programs = Array.from('abcdefghi', (letter) => [letter, entered([runc], execId)] as const)
+  const all = detectionsOf(t, 'x(abcdefghi)', { x: exec, ...Object.fromEntries(programs) })
   t.is(all.length, 6)
 })
 

@@ -1,5 +1,8 @@
+import type { Container } from '../../../model/container.ts'
 import type { ExecSettings } from '../../../model/observation.ts'
 import { boundedArgv, boundedText } from '../client/bounded.ts'
+import type { CallQueue } from '../client/call-queue.ts'
+import type { DockerClient } from '../client/client.ts'
 import { isObject, type JsonObject, numberOf, objectOf, textOf, textsOf } from '../../../lib/json-object.ts'
 
 /** What `GET /exec/{id}/json` returns and no event contains. */
@@ -27,5 +30,36 @@ export function execOfInspect(inspect: JsonObject): ExecInspect | null {
     },
     running: inspect['Running'] === true,
     exitCode: typeof exitCode === 'number' && Number.isInteger(exitCode) ? exitCode : null,
+  }
+}
+
+/** Passes null if the engine has no such exec in this container, undefined if it did not answer. */
+export type InspectExec = (
+  exec: { id: string; container: Container },
+  onResult: (result: ExecInspect | null | undefined) => void,
+) => void
+
+/** Inspects execs through the call queue; when that is full, the result is undefined and the call counts as lost. */
+export function createInspectExec({
+  client,
+  calls,
+  lose,
+}: {
+  client: Pick<DockerClient, 'inspectExec'>
+  calls: CallQueue
+  lose: (reason: string) => void
+}): InspectExec {
+  return ({ id, container }, onResult) => {
+    const taken = calls.call(
+      () => client.inspectExec(id),
+      (reply) => {
+        if (reply === null || reply === undefined) onResult(reply)
+        else if (textOf(reply['ContainerID']) !== container.id) onResult(null)
+        else onResult(execOfInspect(reply))
+      },
+    )
+    if (taken) return
+    lose('queue-full')
+    onResult(undefined)
   }
 }

@@ -1,8 +1,12 @@
+import { BoundedMap, BoundedSet } from '../../../lib/bounded-map.ts'
 import type { Container } from '../../../model/container.ts'
 import type { ExecInspect } from './exec-inspect.ts'
 
-/** What is known of one exec until its end is reported. Times are epoch milliseconds. */
-export type Exec = {
+/**
+ * What the engine's events and inspects have said so far of one exec, until its end is reported. Times are epoch
+ * milliseconds. What was reported is recorded in `agent/exec-ledger`.
+ */
+export type EngineExec = {
   id: string
   /** As of the exec's first event; the inventory may know more by now. */
   container: Container
@@ -23,34 +27,40 @@ export type Exec = {
 export type ExecEnd = { time: number; exitCode: number | null }
 
 /** An exec known only from an event or a listing. */
-export function newExec(known: Pick<Exec, 'id' | 'container' | 'commandLine' | 'lastSeenAt'>): Exec {
+export function newEngineExec(
+  known: Pick<EngineExec, 'id' | 'container' | 'commandLine' | 'lastSeenAt'>,
+): EngineExec {
   return { ...known, inspect: undefined, startedAt: null, reported: false, end: null, checkAt: null }
 }
 
-/** Remembers execs by id: the open ones, and enough of the ended ones that none is reported twice. */
+/** The execs whose end is not reported yet, and the ids of enough ended ones that none is reported twice. */
 export type TrackedExecs = {
-  get(id: string): Exec | undefined
+  get(id: string): EngineExec | undefined
   /** Whether its end was reported, or it was evicted. */
   isDone(id: string): boolean
   /** When full, evicts the oldest and calls `onEvicted`. */
-  add(exec: Exec): void
+  add(exec: EngineExec): void
   done(id: string): void
   /** Drops an exec that was never reported. */
   forget(id: string): void
   /** Those not done, oldest first. */
-  open(): Iterable<Exec>
-  openIn(containerId: string): Exec[]
+  open(): Iterable<EngineExec>
+  openIn(containerId: string): EngineExec[]
 }
 
-export function trackedExecs(onEvicted: (exec: Exec) => void, limits = defaultLimits): TrackedExecs {
-  const open = new Map<string, Exec>()
-  const byContainer = new Map<string, Set<Exec>>()
-  const ended = new Set<string>()
+export function trackedExecs(onEvicted: (exec: EngineExec) => void, limits = defaultLimits): TrackedExecs {
+  const open = new BoundedMap<string, EngineExec>(limits.open, evicted)
+  const byContainer = new Map<string, Set<EngineExec>>()
+  const ended = new BoundedSet<string>(limits.ended)
 
   function forget(id: string): void {
     const exec = open.get(id)
     if (exec === undefined) return
     open.delete(id)
+    removeFromContainer(exec)
+  }
+
+  function removeFromContainer(exec: EngineExec): void {
     const siblings = byContainer.get(exec.container.id)
     siblings?.delete(exec)
     if (siblings?.size === 0) byContainer.delete(exec.container.id)
@@ -59,20 +69,18 @@ export function trackedExecs(onEvicted: (exec: Exec) => void, limits = defaultLi
   function done(id: string): void {
     forget(id)
     ended.add(id)
-    if (ended.size > limits.ended) ended.delete(ended.values().next().value as string)
   }
 
-  function evictOldest(): void {
-    const oldest = open.values().next().value as Exec
-    done(oldest.id)
-    onEvicted(oldest)
+  function evicted(exec: EngineExec): void {
+    removeFromContainer(exec)
+    ended.add(exec.id)
+    onEvicted(exec)
   }
 
   return {
     get: (id) => open.get(id),
     isDone: (id) => ended.has(id),
     add(exec) {
-      if (open.size >= limits.open) evictOldest()
       open.set(exec.id, exec)
       const siblings = byContainer.get(exec.container.id)
       if (siblings === undefined) byContainer.set(exec.container.id, new Set([exec]))

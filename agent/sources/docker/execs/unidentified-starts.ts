@@ -1,5 +1,5 @@
 import type { DockerEvent } from '../../../model/observation.ts'
-import type { Exec } from './tracked-execs.ts'
+import type { EngineExec } from './tracked-execs.ts'
 
 /**
  * Starts without an exec id. They wait for an exec with the same command; if none comes, they are reported without an
@@ -8,7 +8,7 @@ import type { Exec } from './tracked-execs.ts'
 export type UnidentifiedStarts = {
   add(start: DockerEvent, now: number): void
   /** The oldest start that matches this exec. */
-  take(exec: Exec): DockerEvent | undefined
+  take(exec: EngineExec): DockerEvent | undefined
   /** Reports those added before this time. */
   reportOverdue(before: number): void
 }
@@ -37,7 +37,7 @@ export function createUnidentifiedStarts(report: (start: DockerEvent) => void): 
 const maxWaiting = 1_000
 
 /** Whether an event can be the start of an exec, by its command. Podman's events have none. */
-export function isStartOf({ detail }: DockerEvent, { inspect }: Exec): boolean {
+export function isStartOf({ detail }: DockerEvent, { inspect }: EngineExec): boolean {
   if (inspect === null || inspect === undefined) return false
   const [program, ...rest] = inspect.argv
   return detail === '' || detail === `${program} ${rest.join(' ')}`

@@ -5,7 +5,10 @@ import { createDockerClient } from '../../../../agent/sources/docker/client/clie
 import { endpointOf } from '../../../../agent/sources/docker/client/endpoint.ts'
 import type { ExecCaller, ExecObservation, Observation } from '../../../../agent/model/observation.ts'
 import { currentConfig } from '../../../../agent/config/current.ts'
+import { dockerSources } from '../../../../agent/daemon/docker-sources.ts'
 import { createSources } from '../../../../agent/daemon/sources.ts'
+import { bootClock } from '../../../../agent/linux/boot-clock.ts'
+import { processTable } from '../../../../agent/sources/processes/table/table.ts'
 import { until } from '../../../support/until.ts'
 
 type Seen = { observation: Observation; at: number }
@@ -38,11 +41,16 @@ export async function watchCallersOf(t: ExecutionContext, host: string) {
 
 function startWatch(mode: 'ebpf' | 'connector', host?: string) {
   const all: Seen[] = []
+  const now = Date.now
   const { observe } = createSources({
     config: currentConfig(configuration.schema.parse({ sources: { processes: { mode } } })),
-    client: createDockerClient(endpointOf({ host, env: process.env })),
-    cursor: { load: () => null, save: () => {} },
-    now: Date.now,
+    docker: dockerSources({
+      client: createDockerClient(endpointOf({ host, env: process.env })),
+      cursor: { load: () => null, save: () => {} },
+      now,
+    }),
+    table: processTable({ clock: bootClock() }),
+    now,
   })
   const subscription = observe().subscribe((observation) => all.push({ observation, at: Date.now() }))
   return { all, subscription }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { kernelBtf } from '../../../../../agent/linux/kernel-btf.ts'
+import { kernelBtf } from '../../../../../agent/linux/btf/kernel-btf.ts'
 import { findHierarchy } from '../../../../../agent/ebpf/hierarchy.ts'
 import { startRuntime } from '../../../../../agent/ebpf/loader.ts'
 import {

@@ -1,24 +1,28 @@
 import type { DockerEvent } from '../../../model/observation.ts'
 
-export type ContainerWaitQueueOptions = {
+export type InspectionWaitQueueOptions = {
   /** Whether enough is known of the container to judge its events. */
   isKnown: (containerId: string) => boolean
   handle: (event: DockerEvent) => void
   now: () => number
 }
 
-/** Holds back a container's events, in order, until it is inspected: its labels can forge event attributes. */
-export type ContainerWaitQueue = {
+/**
+ * Holds back a container's exec events, in order, until the container is inspected: its labels can forge event
+ * attributes. Each event may wait the full time, even if the wait of an earlier one has timed out: later events could
+ * be forged too.
+ */
+export type InspectionWaitQueue = {
   take(event: DockerEvent): void
   /** Call it when a container becomes known, and a few times a second. */
   release(): void
 }
 
-export function createContainerWaitQueue({
+export function createInspectionWaitQueue({
   isKnown,
   handle,
   now,
-}: ContainerWaitQueueOptions): ContainerWaitQueue {
+}: InspectionWaitQueueOptions): InspectionWaitQueue {
   let waiting: { event: DockerEvent; since: number }[] = []
 
   function release(): void {
