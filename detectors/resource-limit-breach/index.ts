@@ -11,21 +11,23 @@ import { judgeForks, noForks } from './forks.ts'
 import { isEnd, isRunning, scanSteps } from './container-event.ts'
 import { memoryNearLimit, pidsNearLimit } from './near-limit.ts'
 import { noLimits } from './no-limits.ts'
-import { afterDeath, oomKills, sigkillRequestOf } from './oom.ts'
+import { afterDeath, oomKills, sigkillRequestOf } from './oom/kills.ts'
+import { withVictims } from './oom/victims.ts'
 import { type CurrentContainer, perContainer } from './per-container.ts'
 import { memoryPressure } from './pressure.ts'
 import { restartLoop, restartsAreOver, stopRequestOf } from './restart-loop.ts'
 import { cpuThrottled } from './throttling.ts'
-import { withVictims } from './victims.ts'
 
 const share = z.number().gt(0).max(1)
 
 const thresholdSettings = (subject: string, ratio: number, resolveRatio: number) =>
   z
     .strictObject({
-      ratio: share.default(ratio).describe(`Share, 0 to 1, at which it fires: ${subject}.`),
-      resolve_ratio: share.default(resolveRatio).describe('Share, 0 to 1, below which it resolves.'),
-      hold: duration('30s').describe('How long the share must be reached without interruption.'),
+      ratio: share.default(ratio).describe(`Share, 0 to 1, at which the rule fires: ${subject}.`),
+      resolve_ratio: share
+        .default(resolveRatio)
+        .describe('Share, 0 to 1, below which the condition resolves.'),
+      hold: duration('30s').describe('How long the share must stay at or above `ratio`.'),
     })
     .refine((given) => given.resolve_ratio <= given.ratio, {
       error: 'must not be above ratio',
@@ -92,7 +94,7 @@ export const resourceLimitBreach = defineDetector({
       severity: 'warning',
       kind: 'event',
       technique: 'T1499',
-      summary: 'The number of processes and threads in a container grew very fast, like that of a fork bomb.',
+      summary: 'The number of processes and threads in a container grew very fast, as in a fork bomb.',
       remedy: 'Stop the container if this is not intended; set --pids-limit if it has none.',
     },
     'restart-loop': {
@@ -131,16 +133,16 @@ export const resourceLimitBreach = defineDetector({
           .min(10)
           .default(500)
           .describe(
-            'Growth in processes and threads that is a burst; growth by half of a limit counts too if it ends near that limit.',
+            'Growth in processes and threads that counts as a burst. Growth by half of a limit also counts if it ends near that limit.',
           ),
         within: duration('10s').describe('Time within which a container must grow that much.'),
       })
       .prefault({}),
     restarts: z
       .strictObject({
-        count: z.int().min(2).default(3).describe('Number of restarts that is a loop.'),
+        count: z.int().min(2).default(3).describe('Number of restarts that count as a loop.'),
         within: duration('5m').describe(
-          'Time within which they must happen; the loop ends after the same time without a restart.',
+          'Time within which these restarts must happen. The loop ends after the same time without a restart.',
         ),
       })
       .prefault({}),

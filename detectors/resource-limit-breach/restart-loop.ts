@@ -18,7 +18,7 @@ import { scanSteps, type Step } from './container-event.ts'
 /** `count` restarts within `within` milliseconds are a loop, which ends after the same time without a restart. */
 export type LoopSettings = { count: number; within: number }
 
-/** No restart followed this one for long enough to end a loop. */
+/** No restart has followed this start for so long that a loop has ended. */
 export type Quiet = { action: 'quiet'; after: ContainerObservation }
 
 /** A client asked the engine to stop or restart the container. */
@@ -64,7 +64,8 @@ export function restartLoop(settings: LoopSettings) {
 }
 
 /**
- * Emits when the container is removed. The engine can report a stop after that: if nothing follows, it was the last.
+ * Emits when the container is removed. The engine can report a stop request after the removal, so it also emits when
+ * nothing has followed a stop request for long enough.
  */
 export function restartsAreOver(
   events$: Observable<ContainerObservation | StopRequest>,
@@ -106,7 +107,7 @@ export function judgeRestarts(
   }
 }
 
-// From the signal to the death of a process that obeys it, or that SIGKILL ends.
+// The longest time from the signal to the death of a process that obeys it or is killed by SIGKILL.
 const obeysWithinMs = 2_000
 
 /** Whether a client asked to stop the container: then the next start is not part of a loop. */

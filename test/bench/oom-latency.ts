@@ -7,7 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { currentConfig } from '../../agent/config/current.ts'
 import { createDockerClient } from '../../agent/sources/docker/client/client.ts'
 import { endpointOf } from '../../agent/sources/docker/client/endpoint.ts'
+import { dockerSources } from '../../agent/daemon/docker-sources.ts'
 import { createSources } from '../../agent/daemon/sources.ts'
+import { bootClock } from '../../agent/linux/boot-clock.ts'
+import { processTable } from '../../agent/sources/processes/table/table.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { cgroupDirectoriesOf } from '../support/cgroups.ts'
 import { docker } from '../support/processes.ts'
@@ -26,8 +29,12 @@ export async function measureOomLatency(prefix: string, rounds: number): Promise
     config: currentConfig(
       configuration.schema.parse({ sources: { resources: { interval: '1m', near_interval: '30s' } } }),
     ),
-    client: createDockerClient(endpointOf({ env: process.env })),
-    cursor: { load: () => null, save: () => undefined },
+    docker: dockerSources({
+      client: createDockerClient(endpointOf({ env: process.env })),
+      cursor: { load: () => null, save: () => undefined },
+      now: Date.now,
+    }),
+    table: processTable({ clock: bootClock() }),
     now: Date.now,
   })
   const subscription = sources.observe().subscribe((seen) => {

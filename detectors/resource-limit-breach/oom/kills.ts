@@ -17,20 +17,21 @@ import {
   tap,
   timer,
 } from 'rxjs'
-import type { DockerEvent } from '../../agent/model/observation.ts'
-import { isRunning } from './container-event.ts'
-import { lastResortMs, type OomFact, recordFact, type SigkillRequest } from './oom-facts.ts'
-import { emptyLedger, type Ledger } from './oom-ledger.ts'
-import type { OomReport } from './oom-report.ts'
+import type { DockerEvent } from '../../../agent/model/observation.ts'
+import { isRunning } from '../container-event.ts'
+import { lastResortMs } from './deadline.ts'
+import { type OomFact, recordFact, type SigkillRequest } from './facts.ts'
+import { emptyLedger, type Recorded } from './ledger.ts'
+import type { OomReport } from './report.ts'
 
 /** Reports each OOM kill of one container once: the container survived it, or died of it. */
 export function oomKills(facts$: Observable<OomFact>): Observable<OomReport> {
   return defer(() => {
     const deadlines$ = new Subject<'deadline'>()
     const end$ = facts$.pipe(ignoreElements(), endWith('end'))
-    const seed: readonly [Ledger, readonly OomReport[]] = [emptyLedger, []]
+    const seed: Recorded = [emptyLedger, []]
     const steps$ = merge(facts$, deadlines$.pipe(takeUntil(end$))).pipe(
-      scan(([ledger]: readonly [Ledger, readonly OomReport[]], fact) => recordFact(ledger, fact), seed),
+      scan(([ledger]: Recorded, fact) => recordFact(ledger, fact), seed),
       share(),
     )
     const waits$ = steps$.pipe(

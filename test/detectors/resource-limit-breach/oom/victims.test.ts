@@ -1,8 +1,8 @@
 import test from 'ava'
-import type { OomVictim } from '../../../agent/model/observation.ts'
-import type { OomReport } from '../../../detectors/resource-limit-breach/oom-report.ts'
-import { victims } from '../../../detectors/resource-limit-breach/victims.ts'
-import { sampleContainer, sampleDetection, sampleExec, sampleProcess } from '../../support/samples.ts'
+import type { OomVictim } from '../../../../agent/model/observation.ts'
+import type { OomReport } from '../../../../detectors/resource-limit-breach/oom/report.ts'
+import { victims } from '../../../../detectors/resource-limit-breach/oom/victims.ts'
+import { sampleContainer, sampleDetection, sampleExec, sampleProcess } from '../../../support/samples.ts'
 
 const web = sampleContainer()
 const kill = sampleDetection({ rule: 'oom-kill', time: 5_000, container: web, evidence: { kills: 1 } })

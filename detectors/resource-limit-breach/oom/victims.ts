@@ -1,6 +1,6 @@
 import { defer, ignoreElements, map, merge, type Observable, tap } from 'rxjs'
-import type { Observed } from '../../agent/model/detector.ts'
-import type { Detection, Json } from '../../agent/model/finding.ts'
+import type { Observed } from '../../../agent/model/detector.ts'
+import type { Detection, Json } from '../../../agent/model/finding.ts'
 import type {
   EventsLost,
   ExecEnded,
@@ -8,9 +8,10 @@ import type {
   OomVictim,
   ProcessKilled,
   ProcessObservation,
-} from '../../agent/model/observation.ts'
-import { clip, commandLine } from '../../agent/lib/text.ts'
-import type { OomReport } from './oom-report.ts'
+} from '../../../agent/model/observation.ts'
+import { BoundedMap } from '../../../agent/lib/bounded-map.ts'
+import { clip, commandLine } from '../../../agent/lib/text.ts'
+import type { OomReport } from './report.ts'
 
 /**
  * Names the victims of OOM kills, from the kernel's own records where there are any. Otherwise: in a container that
@@ -37,10 +38,10 @@ export function withVictims(
 
 /** Tracks first processes, execs and killed processes, in bounded memory. */
 export function victims() {
-  const firstProcesses = new Map<string, string>()
-  const execs = new Map<string, string>()
-  const killedExecs = new Map<string, Victim>()
-  const killedProcesses = new Map<string, Victim>()
+  const firstProcesses = new BoundedMap<string, string>(maxRemembered)
+  const execs = new BoundedMap<string, string>(maxRemembered)
+  const killedExecs = new BoundedMap<string, Victim>(maxRemembered)
+  const killedProcesses = new BoundedMap<string, Victim>(maxRemembered)
   let lostAt = -Infinity
 
   function name({ detection, victims: known }: OomReport): Detection {
@@ -65,23 +66,23 @@ export function victims() {
   return {
     sawProcess({ container, process }: ProcessObservation): void {
       if (process.pid !== container.details?.pid) return
-      remember(firstProcesses, container.id, shortCommand(process.argv))
+      firstProcesses.setNewest(container.id, shortCommand(process.argv))
     },
     sawKill({ container, process, time }: ProcessKilled): void {
       const key = `${process.pid} ${process.startTicks}`
-      remember(killedProcesses, key, { containerId: container.id, time, command: commandOf(process) })
+      killedProcesses.setNewest(key, { containerId: container.id, time, command: commandOf(process) })
     },
     sawLoss({ source, time }: EventsLost): void {
       if (source === 'processes') lostAt = time
     },
     sawExec({ execId, argv }: ExecObservation): void {
-      if (execId !== '') remember(execs, execId, shortCommand(argv))
+      if (execId !== '') execs.setNewest(execId, shortCommand(argv))
     },
     sawExecEnd({ execId, container, exitCode, time }: ExecEnded): void {
       const command = execs.get(execId)
       execs.delete(execId)
       if (command === undefined || exitCode !== killedExitCode) return
-      remember(killedExecs, execId, { containerId: container.id, time, command })
+      killedExecs.setNewest(execId, { containerId: container.id, time, command })
     },
     name,
   }
@@ -124,12 +125,4 @@ function commandOf({ argv, exe }: ProcessKilled['process']): string {
 
 function shortCommand(argv: readonly string[]): string {
   return clip(commandLine(argv), maxCommand)
-}
-
-/** Drops the oldest entries. */
-function remember<T>(known: Map<string, T>, key: string, value: T): void {
-  known.delete(key)
-  known.set(key, value)
-  const oldest = known.size > maxRemembered ? known.keys().next().value : undefined
-  if (oldest !== undefined) known.delete(oldest)
 }

@@ -1,6 +1,6 @@
-import type { Container } from '../../agent/model/container.ts'
-import type { ContainerObservation, OomVictim, ResourceSample } from '../../agent/model/observation.ts'
-import { died, type Kills, type OomReport, survived } from './oom-report.ts'
+import type { Container } from '../../../agent/model/container.ts'
+import type { ContainerObservation, OomVictim, ResourceSample } from '../../../agent/model/observation.ts'
+import { died, type Kills, type OomReport, survived } from './report.ts'
 
 /** What is known about the OOM kills of one container, and which of them are undecided. */
 export type Ledger = {
@@ -39,6 +39,9 @@ export type Ledger = {
   waitingSince: number | null
   waits: number
 }
+
+/** The ledger after a fact, and the kills that the fact decided. */
+export type Recorded = readonly [Ledger, readonly OomReport[]]
 
 export type Counted = Pick<Kills, 'time' | 'container' | 'memory'> & { reportedBy: 'event' | 'counter' }
 
@@ -143,4 +146,9 @@ export function diedBy(
   // An event after the death does not give the time of the kill.
   const kill = { time: Math.min(time ?? death.time, death.time), container: death.container }
   return died({ ...kill, reportedBy, memory: counted?.memory ?? memory }, death)
+}
+
+/** When the engine started this run of the container; 0 if unknown. */
+export function startOf(container: Container): number {
+  return container.details?.startedAt ?? 0
 }

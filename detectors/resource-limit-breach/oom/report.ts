@@ -1,7 +1,7 @@
-import type { Container } from '../../agent/model/container.ts'
-import { formatBytes } from '../../agent/lib/format.ts'
-import type { Detection } from '../../agent/model/finding.ts'
-import type { ContainerObservation, OomVictim, ResourceSample } from '../../agent/model/observation.ts'
+import type { Container } from '../../../agent/model/container.ts'
+import { formatBytes } from '../../../agent/lib/format.ts'
+import type { Detection } from '../../../agent/model/finding.ts'
+import type { ContainerObservation, OomVictim, ResourceSample } from '../../../agent/model/observation.ts'
 
 /** A detection, and what identifies its victims: the kernel's own records, or the SIGKILLs since a point in time. */
 export type OomReport = { detection: Detection; victims: readonly OomVictim[] | { since: number } }
