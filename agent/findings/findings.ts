@@ -2,7 +2,8 @@ import { evidenceOf, summaryOf } from './bounded-evidence.ts'
 import { type Conditions, type ConditionsOptions, createConditions } from './conditions.ts'
 import { judge, type Publication } from './publication.ts'
 import { enabledRules, ruleOf } from './rule-precedence.ts'
-import { reportedEvents } from './reported-events.ts'
+import { type EventOfRule, reportedEvents } from './reported-events.ts'
+import { supersedingEvents } from './superseding-rules.ts'
 import { isoTime } from '../lib/iso-time.ts'
 import type { Detector } from '../model/detector.ts'
 import { type Detection, type Finding, findingContainer, fingerprintOf } from '../model/finding.ts'
@@ -21,6 +22,8 @@ export type FindingsOptions = ConditionsOptions & {
 export type Findings = Omit<Conditions, 'update'> & {
   /** Null if the rules are disabled, or a condition ended that was not firing. */
   from(detector: Detector, detection: Detection): Publication | null
+  /** Whether an event was reported before, in this run or an earlier one. */
+  isReported(event: EventOfRule): boolean
 }
 
 /** The one place where detections get host, ids, times, severity and size limits, and where the policy is applied. */
@@ -82,6 +85,7 @@ export function createFindings(options: FindingsOptions): Findings {
 
   return {
     ...conditions,
+    isReported: reported.has,
     from(detector, detection) {
       const { container, eventKey = null } = detection
       const rules = enabledRules(detector, detection, configOf(detector.name, container))
@@ -90,12 +94,11 @@ export function createFindings(options: FindingsOptions): Findings {
       if (rule === undefined) return null
       const finding = createFinding(detector, detection, rule, also)
       if (finding.kind === 'condition') return update(finding, detection)
-      const { mergeInto } = detection
-      const merged = mergeInto && reported.mergeTarget(mergeInto, finding)
-      if (merged === null) return null
-      if (merged !== undefined) {
-        const context = { before: merged, container, eventKey: mergeInto?.eventKey ?? null }
-        return judge(merged, context, allowedBy)
+      for (const event of supersedingEvents(detector, detection, rule)) {
+        const merged = reported.mergeTarget(event, finding)
+        if (merged === null) return null
+        if (merged === undefined) continue
+        return judge(merged, { before: merged, container, eventKey: event.eventKey }, allowedBy)
       }
       const publication = judge(finding, { before: null, container, eventKey }, allowedBy)
       reported.add(publication)

@@ -11,10 +11,6 @@ export type Observed = {
   /** The hot stream of all observations of one kind. */
   on<Kind extends ObservationKind>(kind: Kind): Observable<ObservationOf<Kind>>
   execs: ExecView
-  /**
-   * How many milliseconds after an entry without an exec `untracked-exec` is reported for it; 0 if the rule is off.
-   */
-  untrackedExecDelay: (container: Container) => number
   memory: Memory
 }
 

@@ -28,6 +28,8 @@ export type Rule = {
   remedy: string
   /** Whether the rule is on by default. */
   enabledByDefault?: boolean
+  /** Events only: rules, of any detector, whose finding covers the same act if a detection names it. */
+  supersededBy?: readonly string[]
 }
 
 /** A detector's output; the core turns it into a finding. */
@@ -49,10 +51,11 @@ export type Detection = {
   /** Further rules that apply to the same event. */
   also?: readonly string[]
   /**
-   * An event of another rule, of any detector, that covers this one. If it was reported with at least this severity,
-   * this rule is only added to its finding. If it was not reported, or is allowed, this becomes a finding of its own.
+   * The event key with which a rule in `supersededBy` reports the same act. If that finding has at least this severity,
+   * this rule is only added to it; the core waits for it for a moment. If it is not reported, or is allowed, this
+   * becomes a finding of its own.
    */
-  mergeInto?: { rule: string; eventKey: string }
+  supersedingEventKey?: string
   evidence: { readonly [key: string]: Json }
 }
 

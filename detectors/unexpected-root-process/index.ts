@@ -38,6 +38,8 @@ export const unexpectedRootProcess = defineDetector({
         'A process runs as root in a container that is configured for another user, and neither an exec nor a setuid program of the image explains it.',
       remedy:
         'Look for a setuid program or an exploit in the container. Run it with --security-opt no-new-privileges.',
+      // A process that entered as root is part of its entry.
+      supersededBy: ['untracked-exec'],
     },
     'setuid-program': {
       severity: 'warning',
@@ -69,7 +71,7 @@ export const unexpectedRootProcess = defineDetector({
   evidence: rootEvidence,
   settings: z.strictObject({
     settle: duration('500ms', { max: '1m' }).describe(
-      'How long to wait for the exec that explains a root process.',
+      'How long to wait for the exec that explains a root process; at least 2s if the process entered from outside.',
     ),
     learn_for: duration('24h').describe(
       'How long an image’s containers must run before a new program as root is a finding.',
@@ -79,27 +81,26 @@ export const unexpectedRootProcess = defineDetector({
   detect: ({ memory, ...observed }: Observed, settings, settingsOf = () => settings): Observable<Detection> =>
     defer(() => {
       const profiles = learning(memory, (container) => settingsOf(container).learn_for)
-      const { on, execs, untrackedExecDelay } = observed
+      const { on, execs } = observed
       const rootEntries = entries()
       const judged$ = on('process').pipe(
         tap((seen) => {
           if (!isRuntimeInit(seen.process)) rootEntries.observe(seen)
         }),
         filter((seen) => isOfInterest(seen, profiles)),
-        mergeMap((seen) =>
-          of(seen).pipe(
-            delay(waitFor(seen, settingsOf(seen.container).settle, profiles)),
-            delayWhen(() => (isUnexplainedEntry(seen, execs) ? timer(recheckDelayMs) : of(true))),
+        mergeMap((seen) => {
+          const settleMs = waitFor(seen, settingsOf(seen.container).settle, profiles)
+          return of(seen).pipe(
+            delay(settleMs),
+            delayWhen(() => {
+              if (!isUnexplainedEntry(seen, execs)) return of(true)
+              const isRootEntry = rootEntries.rootEntryOf(seen) !== null
+              return timer((isRootEntry ? Math.max(0, rootEntryMs - settleMs) : 0) + recheckDelayMs)
+            }),
             delayWhen(() => settledExec(seen, execs)),
-            // Root that entered from outside is part of that entry's finding, if there is one.
-            delayWhen(() =>
-              isUnexplainedEntry(seen, execs) && rootEntries.rootEntryOf(seen) !== null
-                ? timer(untrackedExecDelay(seen.container))
-                : of(true),
-            ),
             takeUntil(on('process').pipe(filter((later) => isSame(later, seen) && isSettledBy(seen, later)))),
-          ),
-        ),
+          )
+        }),
         map((seen) => judge(seen, execs, profiles, rootEntries)),
         filter((detection) => detection !== null),
       )
@@ -141,7 +142,7 @@ function judge(
   const detection = describe(seen, rules, beyondConfiguration(seen, entry))
   const eventKey =
     entry.by === 'none' && rules.every((rule) => rule === asEntered) ? rootEntries.rootEntryOf(seen) : null
-  return eventKey === null ? detection : { ...detection, mergeInto: { rule: 'untracked-exec', eventKey } }
+  return eventKey === null ? detection : { ...detection, supersedingEventKey: eventKey }
 }
 
 // The only rule that applies to a process that has root because it entered with it.
@@ -163,6 +164,9 @@ function isUnexplainedEntry(seen: ProcessObservation, execs: ExecView): boolean 
 // runc's own init is root in the container for a moment before it executes the container's program
 // (libcontainer/nsenter/nsexec.c); on a busy host with a slow disk this can take seconds.
 const runtimeInitMs = 10_000
+
+// On a busy host the exec that explains an entry may be read this late; until then the entry looks like an intruder's.
+const rootEntryMs = 2_000
 
 // The exec follows the new ids within milliseconds, unless the program is read from a slow disk.
 const execMs = 2_000
@@ -189,7 +193,7 @@ export function isRuntimeInit({ exe, argv }: Process): boolean {
   return argv[1] === 'init' && (exe === '/' || /^\/memfd:runc_cloned:|\/(?:docker-)?runc$|\/crun$/.test(exe))
 }
 
-/** The ids of a setuid file are reported before its exec (`begin_new_exec` of the kernel's fs/exec.c). */
+/** When a setuid file is executed, its ids are reported before the exec (`begin_new_exec` of the kernel's fs/exec.c). */
 function mayBeExec({ change, gain, process }: ProcessObservation): boolean {
   return change === 'ids-changed' && gain?.isNew !== true && process.containerUid !== 0
 }

@@ -15,6 +15,19 @@ test('every detector has its folder, its test and its place in the table and the
   }
 })
 
+test('every rule that supersedes another exists, and both are events', (t) => {
+  const all = new Map(detectors.flatMap(({ rules }) => Object.entries(rules)))
+  const superseded = [...all].filter(([, { supersededBy }]) => supersededBy !== undefined)
+  t.true(superseded.length > 0)
+  for (const [name, { kind, supersededBy = [] }] of superseded) {
+    t.is(kind, 'event', name)
+    for (const other of supersededBy) {
+      t.is(all.get(other)?.kind, 'event', `${name} is superseded by ${other}`)
+      t.not(other, name)
+    }
+  }
+})
+
 test('every rule above info names its MITRE ATT&CK technique', (t) => {
   for (const { rules } of detectors)
     for (const [name, { severity, technique }] of Object.entries(rules))

@@ -2,6 +2,8 @@ import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
 import { type Config, detectorConfigFor } from '../../agent/config/schema.ts'
 import { createFindings } from '../../agent/findings/findings.ts'
+import { currentConfig } from '../../agent/config/current.ts'
+import { currentRedactor } from '../../agent/policy/current-redactor.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
@@ -24,7 +26,7 @@ function findingsWith(
     newId: () => String((id += 1)),
     configOf: (name, container) => detectorConfigFor(config(), name, container),
     allowedBy: (finding, labels) => policyOf().allowedBy(finding, labels),
-    redact: policyOf().redact,
+    redact: currentRedactor(currentConfig(config())),
     firing,
     findByEventKey: (rule, eventKey) =>
       known.find((one) => one.eventKey === eventKey && one.finding.rule === rule)?.finding ?? null,
@@ -348,10 +350,13 @@ test('rules can be disabled, or have another severity, in some containers only',
   t.is(severityIn({ name: 'other' }), 'info')
 })
 
-test('a rule is merged into the finding of a reported event, and otherwise makes its own', (t) => {
+test('a superseded rule is merged into the finding of a reported event, and otherwise makes its own', (t) => {
   const entered = sampleDetection({ rule: 'untracked-exec', eventKey: 'a1' })
-  const mergeInto = { rule: 'untracked-exec', eventKey: 'a1' }
-  const rootOfIt = sampleDetection({ rule: 'root-in-nonroot-container', eventKey: 'p1', mergeInto })
+  const rootOfIt = sampleDetection({
+    rule: 'root-in-nonroot-container',
+    eventKey: 'p1',
+    supersedingEventKey: 'a1',
+  })
   const entry = findingsWith().from(execIntoContainer, entered)?.finding as Finding
   const findings = (known: Finding[], config = {}) =>
     findingsWith(
@@ -365,6 +370,10 @@ test('a rule is merged into the finding of a reported event, and otherwise makes
   }
   const itself = ['new', 'root-in-nonroot-container', undefined]
   t.deepEqual(firedBy(findings([entry])), ['updated', 'untracked-exec', ['root-in-nonroot-container']])
+  const withAnother = findings([entry]).from(unexpectedRootProcess, { ...rootOfIt, also: ['setuid-program'] })
+  t.deepEqual(withAnother?.finding.evidence['also'], ['root-in-nonroot-container', 'setuid-program'])
+  const undeclared = { ...rootOfIt, rule: 'privilege-escalation' }
+  t.is(findings([entry]).from(unexpectedRootProcess, undeclared)?.change, 'new')
   const withBoth = { ...entry, evidence: { also: ['root-in-nonroot-container'] } }
   t.is(firedBy(findings([withBoth])), null)
   t.deepEqual(firedBy(findings([])), itself)

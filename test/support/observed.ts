@@ -9,8 +9,7 @@ type Streams = Partial<{ [Kind in ObservationKind]: Observable<ObservationOf<Kin
 export function observing(streams: Streams, rest: Partial<Omit<Observed, 'on'>> = {}): Observed {
   return {
     on: <Kind extends ObservationKind>(kind: Kind) => streams[kind] ?? NEVER,
-    execs: { entryOf: () => noEntry, isPending: () => false, isFromBefore: () => false },
-    untrackedExecDelay: () => 0,
+    execs: { factsOf: () => undefined, entryOf: () => noEntry, isPending: () => false },
     memory: emptyMemory(),
     ...rest,
   }

@@ -145,7 +145,7 @@ test('a process of an announced exec is judged when the exec’s user is known, 
   detects(t, 'ap', { a: announced, p: entered }, '')
 })
 
-test('root that entered from outside is merged into its entry, and waits for that finding', (t) => {
+test('root that entered from outside names its entry, and waits longer for the exec that explains it', (t) => {
   const key = { pid: 77, startTicks: 1, startedAt: 10_000 }
   const from = (by = [sampleEnteringProcess(['nsenter', '-t', '1'])]) =>
     ({ via: 'entered', entry: key, execId: '', by }) as const
@@ -153,13 +153,13 @@ test('root that entered from outside is merged into its entry, and waits for tha
   const child = seen({ process: { ...root, pid: 78 }, origin: from() })
   const asUser = seen({ process: { containerUid: 1_000, containerEuid: 1_000, ...key }, origin: from() })
   const ofUnknown = seen({ process: { ...root, ...key }, origin: from([]) })
-  const mergeInto = { rule: 'untracked-exec', eventKey: `${container.id}:77:1` }
   const table: [string, string, Record<string, Seen>, string][] = [
-    ['the entry and what it runs', 'ab', { a: entry, b: child }, '2505ms EE'],
+    ['the entry and what it runs', 'ab', { a: entry, b: child }, '2500ms EE'],
     ['an entry as another user', 'ab', { a: asUser, b: child }, '506ms F'],
     ['an entry by an unknown process', 'a', { a: ofUnknown }, '505ms F'],
     ['an exec reported in the meantime', 'a 1s e', { a: entry, e: rootExec }, ''],
-    ['an exec of another user', 'a 1s e', { a: entry, e: execOf1000 }, '2505ms F'],
+    ['an exec reported after the wait', 'a 2200ms e', { a: entry, e: rootExec }, ''],
+    ['an exec of another user', 'a 1s e', { a: entry, e: execOf1000 }, '2500ms F'],
   ]
   for (const [what, diagram, values, expected] of table) {
     marbles(t, ({ hot, expectObservable }) => {
@@ -167,12 +167,12 @@ test('root that entered from outside is merged into its entry, and waits for tha
       const execs = execLedger(emptyMemory())
       const processes$ = all$.pipe(filter((one) => one.kind === 'process'))
       const detections$ = unexpectedRootProcess.detect(
-        observing({ process: processes$ }, { memory: emptyMemory(), execs, untrackedExecDelay: () => 2_000 }),
+        observing({ process: processes$ }, { memory: emptyMemory(), execs }),
         { settle: 5, learn_for: 1_000_000 },
       )
       const letterOf = (detection: Detection) => {
-        if (detection.mergeInto === undefined) return 'F'
-        t.deepEqual(detection.mergeInto, mergeInto, what)
+        if (detection.supersedingEventKey === undefined) return 'F'
+        t.is(detection.supersedingEventKey, `${container.id}:77:1`, what)
         return 'E'
       }
       const observed$ = all$.pipe(tap(execs.observe), ignoreElements())
