@@ -4,10 +4,11 @@ import { backoffMs, fromAbortable } from '../agent/lib/streams.ts'
 import type { Store } from '../agent/store/store.ts'
 import type { Delivery } from '../agent/store/tables.ts'
 import type { NotificationOutcome } from './prometheus/daemon-metrics.ts'
-import type { Receiver } from './receiver.ts'
+import type { Describe, Receiver, SendOptions } from './receiver.ts'
 
 export type DeliveryOptions = {
   receiver: Receiver
+  describe: Describe
   store: Pick<Store, 'due' | 'nextDue' | 'delivered' | 'dequeue'>
   /** Emits when the outbox may have new findings. */
   wake$: Observable<unknown>
@@ -25,7 +26,7 @@ const idleMs = 3_600_000
 
 /** Delivers the queued findings of one receiver while subscribed. Never fails and never emits. */
 export function deliver(options: DeliveryOptions): Observable<never> {
-  const { receiver, store, wake$, now, onOutcome, onHealth } = options
+  const { receiver, describe, store, wake$, now, onOutcome, onHealth } = options
   let failures = 0
 
   /** Sends one batch of due findings. */
@@ -37,7 +38,8 @@ export function deliver(options: DeliveryOptions): Observable<never> {
     const batch = due.filter((delivery) => !expired.includes(delivery))
     if (batch.length === 0) return
     try {
-      for (const result of await send(receiver, batch, startedAt, signal)) settleResult(result, startedAt)
+      const results = await send(receiver, batch, { describe, now: startedAt, signal })
+      for (const result of results) settleResult(result, startedAt)
       if (failures > 0) onHealth(true, `${receiver.name}: delivery recovered`)
       failures = 0
     } catch (error) {
@@ -91,12 +93,11 @@ type SendResult = { deliveries: readonly Delivery[]; accepted: boolean }
 async function send(
   receiver: Receiver,
   batch: readonly Delivery[],
-  now: number,
-  signal: AbortSignal,
+  options: SendOptions,
 ): Promise<SendResult[]> {
-  if (await receiver.send(batch, now, signal)) return [{ deliveries: batch, accepted: true }]
+  if (await receiver.send(batch, options)) return [{ deliveries: batch, accepted: true }]
   if (batch.length === 1) return [{ deliveries: batch, accepted: false }]
   const results: SendResult[] = []
-  for (const delivery of batch) results.push(...(await send(receiver, [delivery], now, signal)))
+  for (const delivery of batch) results.push(...(await send(receiver, [delivery], options)))
   return results
 }

@@ -9,6 +9,9 @@ export type Describe = {
   runbookUrl: (alertName: string) => string
 }
 
+/** What sending depends on besides the findings. `now` in epoch milliseconds. */
+export type SendOptions = { describe: Describe; now: number; signal: AbortSignal }
+
 /** A destination of findings: which findings it gets, how they are sent, and when it needs reminders. Times in ms. */
 export type Receiver = Queue & {
   /** The connection settings as text; a receiver is replaced when they change. */
@@ -18,7 +21,7 @@ export type Receiver = Queue & {
   /** Findings per request. */
   batchSize: number
   /** Resolves to true if accepted and false if permanently rejected; rejects if a retry may succeed. */
-  send: (batch: readonly Delivery[], now: number, signal: AbortSignal) => Promise<boolean>
+  send: (batch: readonly Delivery[], options: SendOptions) => Promise<boolean>
   /** Time until the receiver needs a reminder of a delivered finding; null for no further reminder. */
   remindAfter: (finding: Finding, deliveredAt: number | null, now: number) => number | null
 }

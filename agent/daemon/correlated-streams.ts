@@ -47,7 +47,8 @@ function tcpClientsOf(context: SourceContext, refind$: Observable<unknown>) {
   const { table, catchUp } = processes
   const { procRoot } = kernel
   return tcpClients({
-    // In the mode that reports every process, catching up includes a restarted engine.
+    // After catching up, the process table contains a restarted engine too, but only in a mode that reports every
+    // process.
     listening: () => (catchUp() ? enginePorts({ endpoint: client.endpoint, table, procRoot }) : null),
     recheck$: refind$,
     describe(transfer) {

@@ -1,5 +1,15 @@
-import { firstValueFrom, fromEvent, map, merge, ReplaySubject, Subject, Subscription, tap, timer } from 'rxjs'
-import { untrackedExecDelay } from '../../detectors/exec-into-container/index.ts'
+import {
+  firstValueFrom,
+  fromEvent,
+  map,
+  merge,
+  ReplaySubject,
+  Subject,
+  Subscription,
+  takeUntil,
+  tap,
+  timer,
+} from 'rxjs'
 import { detectors, meaningOf, techniqueOf } from '../../detectors/index.ts'
 import { runbookUrls } from '../../exporters/runbooks.ts'
 import { runbookPages } from '../../exporters/web/runbook-pages.ts'
@@ -12,7 +22,9 @@ import { reloadConfiguration } from './reload.ts'
 import { flushLog } from '../log/log.ts'
 import type { Observation } from '../model/observation.ts'
 import { createComponents, type Components } from './components.ts'
+import { holdSuperseded } from './hold-superseded.ts'
 import { detect, observationsByKind } from './pipeline.ts'
+import { publicUrl } from './public-url.ts'
 import { createHeartbeat } from '../service/heartbeat.ts'
 import { reloading, serviceManager } from '../service/manager.ts'
 import { beatEveryMs, report } from '../service/report.ts'
@@ -32,20 +44,22 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const stopSignal = firstValueFrom(
     merge(...['SIGTERM', 'SIGINT'].map((name) => fromEvent(process, name).pipe(map(() => name)))),
   )
-  const running = new Subscription()
+  // Closed in reverse order when the daemon stops or fails to start.
+  using resources = new DisposableStack()
   // A SIGHUP during start-up takes effect once the daemon has started.
   const hangups$ = new ReplaySubject<unknown>(1)
-  running.add(fromEvent(process, 'SIGHUP').subscribe(hangups$))
+  resources.adopt(fromEvent(process, 'SIGHUP').subscribe(hangups$), unsubscribe)
   const now = Date.now
   const manager = serviceManager(process.env)
   const everyMs = beatEveryMs(manager)
   const heartbeat = createHeartbeat(everyMs)
-  let url = ''
-  const components = createComponents(config, { pulseOf: heartbeat.pulseOf, daemonUrl: () => url, now })
+  const components = resources.use(createComponents(config, { pulseOf: heartbeat.pulseOf, now }))
   const { current, log, startLog, store, execs, sources, health, findings, metrics, publisher } = components
   const status = daemonStatus({ ...components, now })
-  const web = await serve(config, { components, status, now })
-  url = web.urls[0] ?? ''
+  const web = resources.adopt(await serve(config, { components, status, now }), ({ close }) => close())
+  const url = web.urls[0] ?? ''
+  resources.defer(publisher.flushRepeats)
+  const running = resources.adopt(new Subscription(), unsubscribe)
 
   let isStarted = false
   function finishStartup(): void {
@@ -60,6 +74,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const observations$ = new Subject<Observation>()
   const notifier$ = notifier({
     receivers$: current.all$.pipe(map(components.receivers)),
+    describe: { techniqueOf, runbookUrl: alertRunbookUrl(components, url) },
     store,
     wake$: publisher.published$,
     now,
@@ -79,18 +94,17 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   )
   const detected$ = detect({
     detectors,
-    observed: {
-      ...observationsByKind(observations$),
-      execs,
-      untrackedExecDelay: untrackedExecDelay(components.configFor),
-    },
+    observed: { ...observationsByKind(observations$), execs },
     config: current,
     memoryOf: (detector) => memoryOf(store, detector),
     now,
     onFailure: publisher.detectorFailed,
     onReplaced: findings.markUnconfirmed,
   })
-  running.add(detected$.subscribe(publisher.publish))
+  const stopping$ = new Subject<void>()
+  running.add(
+    detected$.pipe(takeUntil(stopping$), holdSuperseded(components.awaitedBy)).subscribe(publisher.publish),
+  )
   running.add(publisher.published$.subscribe(status.countPublished))
   running.add(timer(maxStartupMs).subscribe(finishStartup))
   running.add(maintenance({ ...components, now }).subscribe())
@@ -114,12 +128,23 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   if (!isStarted) startLog([])
   log.info(`stopping on ${signal}`, { signal })
   manager.notify({ STOPPING: '1', STATUS: 'stopping' })
-  running.unsubscribe()
-  publisher.flushRepeats()
-  web.close()
-  components.close()
+  // Publishes the detections that are still held, which unsubscribing would lose.
+  stopping$.next()
+  resources.dispose()
   await flushLog(log)
   process.exit(0)
+}
+
+/** Alerts link to the configured runbooks, which a reload may change, or to those that the daemon serves at `url`. */
+function alertRunbookUrl({ current, host }: Components, url: string): (alertName: string) => string {
+  return (alertName) => {
+    const { runbook_base_url: configured, web } = current.now()
+    return runbookUrls({ configured, daemon: publicUrl(url, host, web.external_url) })(alertName)
+  }
+}
+
+function unsubscribe(subscription: Subscription): void {
+  subscription.unsubscribe()
 }
 
 type Served = { components: Components; status: ReturnType<typeof daemonStatus>; now: () => number }

@@ -1,32 +1,28 @@
-import { filter, first, map, merge, mergeMap, type Observable, share, Subject, switchMap, tap } from 'rxjs'
+import { filter, first, merge, mergeMap, type Observable, share, Subject, switchMap, tap } from 'rxjs'
 import { breakoutFiles } from '../sources/breakout-files/source.ts'
 import type { CurrentConfig } from '../config/current.ts'
 import type { Config } from '../config/schema.ts'
 import { apiSocketsOf } from '../sources/docker/api-requests/api-sockets.ts'
-import type { DockerClient } from '../sources/docker/client/client.ts'
-import { dockerEvents } from '../sources/docker/events/event-stream.ts'
-import { containerInventory } from '../sources/docker/inventory/inventory.ts'
-import type { LeftOf } from '../exec-ledger/ledger.ts'
+import type { DockerSources } from './docker-sources.ts'
 import { hostUsers } from '../linux/host-users.ts'
 import { superviseSource } from './supervise-source.ts'
 import { containerMasks } from '../sources/container-masks/source.ts'
-import type { ContainerView } from '../model/container.ts'
 import type { Observation, SourceName } from '../model/observation.ts'
 import type { Pulse, Source } from '../model/source.ts'
 import { containerOfPid } from '../sources/processes/attribution/container-of-pid.ts'
-import { processesOfEntry } from '../sources/processes/attribution/session-attribution.ts'
 import { processes } from '../sources/processes/source.ts'
+import type { WritableProcessTable } from '../sources/processes/table/table.ts'
 import { resources } from '../sources/resources/resources.ts'
 import { correlatedStreams } from './correlated-streams.ts'
 import { hostRuntimeFiles } from './runtime-files.ts'
 import { kernel, type SourceContext } from './source-context.ts'
-import type { Cursor } from '../model/event-cursor.ts'
 import type { ExecOfSession } from '../model/exec-view.ts'
 
 export type SourcesOptions = {
   config: CurrentConfig
-  client: DockerClient
-  cursor: Cursor
+  docker: DockerSources
+  /** Filled by the process source. */
+  table: WritableProcessTable
   /** Returns the exec that a process belongs to. */
   execOfSession?: ExecOfSession
   /** Where a source reports that its loop is running. */
@@ -35,21 +31,15 @@ export type SourcesOptions = {
   now: () => number
 }
 
-/** All sources in one stream, each restarted when it fails, and the containers they know. */
-export type Sources = {
-  containers: ContainerView
-  /** The processes still running that entered a container with this one. */
-  leftOf: LeftOf
-  /** Whether a process named this exec as its origin and the engine has not yet confirmed that the exec exists. */
-  isExecBeingInspected: (execId: string) => boolean
-  observe(): Observable<Observation>
-}
+/** All sources in one stream, each restarted when it fails. */
+export type Sources = { observe(): Observable<Observation> }
 
 const noPulse = () => () => undefined
 
-/** Connects the sources: the container inventory depends on the engine's events. */
+/** Connects all sources to those of the engine, which know the containers. */
 export function createSources(options: SourcesOptions): Sources {
-  const { config, client, cursor, execOfSession = () => null, pulseOf = noPulse, now } = options
+  const { config, docker, table, execOfSession = () => null, pulseOf = noPulse, now } = options
+  const { client, containers, events$, inventory$, unsure$ } = docker
   const supervised = (source: Source) => superviseSource(source, now)
   /** A source that restarts when its own configuration section changes. */
   const configured = <Key extends keyof Config['sources']>(
@@ -57,20 +47,6 @@ export function createSources(options: SourcesOptions): Sources {
     sourceOf: (section: Config['sources'][Key]) => Source,
   ) => config.part$(({ sources }) => sources[key]).pipe(switchMap((section) => supervised(sourceOf(section))))
 
-  const events$ = supervised(dockerEvents({ client, cursor, now })).pipe(share())
-  // After a start or a loss of events, the inventory asks the engine for the current state.
-  const unsure$ = events$.pipe(
-    filter((seen) => seen.kind === 'events-lost' || (seen.kind === 'source-status' && seen.up)),
-    map(() => undefined),
-  )
-  const inventory = containerInventory({
-    client,
-    events$: events$.pipe(filter((seen) => seen.kind === 'docker-event')),
-    reconcile$: unsure$,
-    pulse: pulseOf('containers'),
-    now,
-  })
-  const containers = inventory.view
   const apiSockets = apiSocketsOf(client.endpoint)
   // A container that forks is sampled at once: it may hit its limit before the next sample.
   const forkBursts$ = new Subject<string>()
@@ -82,6 +58,7 @@ export function createSources(options: SourcesOptions): Sources {
       return config.now().sources.processes.interval
     },
     containers,
+    table,
     apiSockets,
     execOfSession,
     onForkBurst: (id) => forkBursts$.next(id),
@@ -89,7 +66,6 @@ export function createSources(options: SourcesOptions): Sources {
     now,
     ...kernel,
   })
-  const { table } = processSource
   const context: SourceContext = {
     client,
     containers,
@@ -143,9 +119,8 @@ export function createSources(options: SourcesOptions): Sources {
     if (seen.kind !== 'process' || seen.origin.via !== 'entered' || seen.container.details === null) return
     const { execId, entry } = seen.origin
     if (execId === '' || entry.pid !== seen.process.pid) return
-    inventory.onNamed({ execId, container: seen.container, time: entry.startedAt })
+    docker.onNamed({ execId, container: seen.container, time: entry.startedAt })
   }
-  const inventory$ = supervised(inventory).pipe(share())
   // The other sources need containers, so they start when the inventory is known or known to be unavailable.
   const others$ = inventory$.pipe(
     first((seen) => seen.kind === 'source-status'),
@@ -155,9 +130,6 @@ export function createSources(options: SourcesOptions): Sources {
   )
   const correlated$ = merge(...correlatedStreams(context, { inventory$, others$ }))
   return {
-    containers,
-    leftOf: (entry) => processesOfEntry(table, entry),
-    isExecBeingInspected: inventory.isBeingInspected,
     // The inventory subscribes before the first event arrives.
     observe: () => merge(others$, inventory$, events$, correlated$),
   }

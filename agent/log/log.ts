@@ -16,14 +16,12 @@ export type LogOptions = {
   host: string
   /** Masks secrets in messages and fields: an error may quote its input. */
   redact: (text: string) => string
-  /** Called with the number of lines dropped because the reader is too slow. */
-  onLost: (count: number) => void
 }
 
 // winston buffers unread output without a bound: a stuck journal must not exhaust the host's memory.
 const maxBufferedBytes = 1_048_576
 
-/** The daemon's log, and what starts it. */
+/** The daemon's log, what starts it, and what it lost. */
 export type DaemonLog = {
   log: Logger
   /**
@@ -31,10 +29,14 @@ export type DaemonLog = {
    * the summary comes first; an error that ends the daemon goes to standard error instead.
    */
   start: (summary: readonly LogLine[]) => void
+  /** The number of lines dropped so far because the reader is too slow. */
+  lost: () => number
 }
 
 /** Writes JSON or text to standard output, or fields to the journal or syslog. */
-export function createLog({ level, format: lines, host, redact, onLost }: LogOptions): DaemonLog {
+export function createLog({ level, format: lines, host, redact }: LogOptions): DaemonLog {
+  let lost = 0
+  const onLost = (count: number) => (lost += count)
   let delayed: LogLine[] | null = []
   const delayUntilStart = format((entry) => {
     delayed?.push(entry as LogLine)
@@ -64,6 +66,7 @@ export function createLog({ level, format: lines, host, redact, onLost }: LogOpt
       delayed = null
       for (const entry of [...summary, ...earlier]) log.log(entry)
     },
+    lost: () => lost,
   }
 }
 

@@ -1,8 +1,6 @@
 import type { PolicyConfig } from '../config/policy-schema.ts'
 import type { Finding, Suppression } from '../model/finding.ts'
 import { type Allow, createAllow, type Labels } from './allow.ts'
-import type { Redactor } from '../model/redactor.ts'
-import { createRedactor } from './redact.ts'
 
 export type PolicyOptions = {
   config: PolicyConfig
@@ -11,10 +9,9 @@ export type PolicyOptions = {
   onNotice: (message: string, entry: string) => void
 }
 
-/** The current policy; `replace` changes it in place. */
+/** What the current policy allows; `replace` changes it in place. */
 export type Policy = {
   allowedBy(finding: Finding, labels: Labels): Suppression | null
-  redact: Redactor
   entries: Allow['entries']
   replace(config: PolicyConfig): void
   /** Reports entries that have expired since the last call; true if there are any. */
@@ -24,25 +21,19 @@ export type Policy = {
 /** Compiles a valid policy. */
 export function createPolicy({ config, now, onNotice }: PolicyOptions): Policy {
   let allow: Allow
-  let redactor: Redactor
   let expired = new Set<string>()
   use(config)
 
-  function use({ allow: entries, trust_labels: trustLabels, redact, redact_secrets }: PolicyConfig): void {
+  function use({ allow: entries, trust_labels: trustLabels }: PolicyConfig): void {
     const onFailure = (entry: string, message: string) =>
       onNotice(`${entry} failed to evaluate, so it does not allow the finding: ${message}`, entry)
     const onDeprecated = (entry: string, notice: string) => onNotice(notice, entry)
     allow = createAllow({ entries, trustLabels, now, onFailure, onDeprecated })
-    redactor = createRedactor({ secrets: redact_secrets, patterns: redact })
     expired = new Set()
   }
 
   return {
     allowedBy: (finding, labels) => allow.by(finding, labels),
-    redact: {
-      text: (text) => redactor.text(text),
-      field: (key, value) => redactor.field(key, value),
-    },
     entries: () => allow.entries(),
     replace: use,
     hasExpired() {

@@ -16,6 +16,10 @@ export type StoreMode = 'file' | 'memory'
 /** Findings and pending deliveries; its methods do not fail when the disk does. */
 export type Store = Omit<Tables, 'deleteBefore' | 'deleteOldest'> & {
   mode(): StoreMode
+  /** The number of findings dropped so far because memory is limited. */
+  lost(): number
+  /** How often an unusable store was moved aside. */
+  movedAside(): number
   /** Tries to switch from memory back to the file; does nothing in `file` mode. */
   tryToRestore(): void
   /** Deletes findings past their retention; returns how many. */
@@ -29,20 +33,20 @@ export type StoreOptions = {
   onModeChange: (mode: StoreMode, reason: string) => void
   /** Called when an unusable store was moved aside, with its new path and the reason. */
   onMovedAside: (reason: string) => void
-  /** Called with the number of findings dropped because memory is limited. */
-  onLost: (count: number) => void
 }
 
 // A finding takes about 1 KB: without a disk, findings use at most 10 MB of memory.
 const memoryCapacity = 10_000
 
 /** Opens the store in a directory, or in memory when that fails. */
-export function openStore({ directory, onModeChange, onMovedAside, onLost }: StoreOptions): Store {
+export function openStore({ directory, onModeChange, onMovedAside }: StoreOptions): Store {
   const path = join(directory, storeFile)
   let database: DatabaseSync
   let tables: Tables
   let mode: StoreMode
   let savedInMemory = 0
+  let lost = 0
+  let movedAside = 0
 
   try {
     use(openDatabase(path), 'file')
@@ -74,6 +78,7 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     } catch {
       return false
     }
+    movedAside += 1
     return restore()
   }
 
@@ -107,7 +112,7 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     if (savedInMemory <= memoryCapacity) return
     const dropped = tables.deleteOldest(memoryCapacity / 10)
     savedInMemory -= memoryCapacity / 10
-    if (dropped > 0) onLost(dropped)
+    lost += dropped
   }
 
   return {
@@ -134,6 +139,8 @@ export function openStore({ directory, onModeChange, onMovedAside, onLost }: Sto
     findByEventKey: (rule: string, eventKey: string) => attempt((t) => t.findByEventKey(rule, eventKey)),
     prune: (retention: Retention, now: number) => attempt((t) => prune(database, t, retention, now)),
     mode: () => mode,
+    lost: () => lost,
+    movedAside: () => movedAside,
     tryToRestore(): void {
       if (mode === 'file' || !restore()) return
       onModeChange('file', `${path} is writable again; findings from memory are stored`)

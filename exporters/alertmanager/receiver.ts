@@ -1,6 +1,6 @@
 import type { Config } from '../../agent/config/schema.ts'
 import { poster } from '../http.ts'
-import type { Describe, Receiver } from '../receiver.ts'
+import type { Receiver } from '../receiver.ts'
 import { isOver, resendMs, toAlert } from './alert.ts'
 
 // Alertmanager accepts far larger batches. With small ones, a slow instance does not time out on all findings at once.
@@ -10,7 +10,7 @@ const batchSize = 64
  * One Alertmanager instance. Every instance gets every alert: the instances of a cluster share silences and the
  * notification log (`gossip`), but not alerts.
  */
-export function alertmanagerReceiver(config: Config['alertmanagers'][number], describe: Describe): Receiver {
+export function alertmanagerReceiver(config: Config['alertmanagers'][number]): Receiver {
   const { host, pathname } = new URL(config.url)
   const base = pathname.replace(/\/+$/, '')
   const post = poster(new URL(`${base}/api/v2/alerts`, config.url).href, config)
@@ -20,7 +20,7 @@ export function alertmanagerReceiver(config: Config['alertmanagers'][number], de
     minSeverity: config.min_severity,
     queuedBy: 'fingerprint',
     batchSize,
-    send: (batch, now, signal) =>
+    send: (batch, { describe, now, signal }) =>
       post(
         JSON.stringify(batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now, describe))),
         {},

@@ -16,6 +16,8 @@ export type DaemonMetricsOptions = {
   notificationQueueLength: (receiver: string) => number
   storeMode: () => 'file' | 'memory'
   storesMovedAside: () => number
+  storeFindingsLost: () => number
+  logLinesLost: () => number
   /** Epoch milliseconds. */
   now: () => number
   statuses: () => readonly SourceStatus[]
@@ -103,13 +105,17 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
     [],
     () => [[{}, options.storesMovedAside()]],
   )
-  const storeLost = make.counter(
+  make.mirrorTotal(
     'tidewatch_store_findings_lost_total',
     'Findings lost because the store was unavailable and the memory buffer was full.',
+    [],
+    () => [[{}, options.storeFindingsLost()]],
   )
-  const logLost = make.counter(
+  make.mirrorTotal(
     'tidewatch_log_lines_lost_total',
     'Log lines dropped because the log reader was too slow.',
+    [],
+    () => [[{}, options.logLinesLost()]],
   )
   const reloaded = make.gauge(
     'tidewatch_config_last_reload_successful',
@@ -157,8 +163,6 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
       // Also for reminders (count 0): they are not new deliveries, but prove that the receiver is up.
       if (outcome === 'delivered') lastSuccess.set({ receiver }, options.now() / 1_000)
     },
-    storeLost: (count: number) => storeLost.inc(count),
-    logLinesLost: (count: number) => logLost.inc(count),
     configurationLoaded: (successful: boolean, now: number) => {
       reloaded.set(successful ? 1 : 0)
       if (successful) reloadedAt.set(now / 1_000)

@@ -25,7 +25,7 @@ type Described = { name: string; help: string; labelNames?: readonly string[] }
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** All metrics of tidewatch (listed in README, Metrics), updated from observations and published findings. */
+/** All metrics of tidewatch (listed in docs/metrics.md), updated from observations and published findings. */
 export function createMetrics(options: MetricsOptions) {
   const registries = createRegistries()
   const make = createInstruments(registries)

@@ -100,7 +100,7 @@ export function createInstruments({ text, openMetrics }: Registries) {
         },
       }),
 
-    /** The same for a total that is counted elsewhere, by the kernel or the engine. */
+    /** The same for a total that is counted elsewhere: by the kernel, the engine or another component. */
     mirrorTotal: <L extends string = never>(
       name: string,
       help: string,

@@ -8,7 +8,7 @@ import { toFalco } from './falco.ts'
 type Webhook = Config['webhooks'][number]
 
 /** A generic receiver: one POST when a finding fires and one when it is resolved. */
-export function webhookReceiver(config: Webhook, describe: Pick<Describe, 'techniqueOf'>): Receiver {
+export function webhookReceiver(config: Webhook): Receiver {
   const { host, pathname } = new URL(config.url)
   const post = poster(config.url, config)
   return {
@@ -18,7 +18,7 @@ export function webhookReceiver(config: Webhook, describe: Pick<Describe, 'techn
     minSeverity: config.min_severity,
     queuedBy: 'finding',
     batchSize: 1,
-    send: async ([delivery], now, signal) => {
+    send: async ([delivery], { describe, now, signal }) => {
       if (delivery === undefined) return true
       const { finding } = delivery
       const body = JSON.stringify(bodies[config.format](finding, describe))

@@ -34,6 +34,8 @@ export function busyMetrics(count: number): Metrics {
     notificationQueueLength: () => 0,
     allowEntries: () => [],
     storesMovedAside: () => 0,
+    storeFindingsLost: () => 0,
+    logLinesLost: () => 0,
     maxSeries: 1_000_000,
     storeMode: () => 'file',
     profiles: () => [],

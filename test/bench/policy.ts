@@ -9,6 +9,7 @@ import { type Config, detectorConfigFor } from '../../agent/config/schema.ts'
 import { createFindings } from '../../agent/findings/findings.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { Detection } from '../../agent/model/finding.ts'
+import { currentRedactor } from '../../agent/policy/current-redactor.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import { createThrottle } from '../../agent/policy/throttle.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
@@ -95,7 +96,7 @@ async function measure({ name, allow, kind, reloads = false, bare = false }: Row
     newId: monotonicFactory(),
     configOf: (detector, container) => detectorConfigFor(current.now(), detector, container),
     allowedBy: bare ? () => null : policy.allowedBy,
-    redact: bare ? { text: (text) => text, field: (_, value) => value } : policy.redact,
+    redact: bare ? { text: (text) => text, field: (_, value) => value } : currentRedactor(current),
     firing: [],
     findByEventKey: () => null,
   })

@@ -4,6 +4,8 @@ import { createLogger, transports } from 'winston'
 import { PassThrough } from 'node:stream'
 import { detectorConfigFor } from '../../agent/config/schema.ts'
 import { createFindings } from '../../agent/findings/findings.ts'
+import { currentConfig } from '../../agent/config/current.ts'
+import { currentRedactor } from '../../agent/policy/current-redactor.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import { createThrottle } from '../../agent/policy/throttle.ts'
 import { createPublisher } from '../../agent/daemon/publisher.ts'
@@ -28,7 +30,7 @@ function setUp(value: object = {}) {
     newId: () => String((id += 1)).padStart(6, '0'),
     configOf: (name, container) => detectorConfigFor(config, name, container),
     allowedBy: policy.allowedBy,
-    redact: policy.redact,
+    redact: currentRedactor(currentConfig(config)),
     firing: [],
     findByEventKey: store.findByEventKey,
   })

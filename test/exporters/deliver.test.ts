@@ -37,11 +37,11 @@ function startDelivery(t: ExecutionContext, url: string, timeoutMs = 5_000) {
     directory: '/proc/nowhere',
     onModeChange: () => undefined,
     onMovedAside: () => undefined,
-    onLost: () => undefined,
   })
   const config = { url, min_severity: 'info', timeout: timeoutMs } as const
   const subscription = deliver({
-    receiver: { ...alertmanagerReceiver(config, describeRules), name: 'am' },
+    receiver: { ...alertmanagerReceiver(config), name: 'am' },
+    describe: describeRules,
     store,
     wake$,
     now: () => clock,

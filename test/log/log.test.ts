@@ -18,13 +18,14 @@ const finding = sampleFinding({
   evidence: { argv: ['sh', '-c', 'echo "]\n\\'] },
 })
 
+const logModule = pathToFileURL(join(import.meta.dirname, '../../agent/log/log.ts')).href
+
 /** Runs a program that logs two lines around its start-up summary, and returns its output. */
 function logged(format: string): Promise<string> {
-  const log = pathToFileURL(join(import.meta.dirname, '../../agent/log/log.ts')).href
   const program = `
-    import { createLog, flushLog } from '${log}'
+    import { createLog, flushLog } from '${logModule}'
     const redact = (text) => text.replaceAll('secret', '***')
-    const { log, start } = createLog({ level: 'info', format: '${format}', host: 'h', redact, onLost() {} })
+    const { log, start } = createLog({ level: 'info', format: '${format}', host: 'h', redact })
     log.warn('early: secret', { reason: 'secret', count: 1 })
     log.debug('not logged')
     start([{ level: 'info', message: 'summary', url: 'http://a' }])
@@ -43,6 +44,23 @@ test('the start-up summary comes first; JSON lines have a level and fields, with
       { timestamp: '', level: 'info', message: 'late' },
     ],
   )
+})
+
+test('lines are dropped and counted while standard output is stuck', async (t) => {
+  const output = await run(
+    process.execPath,
+    '--input-type=module',
+    '--eval',
+    `
+    import { createLog } from '${logModule}'
+    const { log, start, lost } = createLog({ level: 'info', format: 'text', host: 'h', redact: (text) => text })
+    start([])
+    Object.defineProperty(process.stdout, 'writableLength', { value: 2 ** 21 })
+    log.info('dropped')
+    log.info('dropped')
+    process.stdout.write(String(lost()))`,
+  )
+  t.is(output, '2')
 })
 
 test('text lines have a time and a level', async (t) => {

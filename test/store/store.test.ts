@@ -16,16 +16,14 @@ function scratch(t: ExecutionContext): string {
 
 function open(t: ExecutionContext, directory = scratch(t)) {
   const modes: string[] = []
-  const lost: number[] = []
   const aside: string[] = []
   const store = openStore({
     directory,
     onModeChange: (mode, reason) => modes.push(`${mode}: ${reason}`),
     onMovedAside: (reason) => aside.push(reason),
-    onLost: (count) => lost.push(count),
   })
   t.teardown(() => store.close())
-  return { store, directory, modes, lost, aside }
+  return { store, directory, modes, aside }
 }
 
 const finding = (id: string, rest = {}) => sampleFinding({ id, fingerprint: `fp-${id}`, ...rest })
@@ -176,6 +174,7 @@ test('a corrupt store and one of a newer version are moved aside and replaced', 
     t.is(store.mode(), 'file')
     t.deepEqual(modes, [])
     t.regex(aside.join(), reason)
+    t.is(store.movedAside(), 1)
     const moved = readdirSync(directory).find((name) => name.includes('.aside-')) ?? ''
     t.true(before.equals(readFileSync(join(directory, moved))))
   }
@@ -215,9 +214,9 @@ test('the newest three moved stores are retained', (t) => {
 })
 
 test('memory is bounded, and dropped findings are counted', (t) => {
-  const { store, lost } = open(t, '/proc/nowhere')
+  const { store } = open(t, '/proc/nowhere')
   for (let n = 0; n < 10_500; n += 1) store.save(finding(String(n).padStart(6, '0')), null, [], 100)
-  t.deepEqual(lost, [1_000])
+  t.is(store.lost(), 1_000)
   t.is(store.latest(20_000).length, 9_500)
 })
 

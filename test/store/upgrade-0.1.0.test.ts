@@ -6,6 +6,8 @@ import test, { type ExecutionContext } from 'ava'
 import { detectorConfigFor } from '../../agent/config/schema.ts'
 import { createFindings } from '../../agent/findings/findings.ts'
 import type { Detection, Finding } from '../../agent/model/finding.ts'
+import { currentConfig } from '../../agent/config/current.ts'
+import { currentRedactor } from '../../agent/policy/current-redactor.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import { storedCursor } from '../../agent/store/cursor.ts'
 import { memoryOf } from '../../agent/store/memory.ts'
@@ -40,7 +42,6 @@ async function open(t: ExecutionContext, directory?: string): Promise<Store> {
     directory: directory ?? (await stateDirectory(t)),
     onModeChange: (_mode, reason) => t.fail(reason),
     onMovedAside: t.fail,
-    onLost: (count) => t.fail(`${count} findings lost`),
   })
   t.teardown(store.close)
   t.is(store.mode(), 'file')
@@ -314,7 +315,7 @@ test('findings that repeat after the upgrade are the same findings', async (t) =
     newId: () => 'new',
     configOf: (name, container) => detectorConfigFor(config, name, container),
     allowedBy: policy.allowedBy,
-    redact: policy.redact,
+    redact: currentRedactor(currentConfig(config)),
     firing: store.firing(),
     findByEventKey: store.findByEventKey,
   })

@@ -12,7 +12,12 @@ import { sampleContainer, sampleExec, sampleFinding } from '../../support/sample
 
 function setUp({ maxSeries = 10_000 } = {}) {
   const config = configuration.defaults()
-  const state = { time: 1_000_000, containers: [sampleContainer()] as Container[], firing: [] as Finding[] }
+  const state = {
+    time: 1_000_000,
+    containers: [sampleContainer()] as Container[],
+    firing: [] as Finding[],
+    findingsLost: 0,
+  }
   const metrics = createMetrics({
     judgeVersions,
     version: '1.2.3',
@@ -39,7 +44,9 @@ function setUp({ maxSeries = 10_000 } = {}) {
     },
     receivers: ['alertmanager/a'],
     notificationQueueLength: () => 7,
-    storesMovedAside: () => 0,
+    storesMovedAside: () => 2,
+    storeFindingsLost: () => state.findingsLost,
+    logLinesLost: () => 4,
     storeMode: () => 'memory',
     maxSeries,
     allowEntries: () => [],
@@ -139,6 +146,16 @@ test('losses are counted by source and reason, and gaps also separately', async 
   metrics.observed({ kind: 'events-lost', time: 0, source: 'docker-events', reason: 'invalid', count: 5 })
   t.true(await has('tidewatch_source_events_lost_total{source="docker-events",reason="invalid"} 5'))
   t.true(await has('tidewatch_docker_event_gaps_total 1'))
+})
+
+test('losses of the store and the log are read when the metrics are scraped', async (t) => {
+  const { has, state } = setUp()
+  t.true(await has('tidewatch_store_findings_lost_total 0'))
+  t.true(await has('tidewatch_store_moved_aside_total 2'))
+  t.true(await has('tidewatch_log_lines_lost_total 4'))
+  state.findingsLost = 1_000
+  t.true(await has('# TYPE tidewatch_store_findings_lost_total counter'))
+  t.true(await has('tidewatch_store_findings_lost_total 1000'))
 })
 
 test('the engine cannot create labels of the event counter', async (t) => {

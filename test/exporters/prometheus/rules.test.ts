@@ -5,7 +5,7 @@ import { stringify } from 'yaml'
 import { allRules } from '../../../agent/cli/rules.ts'
 import { detectors } from '../../../detectors/index.ts'
 import { alertName } from '../../../exporters/alertmanager/alert.ts'
-import { hasDaemon, healthAlerts } from '../../../exporters/prometheus/rules/health-alerts.ts'
+import { healthAlerts } from '../../../exporters/prometheus/rules/health-alerts.ts'
 import { ruleFiles } from '../../../exporters/prometheus/rules/index.ts'
 import { limitUse } from '../../../exporters/prometheus/rules/recording.ts'
 import { renderRuleFile } from '../../../exporters/prometheus/rules/rule-file.ts'
@@ -135,7 +135,7 @@ function findingCases({
 }
 
 function healthExpectation(name: string, labels: Readonly<Record<string, string>>): AlertCase['expected'] {
-  const { severity, summary, description } = healthAlerts[name] as (typeof healthAlerts)[string]
+  const { severity, summary, description, hasDaemon } = healthAlerts[name] as (typeof healthAlerts)[string]
   const filled = (text: string) =>
     text
       .replace(/{{ \$labels\.(\w+) }}/g, (_, label: string) => labels[label] ?? '')
@@ -145,7 +145,7 @@ function healthExpectation(name: string, labels: Readonly<Record<string, string>
     annotations: {
       summary: filled(summary),
       description: filled(description),
-      ...(hasDaemon(name) && { runbook_url: `http://${labels['instance']}/runbooks/${name}` }),
+      ...(hasDaemon && { runbook_url: `http://${labels['instance']}/runbooks/${name}` }),
     },
   }
 }

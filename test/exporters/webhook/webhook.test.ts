@@ -12,8 +12,9 @@ import { sampleFinding } from '../../support/samples.ts'
 import { describeRules } from '../../support/describe.ts'
 
 const send = async (webhook: object, finding: Finding, now = 1_000_000) => {
-  const [receiver] = receiversOf(configuration.schema.parse({ webhooks: [webhook] }), describeRules)
-  return await receiver?.send([{ finding, deliveredAt: null }], now, new AbortController().signal)
+  const [receiver] = receiversOf(configuration.schema.parse({ webhooks: [webhook] }))
+  const { signal } = new AbortController()
+  return await receiver?.send([{ finding, deliveredAt: null }], { describe: describeRules, now, signal })
 }
 
 test('a webhook receives the finding as it is stored', async (t) => {
@@ -45,7 +46,7 @@ test('the names of receivers contain no secrets and are unique', (t) => {
     webhooks: [{ url: 'https://hooks.example/T0/s3cret' }, { url: 'https://hooks.example/T0/0ther?key=1' }],
   })
   t.deepEqual(
-    receiversOf(config, describeRules).map(({ name }) => name),
+    receiversOf(config).map(({ name }) => name),
     ['alertmanager/am:9093/alerts', 'webhook/hooks.example/…', 'webhook/hooks.example/…#2'],
   )
 })
