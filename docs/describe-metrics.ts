@@ -20,6 +20,8 @@ export function describeMetrics() {
     notificationQueueLength: () => 0,
     maxSeries: 10_000,
     storesMovedAside: () => 0,
+    storeFindingsLost: () => 0,
+    logLinesLost: () => 0,
     storeMode: () => 'file',
     allowEntries: () => [],
     profiles: () => [],

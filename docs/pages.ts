@@ -1,4 +1,5 @@
 import { allRules } from '../agent/cli/rules.ts'
+import type { Rule } from '../agent/model/finding.ts'
 import { alertName } from '../exporters/alertmanager/alert.ts'
 import { detectors } from '../detectors/index.ts'
 import { describeMetrics } from './describe-metrics.ts'
@@ -17,12 +18,12 @@ function rulesPage(): string {
     'An **event** happened once. A **condition** fires until it is resolved. One act is one finding: when several rules match, the most severe rule fires and the others are listed in its evidence.',
     '',
     '`detectors.<detector>.rules.<rule>` in the configuration switches a rule off or changes its severity; `policy.allow` allows known behaviour ([policy.md](policy.md)).',
-    ...detectors.flatMap(({ name }) => [
+    ...detectors.flatMap(({ name, rules }) => [
       '',
       `## ${name}`,
       ...allRules()
         .filter(({ detector }) => detector === name)
-        .flatMap(ruleLines),
+        .flatMap((row) => [...ruleLines(row), ...supersededLines(rules[row.rule])]),
     ]),
     '',
   ].join('\n')
@@ -48,6 +49,12 @@ function ruleLines({
     '',
     `What to do: ${remedy}`,
   ]
+}
+
+function supersededLines({ supersededBy = [] }: Partial<Rule> = {}): string[] {
+  if (supersededBy.length === 0) return []
+  const links = supersededBy.map((rule) => `[${rule}](#${rule})`).join(', ')
+  return ['', `Superseded by ${links}: the finding of the same act lists this rule in \`also\`.`]
 }
 
 function techniqueLink(technique: string | undefined): string[] {

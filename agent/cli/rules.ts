@@ -14,7 +14,7 @@ export function rulesCommand(): Command {
     })
 }
 
-type RuleRow = Omit<Rule, 'enabledByDefault'> & { detector: string; rule: string }
+type RuleRow = Omit<Rule, 'enabledByDefault' | 'supersededBy'> & { detector: string; rule: string }
 
 /** The rules of all detectors as one flat table. */
 export function allRules(): RuleRow[] {

@@ -41,7 +41,7 @@ export function parseConfig(text: string, parseValue: ParseValue): ParsedConfig 
   return 'data' in parsed ? { config: parsed.data, written: parsed.written } : parsed
 }
 
-/** Parses YAML text and holds it against a schema; never throws, whatever the text is. */
+/** Parses YAML text and checks it against a schema; never throws, whatever the text is. */
 export function parseYaml<S extends z.ZodType>(
   text: string,
   schema: S,

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import {
   attachRawTracepoint,
   createMap,
@@ -7,8 +8,8 @@ import {
   programTypes,
   readMap,
 } from '../linux/bpf.ts'
-import type { Btf } from '../linux/btf.ts'
-import { openResources, openCounters } from './open-resources.ts'
+import type { Btf } from '../linux/btf/btf.ts'
+import { openCounters } from './counters.ts'
 import { openRing, type RingReader } from './ring.ts'
 import type { Maps } from './blocks.ts'
 import type { Hierarchy } from './cgroups.ts'
@@ -64,58 +65,53 @@ export type Losses = {
 /** Generates the programs for this kernel, loads and attaches them; `close` removes everything. */
 export function startRuntime({ btf, programs, hierarchy, budget, ringBytes }: RuntimeOptions): Runtime {
   if (programs.length > maxPrograms) throw new Error(`more than ${maxPrograms} programs`)
-  const resources = openResources()
+  using opening = new DisposableStack()
+  const closeLater = (fd: number) => opening.adopt(fd, closeSync)
+  const ring = opening.adopt(openRing(ringBytes), (one) => one.close())
+  const { perCpuArray, lruHash } = mapTypes
+  const { fd: counters, count } = openCounters(opening)
+  const budgets = closeLater(
+    createMap({ type: lruHash, keySize: 8, valueSize: budgetLayout.length, entries: 4_096 }),
+  )
 
-  try {
-    const ring = openRing(ringBytes)
-    resources.defer(() => ring.close())
-    const { perCpuArray, lruHash } = mapTypes
-    const { fd: counters, count } = openCounters(resources)
-    const budgets = resources.fd(
-      createMap({ type: lruHash, keySize: 8, valueSize: budgetLayout.length, entries: 4_096 }),
+  // Not in a closure, which would keep 5 MB of type information alive as long as the runtime.
+  const loaded: number[] = []
+  for (const [index, { name, write }] of programs.entries()) {
+    // One buffer for each program: on some kernels one can interrupt another.
+    const scratch = closeLater(
+      createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }),
     )
+    const p = program(btf)
+    const maps = { ring: ring.fd, scratch, counters, budgets }
+    write(p, { maps, hierarchy, budget, ringFull: ringFullCounter(index) })
+    loaded.push(closeLater(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
+  }
+  for (const [index, fd] of loaded.entries())
+    closeLater(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
+  const mayMiss = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
 
-    // Not in a closure, which would keep 5 MB of type information alive as long as the runtime.
-    const loaded: number[] = []
-    for (const [index, { name, write }] of programs.entries()) {
-      // One buffer for each program: on some kernels one can interrupt another.
-      const scratch = resources.fd(
-        createMap({ type: perCpuArray, keySize: 4, valueSize: scratchBytes, entries: 1 }),
-      )
-      const p = program(btf)
-      const maps = { ring: ring.fd, scratch, counters, budgets }
-      write(p, { maps, hierarchy, budget, ringFull: ringFullCounter(index) })
-      loaded.push(resources.fd(loadProgram(programTypes.rawTracepoint, name, p.assemble())))
-    }
-    for (const [index, fd] of loaded.entries())
-      resources.fd(attachRawTracepoint(programs[index]?.tracepoint ?? '', fd))
-    const mayMiss = loaded.filter((_fd, index) => programs[index]?.missesNothing !== true)
-
-    const names = programs.map(({ name }) => name)
-    const value = Buffer.alloc(budgetLayout.length)
-    const key = Buffer.alloc(8)
-    return {
-      fd: ring.fd,
-      drain: ring.drain,
-      taken: ring.taken,
-      losses() {
-        const ringFull = names.map((name, index) => [name, count(ringFullCounter(index))] as const)
-        return {
-          ringFull: ringFull.reduce((sum, [, lost]) => sum + lost, 0),
-          ringFullOf: Object.fromEntries(ringFull),
-          overBudget: count(counterLayout.overBudget),
-          missed: mayMiss.reduce((sum, fd) => sum + missedRuns(fd), 0),
-        }
-      },
-      dropped(budgetKey) {
-        key.writeBigUInt64LE(budgetKey)
-        return readMap(budgets, key, value) ? Number(value.readBigUInt64LE(budgetLayout.dropped)) : 0
-      },
-      close: resources.close,
-    }
-  } catch (error) {
-    resources.close()
-    throw error
+  const resources = opening.move()
+  const names = programs.map(({ name }) => name)
+  const value = Buffer.alloc(budgetLayout.length)
+  const key = Buffer.alloc(8)
+  return {
+    fd: ring.fd,
+    drain: ring.drain,
+    taken: ring.taken,
+    losses() {
+      const ringFull = names.map((name, index) => [name, count(ringFullCounter(index))] as const)
+      return {
+        ringFull: ringFull.reduce((sum, [, lost]) => sum + lost, 0),
+        ringFullOf: Object.fromEntries(ringFull),
+        overBudget: count(counterLayout.overBudget),
+        missed: mayMiss.reduce((sum, fd) => sum + missedRuns(fd), 0),
+      }
+    },
+    dropped(budgetKey) {
+      key.writeBigUInt64LE(budgetKey)
+      return readMap(budgets, key, value) ? Number(value.readBigUInt64LE(budgetLayout.dropped)) : 0
+    },
+    close: () => resources.dispose(),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Btf } from '../linux/btf.ts'
+import type { Btf } from '../linux/btf/btf.ts'
 import { assembler, type Assembler, frame, r0, r1, r2, r3, type Register, type Width } from './assembler.ts'
 
 /**

@@ -23,7 +23,7 @@ export function pollRing(
   })
 
   function read(): boolean {
-    // A record's callback that reads again gets the rest after this call returns.
+    // A record's callback may call this again: the running drain continues with the remaining records.
     if (isReading) return false
     isReading = true
     try {

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import { createMap, mapTypes } from '../linux/bpf.ts'
-import { mapShared, pageSize } from '../linux/memory.ts'
+import { mapShared, type Mapping, pageSize } from '../linux/memory.ts'
 
 /** Receives one record. `bytes` may be kernel memory: copy from it before returning. */
 export type OnRecord = (bytes: Buffer, offset: number, length: number) => void
@@ -16,16 +16,19 @@ export type Ring = RingReader & { fd: number; close(): void }
 
 /** Creates a BPF ring buffer, whose size must be a power of two. Reading its mapped memory needs no system calls. */
 export function openRing(size: number): Ring {
-  const fd = createMap({ type: mapTypes.ringBuffer, keySize: 0, valueSize: 0, entries: size })
+  using opening = new DisposableStack()
+  const map = createMap({ type: mapTypes.ringBuffer, keySize: 0, valueSize: 0, entries: size })
+  const fd = opening.adopt(map, closeSync)
   const page = pageSize()
-  const consumer = mapShared(fd, 0, page, 'write')
+  const consumer = opening.adopt(mapShared(fd, 0, page, 'write'), unmap)
   // Mapping the data twice in a row would avoid wrapped records, but double the resident memory.
-  const producer = mapShared(fd, page, page + size, 'read')
+  const producer = opening.adopt(mapShared(fd, page, page + size, 'read'), unmap)
   const reader = ringReader({
     consumer: new BigInt64Array(consumer.memory, 0, 1),
     producer: new BigInt64Array(producer.memory, 0, 1),
     data: Buffer.from(producer.memory, page, size),
   })
+  const resources = opening.move()
   let isOpen = true
   let isDraining = false
 
@@ -38,14 +41,8 @@ export function openRing(size: number): Ring {
       )
     } finally {
       isDraining = false
-      if (!isOpen) unmap()
+      if (!isOpen) resources.dispose()
     }
-  }
-
-  function unmap(): void {
-    consumer.unmap()
-    producer.unmap()
-    closeSync(fd)
   }
 
   return {
@@ -53,12 +50,15 @@ export function openRing(size: number): Ring {
     drain,
     taken: reader.taken,
     close() {
-      if (!isOpen) return
       isOpen = false
       // A record's callback may close the ring: the memory stays mapped until draining has ended.
-      if (!isDraining) unmap()
+      if (!isDraining) resources.dispose()
     },
   }
+}
+
+function unmap(mapping: Mapping): void {
+  mapping.unmap()
 }
 
 /** Positions count bytes from the start and only grow. The kernel advances the producer, we advance the consumer. */

@@ -9,6 +9,8 @@ type HealthAlert = {
   /** One line; a Prometheus template. */
   summary: string
   description: string
+  /** Whether the daemon is up while the alert fires, and can serve the runbook page that the alert then links to. */
+  hasDaemon: boolean
 }
 
 const at = 'tidewatch on {{ $labels.instance }}'
@@ -25,6 +27,7 @@ export const healthAlerts: Readonly<Record<string, HealthAlert>> = {
     summary: `${at} cannot be scraped: the host may be unmonitored.`,
     description:
       'All scrapes have failed for five minutes. The daemon may have exited or been killed. On the host, run systemctl status tidewatch and restart it. If it was not stopped on purpose, check the host for an intruder.',
+    hasDaemon: false,
   },
   TidewatchAbsent: {
     severity: 'critical',
@@ -33,6 +36,7 @@ export const healthAlerts: Readonly<Record<string, HealthAlert>> = {
     summary: 'Prometheus has no targets for the job tidewatch: no daemon is monitored.',
     description:
       'Service discovery returns no targets, or the scrape job has another name, so TidewatchDown cannot fire either. Fix service discovery, or name the scrape job tidewatch.',
+    hasDaemon: false,
   },
   TidewatchSourceDown: {
     severity: 'critical',
@@ -41,6 +45,7 @@ export const healthAlerts: Readonly<Record<string, HealthAlert>> = {
     summary: `${at}: source {{ $labels.source }} is down.`,
     description:
       'The source has been down for five minutes. Its events are not observed and cause no findings. The status page and the log of the daemon show the reason.',
+    hasDaemon: true,
   },
   TidewatchEventGap: {
     severity: 'warning',
@@ -51,6 +56,7 @@ or (tidewatch_docker_event_gaps_total > 0 and on (job, instance) time() - proces
     summary: `${at} missed Docker events.`,
     description:
       'The engine buffers its last 256 events; more than that occurred while the daemon was down or too slow. Containers and execs of that time may be missing. Check why the daemon was down, or whether it gets enough CPU.',
+    hasDaemon: true,
   },
   TidewatchDetectorFailing: {
     severity: 'warning',
@@ -58,6 +64,7 @@ or (tidewatch_docker_event_gaps_total > 0 and on (job, instance) time() - proces
     summary: `${at}: the detector {{ $labels.detector }} failed and was restarted.`,
     description:
       'Its in-memory state was lost and it may have missed findings. This is a bug: report it with the error from the log. If it recurs, check which container triggers it.',
+    hasDaemon: true,
   },
   TidewatchNotificationsFailing: {
     severity: 'critical',
@@ -68,6 +75,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: `${at} cannot deliver findings to {{ $labels.receiver }}.`,
     description:
       'Deliveries have failed for ten minutes and findings are queued. They are retried for one day. Check that the receiver is up, and its URL, TLS settings and credentials.',
+    hasDaemon: true,
   },
   TidewatchNotificationsLost: {
     severity: 'critical',
@@ -75,6 +83,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: `${at}: findings for {{ $labels.receiver }} were dropped ({{ $labels.outcome }}).`,
     description:
       'The receiver rejected them, or they could not be delivered for one day. They will not be sent again, but are still stored: list them with tidewatch findings, and check the URL of the receiver.',
+    hasDaemon: true,
   },
   TidewatchReloadFailed: {
     severity: 'warning',
@@ -83,6 +92,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: `${at} failed to load its new configuration.`,
     description:
       'The configuration on disk is invalid. The daemon continues with the previous one, but would fail to start again. List all errors with tidewatch check-config FILE, fix them and reload the daemon.',
+    hasDaemon: true,
   },
   TidewatchRestarting: {
     severity: 'warning',
@@ -90,6 +100,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: `${at} restarted at least three times in 30 minutes.`,
     description:
       'It crashes or something kills it, and it misses events during each restart. Find the reason in the log: journalctl -u tidewatch.',
+    hasDaemon: true,
   },
   TidewatchStoreDown: {
     severity: 'warning',
@@ -98,6 +109,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: `${at} stores findings only in memory.`,
     description:
       'The state directory is full, read-only, locked or missing. A crash would lose all undelivered findings. Free disk space or fix the directory; the daemon then returns to it by itself.',
+    hasDaemon: true,
   },
   TidewatchFindingsLost: {
     severity: 'critical',
@@ -105,6 +117,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: `${at} lost findings because it could not store them.`,
     description:
       'The state directory is unusable and the memory buffer is full, so the oldest findings were discarded. Fix the state directory; search the log for the lost findings.',
+    hasDaemon: true,
   },
   TidewatchWatchdog: {
     severity: 'none',
@@ -112,6 +125,7 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
     summary: 'Always firing: at least one daemon is up, Prometheus scrapes it, and alerts are delivered.',
     description:
       'This is a dead man’s switch. Route it to a service that raises an alarm when it stops arriving. {{ $value }} daemons are up.',
+    hasDaemon: false,
   },
 }
 
@@ -122,8 +136,8 @@ export function healthGroups(): RuleGroup[] {
 }
 
 function healthRule(name: string, alert: HealthAlert): AlertingRule {
-  const { severity, expr, summary, description } = alert
-  const link = hasDaemon(name) ? { runbook_url: scrapedRunbookUrl(name) } : {}
+  const { severity, expr, summary, description, hasDaemon } = alert
+  const link = hasDaemon ? { runbook_url: scrapedRunbookUrl(name) } : {}
   return {
     alert: name,
     expr,
@@ -131,9 +145,4 @@ function healthRule(name: string, alert: HealthAlert): AlertingRule {
     labels: { severity },
     annotations: { summary, description, ...link },
   }
-}
-
-/** Whether a daemon is up that can serve the runbook of this alert. The description says what to do if there is none. */
-export function hasDaemon(name: string): boolean {
-  return !['TidewatchDown', 'TidewatchAbsent', 'TidewatchWatchdog'].includes(name)
 }
