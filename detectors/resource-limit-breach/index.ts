@@ -206,7 +206,7 @@ function isStartOrEnd(observation: ContainerObservation): boolean {
   return observation.action === 'started' || isEnd(observation)
 }
 
-const oomActions: readonly ContainerAction[] = ['started', 'oom', 'died', 'removed']
+const oomActions: readonly ContainerAction[] = ['created', 'started', 'oom', 'died', 'removed']
 
 function isOomFact(observation: ContainerObservation): boolean {
   return oomActions.includes(observation.action) || (observation.action === 'seen' && isRunning(observation))

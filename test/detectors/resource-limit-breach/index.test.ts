@@ -311,6 +311,17 @@ test('a victim that is not the first process is reported at once', (t) => {
   plays(t, { a: happens('started'), v: named(), e: happens('oom') }, 'a 999ms v 60s e', '1s k', kill)
 })
 
+test('a child that is killed before the engine reports the container’s start is one finding', (t) => {
+  const observations = {
+    n: happens('created'),
+    v: named(),
+    a: happens('started'),
+    b: counting(1, 'running'),
+    d: happens('died', { exitCode: 137 }),
+  }
+  plays(t, observations, 'n 999ms v 999ms a 999ms b 4999ms b 999ms d', '1s k', kill)
+})
+
 test('the first process as a victim is reported with its death, even a minute later', (t) => {
   const observations = {
     a: happens('started'),

@@ -102,14 +102,15 @@ export function createExecTracker({
 
   /** Its process runs or ran, so if the engine knows the exec, it was started. */
   function inspectNamed({ execId, container, time }: NamedExec, onResult: () => void): void {
-    const known = tracked.get(execId)
-    const exec = known ?? newEngineExec({ id: execId, container, commandLine: '', lastSeenAt: now() })
-    inspect(exec, (result) => {
+    const found = newEngineExec({ id: execId, container, commandLine: '', lastSeenAt: now() })
+    inspect(tracked.get(execId) ?? found, (result) => {
       onResult()
       if (!result || isStarted(execId)) return
       const hasRun = result.running || result.exitCode !== null
       if (!hasRun) return
-      if (known === undefined) tracked.add(exec)
+      // An event may have reported it meanwhile.
+      const exec = tracked.get(execId) ?? found
+      if (exec === found) tracked.add(found)
       lifecycle.foundStarted(exec, result, time)
     })
   }

@@ -38,6 +38,20 @@ test('an exec that a process names is inspected once if its event comes in time'
   t.deepEqual(inspected, [one])
 })
 
+test('an exec whose event comes while it is inspected is reported once, and ends with its container', async (t) => {
+  const { tracker, execs, words, later, state } = tracking()
+  execs.set(one, exec(one, ['id'], { Running: true }))
+  tracker.onNamed(named(one))
+  state.now += 1_100
+  tracker.tick()
+  tracker.onEvent(event('exec_create', one))
+  await later(0)
+  execs.set(one, exec(one, ['id'], { ExitCode: 137 }))
+  tracker.onContainer({ ...web, state: 'exited' })
+  await later(1_100)
+  t.deepEqual(words(), ['exec 1 ["id"]', 'ended 1 137'])
+})
+
 for (const [title, answer] of [
   ['that the engine does not know', null],
   ['of another container', { ContainerID: 'def', Running: true }],
