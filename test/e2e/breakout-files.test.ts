@@ -6,7 +6,7 @@ import type { Finding } from '../../agent/model/finding.ts'
 import { alertOf, type Alertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
 import { corePattern, withCorePattern } from '../support/core-pattern.ts'
-import { type Daemon } from '../support/daemon.ts'
+import { type Daemon, logIfFailed } from '../support/daemon.ts'
 import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { patience, scaled, until } from '../support/until.ts'
@@ -26,6 +26,8 @@ test.before(async (t) => {
   const image = await busyboxImage()
   t.context = { image, ...(await prepared.watch()) }
 })
+
+test.afterEach.always((t) => logIfFailed(t, t.context.daemon))
 
 test.after.always(prepared.undo)
 

@@ -6,7 +6,7 @@ import { sourceNames } from '../../agent/model/observation.ts'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
 import { alertOf, type Alertmanager, amtoolAlerts } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, tidewatch } from '../support/daemon.ts'
+import { type Daemon, tidewatch, logIfFailed } from '../support/daemon.ts'
 import { preparations } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
@@ -48,6 +48,8 @@ test.before(async (t) => {
   prepared.undoLater(prometheus.remove)
   t.context = { daemon, alertmanager, prometheus, directory, decoy, image }
 })
+
+test.afterEach.always((t) => logIfFailed(t, t.context.daemon))
 
 test.after.always(prepared.undo)
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon, startDaemonFor } from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon, startDaemonFor, logIfFailed } from '../support/daemon.ts'
 import { docker as tryDocker, removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 import { forEachInParallel, fullRunCount, until } from '../support/until.ts'
@@ -23,6 +23,8 @@ test.before(async (t) => {
   const image = await busyboxImage()
   t.context = { image, daemon: await startDaemon() }
 })
+
+test.afterEach.always((t) => logIfFailed(t, t.context.daemon))
 
 test.after.always(async (t) => {
   await removeContainers(prefix)

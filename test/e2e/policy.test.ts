@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import { type Alertmanager, startAlertmanager } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon, tidewatch } from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon, tidewatch, logIfFailed } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker } from '../support/processes.ts'
 import { until } from '../support/until.ts'
@@ -32,6 +32,8 @@ test.before(async (t) => {
   })
   t.context = { image, allowedImage, alertmanager, daemon }
 })
+
+test.afterEach.always((t) => logIfFailed(t, t.context.daemon))
 
 test.after.always(async (t) => {
   await removeContainers(prefix)

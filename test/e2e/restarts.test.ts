@@ -134,7 +134,7 @@ test.serial(
     await engine.docker('run', '-d', '--stop-timeout=1', '--name', 'box-e', image, 'sleep', '600')
     await engine.docker('exec', 'box-e', 'true', '1')
     const [finding] = await until(() => {
-      const found = killed.findings({ detector: 'exec-into-container' })
+      const found = killed.findings({ detector: 'exec-into-container', container: 'box-e' })
       return found.length > 0 && found
     })
     await killed.stop('SIGKILL')

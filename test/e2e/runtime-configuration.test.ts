@@ -6,7 +6,7 @@ import anyTest, { type TestFn } from 'ava'
 import { alertName } from '../../exporters/alertmanager/alert.ts'
 import { alertOf } from '../support/alertmanager.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { startDaemon } from '../support/daemon.ts'
+import { startDaemon, logIfFailed } from '../support/daemon.ts'
 import { preparations, type Watched } from '../support/preparations.ts'
 import { docker, run } from '../support/processes.ts'
 import { until } from '../support/until.ts'
@@ -29,6 +29,8 @@ test.before(async (t) => {
   prepared.undoLater(() => rm(path, { force: true }))
   t.context = await prepared.watch()
 })
+
+test.afterEach.always((t) => logIfFailed(t, t.context.daemon))
 
 test.after.always(prepared.undo)
 

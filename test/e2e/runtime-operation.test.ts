@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import anyTest, { type ExecutionContext, type TestFn } from 'ava'
 import type { Finding } from '../../agent/model/finding.ts'
 import { busyboxImage } from '../support/busybox-image.ts'
-import { type Daemon, removeState, startDaemon } from '../support/daemon.ts'
+import { type Daemon, removeState, startDaemon, logIfFailed } from '../support/daemon.ts'
 import { removeContainers } from '../support/docker.ts'
 import { docker, run } from '../support/processes.ts'
 import { isFull, patience, scaled, until } from '../support/until.ts'
@@ -12,7 +12,7 @@ import { isFull, patience, scaled, until } from '../support/until.ts'
 type Context = { daemon: Daemon; image: string }
 const test = anyTest as TestFn<Context>
 const prefix = `tidewatch-test-operation-${process.pid}`
-const count = isFull ? 300 : scaled(28)
+const count = isFull ? 300 : scaled(16)
 const parallel = 4
 
 let stop: () => Promise<void> = async () => {}
@@ -29,6 +29,8 @@ test.before(async (t) => {
   )
   t.context = { daemon, image }
 })
+
+test.afterEach.always((t) => logIfFailed(t, t.context.daemon))
 
 test.after.always(async () => {
   await removeContainers(prefix)

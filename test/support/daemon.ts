@@ -83,16 +83,31 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
 
 /** The same for one test, which stops it and removes its state. */
 export async function startDaemonFor(
-  t: Pick<ExecutionContext, 'teardown'>,
+  t: Pick<ExecutionContext, 'log' | 'passed' | 'teardown'>,
   options: DaemonOptions = {},
 ): Promise<Daemon> {
   const daemon = await startDaemon(options)
   t.teardown(async () => {
+    await logIfFailed(t, daemon)
     await daemon.stop()
     await removeState(daemon)
   })
   return daemon
 }
+
+/** For a test that failed: how the daemon's sources worked, and the end of its log. */
+export async function logIfFailed(
+  t: Pick<ExecutionContext, 'log' | 'passed'>,
+  { metrics, output }: Daemon,
+): Promise<void> {
+  if (t.passed) return
+  const series = await metrics().catch(() => '')
+  const lines = series.split('\n').filter((line) => aboutSources.test(line))
+  t.log([...lines, ...output().trimEnd().split('\n').slice(-30)].join('\n'))
+}
+
+const aboutSources =
+  /^(tidewatch_(source_|detector_errors|findings_throttled)|nodejs_eventloop_lag_(max|p99)_)/
 
 /** Removes the files of a daemon. */
 export async function removeState({ stateDirectory }: Pick<Daemon, 'stateDirectory'>): Promise<void> {

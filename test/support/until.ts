@@ -28,9 +28,9 @@ export function scaled(count: number): number {
 /** Whether this is `npm run test:full`, which runs the full number of repetitions. */
 export const isFull = process.env['TIDEWATCH_TEST_FULL'] !== undefined && !isEmulated
 
-/** Like `scaled`, but `count` only in a full run, and a quarter in an ordinary run. */
+/** Like `scaled`, but `count` only in a full run, and an eighth in an ordinary run. */
 export function fullRunCount(count: number): number {
-  return multipleOfFour(isFull ? count : count / (isEmulated ? 10 : 4))
+  return multipleOfFour(isFull ? count : count / (isEmulated ? 20 : 8))
 }
 
 function multipleOfFour(count: number): number {

@@ -148,7 +148,8 @@ serial(
       t.is(operations[0]?.path, '/tmp/release_agent')
       t.true(operations.every(({ writer, container }) => writer?.argv[1] === 'sh' && container?.id === id))
     } finally {
-      await inside('busybox', 'umount', '/tmp')
+      // It is busy while a file in it is being read.
+      await until(() => inside('busybox', 'umount', '/tmp').then(() => true))
     }
     t.is(of('cgroup_hierarchy', name).length, 1)
   },
