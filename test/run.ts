@@ -20,6 +20,9 @@ import { isFull } from './support/until.ts'
 // A file with containers waits for a third of its time, so three of them keep two processors busy.
 const lanes = 3
 
+// The start of ava itself takes most of a second of processor time; more files would leave a lane without work at the end.
+const filesPerAva = 2
+
 const root = join(import.meta.dirname, '..')
 const args = process.argv.slice(2)
 const isQuick = args.includes('--quick')
@@ -39,7 +42,7 @@ async function all(): Promise<Outcome> {
   const { unit, daemon, containers } = byNeeds(root, files)
   await stage.run('bundle', useBundle)
   // Unit tests are short and fill the lanes at the end.
-  const tasks = [...containers, ...daemon].map((file) => ({ name: file, files: [file] }))
+  const tasks = chunked([...containers, ...daemon], filesPerAva).map(toTask)
   const reports = await stage.run('tests', () => runTasks([...tasks, ...unitTasks(unit)]))
   return await stage.run('retries', () => settle(reports, files))
 }
@@ -72,6 +75,16 @@ function unitTasks(files: readonly string[]): Task[] {
   const shared = files.filter((file) => canShareProcess(root, file))
   const alone = files.filter((file) => !shared.includes(file))
   return [...writeGroups(root, shared, 4), { name: 'unit tests in their own processes', files: alone }]
+}
+
+function toTask(files: readonly string[]): Task {
+  return { name: files.join(' and '), files }
+}
+
+function chunked<Item>(items: readonly Item[], size: number): Item[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  )
 }
 
 async function check(): Promise<void> {

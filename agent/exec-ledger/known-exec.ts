@@ -59,9 +59,22 @@ export function isEntryOf(exec: KnownExec, { pid, startTicks, startedAt }: Entry
  * a container can put any id on its command line. `runc init` is trusted, because the first process may have been
  * lost.
  */
-export function isImpostor(exec: KnownExec, { entry, by }: Pick<EnteredOrigin, 'entry' | 'by'>): boolean {
-  if (exec.entry === null || isEntryOf(exec, entry)) return false
-  return by[0] !== undefined && by[0].argv[1] !== 'init'
+export function isImpostor(exec: KnownExec, origin: Pick<EnteredOrigin, 'entry' | 'by'>): boolean {
+  if (firstProcessOf(exec) === null || isEntryOf(exec, origin.entry)) return false
+  return origin.by[0] !== undefined && !wasRuntimeInit(origin)
+}
+
+/** Whether the process that entered was the runtime before its exec, as the first process of each exec is. */
+export function wasRuntimeInit({ by }: Pick<EnteredOrigin, 'by'>): boolean {
+  return by[0]?.argv[1] === 'init'
+}
+
+/**
+ * Whether a process that entered can be the first of this exec: the engine publishes the start before the process
+ * runs.
+ */
+export function canBeOf(exec: Pick<KnownExec, 'from'>, { startedAt }: Pick<Entry, 'startedAt'>): boolean {
+  return startedAt + slackMs >= exec.from
 }
 
 /** Whether it was running at a time. The engine never reuses the id of an exec that has ended. */

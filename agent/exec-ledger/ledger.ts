@@ -1,8 +1,10 @@
 import { isRootUser } from '../model/container.ts'
 import { addExec, allExecs, type ContainerExecs, findExec, findReported, noExecs } from './container-execs.ts'
+import { earlyEntries } from './early-entries.ts'
 import { execFactsById } from './exec-facts.ts'
 import { storedExecs } from './stored-execs.ts'
 import {
+  canBeOf,
   entryBy,
   firstProcessOf,
   hadStarted,
@@ -53,6 +55,7 @@ export function execLedger(
 ): ExecLedger {
   const stored = storedExecs(memory)
   const facts = execFactsById()
+  const early = earlyEntries()
   const byContainer = new Map<string, ContainerExecs>()
   // When they ended, oldest first.
   const endedContainers = new Map<string, number>()
@@ -73,8 +76,9 @@ export function execLedger(
     if (!/^[0-9a-f]{64}$/.test(execId)) return
     const to = endOf(actorId, time)
     const execs = of(actorId)
-    if (findExec(execs, execId) === undefined)
-      addExec(execs, 'announced', execId, { ...uninspectedExec, from: time, to })
+    if (findExec(execs, execId) !== undefined) return
+    const entry = early.take(actorId, execId, { from: time })
+    addExec(execs, 'announced', execId, { ...uninspectedExec, from: time, to, entry })
   }
 
   function started({ container, execId, time, settings, healthcheck }: ExecObservation): void {
@@ -85,7 +89,7 @@ export function execLedger(
     const exec: KnownExec = {
       ...uninspectedExec,
       from: time,
-      entry: known?.entry ?? null,
+      entry: known?.entry ?? early.take(container.id, execId, { from: time }),
       to: Math.min(known?.to ?? Infinity, to),
       left: known?.left ?? [],
       lookAt: known?.lookAt ?? Infinity,
@@ -122,9 +126,10 @@ export function execLedger(
     if (origin.via !== 'entered' || origin.execId === '') return
     const execs = byContainer.get(container.id)
     const exec = execs && findExec(execs, origin.execId)
-    if (exec === undefined) return
+    if (exec === undefined) return early.record(container.id, origin)
     if (execs !== undefined && time >= exec.lookAt) scanLeft(container.id, execs, exec, time)
-    if (exec.entry !== null || !wasRunning(exec, origin.entry.startedAt)) return
+    if (exec.entry !== null || !wasRunning(exec, origin.entry.startedAt) || !canBeOf(exec, origin.entry))
+      return
     exec.entry = { pid: origin.entry.pid, startTicks: origin.entry.startTicks }
     if (execs?.reported.has(origin.execId)) stored.save(container.id, execs.reported)
   }

@@ -100,6 +100,33 @@ test('a process that claims an exec id on its command line does not belong to it
   t.is(ledger.entryOf(entered(execId, 10_050, 7)).by, 'exec')
 })
 
+test('the first process of an exec is known even if it is observed before the engine reports the exec', (t) => {
+  const nsenter = (startedAt: number, pid: number): ProcessObservation => {
+    const { origin, ...rest } = entered(execId, startedAt, pid)
+    const by = [sampleEnteringProcess(['nsenter', '-t', '1'])]
+    return { ...rest, origin: { ...origin, by } as typeof origin }
+  }
+  for (const reported of [asRoot, announcedBy('exec_start')]) {
+    const ledger = execLedger(emptyMemory())
+    // It names an exec that was created, and entered before that was started.
+    ledger.observe(nsenter(reported.time - 5_000, 5))
+    ledger.observe(entered(execId, reported.time, 7))
+    ledger.observe(reported)
+    t.is(ledger.entryOf(entered(execId, reported.time, 7)).by, 'exec')
+    t.is(ledger.entryOf(nsenter(reported.time - 5_000, 5)).by, 'none')
+    t.is(ledger.entryOf(nsenter(reported.time + 50, 8)).by, 'none')
+  }
+})
+
+test('a process that claims the id of an exec whose pid the engine has reported does not belong to it', (t) => {
+  const ledger = execLedger(emptyMemory())
+  ledger.observe(sampleExec({ container, execId, time: 10_000, settings: { pid: 7 } }))
+  const { origin, ...rest } = entered(execId, 10_060, 8)
+  const by = [sampleEnteringProcess(['nsenter', '-t', '1'])]
+  t.is(ledger.entryOf({ ...rest, origin: { ...origin, by } as typeof origin }).by, 'none')
+  t.is(ledger.entryOf(entered(execId, 10_060, 7)).by, 'exec')
+})
+
 test('a running exec is known after a restart, with its first process; an ended one is not', (t) => {
   const memory = emptyMemory()
   const before = execLedger(memory)
