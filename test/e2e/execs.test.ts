@@ -59,6 +59,7 @@ async function settled(t: ExecutionContext<Context>): Promise<void> {
 }
 
 const many = fullRunCount(100)
+const isFailed = ({ argv }: Finding['evidence']) => (argv as string[])[0] === '/no/such/program'
 
 serial(
   `${many} execs of all kinds are ${many} findings with the engine’s exec IDs and exit codes`,
@@ -97,7 +98,10 @@ serial(
     await Promise.all([client(), client(), client(), client()])
 
     const found = () => daemon.findings({ container: name, detector })
-    await until(() => found().filter(({ evidence }) => 'exit_code' in evidence).length >= many, 30_000)
+    // The exit code comes from the engine, the programs and the caller from the kernel.
+    const isComplete = ({ evidence }: Finding) =>
+      'exit_code' in evidence && 'caller' in evidence && ('programs' in evidence || isFailed(evidence))
+    await until(() => found().filter(isComplete).length >= many, 30_000)
     t.is(found().length, many)
     t.is(new Set(found().map(({ evidence }) => evidence['exec_id'])).size, many)
     for (const [mark, [execId, exitCode]] of expected) {

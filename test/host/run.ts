@@ -38,8 +38,8 @@ const hostTests = [
 // Tests that depend only on Docker's version, or that the files above already cover on an emulated host.
 const furtherTests = ['test/sources/docker/**/*engine.test.ts', 'test/e2e/runtime-operation.test.ts']
 
-// Tests in the files above that only --all runs. They depend on the engine, and take minutes because a container
-// takes ten seconds to start.
+// Tests in the files above that only --all runs, because a container takes ten seconds to start: they depend on the
+// engine alone, or the others show the same of this kernel.
 const furtherTitles = [
   '*containers that start and stop normally cause no findings*',
   'a profile is learned, survives a restart*',
@@ -54,6 +54,15 @@ const furtherTitles = [
   'a daemon that starts when containers and execs already run*',
   'entering as root without the engine is one finding*',
   'a root process that outlived its exec*',
+  'deceptive arguments are reported unchanged*',
+  'a limit that is changed while the container runs*',
+  'filling memory is near its limit*',
+  'page cache that fills a container*',
+  'a busy loop under a quota is throttled',
+  'a fork bomb is detected by its growth*',
+  'a setuid file added in the container is an escalation*',
+  'setuid files on a tmpfs or changed in the container*',
+  'an entry point that starts as root and drops its privileges*',
 ]
 
 // A build needs the network, and a burst is impossible because a program takes 30 ms to start.
