@@ -1,3 +1,4 @@
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { isRootUser } from '../model/container.ts'
 import { addExec, allExecs, type ContainerExecs, findExec, findReported, noExecs } from './container-execs.ts'
 import { earlyEntries } from './early-entries.ts'
@@ -56,7 +57,7 @@ export function execLedger(
   const stored = storedExecs(memory)
   const facts = execFactsById()
   const early = earlyEntries()
-  const byContainer = new Map<string, ContainerExecs>()
+  const byContainer = new BoundedMap<string, ContainerExecs>(maxContainers)
   // When they ended, oldest first.
   const endedContainers = new Map<string, number>()
   for (const [containerId, execs] of stored.all()) of(containerId).reported = execs
@@ -64,7 +65,6 @@ export function execLedger(
   function of(containerId: string): ContainerExecs {
     const execs = byContainer.get(containerId) ?? noExecs()
     byContainer.set(containerId, execs)
-    if (byContainer.size > maxContainers) byContainer.delete(byContainer.keys().next().value ?? '')
     return execs
   }
 
