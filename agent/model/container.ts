@@ -99,7 +99,10 @@ export type ContainerView = {
 
 /** The same for callers that can wait for the engine's answer. */
 export type ContainerLookup = ContainerView & {
-  /** Whether a request for this container or for the container list is still unanswered. */
+  /**
+   * Whether a request for this container or for the container list is still unanswered. Makes a request if nothing has
+   * been reported of the container.
+   */
   isPending(id: string): boolean
 }
 

@@ -56,7 +56,8 @@ for (const [mode, ringBytes] of [
         times,
         times.toSorted((a, b) => a - b),
       )
-      t.deepEqual(await source.ghosts(), [])
+      // On a busy machine exits are read late.
+      await until(async () => (await source.ghosts()).length === 0)
     },
   )
 }
@@ -73,6 +74,7 @@ function watchInChild(t: ExecutionContext, mode: string, containerId: string, ri
   })
 
   async function ghosts(): Promise<[number, number][]> {
+    living = undefined
     child.send('living')
     await until(() => living !== undefined)
     const alive = new Map(readPids('/proc').map((pid) => [pid, readStat('/proc', pid)?.startTicks]))

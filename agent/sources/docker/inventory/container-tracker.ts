@@ -3,6 +3,7 @@ import type { ContainerAction, ContainerObservation, DockerEvent } from '../../.
 import type { CallQueue } from '../client/call-queue.ts'
 import type { DockerClient } from '../client/client.ts'
 import { containerOfEvent, containerOfInspect } from './identity.ts'
+import { lateContainers } from './late-containers.ts'
 import { textOf } from '../../../lib/json-object.ts'
 import {
   type InspectResult,
@@ -16,6 +17,7 @@ import {
   needsInspect,
   type Run,
   runOf,
+  wasReported,
 } from './lifecycle.ts'
 
 export type ContainerTrackerOptions = {
@@ -43,6 +45,12 @@ export type ContainerTracker = {
 export function createContainerTracker(options: ContainerTrackerOptions): ContainerTracker {
   const { client, calls, emit, lose, onReconciled, now } = options
   const tracks = new Map<string, Track>()
+  const isLate = lateContainers({
+    client,
+    calls,
+    onFound: (container) => enqueue(trackOf(container), { event: null }),
+    now,
+  })
   let isListed = false
 
   function trackOf(container: Container): Track {
@@ -168,7 +176,8 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       isPending(id) {
         const track = tracks.get(id)
         if (track?.container.details) return false
-        return !isListed || track?.inspecting === true || (track?.waiting.length ?? 0) > 0
+        if (!isListed) return true
+        return track === undefined ? isLate(id) : hasOpenInspect(track)
       },
     },
     onEvent(event) {
@@ -201,6 +210,11 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
   }
 }
 
+/** An inspect that had no result is repeated. */
+function hasOpenInspect({ inspecting, waiting, unanswered, gone }: Track): boolean {
+  return inspecting || waiting.length > 0 || (unanswered && !gone)
+}
+
 type Track = {
   container: Container
   /** Whether anything was reported of it, and whether it was last reported as running. */
@@ -220,21 +234,6 @@ type Track = {
 type Step =
   | { event: DockerEvent; action: ContainerAction; done?: undefined }
   | { event: null; done?: () => void }
-
-/** Whether a comparison with the engine has already reported what this late event says. */
-function wasReported(
-  { reported, reportedUp, reconciled }: Track,
-  action: ContainerAction,
-  time: number,
-): boolean {
-  if (action === 'created') return reported
-  if (action === 'started') return reportedUp && time < reconciled.start + eventDelayMs
-  if (action === 'died') return time < Math.max(reconciled.start, reconciled.end + eventDelayMs)
-  return false
-}
-
-// The engine sets StartedAt and FinishedAt some milliseconds before it publishes the event.
-const eventDelayMs = 1_000
 
 // For late events, and for processes whose kernel events come after the end of their container.
 const keepRemovedMs = 60_000

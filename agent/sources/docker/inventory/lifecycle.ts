@@ -133,3 +133,18 @@ export function missedChanges(
 export function change(action: ContainerAction, time: number, exitCode: number | null = null): Change {
   return { action, time, exitCode, previousName: null }
 }
+
+/** Whether a comparison with the engine has already reported what this late event says. */
+export function wasReported(
+  { reported, reportedUp, reconciled }: { reported: boolean; reportedUp: boolean; reconciled: Run },
+  action: ContainerAction,
+  time: number,
+): boolean {
+  if (action === 'created') return reported
+  if (action === 'started') return reportedUp && time < reconciled.start + eventDelayMs
+  if (action === 'died') return time < Math.max(reconciled.start, reconciled.end + eventDelayMs)
+  return false
+}
+
+// The engine sets StartedAt and FinishedAt some milliseconds before it publishes the event.
+const eventDelayMs = 1_000

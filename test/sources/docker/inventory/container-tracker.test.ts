@@ -121,6 +121,24 @@ test('a container is pending until the engine has returned its list and this con
   t.false(tracker.view.isPending('fresh'))
 })
 
+test('the engine is asked once about a container with processes that no event has reported', async (t) => {
+  const { tracker, inspects, words } = tracking()
+  const [late, foreign] = ['a'.repeat(64), 'b'.repeat(64)]
+  tracker.reconcile([], () => undefined)
+  inspects.set(late, { ...running(), Id: late })
+  t.true(tracker.view.isPending(late))
+  t.true(tracker.view.isPending(foreign))
+  t.is(tracker.view.get(late), undefined)
+  await settled()
+  t.truthy(tracker.view.get(late)?.details)
+  t.deepEqual(words(), ['seen web running'])
+  for (const id of [late, foreign]) t.false(tracker.view.isPending(id))
+  // The event, read late, reports nothing new.
+  tracker.onEvent(dockerEvent('create', { actorId: late }))
+  await settled()
+  t.deepEqual(words(), ['seen web running'])
+})
+
 test('nothing is pending after the list failed', (t) => {
   const { tracker } = tracking()
   tracker.listingFailed()
