@@ -73,18 +73,22 @@ function watchInChild(t: ExecutionContext, mode: string, containerId: string, ri
     else seen.push(answer.observation)
   })
 
+  async function livingInTable(): Promise<[number, number][]> {
+    living = undefined
+    child.send('living')
+    return await until(() => living)
+  }
+
+  /** Processes that are alive only in the table: at two looks, because the table is a moment late. */
   async function ghosts(): Promise<[number, number][]> {
-    living = undefined
-    child.send('living')
-    await until(() => living !== undefined)
+    const before = await livingInTable()
     const alive = new Map(readPids('/proc').map((pid) => [pid, readStat('/proc', pid)?.startTicks]))
-    // A process that exited just now is no ghost: the table must be wrong for longer than the check takes.
     await sleep(1_000)
-    const first = (living ?? []).filter(([pid, startTicks]) => alive.get(pid) !== startTicks)
-    living = undefined
-    child.send('living')
-    await until(() => living !== undefined)
-    return first.filter(([pid, startTicks]) => living?.some((one) => one[0] === pid && one[1] === startTicks))
+    const after = await livingInTable()
+    return before.filter(
+      ([pid, startTicks]) =>
+        alive.get(pid) !== startTicks && after.some((one) => one[0] === pid && one[1] === startTicks),
+    )
   }
 
   return {
