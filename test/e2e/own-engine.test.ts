@@ -105,7 +105,7 @@ test.serial(
     await engine.docker('exec', '--detach', '--user=0', 'box', 'sh', '-c', loop)
     const exec = () => daemon.findings().find(({ rule }) => rule === 'exec-as-root')
     await until(() => (exec()?.evidence['programs'] as unknown[] | undefined)?.length === 5, 30_000)
-    const caller = exec()?.evidence['caller']
+    const caller = await until(() => exec()?.evidence['caller'])
     t.like(caller, { confidence: 'exact', user: 'root' })
 
     await engine.stop()
