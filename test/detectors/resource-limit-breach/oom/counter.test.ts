@@ -10,12 +10,10 @@ import {
   exited,
   kill,
   killed,
+  late,
   started,
-  reportsOf,
-  wordsOf,
+  testCases,
 } from './oom-facts.ts'
-
-const late = 60_000
 
 const table: Case[] = [
   // The counter.
@@ -44,8 +42,4 @@ const table: Case[] = [
   ['an ending first process that dies', [count(0, 0), dying(1, 1), dying(9_000, 1), killed(late)], [death]],
 ]
 
-for (const [title, facts, reports] of table) {
-  test(`${title}: ${wordsOf(reports)}`, (t) => {
-    t.deepEqual(reportsOf(facts), reports)
-  })
-}
+testCases(test, table)

@@ -14,13 +14,11 @@ import {
   init,
   kill,
   killed,
+  late,
   sigkillRequest,
   started,
-  reportsOf,
-  wordsOf,
+  testCases,
 } from './oom-facts.ts'
-
-const late = 60_000
 
 const table: Case[] = [
   ['docker kill', [started(), sigkillRequest(1), killed(2)], []],
@@ -83,8 +81,4 @@ const table: Case[] = [
   ],
 ]
 
-for (const [title, facts, reports] of table) {
-  test(`${title}: ${wordsOf(reports)}`, (t) => {
-    t.deepEqual(reportsOf(facts), reports)
-  })
-}
+testCases(test, table)

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { type Case, alive, count, event, kill, killed, reportsOf, wordsOf } from './oom-facts.ts'
+import { type Case, alive, count, event, kill, killed, testCases } from './oom-facts.ts'
 
 const table: Case[] = [
   ['an event that the counter contradicts', [count(0, 0), event(1), alive(2, 0), alive(3, 0), killed(4)], []],
@@ -11,8 +11,4 @@ const table: Case[] = [
   ],
 ]
 
-for (const [title, facts, reports] of table) {
-  test(`${title}: ${wordsOf(reports)}`, (t) => {
-    t.deepEqual(reportsOf(facts), reports)
-  })
-}
+testCases(test, table)

@@ -14,12 +14,11 @@ import {
   init,
   kill,
   killed,
+  late,
   reportsOf,
   sigkillRequest,
   started,
 } from './oom-facts.ts'
-
-const late = 60_000
 
 test('the first process is killed: one finding, for any order and delay of the facts', (t) => {
   for (const delay of [1, late]) {

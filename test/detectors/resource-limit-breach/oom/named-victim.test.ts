@@ -13,8 +13,7 @@ import {
   kill,
   killed,
   started,
-  reportsOf,
-  wordsOf,
+  testCases,
 } from './oom-facts.ts'
 
 const table: Case[] = [
@@ -35,8 +34,4 @@ const table: Case[] = [
   ],
 ]
 
-for (const [title, facts, reports] of table) {
-  test(`${title}: ${wordsOf(reports)}`, (t) => {
-    t.deepEqual(reportsOf(facts), reports)
-  })
-}
+testCases(test, table)

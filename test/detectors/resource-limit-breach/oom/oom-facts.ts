@@ -1,3 +1,4 @@
+import type { TestFn } from 'ava'
 import { type OomFact, recordFact } from '../../../../detectors/resource-limit-breach/oom/facts.ts'
 import { emptyLedger } from '../../../../detectors/resource-limit-breach/oom/ledger.ts'
 import {
@@ -33,6 +34,8 @@ export const sigkillRequest = (time: number): OomFact => ({
   container: { id: fixtureId },
 })
 export const deadline = 'deadline'
+/** Later than any engine's usual delay. */
+export const late = 60_000
 
 export type Fact = OomFact | typeof deadline
 
@@ -59,7 +62,11 @@ export function group(...pids: number[]): OomFact[] {
 /** A title, the facts about one container in the order of their arrival, and what is reported. */
 export type Case = [title: string, facts: Fact[], reports: string[]]
 
-/** What is reported, for the title of a test. */
-export function wordsOf(reports: readonly string[]): string {
-  return reports.join(', ') || 'nothing'
+/** Declares a test for each case. `test` is the caller's, whose file names the tests. */
+export function testCases(test: TestFn, table: readonly Case[]): void {
+  for (const [title, facts, reports] of table) {
+    test(`${title}: ${reports.join(', ') || 'nothing'}`, (t) => {
+      t.deepEqual(reportsOf(facts), reports)
+    })
+  }
 }

@@ -15,13 +15,11 @@ import {
   init,
   kill,
   killed,
+  late,
   started,
   startedAt,
-  reportsOf,
-  wordsOf,
+  testCases,
 } from './oom-facts.ts'
-
-const late = 60_000
 
 const table: Case[] = [
   // Restarts.
@@ -72,8 +70,4 @@ const table: Case[] = [
   ['nothing is undecided', [count(0, 0), deadline], []],
 ]
 
-for (const [title, facts, reports] of table) {
-  test(`${title}: ${wordsOf(reports)}`, (t) => {
-    t.deepEqual(reportsOf(facts), reports)
-  })
-}
+testCases(test, table)
