@@ -1,6 +1,6 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { EnteredOrigin } from '../model/observation.ts'
-import { canBeOf, wasRuntimeInit, type KnownExec } from './known-exec.ts'
+import { hadStarted, wasRuntimeInit, type KnownExec } from './known-exec.ts'
 
 /** The processes that named an exec before the engine reported it: the kernel is often faster. */
 export type EarlyEntries = {
@@ -24,7 +24,7 @@ export function earlyEntries(): EarlyEntries {
     },
     take(containerId, execId, exec) {
       const key = `${containerId} ${execId}`
-      const possible = (known.get(key) ?? []).filter(({ entry }) => canBeOf(exec, entry))
+      const possible = (known.get(key) ?? []).filter(({ entry }) => hadStarted(exec, entry.startedAt))
       known.delete(key)
       const { entry } = possible.find(wasRuntimeInit) ?? possible[0] ?? {}
       return entry === undefined ? null : { pid: entry.pid, startTicks: entry.startTicks }

@@ -69,14 +69,6 @@ export function wasRuntimeInit({ by }: Pick<EnteredOrigin, 'by'>): boolean {
   return by[0]?.argv[1] === 'init'
 }
 
-/**
- * Whether a process that entered can be the first of this exec: the engine publishes the start before the process
- * runs.
- */
-export function canBeOf(exec: Pick<KnownExec, 'from'>, { startedAt }: Pick<Entry, 'startedAt'>): boolean {
-  return startedAt + slackMs >= exec.from
-}
-
 /** Whether it was running at a time. The engine never reuses the id of an exec that has ended. */
 export function wasRunning({ to }: KnownExec, time: number): boolean {
   return time <= to + slackMs
@@ -93,7 +85,7 @@ export function isOfRun({ from }: KnownExec, runsSince: number): boolean {
 }
 
 /** Whether it had started at a time, so that it can have caused what started then. */
-export function hadStarted({ from }: KnownExec, time: number): boolean {
+export function hadStarted({ from }: Pick<KnownExec, 'from'>, time: number): boolean {
   return from - slackMs <= time
 }
 

@@ -5,7 +5,6 @@ import { earlyEntries } from './early-entries.ts'
 import { execFactsById } from './exec-facts.ts'
 import { storedExecs } from './stored-execs.ts'
 import {
-  canBeOf,
   entryBy,
   firstProcessOf,
   hadStarted,
@@ -128,7 +127,11 @@ export function execLedger(
     const exec = execs && findExec(execs, origin.execId)
     if (exec === undefined) return early.record(container.id, origin)
     if (execs !== undefined && time >= exec.lookAt) scanLeft(container.id, execs, exec, time)
-    if (exec.entry !== null || !wasRunning(exec, origin.entry.startedAt) || !canBeOf(exec, origin.entry))
+    if (
+      exec.entry !== null ||
+      !wasRunning(exec, origin.entry.startedAt) ||
+      !hadStarted(exec, origin.entry.startedAt)
+    )
       return
     exec.entry = { pid: origin.entry.pid, startTicks: origin.entry.startTicks }
     if (execs?.reported.has(origin.execId)) stored.save(container.id, execs.reported)
