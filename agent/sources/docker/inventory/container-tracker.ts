@@ -1,4 +1,4 @@
-import type { Container, ContainerLookup } from '../../../model/container.ts'
+import { type Container, type ContainerLookup, unknownContainer } from '../../../model/container.ts'
 import type { ContainerAction, ContainerObservation, DockerEvent } from '../../../model/observation.ts'
 import type { CallQueue } from '../client/call-queue.ts'
 import type { DockerClient } from '../client/client.ts'
@@ -48,7 +48,10 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
   const isLate = lateContainers({
     client,
     calls,
-    onFound: (container) => enqueue(trackOf(container), { event: null }),
+    onFound(id, description) {
+      // An event may have reported it meanwhile.
+      if (!tracks.has(id)) settleReconcile(trackOf(unknownContainer(id, '')), description)
+    },
     now,
   })
   let isListed = false

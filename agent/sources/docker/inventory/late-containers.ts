@@ -1,14 +1,13 @@
 import { BoundedMap } from '../../../lib/bounded-map.ts'
-import { textOf } from '../../../lib/json-object.ts'
-import type { Container } from '../../../model/container.ts'
+import { type JsonObject, textOf } from '../../../lib/json-object.ts'
 import type { CallQueue } from '../client/call-queue.ts'
 import type { DockerClient } from '../client/client.ts'
-import { containerOfInspect } from './identity.ts'
 
 export type LateContainersOptions = {
   client: Pick<DockerClient, 'inspectContainer'>
   calls: CallQueue
-  onFound: (container: Container) => void
+  /** Receives the engine's description. */
+  onFound: (id: string, description: JsonObject) => void
   /** Epoch milliseconds. */
   now: () => number
 }
@@ -35,10 +34,10 @@ export function lateContainers({
         question.isPending = false
         // No answer is not an answer.
         if (reply === undefined) asked.delete(id)
-        else if (reply !== null && textOf(reply['Id']) === id) onFound(containerOfInspect(reply))
+        else if (reply !== null && textOf(reply['Id']) === id) onFound(id, reply)
       },
     )
-    question.isPending = isTaken
+    if (!isTaken) asked.delete(id)
     return isTaken
   }
 

@@ -122,7 +122,7 @@ test('a container is pending until the engine has returned its list and this con
 })
 
 test('the engine is asked once about a container with processes that no event has reported', async (t) => {
-  const { tracker, inspects, words } = tracking()
+  const { tracker, inspects, inspected, words } = tracking()
   const [late, foreign] = ['a'.repeat(64), 'b'.repeat(64)]
   tracker.reconcile([], () => undefined)
   inspects.set(late, { ...running(), Id: late })
@@ -133,10 +133,25 @@ test('the engine is asked once about a container with processes that no event ha
   t.truthy(tracker.view.get(late)?.details)
   t.deepEqual(words(), ['seen web running'])
   for (const id of [late, foreign]) t.false(tracker.view.isPending(id))
+  t.deepEqual(inspected, [late, foreign])
   // The event, read late, reports nothing new.
   tracker.onEvent(dockerEvent('create', { actorId: late }))
   await settled()
   t.deepEqual(words(), ['seen web running'])
+})
+
+test('a container that the engine could not be asked about is asked about again', async (t) => {
+  const { tracker, inspects, calls } = tracking({ concurrency: 1, limit: 1 })
+  const late = 'a'.repeat(64)
+  tracker.reconcile([], () => undefined)
+  inspects.set(late, { ...running(), Id: late })
+  const block = () => new Promise<null>((resolve) => void setImmediate().then(() => resolve(null)))
+  for (let n = 0; n < 3; n += 1) calls.call(block, () => undefined)
+  t.false(tracker.view.isPending(late))
+  await settled()
+  t.true(tracker.view.isPending(late))
+  await settled()
+  t.truthy(tracker.view.get(late)?.details)
 })
 
 test('nothing is pending after the list failed', (t) => {
