@@ -42,7 +42,10 @@ async function all(): Promise<Outcome> {
   const { unit, daemon, containers } = byNeeds(root, files)
   await stage.run('bundle', useBundle)
   // Unit tests are short and fill the lanes at the end.
-  const tasks = chunked([...containers, ...daemon], filesPerAva).map(toTask)
+  const tasks = chunked([...containers, ...daemon], filesPerAva).map((both) => ({
+    name: both.join(' and '),
+    files: both,
+  }))
   const reports = await stage.run('tests', () => runTasks([...tasks, ...unitTasks(unit)]))
   return await stage.run('retries', () => settle(reports, files))
 }
@@ -75,10 +78,6 @@ function unitTasks(files: readonly string[]): Task[] {
   const shared = files.filter((file) => canShareProcess(root, file))
   const alone = files.filter((file) => !shared.includes(file))
   return [...writeGroups(root, shared, 4), { name: 'unit tests in their own processes', files: alone }]
-}
-
-function toTask(files: readonly string[]): Task {
-  return { name: files.join(' and '), files }
 }
 
 function chunked<Item>(items: readonly Item[], size: number): Item[][] {

@@ -94,7 +94,11 @@ async function expectFindings(
     daemon
       .findings({ detector: 'runtime-path-write', severity: 'critical' })
       .filter(({ kind, evidence }) => kind === 'event' && pathOf(evidence).startsWith(`${folder}/`))
-  const found = await until(() => all().length >= expected && all(), 60_000).catch(async (error: unknown) => {
+  const allOfThem = () => {
+    const found = all()
+    return found.length >= expected && found
+  }
+  const found = await until(allOfThem, 60_000).catch(async (error: unknown) => {
     const reported = new Set(all().map(({ evidence }) => pathOf(evidence)))
     const missing = decoysIn(folder, by.count).filter((path) => !reported.has(path))
     t.log(`${reported.size} of ${expected} reported; missing: ${missing.join(' ')}`)

@@ -68,10 +68,8 @@ export function dpkg(root = ''): PackageManager {
     const all = files.filter((file) => file.endsWith('.list')).map((file) => file.slice(0, -'.list'.length))
     const known = new Set(owners.values())
     const program = path.slice(path.lastIndexOf('/') + 1)
-    const likelihoods = new Map(
-      all.map((name) => [name, known.has(name) ? program.length + 1 : commonPrefix(name, program)]),
-    )
-    return all.toSorted((a, b) => (likelihoods.get(b) ?? 0) - (likelihoods.get(a) ?? 0))
+    const likelihood = (name: string) => (known.has(name) ? program.length + 1 : commonPrefix(name, program))
+    return all.toSorted((a, b) => likelihood(b) - likelihood(a))
   }
 
   /** Unfinished operations of dpkg are recorded in updates/; later files are newer. */
