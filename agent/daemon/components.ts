@@ -15,6 +15,7 @@ import { endpointOf } from '../sources/docker/client/endpoint.ts'
 import { dockerOptions } from '../sources/docker/client/options.ts'
 import { processesOfEntry } from '../sources/processes/attribution/session-attribution.ts'
 import { processTable } from '../sources/processes/table/table.ts'
+import { readHostId } from '../store/host-id.ts'
 import { storedCursor } from '../store/cursor.ts'
 import { lockIfWritable } from '../store/lock.ts'
 import { memoryOf } from '../store/memory.ts'
@@ -77,7 +78,8 @@ export function createComponents(config: Config, { pulseOf, now }: ComponentsOpt
   const health = sourceHealth(sourceNames)
 
   const shared = { host, current, policy, store, containers, health }
-  const reporting = createReporting({ ...shared, redact, daemonLog, now })
+  const hostId = readHostId(directory, host)
+  const reporting = createReporting({ ...shared, hostId, redact, daemonLog, now })
 
   const resources = opened.move()
   return {

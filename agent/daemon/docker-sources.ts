@@ -1,4 +1,5 @@
 import { filter, map, type Observable, share } from 'rxjs'
+import { bootClock } from '../linux/boot-clock.ts'
 import type { ContainerLookup } from '../model/container.ts'
 import type { Cursor } from '../model/event-cursor.ts'
 import type { Observation } from '../model/observation.ts'
@@ -6,6 +7,8 @@ import type { Pulse } from '../model/source.ts'
 import type { DockerClient } from '../sources/docker/client/client.ts'
 import { dockerEvents } from '../sources/docker/events/event-stream.ts'
 import { containerInventory, type Inventory } from '../sources/docker/inventory/inventory.ts'
+import { startOfMember } from '../sources/processes/attribution/member-start.ts'
+import { kernel } from './source-context.ts'
 import { superviseSource } from './supervise-source.ts'
 
 export type DockerSourcesOptions = {
@@ -43,6 +46,7 @@ export function dockerSources({
     client,
     events$: events$.pipe(filter((seen) => seen.kind === 'docker-event')),
     reconcile$: unsure$,
+    startOf: startOfMember({ ...kernel, clock: bootClock() }),
     pulse,
     now,
   })

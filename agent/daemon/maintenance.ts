@@ -7,8 +7,12 @@ import type { Store } from '../store/store.ts'
 export type MaintenanceOptions = {
   current: Pick<CurrentConfig, 'now' | 'all$'>
   policy: Pick<Policy, 'hasExpired'>
-  publisher: Pick<Publisher, 'resolveUnconfirmed' | 'reconsider' | 'flushRepeats' | 'reportThrottled'>
-  store: Pick<Store, 'tryToRestore' | 'prune'>
+  publisher: Pick<
+    Publisher,
+    'resolveUnconfirmed' | 'reconsider' | 'flushRepeats' | 'reportThrottled' | 'storeAgain'
+  >
+  queueForReceivers: () => void
+  store: Pick<Store, 'tryToRestore' | 'prune' | 'movedAside'>
   /** Epoch milliseconds. */
   now: () => number
 }
@@ -26,6 +30,7 @@ export function maintenance({
   current,
   policy,
   publisher,
+  queueForReceivers,
   store,
   now,
 }: MaintenanceOptions): Observable<never> {
@@ -41,12 +46,22 @@ export function maintenance({
     store.prune({ maxAgeMs: retention, maxBytes: max_size }, now())
   }
 
+  let movedAside = store.movedAside()
+  /** A new store lacks what could not be read from the old one. */
+  function restoreStore(): void {
+    store.tryToRestore()
+    if (store.movedAside() === movedAside) return
+    movedAside = store.movedAside()
+    publisher.storeAgain()
+    queueForReceivers()
+  }
+
   return merge(
     unconfirmed$.pipe(tap(publisher.resolveUnconfirmed)),
-    interval(repeatsEveryMs).pipe(tap(publisher.flushRepeats)),
+    interval(repeatsEveryMs).pipe(tap(() => publisher.flushRepeats())),
     interval(throttledEveryMs).pipe(tap(publisher.reportThrottled)),
     timer(0, expiredEveryMs).pipe(tap(reconsiderIfExpired)),
-    interval(restoreEveryMs).pipe(tap(store.tryToRestore)),
+    interval(restoreEveryMs).pipe(tap(restoreStore)),
     timer(0, pruneEveryMs).pipe(tap(prune)),
   ).pipe(ignoreElements())
 }

@@ -11,6 +11,7 @@ export type ReloadOptions = {
   load: () => Config
   policy: Pick<Policy, 'replace'>
   publisher: Pick<Publisher, 'reconsider'>
+  queueForReceivers: () => void
   metrics: Pick<Metrics, 'configurationLoaded' | 'configurationChanged'>
   log: Logger
   now: () => number
@@ -22,6 +23,7 @@ export function reloadConfiguration({
   load,
   policy,
   publisher,
+  queueForReceivers,
   metrics,
   log,
   now,
@@ -40,6 +42,7 @@ export function reloadConfiguration({
   log.level = next.log.level
   metrics.configurationChanged()
   publisher.reconsider()
+  queueForReceivers()
   const sections = changed.length === 0 ? 'no changes' : `changed: ${changed.join(', ')}`
   log.info(`configuration reloaded, ${sections}`, { changed })
   for (const key of atNextStart) log.warn(`${key} also changed, which takes effect after a restart`, { key })

@@ -7,6 +7,7 @@ import { createMetrics } from '../../exporters/prometheus/index.ts'
 import { receiversOf } from '../../exporters/receivers.ts'
 import type { CurrentConfig } from '../config/current.ts'
 import { detectorConfig, detectorConfigFor } from '../config/schema.ts'
+import { reopenMs } from '../findings/conditions.ts'
 import { createFindings } from '../findings/findings.ts'
 import { awaitedEvents } from '../findings/superseding-rules.ts'
 import { version } from '../lib/version.ts'
@@ -15,14 +16,17 @@ import type { Container, ContainerView } from '../model/container.ts'
 import { sourceNames } from '../model/observation.ts'
 import type { Redactor } from '../model/redactor.ts'
 import type { Policy } from '../policy/policy.ts'
-import { createThrottle, maxFolds } from '../policy/throttle.ts'
+import { createRepeats, maxFolds } from '../policy/repeats.ts'
+import { createThrottle } from '../policy/throttle.ts'
 import { memoryOf } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
 import { createPublisher } from './publisher.ts'
+import { queueForChangedReceivers } from './receiver-changes.ts'
 import type { SourceHealth } from './source-health.ts'
 
 export type ReportingOptions = {
   host: string
+  hostId: string
   current: CurrentConfig
   redact: Redactor
   policy: Policy
@@ -36,7 +40,7 @@ export type ReportingOptions = {
 
 /** What becomes of detections: the findings, the metrics, the receivers, and the publisher that serves them all. */
 export function createReporting(options: ReportingOptions) {
-  const { host, current, redact, policy, daemonLog, store, health, containers, now } = options
+  const { host, hostId, current, redact, policy, daemonLog, store, health, containers, now } = options
   const configOf = (detector: string) => detectorConfig(current.now(), detector)
   const configFor = (detector: string, container: Container | null) =>
     detectorConfigFor(current.now(), detector, container)
@@ -45,12 +49,14 @@ export function createReporting(options: ReportingOptions) {
 
   const findings = createFindings({
     host,
+    hostId,
     now,
     newId: monotonicFactory(),
     configOf: configFor,
     allowedBy: policy.allowedBy,
     redact,
     firing: store.firing(),
+    ended: store.endedSince(now() - reopenMs),
     findByEventKey: store.findByEventKey,
   })
   const awaitedBy = awaitedEvents({ detectors, configOf: configFor, isReported: findings.isReported })
@@ -77,12 +83,15 @@ export function createReporting(options: ReportingOptions) {
     now,
   })
   metrics.configurationLoaded(true, now())
-  const throttle = createThrottle({
-    settings: () => current.now().policy.throttle,
+  const policySettings = () => current.now().policy.throttle
+  const repeats = createRepeats({
+    foldMs: () => policySettings().fold,
     now,
-    reported: store.eventsSince(now() - current.now().policy.throttle.fold, maxFolds),
+    reported: store.eventsSince(now() - policySettings().fold, maxFolds),
   })
+  const throttle = createThrottle({ settings: policySettings, now })
   const { log } = daemonLog
-  const publisher = createPublisher({ findings, throttle, store, metrics, log, receivers, now })
-  return { receivers, receiverNames, findings, awaitedBy, metrics, publisher }
+  const publisher = createPublisher({ findings, repeats, throttle, store, metrics, log, receivers, now })
+  const queueForReceivers = queueForChangedReceivers({ store, receivers, firing: findings.firing, now })
+  return { receivers, receiverNames, queueForReceivers, findings, awaitedBy, metrics, publisher }
 }

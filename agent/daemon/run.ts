@@ -17,6 +17,7 @@ import { serveWeb } from '../../exporters/web/server.ts'
 import { renderStatusPage } from '../../exporters/web/status-page.ts'
 import { watchWebConfig } from '../../exporters/web/watched-web-config.ts'
 import type { Config } from '../config/schema.ts'
+import { nameContainers } from './name-containers.ts'
 import { notifier } from './notifier.ts'
 import { reloadConfiguration } from './reload.ts'
 import { flushLog } from '../log/log.ts'
@@ -58,7 +59,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const status = daemonStatus({ ...components, now })
   const web = resources.adopt(await serve(config, { components, status, now }), ({ close }) => close())
   const url = web.urls[0] ?? ''
-  resources.defer(publisher.flushRepeats)
+  resources.defer(() => publisher.flushRepeats(true))
   const running = resources.adopt(new Subscription(), unsubscribe)
 
   let isStarted = false
@@ -81,10 +82,18 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     onOutcome: metrics.notified,
     onHealth: (receiver, isReachable, message) =>
       log.log(isReachable ? 'info' : 'warn', message, { receiver }),
+    onClockSkew: metrics.clockSkew,
+    onClockAgreement: (receiver, agrees, message) => log.log(agrees ? 'info' : 'warn', message, { receiver }),
   })
+  components.queueForReceivers()
   running.add(notifier$.subscribe())
   running.add(observations$.subscribe(metrics.observed))
   running.add(observations$.subscribe(execs.observe))
+  running.add(
+    observations$.subscribe((seen) => {
+      if (seen.kind === 'container' && seen.action === 'renamed') publisher.renamed(seen.container)
+    }),
+  )
   running.add(
     health.follow(observations$).subscribe((entry) => {
       // The start-up summary lists the state of every source.
@@ -102,8 +111,11 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
     onReplaced: findings.markUnconfirmed,
   })
   const stopping$ = new Subject<void>()
+  const named = nameContainers({ containers: components.containers, now })
   running.add(
-    detected$.pipe(takeUntil(stopping$), holdSuperseded(components.awaitedBy)).subscribe(publisher.publish),
+    detected$
+      .pipe(takeUntil(stopping$), named, holdSuperseded(components.awaitedBy))
+      .subscribe(publisher.publish),
   )
   running.add(publisher.published$.subscribe(status.countPublished))
   running.add(timer(maxStartupMs).subscribe(finishStartup))

@@ -1,17 +1,26 @@
 import { evidenceOf, summaryOf } from './bounded-evidence.ts'
 import { type Conditions, type ConditionsOptions, createConditions } from './conditions.ts'
-import { judge, type Publication } from './publication.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { legacySubject } from './legacy-conditions.ts'
+import { type Act, isFiring, judge, type Publication } from './publication.ts'
 import { enabledRules, ruleOf } from './rule-precedence.ts'
 import { type EventOfRule, reportedEvents } from './reported-events.ts'
 import { supersedingEvents } from './superseding-rules.ts'
 import { isoTime } from '../lib/iso-time.ts'
 import type { Detector } from '../model/detector.ts'
-import { type Detection, type Finding, findingContainer, fingerprintOf } from '../model/finding.ts'
+import { clip, printable } from '../lib/text.ts'
+import { type Detection, type Finding, findingContainer } from '../model/finding.ts'
 import type { Redactor } from '../model/redactor.ts'
 import { rememberLast } from '../lib/remember-last.ts'
 
-export type FindingsOptions = ConditionsOptions & {
+export type FindingsOptions = Omit<ConditionsOptions, 'firing' | 'ended'> & {
   host: string
+  /** Distinguishes hosts of one name. */
+  hostId: string
+  /** Conditions that were firing when the previous run ended. */
+  firing: readonly Finding[]
+  /** Conditions that ended a short time ago, oldest first. */
+  ended: readonly Finding[]
   /** Masks secrets before the finding is used anywhere else. */
   redact: Redactor
   /** The stored finding of an event that was reported before, in this run or an earlier one. */
@@ -20,16 +29,21 @@ export type FindingsOptions = ConditionsOptions & {
 
 /** Turns detections into findings, and tracks the firing conditions. */
 export type Findings = Omit<Conditions, 'update'> & {
-  /** Null if the rules are disabled, or a condition ended that was not firing. */
-  from(detector: Detector, detection: Detection): Publication | null
+  /** None if the rules are disabled, or a condition ended that was not firing. */
+  from(detector: Detector, detection: Detection): Publication[]
   /** Whether an event was reported before, in this run or an earlier one. */
   isReported(event: EventOfRule): boolean
 }
 
 /** The one place where detections get host, ids, times, severity and size limits, and where the policy is applied. */
 export function createFindings(options: FindingsOptions): Findings {
-  const { host, now, newId, configOf, allowedBy, redact, findByEventKey } = options
-  const { update, ...conditions } = createConditions(options)
+  const { host, hostId, now, newId, configOf, allowedBy, redact, findByEventKey, firing, ended } = options
+  const stored = (finding: Finding) => ({ key: keyOf(finding, options), finding })
+  const { update, ...conditions } = createConditions({
+    ...{ now, newId, configOf, allowedBy },
+    firing: firing.map(stored),
+    ended: ended.map(stored),
+  })
   const reported = reportedEvents(findByEventKey)
   const [formatTime, formatNow] = [rememberLast(isoTime), rememberLast(isoTime)]
 
@@ -57,15 +71,22 @@ export function createFindings(options: FindingsOptions): Findings {
       evidence: evidenceOf(detection, also, redact),
       count: 1,
       first_seen: time,
-      last_seen: time,
-      fingerprint: fingerprintOf(host, { ...detection, rule }),
+      last_seen: detection.lastSeen === undefined ? time : isoTime(detection.lastSeen),
+      resolved_at: null,
+      resolution: null,
+      fingerprint: fingerprintOf(hostId, kind, { ...detection, rule }, redact),
     }
+  }
+
+  function actOf({ subject, actor = '' }: Detection, fingerprint: string, isLateUpdate = false): Act {
+    const readable = (text: string) => printable(clip(redact.text(text), maxActText))
+    return { fingerprint, program: readable(subject[0] ?? ''), actor: readable(actor), isLateUpdate }
   }
 
   /**
    * Adds details to the finding of an event, under whichever rule reported it: the configured severities may have
-   * changed since. Details from an earlier run that are unknown now stay. Null if the event was never reported: the
-   * update came too late, or the rules were disabled.
+   * changed since. Details from an earlier run that are unknown now stay. Null if the event has no finding: it was
+   * taken for a repeat, the update came too late, or the rules were disabled.
    */
   function applyUpdate(detection: Detection, rules: readonly string[]): Publication | null {
     const { eventKey = '', container } = detection
@@ -78,31 +99,61 @@ export function createFindings(options: FindingsOptions): Findings {
       )
       const evidence = { ...before.evidence, ...Object.fromEntries(added) }
       const updated = { ...before, summary: summaryOf(detection, redact), evidence }
-      return judge(updated, { before, container, eventKey }, allowedBy)
+      const publication = judge(updated, { before, container, eventKey }, allowedBy)
+      const fingerprint = fingerprintOf(hostId, 'event', { ...detection, rule }, redact)
+      const isCorrected =
+        detection.isCorrection &&
+        publication.change === 'updated' &&
+        isFiring(publication.finding) &&
+        updated.summary !== before.summary
+      return {
+        ...publication,
+        change: isCorrected ? 'corrected' : publication.change,
+        act: actOf(detection, fingerprint),
+      }
     }
     return null
+  }
+
+  function newEvent(finding: Finding, detection: Detection, isLateUpdate: boolean): Publication {
+    const { container, eventKey = null } = detection
+    const publication = judge(finding, { before: null, container, eventKey }, allowedBy)
+    return { ...publication, act: actOf(detection, finding.fingerprint, isLateUpdate) }
   }
 
   return {
     ...conditions,
     isReported: reported.has,
     from(detector, detection) {
-      const { container, eventKey = null } = detection
+      const { container, isUpdate = false } = detection
       const rules = enabledRules(detector, detection, configOf(detector.name, container))
-      if (detection.isUpdate) return applyUpdate(detection, rules)
+      const updated = isUpdate ? applyUpdate(detection, rules) : null
+      if (updated !== null) return [updated]
       const [rule, ...also] = rules
-      if (rule === undefined) return null
+      if (rule === undefined) return []
       const finding = createFinding(detector, detection, rule, also)
       if (finding.kind === 'condition') return update(finding, detection)
+      if (isUpdate) return [newEvent(finding, detection, true)]
       for (const event of supersedingEvents(detector, detection, rule)) {
         const merged = reported.mergeTarget(event, finding)
-        if (merged === null) return null
+        if (merged === null) return []
         if (merged === undefined) continue
-        return judge(merged, { before: merged, container, eventKey: event.eventKey }, allowedBy)
+        return [judge(merged, { before: merged, container, eventKey: event.eventKey }, allowedBy)]
       }
-      const publication = judge(finding, { before: null, container, eventKey }, allowedBy)
+      const publication = newEvent(finding, detection, false)
       reported.add(publication)
-      return publication
+      return [publication]
     },
   }
+}
+
+const maxActText = 160
+
+/** The fingerprint that this version gives a stored condition. */
+function keyOf(finding: Finding, { hostId, redact }: Pick<FindingsOptions, 'hostId' | 'redact'>): string {
+  const { kind, rule, container } = finding
+  const subject = legacySubject(finding)
+  return subject === null
+    ? finding.fingerprint
+    : fingerprintOf(hostId, kind, { rule, container, subject }, redact)
 }

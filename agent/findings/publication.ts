@@ -3,11 +3,38 @@ import type { Finding, Suppression } from '../model/finding.ts'
 
 /** A finding on its way to the store and the exporters, and what changed about it. */
 export type Publication = {
-  /** `suppressed`: was reported and is now allowed. `released`: was allowed and no longer is. */
-  change: 'new' | 'updated' | 'resolved' | 'suppressed' | 'released'
+  change: Change
   finding: Finding
   /** Identifies an event permanently; null for conditions and for events without a key. */
   eventKey: string | null
+  /** Present for events that detectors report. */
+  act?: Act
+}
+
+/**
+ * `corrected`: an update contradicts what the finding said. `repeated`: an event's count rose. `reopened`: a condition that had ended fires again. `suppressed`: was reported and
+ * is now allowed. `released`: was allowed and no longer is.
+ */
+export type Change =
+  | 'new'
+  | 'updated'
+  | 'corrected'
+  | 'repeated'
+  | 'resolved'
+  | 'reopened'
+  | 'suppressed'
+  | 'released'
+
+/** An operation and its actor, redacted and bounded. */
+export type Act = {
+  /** The fingerprint by what is known now: the finding has the one of its first publication. */
+  fingerprint: string
+  /** The program or path; empty if unknown. */
+  program: string
+  /** Empty if unknown. */
+  actor: string
+  /** An update to an event without a finding of its own, which may have been taken for a repeat. */
+  isLateUpdate: boolean
 }
 
 /** Returns what allows a finding; null if nothing does. */
@@ -38,10 +65,14 @@ function asFiring(finding: Finding): Finding {
 }
 
 /** Ends a condition. A suppressed condition stays suppressed, because it was never reported. */
-export function resolve(known: Finding, summary: string, last_seen: string): Publication {
-  if (!isFiring(known))
-    return { change: 'updated', finding: { ...known, summary, last_seen }, eventKey: null }
-  return { change: 'resolved', finding: { ...known, state: 'resolved', summary, last_seen }, eventKey: null }
+export function resolve(known: Finding, resolution: string, resolved_at: string): Publication {
+  const isReported = isFiring(known)
+  const ended = { ...known, last_seen: resolved_at, resolved_at, resolution }
+  return {
+    change: isReported ? 'resolved' : 'updated',
+    finding: isReported ? { ...ended, state: 'resolved' } : ended,
+    eventKey: null,
+  }
 }
 
 /** Whether a finding is neither resolved nor suppressed. */

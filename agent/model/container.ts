@@ -10,8 +10,15 @@ export type Container = ContainerIdentity & {
 export type ContainerIdentity = {
   /** 64 hexadecimal digits. */
   id: string
-  /** Without the leading slash; a Swarm task is `service.slot`. */
+  /**
+   * Without the leading slash. A Swarm task is `service.slot`, followed by the start of its task id while a newer task
+   * has that name.
+   */
   name: string
+  /** The engine's name for it, which no other container has at the same time. */
+  engineName: string
+  /** Epoch milliseconds, in whole seconds before the inspect; 0 when unknown. */
+  createdAt: number
   /** As the user wrote it, without `@sha256:…`. */
   image: string
   /** `sha256:…` of the image's configuration; empty when unknown. */
@@ -111,6 +118,8 @@ export function unknownContainer(id: string, name: string, image = ''): Containe
   return {
     id,
     name,
+    engineName: name,
+    createdAt: 0,
     image,
     imageId: '',
     labels: {},
@@ -121,4 +130,14 @@ export function unknownContainer(id: string, name: string, image = ''): Containe
     state: 'unknown',
     details: null,
   }
+}
+
+/** A container that the engine has not reported yet, or that belongs to another engine: its id serves as its name. */
+export function containerOfId(id: string): Container {
+  return unknownContainer(id, id.slice(0, 12))
+}
+
+/** Whether nothing but the id of a container is known. */
+export function isOnlyId({ id, name, image, details }: Container): boolean {
+  return details === null && image === '' && name === id.slice(0, 12)
 }

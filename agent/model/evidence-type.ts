@@ -4,7 +4,7 @@ export type EvidenceType = 'text' | 'number' | 'flag' | 'any' | readonly [Eviden
 /** The fields of evidence or of a mapping in it. */
 export type EvidenceFields = { readonly [key: string]: EvidenceType }
 
-/** Evidence that the core adds to any rule: further rules that applied, and summaries of repeated findings. */
+/** Evidence that the core adds to any rule: further rules that applied. Findings of 0.1.0 may also have `repeated`. */
 export const commonEvidence = { also: ['text'], repeated: ['text'] } as const satisfies EvidenceFields
 
 /** The evidence fields of one rule. */

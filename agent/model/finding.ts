@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { Container } from './container.ts'
 
 export const severities = ['info', 'warning', 'critical'] as const
@@ -37,17 +36,32 @@ export type Detection = {
   rule: string
   /** Conditions only; an event is always firing. */
   state?: 'firing' | 'resolved'
-  /** Event time, epoch milliseconds. */
+  /** Event time, epoch milliseconds: when it began. */
   time: number
+  /** When it was last seen, if that is later: it was still so when it was found. */
+  lastSeen?: number
   container: Container | null
-  /** One readable line; may quote hostile text, which the core escapes. */
+  /**
+   * One readable line; may quote hostile text, which the core escapes. For a resolved condition: why it ended. The
+   * finding keeps the summary of what was found.
+   */
   summary: string
-  /** Two findings with equal host, rule, container and subject are repetitions of each other. */
+  /**
+   * What it is about. Of a condition: what distinguishes it from others of its rule in the container. Of an event: the
+   * command line, path or name of what was done, complete and not clipped. Events with equal subject, target user and
+   * actor are repeats.
+   */
   subject: readonly string[]
+  /** Events: the user that the operation ran as. */
+  targetUser?: string | undefined
+  /** Events: who did it, as far as known, in words that are the same for each of their acts: no pids, no times. */
+  actor?: string | undefined
   /** Identifies this event permanently, so that observing it again after a restart is not a second finding. */
   eventKey?: string
   /** An update for an event that was reported already: its evidence is added to the existing finding. */
   isUpdate?: boolean
+  /** The update contradicts what the finding said: receivers are notified again if the summary changed. */
+  isCorrection?: boolean
   /** Further rules that apply to the same event. */
   also?: readonly string[]
   /**
@@ -81,9 +95,13 @@ export type Finding = {
   count: number
   first_seen: string
   last_seen: string
+  /** When a condition ended, RFC 3339; null while it has not, and for events. */
+  resolved_at: string | null
+  /** Why it ended, in one line; null while it has not. */
+  resolution: string | null
   /** What allows a finding in state `suppressed`, and why; it is not sent. */
   suppressed?: Suppression
-  /** 12 hexadecimal digits over host, rule, container name and subject. */
+  /** 12 hexadecimal digits that identify the act or condition on this host; never changes after publication. */
   fingerprint: string
 }
 
@@ -109,12 +127,6 @@ export function findingContainer(container: Container): FindingContainer {
     compose_project: container.composeProject,
     compose_service: container.composeService,
   }
-}
-
-/** Same host, rule, container and subject give the same fingerprint, across restarts and versions. */
-export function fingerprintOf(host: string, detection: Detection): string {
-  const parts = [host, detection.rule, detection.container?.name ?? '', ...detection.subject]
-  return hash('sha256', JSON.stringify(parts)).slice(0, 12)
 }
 
 /** Whether a severity is at least as bad as another. */

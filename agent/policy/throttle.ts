@@ -2,152 +2,122 @@ import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Finding } from '../model/finding.ts'
 import { createBudgets } from './budgets.ts'
 
-/** `fold` in milliseconds; the others are findings per minute. */
-export type ThrottleSettings = { fold: number; per_container: number; per_rule: number }
+/** Findings per minute. */
+export type ThrottleSettings = { per_container: number; per_rule: number }
 
 export type ThrottleOptions = {
   /** Called for each finding, so that a reload applies from the next one. */
   settings: () => ThrottleSettings
   /** Epoch milliseconds. */
   now: () => number
-  /** Findings that an earlier run reported, oldest first: their repeats are folded into them. */
-  reported?: readonly Finding[]
 }
 
-/** How an event's finding is handled. */
-export type Admission = 'reported' | 'folded' | 'over-budget'
-
-/** The repeats folded into a finding since the last call. */
-export type Repeats = {
-  id: string
-  count: number
-  lastSeen: string
-  /** The first few different summaries of the repeats. */
-  summaries: readonly string[]
-}
+/** The program of an operation and its actor; empty where unknown. */
+export type ThrottledAct = { program: string; actor: string }
 
 /** The findings suppressed by the budgets in the last minute. */
 export type Throttled = {
   count: number
   since: number
   /** Largest group first. */
-  groups: readonly { container: Finding['container']; rule: string; count: number }[]
+  groups: readonly ThrottledGroup[]
+  /** How many of the findings are in none of the groups, because there were too many. */
+  ungrouped: number
 }
 
-/** Keeps repeated and very frequent findings from hiding the rest, and counts what it suppressed. */
+/** The findings of one rule in one container, with the programs and actors that occurred most often among the first. */
+export type ThrottledGroup = {
+  container: Finding['container']
+  rule: string
+  count: number
+  programs: Tally
+  actors: Tally
+}
+
+/** How often each name occurred, and how often names occurred that are not listed. */
+export type Tally = { named: ReadonlyMap<string, number>; others: number }
+
+/** Keeps very frequent findings from hiding the rest, and accounts for each that it suppressed. */
 export type Throttle = {
-  admit(finding: Finding): Admission
-  /** Undoes `admit` for a finding that turned out to be stored already. */
-  forget(finding: Finding): void
-  /** How often this kind of finding has been repeated so far. */
-  repetitions(finding: Finding): number
-  takeRepeats(): Repeats[]
+  /** Whether the finding is within the budgets; if not, it is accounted for. */
+  admit(finding: Finding, act: ThrottledAct): boolean
   takeThrottled(): Throttled | null
 }
 
-type Fold = { id: string; until: number; total: number; count: number; lastSeen: string; summaries: string[] }
-type Group = { container: Finding['container']; rule: string; count: number }
+type Group = Omit<ThrottledGroup, 'programs' | 'actors'> & Record<'programs' | 'actors', MutableTally>
+type MutableTally = { named: BoundedMap<string, number>; others: number }
 
-// A fold takes about 300 bytes: an attacker who keeps inventing names can use 3 MB.
-export const maxFolds = 10_000
 const maxGroups = 1_000
-const maxSummaries = 10
+const maxNamed = 20
 
-/** Creates the folds and the budgets. All budgets are full again after a restart of the daemon. */
-export function createThrottle({ settings, now, reported = [] }: ThrottleOptions): Throttle {
-  const folds = new BoundedMap<string, Fold>(maxFolds)
-  let changed = new Map<string, Fold>()
+/** Creates the budgets. All of them are full again after a restart of the daemon. */
+export function createThrottle({ settings, now }: ThrottleOptions): Throttle {
   let groups = new Map<string, Group>()
   let throttled = 0
+  let ungrouped = 0
   let since = 0
   const perContainer = createBudgets()
   const perRule = createBudgets()
-  for (const finding of reported) resume(finding)
 
-  function resume(finding: Finding): void {
-    const { id, count, last_seen: lastSeen, detected_at, evidence } = finding
-    const { repeated } = evidence
-    const summaries = Array.isArray(repeated) ? repeated.map(String) : []
-    const until = Date.parse(detected_at) + settings().fold
-    folds.set(keyOf(finding), { id, until, total: count - 1, count: 0, lastSeen, summaries })
-  }
-
-  function fold(known: Fold, finding: Finding): void {
-    known.total += 1
-    known.count += 1
-    if (finding.last_seen > known.lastSeen) known.lastSeen = finding.last_seen
-    const isNewSummary = known.summaries.length < maxSummaries && !known.summaries.includes(finding.summary)
-    if (isNewSummary) known.summaries.push(finding.summary)
-    changed.set(known.id, known)
-  }
-
-  function openFold(finding: Finding, time: number, foldMs: number): void {
-    const { id, last_seen: lastSeen } = finding
-    const opened = { id, until: time + foldMs, total: 0, count: 0, lastSeen, summaries: [] }
-    folds.setNewest(keyOf(finding), opened)
-  }
-
-  function countThrottled({ container, rule }: Finding, time: number): void {
+  function account({ container, rule }: Finding, act: ThrottledAct, time: number): void {
     if (throttled === 0) since = time
     throttled += 1
+    const group = groupOf(container, rule)
+    if (group === undefined) {
+      ungrouped += 1
+      return
+    }
+    group.count += 1
+    addTo(group.programs, act.program)
+    addTo(group.actors, act.actor)
+  }
+
+  function groupOf(container: Finding['container'], rule: string): Group | undefined {
     const key = `${container?.id ?? ''} ${rule}`
-    const group = groups.get(key)
-    if (group !== undefined) group.count += 1
-    else if (groups.size < maxGroups) groups.set(key, { container, rule, count: 1 })
+    const known = groups.get(key)
+    if (known !== undefined || groups.size >= maxGroups) return known
+    const group = { container, rule, count: 0, programs: emptyTally(), actors: emptyTally() }
+    groups.set(key, group)
+    return group
   }
 
   return {
-    admit(finding) {
+    admit(finding, act) {
       const time = now()
-      const { fold: foldMs, per_container, per_rule } = settings()
-      const known = folds.get(keyOf(finding))
-      if (foldMs > 0 && known !== undefined && time < known.until) {
-        fold(known, finding)
-        return 'folded'
-      }
+      const { per_container, per_rule } = settings()
       // Each severity has its own budget: thousands of minor findings must not hide the critical one.
       const { container, rule, severity, state } = finding
       const ofContainer = `${container?.id ?? ''} ${severity} ${state}`
       const ofRule = `${rule} ${state}`
       if (!perContainer.has(ofContainer, per_container, time) || !perRule.has(ofRule, per_rule, time)) {
-        countThrottled(finding, time)
-        return 'over-budget'
+        account(finding, act, time)
+        return false
       }
       perContainer.take(ofContainer)
       perRule.take(ofRule)
-      if (foldMs > 0) openFold(finding, time, foldMs)
-      return 'reported'
-    },
-    forget: (finding) => void folds.delete(keyOf(finding)),
-    repetitions: (finding) => folds.get(keyOf(finding))?.total ?? 0,
-    takeRepeats() {
-      const taken = [...changed.values()].map(({ id, count, lastSeen, summaries }) => ({
-        id,
-        count,
-        lastSeen,
-        summaries: [...summaries],
-      }))
-      for (const one of changed.values()) one.count = 0
-      changed = new Map()
-      return taken
+      return true
     },
     takeThrottled() {
       perContainer.sweep(now())
       perRule.sweep(now())
       if (throttled === 0) return null
-      const taken = {
-        count: throttled,
-        since,
-        groups: [...groups.values()].toSorted((a, b) => b.count - a.count),
-      }
+      const sorted = [...groups.values()].toSorted((a, b) => b.count - a.count)
+      const taken = { count: throttled, since, groups: sorted, ungrouped }
       groups = new Map()
       throttled = 0
+      ungrouped = 0
       return taken
     },
   }
 }
 
-/** Allowed and reported findings are never folded together, even with the same fingerprint. */
-function keyOf({ fingerprint, state }: Finding): string {
-  return state === 'suppressed' ? `${fingerprint} allowed` : fingerprint
+function emptyTally(): MutableTally {
+  return { named: new BoundedMap(maxNamed), others: 0 }
+}
+
+function addTo(tally: MutableTally, name: string): void {
+  if (name === '') return
+  const known = tally.named.get(name)
+  if (known !== undefined || tally.named.size < maxNamed) tally.named.set(name, (known ?? 0) + 1)
+  else tally.others += 1
 }

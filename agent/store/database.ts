@@ -31,6 +31,26 @@ const migrations = [
    CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
   // An alert replaces its earlier one, a webhook gets each finding: the queue key depends on the receiver.
   'ALTER TABLE outbox RENAME COLUMN fingerprint TO key',
+  // Every change of a finding gets a number, so that readers can follow changes. The container's name is part of an
+  // alert's key, because the alert of a renamed container is a different one. The receivers of an earlier version know
+  // what is firing.
+  `ALTER TABLE findings ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX findings_by_revision ON findings (revision);
+   CREATE TABLE last_revision (number INTEGER NOT NULL) STRICT;
+   INSERT INTO last_revision VALUES (0);
+   INSERT INTO state SELECT 'known-receivers', 'unknown' WHERE EXISTS (SELECT 1 FROM findings);
+   CREATE INDEX conditions_by_end ON findings (json_extract(json, '$.resolved_at'))
+     WHERE kind = 'condition' AND state = 'resolved';
+   UPDATE outbox SET key = key || ' ' || (SELECT container FROM findings WHERE id = finding_id)
+     WHERE key LIKE '% %';
+   CREATE TRIGGER finding_inserted AFTER INSERT ON findings BEGIN
+     UPDATE last_revision SET number = number + 1;
+     UPDATE findings SET revision = (SELECT number FROM last_revision) WHERE id = NEW.id;
+   END;
+   CREATE TRIGGER finding_updated AFTER UPDATE OF json ON findings BEGIN
+     UPDATE last_revision SET number = number + 1;
+     UPDATE findings SET revision = (SELECT number FROM last_revision) WHERE id = NEW.id;
+   END;`,
 ]
 
 // Another program may lock the file briefly. Waiting blocks the event loop, so the timeout is short.

@@ -121,6 +121,8 @@ export function openStore({ directory, onModeChange, onMovedAside }: StoreOption
       if (mode === 'memory') keepMemoryBounded()
       return isNew
     },
+    enqueue: (findings: readonly Finding[], queue: Queue, now: number) =>
+      attempt((t) => t.enqueue(findings, queue, now)),
     due: (receiver: string, now: number, limit: number): Delivery[] =>
       attempt((t) => t.due(receiver, now, limit)),
     nextDue: (receiver: string, now: number) => attempt((t) => t.nextDue(receiver, now)),
@@ -129,6 +131,7 @@ export function openStore({ directory, onModeChange, onMovedAside }: StoreOption
     dequeue: (receiver: string, ids: readonly string[]) => attempt((t) => t.dequeue(receiver, ids)),
     pending: (receiver: string) => attempt((t) => t.pending(receiver)),
     firing: () => attempt((t) => t.firing()),
+    endedSince: (time: number) => attempt((t) => t.endedSince(time)),
     find: (id: string) => attempt((t) => t.find(id)),
     latest: (limit: number) => attempt((t) => t.latest(limit)),
     eventsSince: (time: number, limit: number) => attempt((t) => t.eventsSince(time, limit)),

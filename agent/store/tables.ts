@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { isoTime } from '../lib/iso-time.ts'
 import type { Finding } from '../model/finding.ts'
 import { transaction } from './database.ts'
+import { parseFinding } from './parse-finding.ts'
 
 /** A finding to send or resend to a receiver. Times are epoch milliseconds. */
 export type Delivery = {
@@ -13,8 +15,8 @@ export type Delivery = {
 export type Queue = {
   /** Kind and address of the receiver, without credentials; a label value. */
   name: string
-  /** `fingerprint`: a finding replaces an earlier one of the same fingerprint and severity. `finding`: all are queued. */
-  queuedBy: 'fingerprint' | 'finding'
+  /** `alert`: a finding replaces an earlier one with the same alert labels. `finding`: all are queued. */
+  queuedBy: 'alert' | 'finding'
 }
 
 /** The statements of one open database; every method may throw SQLite errors. */
@@ -52,6 +54,10 @@ export function prepareTables(database: DatabaseSync) {
   const firing = database.prepare(
     `SELECT json FROM findings WHERE kind = 'condition' AND state = 'firing' ORDER BY id`,
   )
+  const ended = database.prepare(
+    `SELECT json FROM findings WHERE kind = 'condition' AND state = 'resolved'
+       AND json_extract(json, '$.resolved_at') >= ? ORDER BY json_extract(json, '$.resolved_at')`,
+  )
   const byId = database.prepare('SELECT json FROM findings WHERE id = ?')
   const latest = database.prepare(
     `SELECT json FROM findings WHERE state <> 'suppressed' ORDER BY id DESC LIMIT ?`,
@@ -82,7 +88,8 @@ export function prepareTables(database: DatabaseSync) {
       return transaction(database, () => {
         const { changes } = insertFinding.run(
           finding.id,
-          Date.parse(finding.time),
+          // What began long ago and was found now is as new as what began now.
+          Math.max(Date.parse(finding.time), Date.parse(finding.last_seen)),
           finding.detector,
           finding.rule,
           finding.severity,
@@ -94,11 +101,15 @@ export function prepareTables(database: DatabaseSync) {
           JSON.stringify(finding),
         )
         if (changes === 0) return false
-        for (const { name, queuedBy } of receivers) {
-          const key = queuedBy === 'finding' ? finding.id : `${finding.fingerprint} ${finding.severity}`
-          enqueue.run(name, key, finding.id, now)
-        }
+        for (const { name, queuedBy } of receivers)
+          enqueue.run(name, queueKey(finding, queuedBy), finding.id, now)
         return true
+      })
+    },
+    /** Queues stored findings for a receiver again. */
+    enqueue(findings: readonly Finding[], { name, queuedBy }: Queue, now: number): void {
+      transaction(database, () => {
+        for (const finding of findings) enqueue.run(name, queueKey(finding, queuedBy), finding.id, now)
       })
     },
     due(receiver: string, now: number, limit: number): Delivery[] {
@@ -128,6 +139,10 @@ export function prepareTables(database: DatabaseSync) {
     },
     firing(): Finding[] {
       return firing.all().map((row) => parseFinding(row['json']))
+    },
+    /** Conditions that ended since a time, oldest first. */
+    endedSince(time: number): Finding[] {
+      return ended.all(isoTime(time)).map((row) => parseFinding(row['json']))
     },
     find(id: string): Finding | null {
       const row = byId.get(id)
@@ -180,6 +195,7 @@ function isDue(now: string): string {
   return `(next_at <= ${now} OR next_at > ${now} + ${maxPostponedMs})`
 }
 
-function parseFinding(json: unknown): Finding {
-  return JSON.parse(String(json)) as Finding
+/** Fingerprint, severity and container are the labels that distinguish the alerts of one rule. */
+function queueKey({ id, fingerprint, severity, container }: Finding, queuedBy: Queue['queuedBy']): string {
+  return queuedBy === 'finding' ? id : `${fingerprint} ${severity} ${container?.name ?? ''}`
 }

@@ -5,14 +5,16 @@ import { monotonicFactory } from 'ulid'
 import { renderTable } from '../../agent/cli/table.ts'
 import { currentConfig } from '../../agent/config/current.ts'
 import { reload } from '../../agent/config/reload.ts'
-import { type Config, detectorConfigFor } from '../../agent/config/schema.ts'
-import { createFindings } from '../../agent/findings/findings.ts'
+import type { Config } from '../../agent/config/schema.ts'
+import type { Publication } from '../../agent/findings/publication.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import { currentRedactor } from '../../agent/policy/current-redactor.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
+import { createRepeats } from '../../agent/policy/repeats.ts'
 import { createThrottle } from '../../agent/policy/throttle.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
+import { sampleFindings } from '../support/findings.ts'
 import { sampleContainer, sampleDetection } from '../support/samples.ts'
 
 // Detections through the complete policy: findings are created, redacted, checked against 50 allow entries, folded
@@ -89,16 +91,15 @@ async function measure({ name, allow, kind, reloads = false, bare = false }: Row
   }
   const current = currentConfig(load(false))
   const policy = createPolicy({ config: current.now().policy, now: Date.now, onNotice: () => {} })
-  const throttle = createThrottle({ settings: () => current.now().policy.throttle, now: Date.now })
-  const findings = createFindings({
-    host: 'node-7',
+  const settings = () => current.now().policy.throttle
+  const repeats = createRepeats({ foldMs: () => settings().fold, now: Date.now })
+  const throttle = createThrottle({ settings, now: Date.now })
+  const findings = sampleFindings({
+    config: current.now,
     now: Date.now,
     newId: monotonicFactory(),
-    configOf: (detector, container) => detectorConfigFor(current.now(), detector, container),
     allowedBy: bare ? () => null : policy.allowedBy,
     redact: bare ? { text: (text) => text, field: (_, value) => value } : currentRedactor(current),
-    firing: [],
-    findByEventKey: () => null,
   })
   const pool = Array.from({ length: kind === 'burst' ? 5_000 : 50_000 }, (_, n) => detectionOf(n, kind))
   const outcomes = { reported: 0, folded: 0, 'over-budget': 0, allowed: 0 }
@@ -106,13 +107,19 @@ async function measure({ name, allow, kind, reloads = false, bare = false }: Row
   let reloadCount = 0
   let longestMs = 0
 
+  function admit({ finding, eventKey, act }: Publication): 'reported' | 'folded' | 'over-budget' {
+    if (repeats.fold(finding, eventKey)) return 'folded'
+    if (!throttle.admit(finding, act ?? { program: '', actor: '' })) return 'over-budget'
+    repeats.open(finding)
+    return 'reported'
+  }
+
   function give(): void {
     for (let n = 0; n < 1_000; n += 1) {
-      const publication = findings.from(execIntoContainer, pool[given % pool.length]!)
+      const [publication] = findings.from(execIntoContainer, pool[given % pool.length]!)
       given += 1
-      if (publication === null) continue
-      if (bare) continue
-      outcomes[throttle.admit(publication.finding)] += 1
+      if (publication === undefined || bare) continue
+      outcomes[admit(publication)] += 1
       if (publication.finding.state === 'suppressed') outcomes.allowed += 1
     }
   }
@@ -132,7 +139,7 @@ async function measure({ name, allow, kind, reloads = false, bare = false }: Row
     const end = given + count
     while (given < end) {
       give()
-      if (given % 10_000 === 0) throttle.takeRepeats()
+      if (given % 10_000 === 0) repeats.take()
       if (reloads && given % reloadEvery === 0) reloadNow()
       await turn()
     }

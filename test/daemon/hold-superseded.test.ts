@@ -5,11 +5,11 @@ import { configuration } from '../../agent/daemon/configuration.ts'
 import type { Detected } from '../../agent/daemon/detected.ts'
 import { switchDetector } from '../../agent/daemon/detector-switchover.ts'
 import { type HoldOptions, holdSuperseded } from '../../agent/daemon/hold-superseded.ts'
-import { createFindings } from '../../agent/findings/findings.ts'
 import { awaitedEvents } from '../../agent/findings/superseding-rules.ts'
 import { openDatabase } from '../../agent/store/database.ts'
 import { prepareTables } from '../../agent/store/tables.ts'
 import { detectors } from '../../detectors/index.ts'
+import { onlyOne, sampleFindings } from '../support/findings.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
 import { unexpectedRootProcess } from '../../detectors/unexpected-root-process/index.ts'
 import { marbles } from '../support/marbles.ts'
@@ -123,23 +123,13 @@ function publishes(t: ExecutionContext, given: string, expected: string, [a, b]:
   const config = configuration.defaults()
   const store = prepareTables(openDatabase(':memory:'))
   const configOf = (name: string) => detectorConfig(config, name)
-  let id = 0
-  const findings = createFindings({
-    host: 'node-7',
-    now: () => 2_000_004,
-    newId: () => String((id += 1)),
-    configOf,
-    allowedBy: () => null,
-    redact: { text: (text) => text, field: (_key, value) => value },
-    firing: [],
-    findByEventKey: store.findByEventKey,
-  })
+  const findings = sampleFindings({ findByEventKey: store.findByEventKey })
   const { isReported } = findings
   marbles(t, ({ hot, expectObservable }) => {
     const published$ = hot(given, values).pipe(
       holdSuperseded(awaitedEvents({ detectors, configOf, isReported })),
       map(({ detector, detection }) => {
-        const publication = findings.from(detector, detection)
+        const publication = onlyOne(findings.from(detector, detection))
         if (publication === null) return 'nothing'
         const { finding, eventKey } = publication
         store.save(finding, eventKey, [], 2_000_004)

@@ -6,7 +6,11 @@ import { maintenance } from '../../agent/daemon/maintenance.ts'
 import { marbles } from '../support/marbles.ts'
 
 /** When each task ran within so many milliseconds; the configuration is replaced at each marble of `reloads`. */
-function doneIn(t: ExecutionContext, ms: number, { reloads = '', expires = false } = {}) {
+function doneIn(
+  t: ExecutionContext,
+  ms: number,
+  { reloads = '', expires = false, movedAsideAt = Infinity } = {},
+) {
   const done: Record<string, number[]> = {}
   const noting = (duty: string) => () => void (done[duty] ??= []).push(asyncScheduler.now())
   const prune = noting('prune')
@@ -21,8 +25,11 @@ function doneIn(t: ExecutionContext, ms: number, { reloads = '', expires = false
         reconsider: noting('reconsider'),
         flushRepeats: noting('flushRepeats'),
         reportThrottled: noting('reportThrottled'),
+        storeAgain: noting('storeAgain'),
       },
+      queueForReceivers: noting('queueForReceivers'),
       store: {
+        movedAside: () => (asyncScheduler.now() >= movedAsideAt ? 1 : 0),
         tryToRestore: noting('tryToRestore'),
         prune(retention, now) {
           t.deepEqual(retention, { maxAgeMs: 30 * 86_400_000, maxBytes: 256 * 1_048_576 })
@@ -57,4 +64,10 @@ test('conditions of an earlier run have two minutes to be confirmed, and two mor
 test('firing conditions are reconsidered when a policy entry has expired', (t) => {
   t.is(doneIn(t, 60_000)['reconsider'], undefined)
   t.deepEqual(doneIn(t, 30_001, { expires: true })['reconsider'], [0, 15_000, 30_000])
+})
+
+test('what is firing is stored and queued again once, after the store was replaced', (t) => {
+  const { storeAgain, queueForReceivers } = doneIn(t, 60_000, { movedAsideAt: 15_000 })
+  t.deepEqual(storeAgain, [20_000])
+  t.deepEqual(queueForReceivers, [20_000])
 })

@@ -2,17 +2,15 @@ import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
 import { createLogger, transports } from 'winston'
 import { PassThrough } from 'node:stream'
-import { detectorConfigFor } from '../../agent/config/schema.ts'
-import { createFindings } from '../../agent/findings/findings.ts'
-import { currentConfig } from '../../agent/config/current.ts'
-import { currentRedactor } from '../../agent/policy/current-redactor.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
+import { createRepeats } from '../../agent/policy/repeats.ts'
 import { createThrottle } from '../../agent/policy/throttle.ts'
 import { createPublisher } from '../../agent/daemon/publisher.ts'
 import { openDatabase } from '../../agent/store/database.ts'
 import { prepareTables } from '../../agent/store/tables.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
 import { monitorIntegrity } from '../../detectors/monitor-integrity/index.ts'
+import { sampleFindings } from '../support/findings.ts'
 import { sampleDetection } from '../support/samples.ts'
 
 function setUp(value: object = {}) {
@@ -23,20 +21,18 @@ function setUp(value: object = {}) {
   const now = () => state.time
   const store = prepareTables(openDatabase(':memory:'))
   const policy = createPolicy({ config: config.policy, now, onNotice: () => {} })
-  let id = 0
-  const findings = createFindings({
-    host: 'node-7',
+  let lastId = 0
+  const findings = sampleFindings({
+    config: () => config,
     now,
-    newId: () => String((id += 1)).padStart(6, '0'),
-    configOf: (name, container) => detectorConfigFor(config, name, container),
+    newId: () => String((lastId += 1)).padStart(6, '0'),
     allowedBy: policy.allowedBy,
-    redact: currentRedactor(currentConfig(config)),
-    firing: [],
     findByEventKey: store.findByEventKey,
   })
   const counted: string[] = []
   const publisher = createPublisher({
     findings,
+    repeats: createRepeats({ foldMs: () => config.policy.throttle.fold, now }),
     throttle: createThrottle({ settings: () => config.policy.throttle, now }),
     store,
     metrics: {
@@ -45,18 +41,30 @@ function setUp(value: object = {}) {
       detectorFailed: (name: string) => void counted.push(`${name} failed`),
     },
     log: createLogger({ transports: [new transports.Stream({ stream: new PassThrough().resume() })] }),
-    receivers: () => [{ name: 'am', queuedBy: 'fingerprint', minSeverity: 'info' }],
+    receivers: () => [
+      { name: 'am', queuedBy: 'alert', minSeverity: 'info', sendResolved: true },
+      { name: 'hook', queuedBy: 'finding', minSeverity: 'info', sendResolved: true },
+    ],
     now,
   })
   const exec = (eventKey: string, rest = {}) =>
     publisher.publish({ detector: execIntoContainer, detection: sampleDetection({ eventKey, ...rest }) })
   const stored = () => store.due('am', Infinity, 1_000).map(({ finding }) => finding)
-  return { state, store, publisher, counted, exec, stored }
+  /** What the webhook gets, once. */
+  function sent(): string[] {
+    const due = store.due('hook', Infinity, 1_000).map(({ finding }) => finding)
+    store.dequeue(
+      'hook',
+      due.map(({ id }) => id),
+    )
+    return due.map(({ id, count }) => `${Number(id)}×${count}`)
+  }
+  return { state, store, publisher, counted, exec, stored, sent }
 }
 
 test('repeats increase the count of one finding, and later ones create a new finding', (t) => {
   const { state, store, publisher, counted, exec } = setUp()
-  for (let n = 0; n < 100; n += 1) exec(`e${n}`, { time: 2_000_000 + n, summary: `ran ${n % 3}` })
+  for (let n = 0; n < 100; n += 1) exec(`e${n}`, { time: 2_000_000 + n })
   publisher.flushRepeats()
   const [first, ...others] = store.latest(10)
   t.deepEqual(others, [])
@@ -64,7 +72,6 @@ test('repeats increase the count of one finding, and later ones create a new fin
     count: 100,
     first_seen: '1970-01-01T00:33:20.000Z',
     last_seen: '1970-01-01T00:33:20.099Z',
-    evidence: { argv: ['true'], repeated: ['ran 1', 'ran 2'] },
   })
   t.is(counted.filter((what) => what === 'folded').length, 99)
   state.time += 300_000
@@ -87,6 +94,57 @@ test('folding loses no update, and an update does not lose the count', (t) => {
   t.like(store.latest(2), [
     { count: 3, evidence: { exit_code: 3, seconds: 1 }, summary: 'ran true (exit code 3)' },
   ])
+})
+
+test('two people’s equal commands are two findings, also if one of them becomes known late', (t) => {
+  const { store, exec, publisher, sent } = setUp()
+  exec('e1', { actor: 'alice' })
+  exec('e2', { actor: 'mallory' })
+  exec('e3')
+  exec('e4')
+  exec('e3', { isUpdate: true, actor: 'alice', evidence: { caller: 'alice' } })
+  exec('e4', { isUpdate: true, actor: 'mallory', evidence: { caller: 'mallory' } })
+  exec('e5')
+  exec('e5', { isUpdate: true, actor: 'bob', evidence: { caller: 'bob' } })
+  publisher.flushRepeats()
+  t.deepEqual(
+    store.latest(10).map(({ id, count, evidence }) => [Number(id), count, evidence['caller']]),
+    [
+      [7, 1, 'bob'],
+      [3, 1, 'alice'],
+      [2, 2, undefined],
+      [1, 1, undefined],
+    ],
+  )
+  t.deepEqual(sent(), ['1×1', '2×2', '3×1', '7×1'])
+})
+
+test('receivers are notified of repeats at intervals, with the count', (t) => {
+  const { state, exec, publisher, sent } = setUp()
+  for (let second = 0; second < 130; second += 1) {
+    state.time = 2_000_004 + second * 1_000
+    exec(`e${second}`)
+    publisher.flushRepeats()
+    if (second === 0) t.deepEqual(sent(), ['1×1'])
+    if (second === 59) t.deepEqual(sent(), [])
+    if (second === 60) t.deepEqual(sent(), ['1×61'])
+    if (second === 120) t.deepEqual(sent(), ['1×121'])
+  }
+  t.deepEqual(sent(), [])
+  publisher.flushRepeats(true)
+  t.deepEqual(sent(), ['1×130'])
+})
+
+test('receivers are not notified of repeats of what is allowed', (t) => {
+  const { state, exec, publisher, sent, store } = setUp({
+    policy: { allow: [{ reason: 'known', when: 'true' }] },
+  })
+  exec('e1')
+  exec('e2')
+  state.time += 60_000
+  publisher.flushRepeats()
+  t.is(store.findByEventKey('exec-command', 'e1')?.count, 2)
+  t.deepEqual(sent(), [])
 })
 
 test('an event that is read again is neither reported nor counted', (t) => {
@@ -127,7 +185,8 @@ test('findings beyond the budget are counted and reported in one finding per min
   t.like(store.latest(1), [
     {
       rule: 'findings-throttled',
-      summary: '15 more findings suppressed in the last minute: 15 exec-command in web-1',
+      summary:
+        '15 more findings suppressed in the last minute: 15 exec-command in web-1 (5, 6, 7 and 12 more)',
     },
   ])
 })

@@ -1,14 +1,13 @@
 import { configuration } from '../../agent/daemon/configuration.ts'
 import test from 'ava'
-import { type Config, detectorConfigFor } from '../../agent/config/schema.ts'
-import { createFindings } from '../../agent/findings/findings.ts'
-import { currentConfig } from '../../agent/config/current.ts'
-import { currentRedactor } from '../../agent/policy/current-redactor.ts'
+import type { Config } from '../../agent/config/schema.ts'
+import type { Findings } from '../../agent/findings/findings.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import type { Finding } from '../../agent/model/finding.ts'
 import { execIntoContainer } from '../../detectors/exec-into-container/index.ts'
 import { monitorIntegrity } from '../../detectors/monitor-integrity/index.ts'
 import { unexpectedRootProcess } from '../../detectors/unexpected-root-process/index.ts'
+import { onlyOne, sampleFindings } from '../support/findings.ts'
 import { sampleContainer, sampleDetection, sampleFinding } from '../support/samples.ts'
 
 function findingsWith(
@@ -16,21 +15,19 @@ function findingsWith(
   firing: readonly Finding[] = [],
   known: readonly { eventKey: string; finding: Finding }[] = [],
 ) {
-  let id = 0
-  const now = () => 2_000_004
   const config = () => ('config' in given ? given.config : given)
-  const policyOf = () => createPolicy({ config: config().policy, now, onNotice: () => {} })
-  return createFindings({
-    host: 'node-7',
-    now,
-    newId: () => String((id += 1)),
-    configOf: (name, container) => detectorConfigFor(config(), name, container),
+  const policyOf = () => createPolicy({ config: config().policy, now: () => 2_000_004, onNotice: () => {} })
+  const findings = sampleFindings({
+    config,
     allowedBy: (finding, labels) => policyOf().allowedBy(finding, labels),
-    redact: currentRedactor(currentConfig(config())),
     firing,
     findByEventKey: (rule, eventKey) =>
       known.find((one) => one.eventKey === eventKey && one.finding.rule === rule)?.finding ?? null,
   })
+  return {
+    ...findings,
+    from: (...detected: Parameters<Findings['from']>) => onlyOne(findings.from(...detected)),
+  }
 }
 
 const condition = (rest = {}) =>
@@ -41,6 +38,15 @@ const condition = (rest = {}) =>
     evidence: { reason: 'a' },
     ...rest,
   })
+
+test('what began earlier and was still so when it was found has both times', (t) => {
+  const publication = findingsWith().from(
+    execIntoContainer,
+    sampleDetection({ time: 1_000, lastSeen: 2_000_000 }),
+  )
+  const [began, found] = ['1970-01-01T00:00:01.000Z', '1970-01-01T00:33:20.000Z']
+  t.like(publication?.finding, { time: began, first_seen: began, last_seen: found })
+})
 
 test('a detection becomes a finding with host, times, severity and fingerprint', (t) => {
   const publication = findingsWith().from(execIntoContainer, sampleDetection())
@@ -62,14 +68,34 @@ test('a detection becomes a finding with host, times, severity and fingerprint',
   t.regex(publication?.finding.fingerprint ?? '', /^[0-9a-f]{12}$/)
 })
 
-test('the fingerprint is the same when the same event repeats, and differs with its subject', (t) => {
+test('acts have equal fingerprints if rule, container, subject, target user and actor are equal', (t) => {
   const print = (rest = {}) =>
     findingsWith().from(execIntoContainer, sampleDetection(rest))?.finding.fingerprint
   t.is(print(), print({ time: 3_000_000, eventKey: 'e2', evidence: {}, summary: 'other' }))
   t.not(print(), print({ subject: ['sh', 'root'] }))
   t.not(print(), print({ rule: 'exec-as-root' }))
   t.not(print(), print({ container: null }))
+  t.not(print(), print({ container: sampleContainer({ id: 'c'.repeat(64) }) }))
+  t.is(print(), print({ container: sampleContainer({ name: 'renamed' }) }))
   t.not(print({ subject: ['a', 'b'] }), print({ subject: ['ab'] }))
+  t.not(print({ actor: 'alice' }), print({ actor: 'mallory' }))
+  t.not(print({ targetUser: 'root' }), print({ targetUser: '1000' }))
+})
+
+test('a fingerprint differs by a long command’s last word, and not by its password', (t) => {
+  const print = (...subject: string[]) =>
+    findingsWith().from(execIntoContainer, sampleDetection({ subject }))?.finding.fingerprint
+  const long = Array.from({ length: 20_000 }, (_, n) => `word ${n}`)
+  t.not(print(...long, 'a'), print(...long, 'b'))
+  t.is(print('mysql', '--password=hunter2'), print('mysql', '--password=12345'))
+  t.not(print('mysql', '--password=hunter2'), print('mysql', '--user=hunter2'))
+})
+
+test('hosts of one name have different fingerprints', (t) => {
+  const print = (hostId: string) =>
+    onlyOne(sampleFindings({ hostId }).from(execIntoContainer, sampleDetection()))?.finding.fingerprint
+  t.is(print('a'), print('a'))
+  t.not(print('a'), print('b'))
 })
 
 test('of all rules that match an event the most severe fires, by configured severity', (t) => {
@@ -104,18 +130,23 @@ test('a condition is one finding from start to end', (t) => {
   const started = findings.from(monitorIntegrity, condition())
   const went = findings.from(monitorIntegrity, condition({ time: 2_000_500, evidence: { reason: 'b' } }))
   t.is(findings.firing().length, 1)
-  const ended = findings.from(monitorIntegrity, condition({ time: 2_001_000, state: 'resolved' }))
+  const ended = findings.from(
+    monitorIntegrity,
+    condition({ time: 2_001_000, state: 'resolved', summary: 'it recovered' }),
+  )
   t.deepEqual([started?.change, went?.change, ended?.change], ['new', 'updated', 'resolved'])
   t.deepEqual([started?.finding.id, went?.finding.id, ended?.finding.id], ['1', '1', '1'])
   t.deepEqual(went?.finding.evidence, { reason: 'b' })
   t.like(ended?.finding, {
     state: 'resolved',
+    summary: started?.finding.summary ?? '',
     first_seen: '1970-01-01T00:33:20.000Z',
     last_seen: '1970-01-01T00:33:21.000Z',
+    resolved_at: '1970-01-01T00:33:21.000Z',
+    resolution: 'it recovered',
   })
   t.is(findings.firing().length, 0)
   t.is(findings.from(monitorIntegrity, condition({ state: 'resolved' })), null)
-  t.not(findings.from(monitorIntegrity, condition())?.finding.id, '1')
 })
 
 test('a condition of an earlier run continues under its id, or ends if it is not confirmed', (t) => {
@@ -166,7 +197,23 @@ test('an update is added to the finding of its event', (t) => {
       summary: 'alice ran `true` in web-1 (exit 3 after 0.1 s)',
     },
   })
-  t.is(findings.from(execIntoContainer, sampleDetection({ ...more, eventKey: 'never reported' })), null)
+  const late = findings.from(execIntoContainer, sampleDetection({ ...more, eventKey: 'never reported' }))
+  t.like(late, { change: 'new', act: { isLateUpdate: true } })
+})
+
+test('a correction that changes the summary of a reported event is news, and other updates are not', (t) => {
+  const reported = findingsWith().from(execIntoContainer, sampleDetection())?.finding as Finding
+  const changeOf = (rest = {}, finding = reported, config = configuration.defaults()) =>
+    findingsWith(config, [], [{ eventKey: 'e1', finding }]).from(
+      execIntoContainer,
+      sampleDetection({ isUpdate: true, isCorrection: true, summary: 'alice tried it; it failed', ...rest }),
+    )?.change
+  t.is(changeOf(), 'corrected')
+  t.is(changeOf({ summary: reported.summary }), 'updated')
+  t.is(changeOf({ isCorrection: false }), 'updated')
+  const known = { ...reported, state: 'suppressed' as const, suppressed: { by: 'a', reason: 'b' } }
+  t.is(changeOf({}, known, allowing('true')), 'updated')
+  t.is(changeOf({}, reported, allowing('true')), 'suppressed')
 })
 
 test('details from before a restart are not overwritten by unknown ones', (t) => {

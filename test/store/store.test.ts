@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import test, { type ExecutionContext } from 'ava'
 import { moveAside } from '../../agent/store/unusable-store.ts'
-import { readFindings } from '../../agent/store/read.ts'
+import { readFindings, readWithRevision } from '../../agent/store/read.ts'
 import { openStore, storeFile } from '../../agent/store/store.ts'
 import { sampleFinding } from '../support/samples.ts'
 
@@ -27,7 +27,7 @@ function open(t: ExecutionContext, directory = scratch(t)) {
 }
 
 const finding = (id: string, rest = {}) => sampleFinding({ id, fingerprint: `fp-${id}`, ...rest })
-const am = { name: 'am', queuedBy: 'fingerprint' } as const
+const am = { name: 'am', queuedBy: 'alert' } as const
 
 const ids = (deliveries: readonly { finding: { id: string } }[]) => deliveries.map((d) => d.finding.id)
 
@@ -223,8 +223,8 @@ test('memory is bounded, and dropped findings are counted', (t) => {
 test('retention deletes by age and by size, but never a firing condition', (t) => {
   const { store } = open(t)
   const old = '2026-01-01T00:00:00.000Z'
-  store.save(finding('0', { kind: 'condition', time: old }), null, [], 0)
-  store.save(finding('1', { time: old }), null, [], 0)
+  store.save(finding('0', { kind: 'condition', time: old, last_seen: old }), null, [], 0)
+  store.save(finding('1', { time: old, last_seen: old }), null, [], 0)
   for (let n = 2; n < 2_002; n += 1) store.save(finding(String(10_000 + n)), null, [], 0)
   const now = Date.parse('2026-11-24T00:00:00Z')
   t.is(store.prune({ maxAgeMs: 30 * 86_400_000, maxBytes: 1e9 }, now), 1)
@@ -253,8 +253,48 @@ test('the store can be read and filtered while the daemon writes to it', (t) => 
   t.deepEqual(read({ container: 'web-1' }), ['1', '3'])
   t.deepEqual(read({ container: `' OR 1=1 --` }), [])
   t.deepEqual(read({ since: Date.parse('2026-11-23T19:00:00.000Z') }), ['3'])
-  t.deepEqual(read({ afterId: '1' }), ['2', '3'])
+  const [time, last_seen] = ['2026-01-01T00:00:00.000Z', '2026-11-23T20:00:00.000Z']
+  store.save(finding('4', { time, last_seen }), null, [], 0)
+  t.deepEqual(
+    read({ since: Date.parse('2026-11-23T19:00:00.000Z') }),
+    ['3', '4'],
+    'found now, began long ago',
+  )
   t.throws(() => readFindings(scratch(t), { since: 0 }), { message: /no findings store in/ })
+})
+
+test('a reader can follow new findings and changes, and misses none', (t) => {
+  const { store, directory } = open(t)
+  const follow = (afterRevision: number) => {
+    const { findings, revision } = readWithRevision(directory, { since: 0, afterRevision })
+    return [revision, findings.map(({ id, count }) => `${id}×${count}`)]
+  }
+  store.save(finding('1'), 'e1', [], 0)
+  store.save(finding('2'), 'e2', [], 0)
+  t.is(readWithRevision(directory, { since: 0 }).revision, 2)
+  store.save(finding('1', { count: 2 }), null, [], 0)
+  store.save(finding('3'), 'e3', [], 0)
+  t.deepEqual(follow(2), [4, ['1×2', '3×1']])
+  // An event that is already stored changes nothing.
+  t.false(store.save(finding('4'), 'e3', [], 0))
+  t.deepEqual(follow(4), [4, []])
+})
+
+test('conditions that ended since a time are found, oldest first', (t) => {
+  const { store } = open(t)
+  const ended = (id: string, resolved_at: string) =>
+    finding(id, { kind: 'condition', state: 'resolved', resolved_at, resolution: 'over' })
+  for (const [id, minute] of [
+    ['1', '50'],
+    ['2', '45'],
+    ['3', '30'],
+  ] as const)
+    store.save(ended(id, `2026-11-23T17:${minute}:00.000Z`), null, [], 0)
+  store.save(finding('4', { kind: 'condition' }), null, [], 0)
+  t.deepEqual(
+    store.endedSince(Date.parse('2026-11-23T17:40:00Z')).map(({ id }) => id),
+    ['2', '1'],
+  )
 })
 
 test('a condition that changed its severity is two alerts', (t) => {
@@ -267,8 +307,10 @@ test('a condition that changed its severity is two alerts', (t) => {
 
 test('the events since a time are the newest ones, oldest first', (t) => {
   const { store } = open(t)
-  const at = (id: string, second: number, rest = {}) =>
-    store.save(finding(id, { time: `2026-01-01T00:00:0${second}.000Z`, ...rest }), null, [], 0)
+  const at = (id: string, second: number, rest = {}) => {
+    const time = `2026-01-01T00:00:0${second}.000Z`
+    store.save(finding(id, { time, last_seen: time, ...rest }), null, [], 0)
+  }
   at('1', 1)
   at('2', 2)
   at('3', 3)

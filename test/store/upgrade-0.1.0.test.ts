@@ -3,11 +3,9 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { detectorConfigFor } from '../../agent/config/schema.ts'
-import { createFindings } from '../../agent/findings/findings.ts'
 import type { Detection, Finding } from '../../agent/model/finding.ts'
-import { currentConfig } from '../../agent/config/current.ts'
-import { currentRedactor } from '../../agent/policy/current-redactor.ts'
+import { queueForChangedReceivers } from '../../agent/daemon/receiver-changes.ts'
+import { receiversOf } from '../../exporters/receivers.ts'
 import { createPolicy } from '../../agent/policy/policy.ts'
 import { storedCursor } from '../../agent/store/cursor.ts'
 import { memoryOf } from '../../agent/store/memory.ts'
@@ -18,6 +16,7 @@ import { allBinaries, isAccepted } from '../../detectors/runtime-path-write/know
 import { runtimePathWrite } from '../../detectors/runtime-path-write/index.ts'
 import { allProfiles, programsOf } from '../../detectors/unexpected-root-process/profile.ts'
 import { startDaemonFor, tidewatch } from '../support/daemon.ts'
+import { onlyOne, sampleFindings } from '../support/findings.ts'
 import { sampleContainer } from '../support/samples.ts'
 
 // The current code reads the store and configuration of release 0.1.0 (test/fixtures/0.1.0), and nothing is lost. The
@@ -168,6 +167,8 @@ test('a finding of 0.1.0 is read completely', async (t) => {
     count: 5,
     first_seen: '2026-11-29T23:56:30.664Z',
     last_seen: '2026-11-29T23:56:45.117Z',
+    resolved_at: null,
+    resolution: null,
     fingerprint: 'a568e6dfa814',
   })
 })
@@ -309,13 +310,11 @@ test('findings that repeat after the upgrade are the same findings', async (t) =
   t.deepEqual(notices, [
     'policy.allow[2] uses evidence.told_by, which is deprecated: use evidence.seen_by instead',
   ])
-  const findings = createFindings({
-    host: 'node-7',
+  const findings = sampleFindings({
+    config: () => config,
     now,
     newId: () => 'new',
-    configOf: (name, container) => detectorConfigFor(config, name, container),
     allowedBy: policy.allowedBy,
-    redact: currentRedactor(currentConfig(config)),
     firing: store.firing(),
     findByEventKey: store.findByEventKey,
   })
@@ -329,7 +328,9 @@ test('findings that repeat after the upgrade are the same findings', async (t) =
       evidence: {},
       ...detection,
     }
-    const publication = findings.from(detector, whole)
+    const publication = onlyOne(findings.from(detector, whole))
+    // The fingerprint is a label of its alert, which must stay the same.
+    t.is(publication?.finding.fingerprint, store.find(publication?.finding.id ?? '')?.fingerprint)
     return [publication?.change, publication?.finding.id]
   }
   const container = sampleContainer({
@@ -361,6 +362,25 @@ test('an event of 0.1.0 that the engine reports again is the same finding', asyn
   const known = store.findByEventKey('privileged-exec', execId)
   t.like(known, { id: '01M8MVV42D8DE1WQ0Y2PGZAZ5M', severity: 'critical', container: { name: 'web-1' } })
   t.false(known === null || store.save({ ...known, id: 'another' }, execId, [], afterwards))
+})
+
+test('the receivers of 0.1.0 are not notified again of what is firing', async (t) => {
+  const store = await open(t)
+  const { config } = configuration.load(configFile)
+  const receivers = receiversOf(config)
+  const queued = () => receivers.map(({ name }) => [name, store.pending(name)])
+  const before = queued()
+  t.deepEqual(
+    before.map(([, count]) => count),
+    [0, 29, 10, 63, 10],
+  )
+  queueForChangedReceivers({
+    store,
+    receivers: () => receivers,
+    firing: store.firing,
+    now: () => afterwards,
+  })()
+  t.deepEqual(queued(), before)
 })
 
 test('a daemon that starts with the state of 0.1.0 neither repeats nor loses any finding', async (t) => {

@@ -20,6 +20,8 @@ export function sampleContainer({
   return {
     id: 'a'.repeat(64),
     name: 'web-1',
+    engineName: identity.name ?? 'web-1',
+    createdAt: 900_000,
     image: 'nginx:1.27',
     imageId: `sha256:${'b'.repeat(64)}`,
     labels: {},
@@ -119,6 +121,8 @@ export function sampleFinding(finding: Partial<Finding> = {}): Finding {
     count: 1,
     first_seen: time,
     last_seen: time,
+    resolved_at: null,
+    resolution: null,
     fingerprint: '9f2c41d07ab3',
     ...finding,
   }

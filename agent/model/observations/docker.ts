@@ -43,7 +43,10 @@ export type ContainerObservation = {
 /** An exec of the Docker API: a program that the engine started in a running container. */
 export type ExecObservation = {
   kind: 'exec'
+  /** When it started. */
   time: number
+  /** When it was found running, if no event reported its start. */
+  foundAt?: number
   container: Container
   /** 64 hexadecimal digits; empty if a label of the image hides it and listing did not find it. */
   execId: string
@@ -73,6 +76,8 @@ export type ExecEnded = {
   container: Container
   execId: string
   exitCode: number | null
+  /** The engine could not start its program: there never was a process. Absent if it is not known. */
+  hasFailedToStart?: true
 }
 
 /** The caller of an exec: reported once per exec, with it or shortly after; never for an exec without an id. */

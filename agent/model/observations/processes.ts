@@ -24,6 +24,8 @@ export type ProcessChange = 'found' | 'executed' | 'ids-changed'
 export type ProcessObservation = {
   kind: 'process'
   time: number
+  /** When the process started, if it was found some time after that; what it does began then at the earliest. */
+  since?: number
   change: ProcessChange
   container: Container
   process: Process
