@@ -2,13 +2,9 @@ import type { Memory } from '../../agent/model/detector.ts'
 import type { Json } from '../../agent/model/finding.ts'
 import type { Caller } from '../../agent/model/observation.ts'
 import { clip, clipArgv } from '../../agent/lib/text.ts'
+import { isKnownCaller } from '../../agent/model/actor.ts'
 import { userName } from '../../agent/model/user-name.ts'
 import { processLine } from '../../agent/model/process-evidence.ts'
-
-/** Whether the caller is identified, and not only known to exist. */
-function isKnownCaller({ confidence }: Caller): boolean {
-  return confidence === 'exact' || confidence === 'argv' || confidence === 'remote'
-}
 
 /** A caller as evidence. */
 export function callerEvidence(caller: Caller | null): Json | undefined {

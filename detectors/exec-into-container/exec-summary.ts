@@ -66,10 +66,12 @@ function resultPhrase(exec: ExecObservation, end: ExecEnded | null): string {
 }
 
 /**
- * Whether the runtime failed to start the command: exit code 126 or 127, depending on its version. A shell exits with
- * the same codes when its last command fails, and a program that was seen running did start.
+ * Whether the runtime failed to start the command, with exit code 126 or 127, depending on its version. If the engine
+ * does not say so: a shell exits with the same codes when its last command fails, and a program that was seen running
+ * did start.
  */
-function hasNotStarted({ end, programs }: ExecFacts, argv: readonly string[]): boolean {
+export function hasNotStarted({ end, programs }: ExecFacts, argv: readonly string[]): boolean {
+  if (end?.hasFailedToStart) return true
   return (end?.exitCode === 126 || end?.exitCode === 127) && programs.length === 0 && !isShell(argv)
 }
 

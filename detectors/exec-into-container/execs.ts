@@ -1,4 +1,5 @@
 import { defer, merge, mergeMap, type Observable, timer } from 'rxjs'
+import { callerActor, targetUserOf } from '../../agent/model/actor.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import { type ExecFacts, noFacts } from '../../agent/model/exec-view.ts'
@@ -9,9 +10,10 @@ import type {
   ExecObservation,
   ProcessObservation,
 } from '../../agent/model/observation.ts'
-import { baseName, clipArgv } from '../../agent/lib/text.ts'
+import { clipArgv } from '../../agent/lib/text.ts'
+import { timesOfExec } from '../../agent/model/times.ts'
 import { callerEvidence, isUnusualClient } from './caller.ts'
-import { execSummary, secondsOf } from './exec-summary.ts'
+import { execSummary, hasNotStarted, secondsOf } from './exec-summary.ts'
 import { healthcheckRate } from './healthcheck-rate.ts'
 import { rulesOfExec } from './rules.ts'
 
@@ -49,7 +51,7 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
     const rules = reported.get(facts)
     if (exec === null || rules === undefined) return []
     if (rules.length === 0) return report(facts, exec)
-    const updates = updateOf(facts)
+    const updates = updateOf(facts, true)
     // It was reported as a plain command, but the caller makes it more: emit the finding that an early caller would
     // have produced.
     const isMore =
@@ -68,7 +70,8 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
   }
 
   function onEnd({ execId }: ExecEnded): Detection[] {
-    return updateOf(execs.factsOf(execId))
+    const facts = execs.factsOf(execId)
+    return updateOf(facts, facts?.exec != null && hasNotStarted(facts, facts.exec.argv))
   }
 
   function report(
@@ -92,10 +95,11 @@ function findingsOf(...[observed, learnAfterOf]: Parameters<typeof execFindings>
     return isUnusual ? ['exec-from-container', ...rulesOfExec(exec)] : rulesOfExec(exec)
   }
 
-  function updateOf(facts: ExecFacts | undefined): Detection[] {
+  /** A caller that was unknown, or a failed start, contradicts what was reported. */
+  function updateOf(facts: ExecFacts | undefined, isCorrection = false): Detection[] {
     const rules = facts && reported.get(facts)
     if (!facts?.exec || !rules?.length) return []
-    return [{ ...describeExec(facts, facts.exec, rules), isUpdate: true }]
+    return [{ ...describeExec(facts, facts.exec, rules), isUpdate: true, isCorrection }]
   }
 
   return merge(
@@ -113,10 +117,12 @@ function describeExec(facts: ExecFacts, exec: ExecObservation, rules: readonly s
   return {
     rule,
     also,
-    time: exec.time,
+    ...timesOfExec(exec),
     container,
     summary: execSummary(facts, exec, rules),
-    subject: [baseName(argv[0] ?? ''), settings?.user ?? ''],
+    subject: [...argv, ...modesOf(exec)],
+    targetUser: settings === null ? undefined : targetUserOf(settings.user),
+    actor: callerActor(caller),
     ...(execId === '' ? {} : { eventKey: execId }),
     evidence: {
       argv: clipArgv(argv),
@@ -137,4 +143,14 @@ function describeExec(facts: ExecFacts, exec: ExecObservation, rules: readonly s
       duration_seconds: end === null ? undefined : secondsOf(exec, end),
     },
   }
+}
+
+/**
+ * A terminal, input or --privileged make another act of the same command. No argument can contain a NUL byte, so none
+ * can imitate them.
+ */
+function modesOf({ settings }: ExecObservation): string[] {
+  if (settings === null) return []
+  const { tty, openStdin, privileged } = settings
+  return Object.entries({ tty, openStdin, privileged }).flatMap(([mode, isOn]) => (isOn ? [`\0${mode}`] : []))
 }

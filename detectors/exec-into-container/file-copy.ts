@@ -46,7 +46,8 @@ function describeCopy({ action, time, timeNano }: DockerEvent, container: Contai
     time,
     container,
     summary: `${unknownCaller} copied files ${direction === 'in' ? 'into' : 'out of'} ${container.name} (docker cp)`,
-    subject: [direction],
+    // Neither the path nor the caller is known, so no copy can be shown to repeat another.
+    subject: [`docker cp ${direction}`, String(timeNano)],
     eventKey: `${container.id}:${action}:${timeNano}`,
     evidence: { direction },
   }

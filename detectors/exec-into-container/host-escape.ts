@@ -1,9 +1,11 @@
 import { filter, map, type Observable } from 'rxjs'
+import { entryActor } from '../../agent/model/actor.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { HostFiles, ProcessObservation } from '../../agent/model/observation.ts'
 import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
+import { timesOfProcess } from '../../agent/model/times.ts'
 import { ancestryOf, loginUserIn } from './lineage.ts'
 
 /**
@@ -37,14 +39,18 @@ const places: Readonly<Record<HostFiles, string>> = {
   root: 'the host’s root directory',
 }
 
-function describeEscaped({ container, process, origin, time, hostFiles, lineage = [] }: Escaped): Detection {
+function describeEscaped(seen: Escaped): Detection {
+  const { container, process, origin, hostFiles, lineage = [] } = seen
   const program = baseName(process.exe) || process.comm
   return {
     rule: 'host-namespace-entered',
-    time,
+    ...timesOfProcess(seen),
     container,
     summary: `${program} in ${container.name} escaped into ${places[hostFiles]}${ranPhrase(process.argv)}`,
-    subject: [program, hostFiles],
+    subject: [...process.argv, process.exe || process.comm, hostFiles],
+    targetUser: process.uid === 0 ? 'root' : `uid ${process.uid}`,
+    // The first of the lineage is the process itself; a process of the container's own has no ancestor outside.
+    actor: entryActor(lineage.slice(1)),
     eventKey: `${container.id}:${process.pid}:${process.startTicks}`,
     evidence: {
       entered: hostFiles,

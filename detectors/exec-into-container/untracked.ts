@@ -12,12 +12,13 @@ import {
   share,
   startWith,
 } from 'rxjs'
+import { entryActor } from '../../agent/model/actor.ts'
 import { type Container, isRootUser } from '../../agent/model/container.ts'
 import type { Observed } from '../../agent/model/detector.ts'
 import { recheckDelayMs, settledExec } from '../../agent/model/exec-view.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess } from '../../agent/model/observation.ts'
-import { baseName, clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
+import { clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
 import { userName } from '../../agent/model/user-name.ts'
 import { unknownCaller } from './caller.ts'
 import {
@@ -28,6 +29,7 @@ import {
   isRuntimeInit,
   programOf,
 } from '../../agent/model/entry.ts'
+import { timesOfProcess } from '../../agent/model/times.ts'
 import { ancestryOf, loginUserIn } from './lineage.ts'
 import { isShell } from './rules.ts'
 
@@ -66,18 +68,20 @@ function isExplained(seen: Entered, execs: Observed['execs']): boolean {
 }
 
 function describeEntry(seen: Entered): Detection {
-  const { container, process, origin, time } = seen
+  const { container, process, origin } = seen
   const { by, entry, execId } = origin
   const own = by.filter((one) => !isRuntimeInit(one))
   const tool = own.find(({ exe, argv }) => !isShell([exe]) && !isShell(argv)) ?? by[0]
   const name = tool === undefined ? '' : programOf(tool)
-  const program = baseName(process.exe) || process.comm
   return {
     rule: 'untracked-exec',
-    time,
+    ...timesOfProcess(seen),
     container,
     summary: summaryOf(seen, name, tool),
-    subject: [name, program],
+    // The file too: a program that names itself like another is another act.
+    subject: [...process.argv, process.exe || process.comm],
+    targetUser: userOf(process.containerUid),
+    actor: entryActor(by),
     eventKey: entryKey(seen),
     evidence: {
       argv: clipArgv(process.argv),

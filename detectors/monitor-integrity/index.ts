@@ -44,9 +44,10 @@ export const monitorIntegrity = defineDetector({
       severity: 'warning',
       kind: 'event',
       technique: 'T1562',
-      summary: 'More findings occurred in a minute than the budgets allow; the rest were only counted.',
+      summary:
+        'More findings occurred in a minute than the budgets allow; the rest were only counted, by rule, container, program and actor.',
       remedy:
-        'The evidence names the containers and rules. Allow known ones, or raise policy.throttle if all of them matter.',
+        'The evidence lists rules, containers, programs and actors. Allow known ones, or raise policy.throttle if all of them matter.',
     },
     'source-degraded': {
       severity: 'warning',
@@ -62,7 +63,13 @@ export const monitorIntegrity = defineDetector({
     'findings-throttled': {
       count: 'number',
       since: 'text',
-      groups: [{ container: 'text', rule: 'text', count: 'number' }],
+      in_other_groups: 'number',
+      groups: [
+        {
+          ...{ container: 'text', rule: 'text', count: 'number' },
+          ...{ programs: ['text'], other_programs: 'number', actors: ['text'], other_actors: 'number' },
+        },
+      ],
     },
     'source-degraded': { source: 'text', health: 'text', mode: 'text', reason: 'text' },
   },
@@ -122,7 +129,7 @@ function describeStatus(status: SourceStatus): Detection {
     state: health === 'well' ? 'resolved' : 'firing',
     time,
     container: null,
-    summary: health === 'well' ? `source ${source} recovered` : `source ${source} ${problem}: ${reason}`,
+    summary: health === 'well' ? `it recovered (mode ${mode})` : `source ${source} ${problem}: ${reason}`,
     subject: [source],
     evidence: { source, health, mode, reason },
   }
@@ -136,5 +143,5 @@ function describeLoss({ source, reason, count, time, container }: EventsLost): D
     return { rule: 'events-lost', time, container: null, summary, subject: [source, reason], evidence }
   }
   const summary = `${container.name} exceeded its process event budget (${events} dropped)`
-  return { rule: 'event-budget-exceeded', time, container, summary, subject: [source], evidence }
+  return { rule: 'event-budget-exceeded', time, container, summary, subject: [source, reason], evidence }
 }

@@ -89,7 +89,7 @@ function describeBurst({ container, time, pids }: ResourceSample, grown: number,
     time,
     container,
     summary: `${container.name}: ${grown} new processes and threads in ${seconds} s (now ${pids.current})`,
-    subject: [],
+    subject: [limitSubject(pids)],
     eventKey: `burst:${container.id}:${time}`,
     evidence: { grown_by: grown, in_seconds: seconds, current: pids.current, limit: pids.limit },
   }
@@ -116,12 +116,17 @@ function judgeRefusals(
     time: lastAt,
     container,
     summary: describeRefusals(container.name, count, pids),
-    subject: [],
+    subject: [limitSubject(pids)],
     eventKey,
     ...(known === null ? {} : { isUpdate: true }),
     evidence: { refused_forks: count, current: pids.current, limit: pids.limit },
   }
   return { refusals: { eventKey, count, lastAt, reportedCount: count, reportedAt: time }, detection }
+}
+
+/** The kernel does not say which program forked: a repeat is the same at the same limit. */
+function limitSubject({ limit }: Pick<ResourceSample['pids'], 'limit'>): string {
+  return limit === null ? 'no process limit' : `process limit ${limit}`
 }
 
 function describeRefusals(name: string, count: number, { current, limit }: ResourceSample['pids']): string {

@@ -20,6 +20,11 @@ import { cpuThrottled } from './throttling.ts'
 
 const share = z.number().gt(0).max(1)
 
+const resolveHold = (what: string) =>
+  duration('5m', { min: '0s' }).describe(
+    `How long ${what} before the condition resolves, so that repeated peaks are one finding.`,
+  )
+
 const thresholdSettings = (subject: string, ratio: number, resolveRatio: number) =>
   z
     .strictObject({
@@ -28,6 +33,7 @@ const thresholdSettings = (subject: string, ratio: number, resolveRatio: number)
         .default(resolveRatio)
         .describe('Share, 0 to 1, below which the condition resolves.'),
       hold: duration('30s').describe('How long the share must stay at or above `ratio`.'),
+      resolve_hold: resolveHold('the share must stay below `resolve_ratio`'),
     })
     .refine((given) => given.resolve_ratio <= given.ratio, {
       error: 'must not be above ratio',
@@ -123,6 +129,7 @@ export const resourceLimitBreach = defineDetector({
           .default(0.25)
           .describe('Share of scheduling periods, 0 to 1, above which a throttled container is reported.'),
         hold: duration('5m').describe('Time over which the share is measured.'),
+        resolve_hold: resolveHold('the share must stay at or below `throttled_ratio`'),
       })
       .prefault({}),
     pids: thresholdSettings('processes and threads against their limit', 0.9, 0.8),

@@ -1,28 +1,39 @@
 import type { ResourceSample } from '../../agent/model/observation.ts'
 import { formatBytes, formatPercent } from '../../agent/lib/format.ts'
 import type { Condition } from './condition.ts'
+import { continueWait, isWaitOver, type ResolveWait } from './resolve-wait.ts'
+import { forSpan } from './time-span.ts'
 
-/** Shares of a limit: it fires at `ratio` after `hold` milliseconds, and resolves below `resolve_ratio`. */
-export type Threshold = { ratio: number; resolve_ratio: number; hold: number }
+/**
+ * Shares of a limit: it fires at `ratio` after `hold` milliseconds, and resolves after `resolve_hold` milliseconds below
+ * `resolve_ratio`.
+ */
+export type Threshold = { ratio: number; resolve_ratio: number; hold: number; resolve_hold: number }
 
 /** `since` is when the ratio was reached, without interruption until now; null below the ratio. */
-export type NearLimit = { firing: boolean; since: number | null }
+export type NearLimit = { firing: boolean; since: number | null; wait: ResolveWait }
 
-const notNear: NearLimit = { firing: false, since: null }
+const notNear: NearLimit = { firing: false, since: null, wait: null }
 
-/** Fires when the ratio has been reached for the whole hold, and resolves below the lower ratio. */
+/**
+ * Fires when the ratio has been reached for the whole hold, and resolves when the share has been below the lower ratio
+ * for the whole `resolve_hold`, or at once when there is no limit any more (null).
+ */
 export function nearLimit(
   before: NearLimit,
   time: number,
   used: number | null,
-  { ratio, resolve_ratio, hold }: Threshold,
+  { ratio, resolve_ratio, hold, resolve_hold }: Threshold,
 ): NearLimit {
   if (used === null) return notNear
-  if (before.firing) return used < resolve_ratio ? notNear : before
+  if (before.firing) {
+    const wait = continueWait(before.wait, time, used < resolve_ratio ? 'below' : null)
+    return isWaitOver(wait, resolve_hold) ? notNear : { ...before, wait }
+  }
   if (used < ratio) return notNear
   // A clock that was set back must not delay the condition until it has caught up.
   const since = Math.min(before.since ?? time, time)
-  return { firing: time - since >= hold, since }
+  return { firing: time - since >= hold, since, wait: null }
 }
 
 /** The working set against the memory limit: memory that the kernel cannot reclaim leads to an OOM kill. */
@@ -38,10 +49,7 @@ export function memoryNearLimit(threshold: Threshold): Condition<NearLimit> {
       const ratio = shareOf(workingSetBytes, limitBytes)
       const used = formatBytes(workingSetBytes)
       return {
-        summary:
-          ratio === null || limitBytes === null
-            ? `${sample.container.name}: no longer has a memory limit (${used} used)`
-            : `${sample.container.name}: memory at ${formatPercent(ratio)} of its limit (${used} of ${formatBytes(limitBytes)})`,
+        summary: `${sample.container.name}: memory at ${formatPercent(ratio ?? 0)} of its limit (${used} of ${formatBytes(limitBytes ?? 0)})`,
         evidence: {
           working_set_bytes: workingSetBytes,
           limit_bytes: limitBytes,
@@ -50,6 +58,12 @@ export function memoryNearLimit(threshold: Threshold): Condition<NearLimit> {
           seconds_to_limit: rounded(secondsToLimit(sample.memory, growth)),
         },
       }
+    },
+    resolution: ({ memory: { workingSetBytes, limitBytes } }) => {
+      const ratio = shareOf(workingSetBytes, limitBytes)
+      return ratio === null
+        ? `the memory limit was removed (${formatBytes(workingSetBytes)} used)`
+        : `memory ${belowPhrase(ratio, threshold)}`
     },
   }
 }
@@ -63,14 +77,21 @@ export function pidsNearLimit(threshold: Threshold): Condition<NearLimit> {
     describe: ({ container, pids }) => {
       const ratio = shareOf(pids.current, pids.limit)
       return {
-        summary:
-          ratio === null
-            ? `${container.name}: no longer has a process limit (process count ${pids.current})`
-            : `${container.name}: process count at ${formatPercent(ratio)} of its limit (${pids.current} of ${pids.limit})`,
+        summary: `${container.name}: process count at ${formatPercent(ratio ?? 0)} of its limit (${pids.current} of ${pids.limit})`,
         evidence: { current: pids.current, limit: pids.limit, ratio: rounded(ratio) },
       }
     },
+    resolution: ({ pids }) => {
+      const ratio = shareOf(pids.current, pids.limit)
+      return ratio === null
+        ? `the process limit was removed (process count ${pids.current})`
+        : `process count ${belowPhrase(ratio, threshold)}`
+    },
   }
+}
+
+function belowPhrase(ratio: number, { resolve_ratio, resolve_hold }: Threshold): string {
+  return `below ${formatPercent(resolve_ratio)} of the limit${forSpan(resolve_hold)} (now ${formatPercent(ratio)})`
 }
 
 /** Null without a limit, and for a limit of 0, which nothing can be near. */

@@ -22,13 +22,11 @@ export const noLimits: Condition<{ firing: boolean }> = {
     const missing = missingLimits(sample)
     const { name } = sample.container
     return {
-      summary:
-        missing.length === 0
-          ? `${name}: memory, CPU and process limits are set`
-          : `${name}: no ${listed(missing.map((resource) => names[resource] ?? resource))} limit`,
+      summary: `${name}: no ${listed(missing.map((resource) => names[resource] ?? resource))} limit`,
       evidence: { missing },
     }
   },
+  resolution: () => 'memory, CPU and process limits are set',
 }
 
 const names: Readonly<Record<string, string>> = { memory: 'memory', cpu: 'CPU', pids: 'process' }

@@ -2,6 +2,8 @@ import { formatPercent } from '../../agent/lib/format.ts'
 import type { ResourceSample, Stall } from '../../agent/model/observation.ts'
 import type { Condition } from './condition.ts'
 import { nearLimit, type NearLimit, type Threshold } from './near-limit.ts'
+import { continueWait, isWaitOver } from './resolve-wait.ts'
+import { forSpan } from './time-span.ts'
 import { slide } from './window.ts'
 
 /** `some` and `full` are the shares of the last seconds in which processes waited; null where unknown. */
@@ -11,7 +13,7 @@ export type Pressure = NearLimit & {
   full: number | null
 }
 
-const calm: Pressure = { firing: false, since: null, window: [], some: null, full: null }
+const calm: Pressure = { firing: false, since: null, wait: null, window: [], some: null, full: null }
 
 // The kernel's own shortest average (avg10): a single stall is not yet pressure.
 const averagedMs = 10_000
@@ -23,7 +25,7 @@ export function pressure(
   stall: Stall | null,
   threshold: Threshold,
 ): Pressure {
-  if (stall === null) return calm
+  if (stall === null) return { ...calm, ...unmeasured(before, time, threshold) }
   const isNewCgroup = stall.someSeconds < (before.window.at(-1)?.stall.someSeconds ?? 0)
   const window = slide(isNewCgroup ? [] : before.window, { time, stall }, averagedMs)
   const base = window[0] ?? { time, stall }
@@ -32,7 +34,17 @@ export function pressure(
     now === null || then === null || seconds === 0 ? null : (now - then) / seconds
   const some = share(stall.someSeconds, base.stall.someSeconds)
   const full = share(stall.fullSeconds, base.stall.fullSeconds)
-  return { ...nearLimit(before, time, some, threshold), window, some, full }
+  const judged =
+    some === null ? unmeasured(before, time, threshold) : nearLimit(before, time, some, threshold)
+  return { ...judged, window, some, full }
+}
+
+/** A value that cannot be measured is not below anything; only a lasting lack of values ends the condition. */
+function unmeasured(before: Pressure, time: number, { resolve_hold }: Threshold): NearLimit {
+  const notFiring = { firing: false, since: null, wait: null }
+  if (!before.firing) return notFiring
+  const wait = continueWait(before.wait, time, 'unmeasured')
+  return isWaitOver(wait, resolve_hold) ? notFiring : { firing: true, since: before.since, wait }
 }
 
 /** Time lost to reclaim and swap: a container short of memory slows down before a process is OOM-killed. */
@@ -42,10 +54,7 @@ export function memoryPressure(threshold: Threshold): Condition<Pressure> {
     start: calm,
     judge: (before, sample) => pressure(before, sample.time, sample.pressure.memory, threshold),
     describe: ({ container, memory }: ResourceSample, _, { some, full }) => ({
-      summary:
-        some === null
-          ? `${container.name}: memory pressure can no longer be measured`
-          : `${container.name}: processes waited for memory ${formatPercent(some)} of the time`,
+      summary: `${container.name}: processes waited for memory ${formatPercent(some ?? 0)} of the time`,
       evidence: {
         some_ratio: rounded(some),
         full_ratio: rounded(full),
@@ -54,6 +63,12 @@ export function memoryPressure(threshold: Threshold): Condition<Pressure> {
         swap_bytes: memory.swapBytes,
       },
     }),
+    resolution: (_, { some }) => {
+      const held = forSpan(threshold.resolve_hold)
+      return some === null
+        ? `memory pressure could not be measured${held}`
+        : `processes waited for memory less than ${formatPercent(threshold.resolve_ratio)} of the time${held} (now ${formatPercent(some)})`
+    },
   }
 }
 

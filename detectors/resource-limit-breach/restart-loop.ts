@@ -14,6 +14,7 @@ import {
 import type { Detection } from '../../agent/model/finding.ts'
 import type { ContainerObservation, DockerEvent } from '../../agent/model/observation.ts'
 import { scanSteps, type Step } from './container-event.ts'
+import { formatSpan } from './time-span.ts'
 
 /** `count` restarts within `within` milliseconds are a loop, which ends after the same time without a restart. */
 export type LoopSettings = { count: number; within: number }
@@ -152,15 +153,8 @@ function ended(end: ContainerObservation | Quiet, { within }: LoopSettings): Det
     state: 'resolved',
     time: end.action === 'quiet' ? time + within : time,
     container,
-    summary:
-      end.action === 'quiet'
-        ? `${container.name}: no restart for ${formatSpan(within)}`
-        : `${container.name}: container removed`,
+    summary: end.action === 'quiet' ? `no restart for ${formatSpan(within)}` : 'the container was removed',
     subject: [],
     evidence: {},
   }
-}
-
-function formatSpan(ms: number): string {
-  return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`
 }

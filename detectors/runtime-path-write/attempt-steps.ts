@@ -1,8 +1,11 @@
+import { callerActor, targetUserOf } from '../../agent/model/actor.ts'
 import type {
+  Caller,
   ContainerObservation,
   ExecObservation,
   RuntimeFileOpened,
 } from '../../agent/model/observation.ts'
+import { userName } from '../../agent/model/user-name.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import type { Attempt } from './attempts.ts'
 
@@ -23,14 +26,17 @@ export function configuredAttempt({ container, time }: ContainerObservation): At
     time,
     container,
     summary: `${container.name} is configured to execute the runtime itself: \`${clip(commandLine(command), 160)}\``,
-    subject: 'entry point',
+    subject: [...command, 'entry point'],
     key: `entry-point:${container.id}`,
     evidence: { command: clipArgv(command) },
   }
 }
 
-/** An exec that asks for the same. */
-export function requestedAttempt({ container, time, argv, execId }: ExecObservation): Attempt | null {
+/** An exec that asks for the same; `caller` is null if it is not known yet. */
+export function requestedAttempt(
+  { container, time, argv, execId, settings }: ExecObservation,
+  caller: Caller | null = null,
+): Attempt | null {
   // If the engine could not be asked about the exec, `argv` is a single string from its event.
   if (!isOwnExecutable((argv[0] ?? '').split(' ')[0] ?? '')) return null
   return {
@@ -38,7 +44,9 @@ export function requestedAttempt({ container, time, argv, execId }: ExecObservat
     time,
     container,
     summary: `an exec in ${container.name} requested the runtime itself: \`${clip(commandLine(argv), 160)}\``,
-    subject: 'exec',
+    subject: [...argv, 'exec'],
+    ...(settings !== null && { targetUser: targetUserOf(settings.user) }),
+    actor: callerActor(caller),
     key: `exec:${container.id}:${execId === '' ? time : execId}`,
     evidence: { argv: clipArgv(argv), exec_id: execId },
   }
@@ -59,7 +67,9 @@ export function openedAttempt(seen: RuntimeFileOpened): Attempt | null {
     summary: byRuntime
       ? `${container.name} tricked ${path} into executing itself (CVE-2019-5736 pattern)`
       : `${program} (pid ${opener.pid}) in ${container.name} opened the runtime ${path} through /proc`,
-    subject: byRuntime ? 'runtime' : program,
+    // Its arguments are left out: a search of /proc has another PID in each.
+    subject: [byRuntime ? 'runtime' : opener.exe || program, path],
+    targetUser: userName(String(opener.uid)),
     key: `${container.id}:${opener.pid}:${startTicks}`,
     evidence: {
       path,

@@ -4,7 +4,7 @@ import type { Detection } from '../../agent/model/finding.ts'
 import type { BreakoutFile, BreakoutFileObservation } from '../../agent/model/observation.ts'
 import { baseName, clip, clipArgv } from '../../agent/lib/text.ts'
 import { isMaintenance } from './maintenance.ts'
-import { actorOf, writerEvidence } from './writer.ts'
+import { actorOf, writerActor, writerEvidence } from './writer.ts'
 
 /** Reports who set what, and the previous value. */
 export function breakoutFileDetections({ on }: Pick<Observed, 'on'>): Observable<Detection> {
@@ -25,7 +25,8 @@ export function breakoutFileDetection(seen: BreakoutFileObservation): Detection 
     container,
     summary: `${actorOf(seen)} ${whatHappened(seen)}`,
     // Setting and restoring a value are two findings: the second must not replace the first in an alert.
-    subject: [path, seen.after ?? ''],
+    subject: [path, seen.change, seen.after ?? (seen.after === null ? 'absent' : 'unknown')],
+    actor: writerActor(writer),
     eventKey: [seen.file, path, seen.after, writer?.pid, Math.round(time)].join(' '),
     evidence: {
       file: seen.file,

@@ -3,8 +3,8 @@ import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { FileState, RuntimeFileObservation } from '../../agent/model/observation.ts'
 import { baseName, clip } from '../../agent/lib/text.ts'
-import { type Change, differences, isChange } from './describe.ts'
-import { actorOf, writerEvidence } from './writer.ts'
+import { type Change, changeSubject, differences, isChange } from './describe.ts'
+import { actorOf, writerActor, writerEvidence } from './writer.ts'
 
 /** Reports changes of the engine's configuration: a runtime, a hook or a unit's command is enough to run as root. */
 export function configurationDetections({ on }: Pick<Observed, 'on'>): Observable<Detection> {
@@ -52,7 +52,8 @@ function describe(seen: Change): Detection {
     time,
     container,
     summary: `${actorOf(seen)} ${verb} ${path} (${roles[file]})`,
-    subject: [path],
+    subject: changeSubject(seen),
+    actor: writerActor(writer),
     eventKey: [change, path, after?.inode, after?.sha256, after?.mode, writer?.pid, Math.round(time)].join(
       ' ',
     ),

@@ -1,6 +1,6 @@
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { FileState, PackageFile, RuntimeFileObservation } from '../../agent/model/observation.ts'
-import { actorOf, writerEvidence } from './writer.ts'
+import { actorOf, writerActor, writerEvidence } from './writer.ts'
 
 const changes = {
   written: { rule: 'runtime-binary-written', verb: 'overwrote' },
@@ -25,7 +25,8 @@ export function tampered(seen: Change, why = ''): Detection {
     time,
     container,
     summary: `${actorOf(seen)} ${verb} ${path}${why === '' ? '' : `: ${why}`}`,
-    subject: [path],
+    subject: changeSubject(seen),
+    actor: writerActor(writer),
     eventKey: eventKeyOf(seen),
     ...(seen.isUpdate && { isUpdate: true }),
     evidence: {
@@ -36,6 +37,21 @@ export function tampered(seen: Change, why = ''): Detection {
       ...differences(before, after),
     },
   }
+}
+
+/**
+ * What was done to which file, and the content, mode and owner that it left. The digest of a large file becomes known
+ * only with the update: other contents are then another act.
+ */
+export function changeSubject({
+  path,
+  change,
+  after,
+}: Pick<RuntimeFileObservation, 'path' | 'change'> & {
+  after: Pick<FileState, 'sha256' | 'mode' | 'uid' | 'gid'> | null
+}): string[] {
+  if (after === null) return [path, change]
+  return [path, change, after.sha256, after.mode.toString(8), `${after.uid}:${after.gid}`]
 }
 
 /** Uses the event's time, which does not change, and not the digest: a change is reported before the file is read. */
@@ -50,13 +66,13 @@ export type Upgrade = { versionBefore: string; files: readonly string[]; eventKe
 export function upgraded(seen: Change, of: PackageFile | null, upgrade: Upgrade): Detection {
   const { path, before, after, writer, time, container } = seen
   const { versionBefore, files, eventKey, isUpdate } = upgrade
-  const name = of === null ? path : of.name
   return {
     rule: 'runtime-upgraded',
     time,
     container,
     summary: `${actorOf(seen)} ${describeUpgrade(path, of, after, versionBefore)}`,
-    subject: [name],
+    subject: upgradeSubject(seen, of, versionBefore),
+    actor: writerActor(writer),
     eventKey,
     ...(isUpdate && { isUpdate }),
     evidence: {
@@ -74,6 +90,12 @@ export function upgraded(seen: Change, of: PackageFile | null, upgrade: Upgrade)
   }
 }
 
+/** An upgrade, a downgrade and a reinstallation of one package are different acts. */
+function upgradeSubject({ path, after }: Change, of: PackageFile | null, versionBefore: string): string[] {
+  if (of === null) return [path, after?.sha256 ?? 'removed']
+  return [of.name, versionBefore, after === null ? 'removed' : of.version]
+}
+
 function describeUpgrade(
   path: string,
   of: PackageFile | null,
@@ -88,20 +110,20 @@ function describeUpgrade(
     : `upgraded ${of.name} from ${versionBefore} to ${of.version}`
 }
 
-/** Whether a runtime program differs from what it should be. */
+/** A runtime program differs from what it should be; `resolution` says why it no longer does, null while it does. */
 export function mismatch(
   seen: RuntimeFileObservation,
-  state: 'firing' | 'resolved',
   expected: string,
+  resolution: string | null,
 ): Detection {
   const { path, after, time, package: of } = seen
   const from = of?.matches === false ? `its package ${of.name} ${of.version}` : 'its recorded baseline'
   return {
     rule: 'runtime-binary-mismatch',
-    state,
+    state: resolution === null ? 'firing' : 'resolved',
     time,
     container: null,
-    summary: state === 'firing' ? `${path} differs from ${from}` : `${path} is in its expected state again`,
+    summary: resolution ?? `${path} differs from ${from}`,
     subject: [path],
     evidence: {
       path,

@@ -23,25 +23,27 @@ export function integrity(
   function examine(seen: RuntimeFileObservation): Detection[] {
     const { path, after, time } = seen
     if (isChange(seen)) changedAt.set(path, time)
-    if (after === null) return setState('matching', seen)
+    if (after === null) return setState('the file was removed', seen)
     if (seen.change === 'found') firstSeen(seen)
     if (seen.change !== 'verified') return []
     const trust = trustIn(seen, memory)
     remember(seen, trust)
-    if (trust !== 'differs') return setState('matching', seen)
+    if (trust !== 'differs') return setState(resolutions[trust], seen)
     // The event is reported first.
-    return time - (changedAt.get(path) ?? -Infinity) < changeMs ? [] : setState('firing', seen)
+    return time - (changedAt.get(path) ?? -Infinity) < changeMs ? [] : setState(null, seen)
   }
 
-  function setState(state: 'matching' | 'firing', seen: RuntimeFileObservation): Detection[] {
+  /** `resolution` says why the program does not differ; null if it does. */
+  function setState(resolution: string | null, seen: RuntimeFileObservation): Detection[] {
     const { path } = seen
+    const state = resolution === null ? 'firing' : 'matching'
     if (state === 'firing') firing.set(path, seen)
     else firing.delete(path)
     if (states.get(path) === state) return []
     states.set(path, state)
     const expected = readBinary(memory, path)?.expected ?? ''
     // Resolved even if nothing fired in this run: an earlier run may have left the condition firing.
-    return [mismatch(seen, state === 'firing' ? 'firing' : 'resolved', expected)]
+    return [mismatch(seen, expected, resolution)]
   }
 
   /** A file without a package is trusted as first seen; so is every file until its package has been queried. */
@@ -69,6 +71,12 @@ export function integrity(
     mergeMap((seen) => examine(seen)),
   )
   return merge(binaries$.pipe(mergeMap((seen) => examine(seen))), accepted$)
+}
+
+const resolutions: Readonly<Record<Exclude<Trust, 'differs'>, string>> = {
+  package: 'it matches its package again',
+  accepted: 'its content was accepted',
+  'first-seen': 'it has its recorded content again',
 }
 
 /** Why the current content of a program is trusted, or that it is not. */

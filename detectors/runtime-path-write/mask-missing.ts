@@ -20,7 +20,7 @@ export const maskRules = {
 /** One condition for each missing mask, until it is in place again or the container has stopped. */
 export function maskConditions({ on }: Pick<Observed, 'on'>): Observable<Detection> {
   return defer(() => {
-    const firing = new Map<string, Firing>()
+    const firing = new Map<string, ReadonlyMap<string, MissingMask>>()
 
     function onMasks({ container, missing, pid, time, state }: MaskObservation): Detection[] {
       // A container that could not be read keeps its state.
@@ -28,30 +28,18 @@ export function maskConditions({ on }: Pick<Observed, 'on'>): Observable<Detecti
       const before = firing.get(container.id)
       const masks = new Map(missing.map((mask) => [keyOf(mask), mask]))
       if (masks.size === 0) firing.delete(container.id)
-      else firing.set(container.id, { container, masks })
-      const isSame = before?.container.name === container.name
-      const restored = [...(before?.masks ?? [])].filter(([key]) => !isSame || !masks.has(key))
+      else firing.set(container.id, masks)
+      const restored = [...(before ?? [])].filter(([key]) => !masks.has(key))
       return [
-        ...restored.map(([, mask]) =>
-          resolved(
-            mask,
-            before?.container ?? container,
-            `${container.name}: ${nameOf(mask)} is in place again`,
-            time,
-          ),
-        ),
+        ...restored.map(([, mask]) => resolved(mask, container, `${nameOf(mask)} is in place again`, time)),
         ...[...masks.values()].map((mask) => describe(mask, container, pid, time)),
       ]
     }
 
-    function onEnd({ id }: Container, time: number): Detection[] {
-      const before = firing.get(id)
-      firing.delete(id)
-      if (before === undefined) return []
-      const { container, masks } = before
-      return [...masks.values()].map((mask) =>
-        resolved(mask, container, `${container.name}: container stopped`, time),
-      )
+    function onEnd(container: Container, time: number): Detection[] {
+      const masks = firing.get(container.id) ?? new Map<string, MissingMask>()
+      firing.delete(container.id)
+      return [...masks.values()].map((mask) => resolved(mask, container, 'the container stopped', time))
     }
 
     const ends$ = on('container').pipe(filter(({ action }) => action === 'died' || action === 'removed'))
@@ -61,9 +49,6 @@ export function maskConditions({ on }: Pick<Observed, 'on'>): Observable<Detecti
     )
   })
 }
-
-/** The container as it was reported: a condition resolves under that name, even if the container was renamed. */
-type Firing = { container: Container; masks: ReadonlyMap<string, MissingMask> }
 
 const names: Readonly<Record<MaskKind, (path: string) => string>> = {
   'masked-path': (path) => `the mask over ${path}`,

@@ -21,17 +21,16 @@ export const mountedPathRules = {
 export function mountedRuntimePaths({ on }: Pick<Observed, 'on'>): Observable<Detection> {
   return defer(() => {
     const paths = new Set<string>()
-    const running = new Map<string, { container: Container; reported: string; as: Container | null }>()
+    const running = new Map<string, { container: Container; reported: string }>()
 
     function onContainer({ container, action, time }: ContainerObservation): Detection[] {
       if (action === 'died' || action === 'removed') {
         const known = running.get(container.id)
         running.delete(container.id)
-        return known?.as ? [resolved(known.as, time)] : []
+        return known?.reported ? [resolved(container, time)] : []
       }
       if (!isUp(container)) return []
-      const known = running.get(container.id)
-      running.set(container.id, { container, reported: known?.reported ?? '', as: known?.as ?? null })
+      running.set(container.id, { container, reported: running.get(container.id)?.reported ?? '' })
       return judge(container.id, time)
     }
 
@@ -48,11 +47,8 @@ export function mountedRuntimePaths({ on }: Pick<Observed, 'on'>): Observable<De
       const mounted = mountedWritable(known.container, paths)
       const reported = JSON.stringify([known.container.name, mounted])
       if (mounted.length === 0 || reported === known.reported) return []
-      const former = known.as
-      running.set(id, { container: known.container, reported, as: known.container })
-      // A condition resolves under the container name it was reported with.
-      const ended = former !== null && former.name !== known.container.name ? [resolved(former, time)] : []
-      return [...ended, firing(known.container, mounted, time)]
+      running.set(id, { container: known.container, reported })
+      return [firing(known.container, mounted, time)]
     }
 
     return merge(on('container').pipe(mergeMap(onContainer)), on('runtime-file').pipe(mergeMap(onFile)))
@@ -108,7 +104,7 @@ function resolved(container: Container, time: number): Detection {
     state: 'resolved',
     time,
     container,
-    summary: `${container.name}: container stopped`,
+    summary: 'the container stopped',
     subject: [],
     evidence: {},
   }

@@ -1,4 +1,4 @@
-import { defer, filter, ignoreElements, merge, mergeMap, type Observable, tap } from 'rxjs'
+import { defer, filter, ignoreElements, map, merge, mergeMap, type Observable, tap, timer } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import { type Attempt, gatherAttempts } from './attempts.ts'
@@ -35,7 +35,13 @@ export function overwriteAttempts(observed: Observed): Observable<Detection> {
         filter(({ action }) => action === 'created' || action === 'started' || action === 'seen'),
         mergeMap((seen) => report(configuredAttempt(seen))),
       ),
-      on('exec').pipe(mergeMap((seen) => report(requestedAttempt(seen)))),
+      on('exec').pipe(
+        // A caller that was seen is reported in the same turn, after the exec.
+        mergeMap((seen) => timer(0).pipe(map(() => seen))),
+        mergeMap((seen) =>
+          report(requestedAttempt(seen, observed.execs.factsOf(seen.execId)?.caller ?? null)),
+        ),
+      ),
       on('runtime-file-opened').pipe(mergeMap((seen) => report(openedAttempt(seen)))),
       on('process').pipe(mergeMap((seen) => report(execs.attemptIn(seen)))),
     )

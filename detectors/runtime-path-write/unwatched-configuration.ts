@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Memory, Observed } from '../../agent/model/detector.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { FileState, RuntimeFileObservation, SourceStatus } from '../../agent/model/observation.ts'
-import { differences } from './describe.ts'
+import { changeSubject, differences } from './describe.ts'
 
 /** The persistent record of an engine configuration file; not its lines, because they can hold passwords. */
 type Recorded = Pick<FileState, 'sha256' | 'mode' | 'uid' | 'gid'>
@@ -106,7 +106,7 @@ function describe(path: string, before: Recorded | null, after: Recorded | null,
     time,
     container: null,
     summary: `an unknown process ${verb} ${path} (engine configuration) while tidewatch was not watching`,
-    subject: [path],
+    subject: [...changeSubject({ path, change, after }), 'unwatched'],
     eventKey: ['unwatched', path, after?.sha256, after?.mode, after?.uid, after?.gid].join(' '),
     evidence: {
       path,

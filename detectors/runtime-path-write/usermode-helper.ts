@@ -36,7 +36,9 @@ export function helperDetection({ process, container, path, via, time }: Usermod
     time,
     container,
     summary: `the kernel ran \`${clip(path, 200)}\` as root on the host, ${places[via](container?.name ?? null)}`,
-    subject: [path],
+    // Its arguments are the kernel's: PIDs and times of the crashed process.
+    subject: [path, via],
+    targetUser: 'root',
     eventKey: `${process.pid}:${process.startTicks}`,
     evidence: {
       path: clip(path, 1_024),

@@ -111,8 +111,9 @@ function detectionOf({ vulnerability, verdict, version, packageVersion }: Judged
   const shown = packageVersion === '' ? version : packageVersion
   const phrases: Record<Verdict, string> = {
     vulnerable: `is vulnerable to ${cve}: ${what}`,
-    'not-vulnerable': `is no longer vulnerable to ${cve}`,
-    unknown: `can no longer be checked for ${cve}`,
+    // A component can also have disappeared, or the plugins that the vulnerability needs.
+    'not-vulnerable': 'is not vulnerable',
+    unknown: 'cannot be checked',
   }
   return {
     rule: 'runtime-vulnerable',

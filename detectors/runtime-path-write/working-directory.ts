@@ -1,10 +1,13 @@
 import { defer, filter, map, merge, type Observable } from 'rxjs'
+import { processActor } from '../../agent/model/actor.ts'
 import { normalize } from 'node:path/posix'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { ContainerObservation, ProcessObservation } from '../../agent/model/observation.ts'
+import { userName } from '../../agent/model/user-name.ts'
 import { BoundedSet } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
+import { timesOfProcess } from '../../agent/model/times.ts'
 
 export const directoryRules = {
   'working-directory-escape': {
@@ -19,7 +22,7 @@ export const directoryRules = {
 } as const satisfies Record<string, Rule>
 
 /** Detects escapes by the configuration, which shows the intent, and by running processes, where `exec -w` shows. */
-export function directoryEscapes({ on }: Pick<Observed, 'on'>): Observable<Detection> {
+export function directoryEscapes({ on, execs }: Pick<Observed, 'on' | 'execs'>): Observable<Detection> {
   return defer(() => {
     const reported = new BoundedSet<string>(maxReported)
     const isNew = ({ eventKey = '' }: Detection) => {
@@ -35,7 +38,7 @@ export function directoryEscapes({ on }: Pick<Observed, 'on'>): Observable<Detec
       // A process that escaped to the host for good is reported by its own rule.
       on('process').pipe(
         filter(({ process, hostFiles }) => process.workingDirectoryOutside === true && hostFiles === null),
-        map(runningEscape),
+        map((seen) => runningEscape(seen, processActor(seen, execs))),
       ),
     ).pipe(filter(isNew))
   })
@@ -58,7 +61,7 @@ function configuredEscape({ container, time }: ContainerObservation): Detection 
     time,
     container,
     summary: `${container.name} is configured with the working directory ${clip(directory, 160)} (CVE-2024-21626 pattern)`,
-    subject: ['configuration'],
+    subject: [...(container.details?.command ?? []), directory, 'configuration'],
     eventKey: `working-directory:${container.id}`,
     evidence: {
       working_directory: clip(directory, 1_024),
@@ -67,15 +70,18 @@ function configuredEscape({ container, time }: ContainerObservation): Detection 
   }
 }
 
-function runningEscape({ container, process, origin, time }: ProcessObservation): Detection {
+function runningEscape(seen: ProcessObservation, actor: string | undefined): Detection {
+  const { container, process, origin } = seen
   const { pid, startTicks } = origin.via === 'entered' ? origin.entry : { pid: 0, startTicks: 0 }
   const program = baseName(process.exe) || process.comm
   return {
     rule: 'working-directory-escape',
-    time,
+    ...timesOfProcess(seen),
     container,
     summary: `${program} in ${container.name} has a working directory outside the container, ${clip(process.workingDirectory, 160)}: \`${clip(commandLine(process.argv), 120)}\``,
-    subject: [program],
+    subject: [...process.argv, process.exe || process.comm, process.workingDirectory],
+    targetUser: userName(String(process.containerUid)),
+    actor,
     // Its descendants start in the same directory.
     eventKey: `outside:${container.id}:${container.details?.startedAt ?? 0}:${pid}:${startTicks}`,
     evidence: {

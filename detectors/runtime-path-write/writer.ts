@@ -1,3 +1,4 @@
+import { withProgram } from '../../agent/model/actor.ts'
 import type { Container } from '../../agent/model/container.ts'
 import type { Json } from '../../agent/model/finding.ts'
 import type { Writer } from '../../agent/model/observation.ts'
@@ -20,6 +21,14 @@ export function actorOf({
   if (container !== null) return `${actor} in ${container.name}`
   // A process that exited before it was read may have been anywhere.
   return writer.exe === '' ? actor : `${actor} on the host`
+}
+
+/** The writer, in words that are the same for each of its acts; undefined if its user is unknown. */
+export function writerActor(writer: Known | null): string | undefined {
+  if (writer === null) return undefined
+  const { user, loginUser, uid } = writer
+  const name = loginUser || user || (uid === null ? '' : `uid ${uid}`)
+  return name === '' ? undefined : withProgram(name, writer)
 }
 
 /** The process that did it, as evidence; unknown fields are omitted. */

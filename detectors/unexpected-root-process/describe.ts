@@ -1,27 +1,36 @@
+import { withProgram } from '../../agent/model/actor.ts'
 import { isoTime } from '../../agent/lib/iso-time.ts'
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { FileOrigin, Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
 import { userName } from '../../agent/model/user-name.ts'
 import { baseName, clip, quotedCommand } from '../../agent/lib/text.ts'
+import { timesOfProcess } from '../../agent/model/times.ts'
 import { capabilityNames } from './capabilities.ts'
 import { givesOnlyCapabilities } from './judge.ts'
 import { programNames } from './program.ts'
 
 /**
  * The finding of the first of these rules; `beyond` are capabilities that the container's configuration does not
- * allow.
+ * allow, and `startedBy` is who started the process, if known.
  */
-export function describe(seen: ProcessObservation, rules: readonly string[], beyond: bigint): Detection {
+export function describe(
+  seen: ProcessObservation,
+  rules: readonly string[],
+  beyond: bigint,
+  startedBy?: string,
+): Detection {
   const [rule = '', ...also] = rules
-  const { container, process, time, file, gain } = seen
+  const { container, process, file, gain } = seen
   const isRoot = process.containerUid === 0 || process.containerEuid === 0
   return {
     rule,
-    time,
+    ...timesOfProcess(seen),
     container,
     summary: summaryOf(seen, rule, beyond),
     subject: subjectOf(seen, rule),
+    targetUser: isRoot ? 'root' : userName(String(process.containerUid)),
+    actor: actorOf(seen, startedBy),
     eventKey: eventKeyOf(seen, rule),
     also,
     evidence: {
@@ -93,10 +102,23 @@ function kindOf(file: ProgramFile | undefined): string {
     : 'setuid program'
 }
 
+/** The file too: a program that names itself like another, or comes from elsewhere, is another act. */
 function subjectOf(seen: ProcessObservation, rule: string): string[] {
-  if (rule === 'new-root-program') return [programNames(seen)[0] ?? '']
-  if (rule === 'privilege-escalation') return [seen.process.exe, seen.gain?.way ?? 'capabilities']
-  return [seen.process.exe]
+  const { process, file, gain } = seen
+  const command = [...process.argv, process.exe || process.comm]
+  if (rule === 'new-root-program') return [...command, programNames(seen)[0] ?? '']
+  const origin = file?.origin ?? 'unknown'
+  return rule === 'privilege-escalation'
+    ? [...command, origin, gain?.way ?? 'capabilities']
+    : [...command, origin]
+}
+
+/** Who started it, and which user and program it was before it gained its rights. */
+function actorOf({ gain, process }: ProcessObservation, startedBy: string | undefined): string | undefined {
+  if (gain === undefined) return startedBy
+  const before = userName(String(gain.before.uid))
+  const gainer = gain.by.pid === process.pid ? before : withProgram(before, { ...gain.by, argv: [] })
+  return startedBy === undefined ? gainer : `${startedBy}, ${gainer}`
 }
 
 /** Unexpected root is reported once per process, whatever it runs later. */

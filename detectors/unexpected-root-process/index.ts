@@ -14,6 +14,7 @@ import {
   timer,
 } from 'rxjs'
 import { z } from 'zod'
+import { processActor } from '../../agent/model/actor.ts'
 import { duration } from '../../agent/config/units.ts'
 import { defineDetector, type Observed } from '../../agent/model/detector.ts'
 import { type ExecView, recheckDelayMs, settledExec } from '../../agent/model/exec-view.ts'
@@ -139,7 +140,7 @@ function judge(
     (rule, index) => rule !== 'setuid-program' || index > 0 || profiles.isFirstUse(seen),
   )
   if (rules.length === 0) return null
-  const detection = describe(seen, rules, beyondConfiguration(seen, entry))
+  const detection = describe(seen, rules, beyondConfiguration(seen, entry), processActor(seen, execs))
   const eventKey =
     entry.by === 'none' && rules.every((rule) => rule === asEntered) ? rootEntries.rootEntryOf(seen) : null
   return eventKey === null ? detection : { ...detection, supersedingEventKey: eventKey }

@@ -33,12 +33,12 @@ test('evidence has only the fields that its rule declares', (t) => {
     ...(['file', 'setuid-call', 'overwrite'] as const).map(escalation),
     tampered(changed, 'it is not'),
     upgraded(changed, null, { versionBefore: '1', files: ['a'], eventKey: 'a', isUpdate: false }),
-    mismatch(changed, 'firing', 'cc'),
+    mismatch(changed, 'cc', null),
     ...attempts(),
     helperDetection({ kind: 'usermode-helper', time: 5, ...here(), path: '/proc/77/root/h', via: 'root' }),
     breakoutFile({ writer: { ...sampleDpkg, user: 'root' } }),
     breakoutFile({ holders: [{ pid: 4, exe: '/bin/sh', argv: ['sh'] }] }),
-    throttledDetection({ count: 3, since: 1, groups: [{ container: null, rule: 'oom-kill', count: 3 }] }, 5),
+    throttledDetection({ count: 3, since: 1, groups: [throttledGroup], ungrouped: 1 }, 5),
   ]
   for (const detection of found) {
     t.truthy(detection)
@@ -55,6 +55,9 @@ test('undeclared fields and wrong types are found', (t) => {
     'interactive-shell: evidence.programs[].nope is not declared',
   ])
 })
+
+const tally = { named: new Map([['a', 2]]), others: 1 }
+const throttledGroup = { container: null, rule: 'oom-kill', count: 3, programs: tally, actors: tally }
 
 function here() {
   return { container: sampleContainer(), process: sampleProcess().process }

@@ -41,7 +41,7 @@ test.before(async (t) => {
     minSeverity: 'info',
     config: {
       sources: { resources: { interval: '1s' }, runtime_files: { paths: [decoy] } },
-      detectors: { 'resource-limit-breach': { memory: { hold: '2s' } } },
+      detectors: { 'resource-limit-breach': { memory: { hold: '2s', resolve_hold: '1s' } } },
     },
   })
   const prometheus = await startPrometheus(daemon.url)

@@ -214,6 +214,48 @@ serial('a client in a container is named as that container', async (t) => {
   t.like(finding.evidence['caller'], { container: client.name, user: 'root', confidence: 'exact' })
 })
 
+serial(
+  'an exec that failed to start is worded as an attempt, a shell whose command failed is not',
+  async (t) => {
+    const { name } = await runContainer(t)
+    const commands = [
+      ['exec', name, '/no/such/shell/sh'],
+      ['exec', '--workdir', '/no/such/folder', name, 'sh', '-c', 'id'],
+      ['exec', '--user', 'no-such-user', name, 'sh', '-c', 'true'],
+      ['exec', name, 'sh', '-c', 'no-such-program'],
+    ]
+    for (const args of commands) await tryDocker(...args)
+    const summaries = () =>
+      t.context.daemon.findings({ container: name, detector }).map(({ summary }) => summary)
+    await until(() => summaries().filter((summary) => summary.includes('(exit 12')).length === 4, 30_000)
+    const results = summaries().map((summary) => summary.replace(/^.*? (tried|ran) /, '$1 '))
+    t.is(
+      results.filter((result) => /^tried .*; it failed \(exit 12[67]\)$/.test(result)).length,
+      3,
+      results.join('\n'),
+    )
+    t.true(
+      results.some((result) => /^ran `sh -c no-such-program` .*\(exit 127 after /.test(result)),
+      results.join('\n'),
+    )
+  },
+)
+
+serial('two commands of one program are two findings, and the same command again is a repeat', async (t) => {
+  const daemon = await startDaemonFor(t, { config: { policy: { throttle: { fold: '5m' } } } })
+  const { name } = await runContainer(t)
+  for (const word of ['deploy', 'other', 'deploy']) await docker('exec', name, 'sh', '-c', `echo ${word}`)
+  const counts = () =>
+    daemon
+      .findings({ container: name, detector })
+      .map(({ evidence, count }) => [JSON.stringify(evidence['argv']), count] as const)
+  await until(() => counts().reduce((sum, [, count]) => sum + count, 0) === 3)
+  t.deepEqual(
+    new Set(counts()),
+    new Set([['["sh","-c","echo deploy"]', 2] as const, ['["sh","-c","echo other"]', 1] as const]),
+  )
+})
+
 serial('a copy in either direction is one finding', async (t) => {
   const { name } = await runContainer(t)
   await docker('cp', '/etc/hostname', `${name}:/tmp/copied`)

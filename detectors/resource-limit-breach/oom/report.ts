@@ -27,7 +27,7 @@ export function survived(kills: Kills): OomReport {
     time,
     container,
     summary: `${container.name}: out of memory, ${count} ${count === 1 ? 'process' : 'processes'} killed${limitOf(kills)}`,
-    subject: [],
+    subject: [limitSubject(kills)],
     eventKey,
     evidence: { kills: count, seen_by: reportedBy, ...memoryOf(kills) },
   }
@@ -45,7 +45,7 @@ export function died(
     time,
     container,
     summary: `${container.name} was OOM-killed${limitOf(kill)}`,
-    subject: [],
+    subject: [limitSubject(kill)],
     // A container can die only once at a given time, whichever facts report it.
     eventKey: `oom:${container.id}:${death.time}`,
     evidence: { exit_code: death.exitCode ?? undefined, seen_by: reportedBy, ...memoryOf(kill) },
@@ -55,6 +55,12 @@ export function died(
 
 function limitBytes({ memory, container }: Pick<Kills, 'memory' | 'container'>): number | null | undefined {
   return memory?.limitBytes ?? container.details?.limits.memoryBytes
+}
+
+/** The victims' programs are added where they are known: `withVictims`. */
+function limitSubject(kills: Pick<Kills, 'memory' | 'container'>): string {
+  const limit = limitBytes(kills)
+  return limit == null ? 'no memory limit' : `memory limit ${limit}`
 }
 
 function limitOf(kills: Pick<Kills, 'memory' | 'container'>): string {

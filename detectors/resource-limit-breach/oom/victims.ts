@@ -38,89 +38,117 @@ export function withVictims(
 
 /** Tracks first processes, execs and killed processes, in bounded memory. */
 export function victims() {
-  const firstProcesses = new BoundedMap<string, string>(maxRemembered)
-  const execs = new BoundedMap<string, string>(maxRemembered)
+  const firstProcesses = new BoundedMap<string, Named>(maxRemembered)
+  const execs = new BoundedMap<string, Named>(maxRemembered)
   const killedExecs = new BoundedMap<string, Victim>(maxRemembered)
   const killedProcesses = new BoundedMap<string, Victim>(maxRemembered)
   let lostAt = -Infinity
 
   function name({ detection, victims: known }: OomReport): Detection {
-    const { container, evidence } = detection
+    const { container } = detection
     if (container === null) return detection
     const isDeath = detection.rule === 'container-oom-killed'
-    if (isDeath) return withEvidence(detection, { first_process: firstProcesses.get(container.id) })
-    if (!('since' in known)) return withEvidence(detection, namedByKernel(known))
-    const wanted = { containerId: container.id, kills: Number(evidence['kills']), since: known.since }
-    return withEvidence(detection, {
-      killed_processes: lostAt >= known.since ? undefined : allOf(wanted, killedProcesses),
-      killed_execs: allOf(wanted, killedExecs),
-    })
+    if (isDeath) {
+      const first = firstProcesses.get(container.id)
+      return withVictim(detection, { first_process: first?.command }, first === undefined ? [] : [first])
+    }
+    const { processes, commands } = 'since' in known ? suspects(detection, known.since) : namedByKernel(known)
+    const killed = { killed_processes: commandsOf(processes), killed_execs: commandsOf(commands) }
+    return withVictim(detection, killed, processes ?? commands ?? [])
   }
 
-  function namedByKernel(known: readonly OomVictim[]): Evidence {
-    const processes = known.map(({ process }) => commandOf(process)).filter((command) => command !== '')
+  function suspects({ container, evidence }: Detection, since: number): Killed {
+    const wanted = { containerId: container?.id ?? '', kills: Number(evidence['kills']), since }
+    return {
+      processes: lostAt >= since ? undefined : allOf(wanted, killedProcesses),
+      commands: allOf(wanted, killedExecs),
+    }
+  }
+
+  function namedByKernel(known: readonly OomVictim[]): Killed {
+    const processes = known.map(({ process }) => namedOf(process)).filter(({ command }) => command !== '')
     const commands = known.map(({ execId }) => execs.get(execId)).filter((command) => command !== undefined)
-    return { killed_processes: someOf(processes), killed_execs: someOf(commands) }
+    return { processes: someOf(processes), commands: someOf(commands) }
   }
 
   return {
     sawProcess({ container, process }: ProcessObservation): void {
       if (process.pid !== container.details?.pid) return
-      firstProcesses.setNewest(container.id, shortCommand(process.argv))
+      firstProcesses.setNewest(container.id, { ...namedOf(process), command: shortCommand(process.argv) })
     },
     sawKill({ container, process, time }: ProcessKilled): void {
       const key = `${process.pid} ${process.startTicks}`
-      killedProcesses.setNewest(key, { containerId: container.id, time, command: commandOf(process) })
+      killedProcesses.setNewest(key, { containerId: container.id, time, ...namedOf(process) })
     },
     sawLoss({ source, time }: EventsLost): void {
       if (source === 'processes') lostAt = time
     },
     sawExec({ execId, argv }: ExecObservation): void {
-      if (execId !== '') execs.setNewest(execId, shortCommand(argv))
+      if (execId !== '') execs.setNewest(execId, namedOf({ exe: '', argv }))
     },
     sawExecEnd({ execId, container, exitCode, time }: ExecEnded): void {
       const command = execs.get(execId)
       execs.delete(execId)
       if (command === undefined || exitCode !== killedExitCode) return
-      killedExecs.setNewest(execId, { containerId: container.id, time, command })
+      killedExecs.setNewest(execId, { containerId: container.id, time, ...command })
     },
     name,
   }
 }
 
-type Victim = { containerId: string; time: number; command: string }
-type Evidence = { readonly [key: string]: Json }
+/** `program` is the same for all processes of a program, whatever their arguments are. */
+type Named = { command: string; program: string }
+type Victim = Named & { containerId: string; time: number }
+type Killed = { processes: readonly Named[] | undefined; commands: readonly Named[] | undefined }
 
-function withEvidence(detection: Detection, more: Evidence): Detection {
-  return { ...detection, evidence: { ...detection.evidence, ...more } }
+/** A kill of another program is another event, even at the same limit. */
+function withVictim(
+  detection: Detection,
+  more: { readonly [key: string]: Json },
+  named: readonly Named[],
+): Detection {
+  const programs = [...new Set(named.map(({ program }) => program))].toSorted()
+  return {
+    ...detection,
+    subject: [...programs, ...detection.subject],
+    evidence: { ...detection.evidence, ...more },
+  }
 }
 
-/** The commands killed since a point in time; undefined unless their number equals the number of kills. */
+function commandsOf(named: readonly Named[] | undefined): string[] | undefined {
+  return named?.map(({ command }) => command)
+}
+
+/** The victims killed since a point in time; undefined unless their number equals the number of kills. */
 function allOf(
   { containerId, kills, since }: { containerId: string; kills: number; since: number },
   ended: ReadonlyMap<string, Victim>,
-): string[] | undefined {
+): Named[] | undefined {
   const suspects = [...ended.values()].filter(
     (victim) => victim.containerId === containerId && victim.time >= since,
   )
   const isKnown = suspects.every(({ command }) => command !== '')
   const isSure = isKnown && suspects.length > 0 && suspects.length === kills && kills <= maxNamed
-  return isSure ? suspects.map(({ command }) => command) : undefined
+  return isSure ? suspects : undefined
 }
 
-function someOf(commands: readonly string[]): string[] | undefined {
-  return commands.length === 0 ? undefined : commands.slice(0, maxNamed)
+function someOf(named: readonly Named[]): readonly Named[] | undefined {
+  return named.length === 0 ? undefined : named.slice(0, maxNamed)
 }
 
 // Fewer than the kills reported in one second: of more, it is unknown whether all were seen.
 const maxNamed = 10
 const maxRemembered = 4_096
 const maxCommand = 200
+const maxProgram = 1_024
 // 128 + SIGKILL.
 const killedExitCode = 137
 
-function commandOf({ argv, exe }: ProcessKilled['process']): string {
-  return argv.length > 0 ? shortCommand(argv) : clip(exe, maxCommand)
+function namedOf({ argv, exe }: Pick<ProcessKilled['process'], 'argv' | 'exe'>): Named {
+  return {
+    command: argv.length > 0 ? shortCommand(argv) : clip(exe, maxCommand),
+    program: clip(exe || (argv[0] ?? ''), maxProgram),
+  }
 }
 
 function shortCommand(argv: readonly string[]): string {

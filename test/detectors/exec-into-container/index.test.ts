@@ -158,6 +158,7 @@ test('a summary says who did what to which container, and the result', (t) => {
       126,
       'alice tried `docker exec --privileged web-1 id`; it failed (exit 126)',
     ],
+    [{ argv: ['env', 'none'] }, alice, 126, 'alice tried `env none` in web-1; it failed (exit 126)'],
     [{ argv: ['sh', '-c', 'none'] }, alice, 127, 'alice ran `sh -c none` in web-1 (exit 127 after 1.5 s)'],
   ]
   for (const [what, by, exitCode, expected] of table) {
@@ -166,6 +167,31 @@ test('a summary says who did what to which container, and the result', (t) => {
       b: { ...caller, caller: by },
       c: { ...end, exitCode },
     })
+    t.is(all.at(-1)?.summary, expected)
+  }
+})
+
+test('an exec that the engine could not start is worded as an attempt, under every rule and for every command', (t) => {
+  const app = sampleContainer({ name: 'app', details: { user: '1000' } })
+  const failed: Observation = { ...end, exitCode: 126, hasFailedToStart: true }
+  const table: [Parameters<typeof sampleExec>[0], expected: string][] = [
+    [{ argv: ['sh', '-c', 'id'] }, 'alice tried `sh -c id` in web-1; it failed (exit 126)'],
+    [
+      { argv: ['bash'], settings: { tty: true, openStdin: true } },
+      'alice tried `bash` in web-1 as root; it failed (exit 126)',
+    ],
+    [
+      { argv: ['sh'], container: app, settings: { user: 'root' } },
+      'alice tried `sh` in app as root; it failed (exit 126)',
+    ],
+    [
+      { argv: ['sh'], settings: { privileged: true } },
+      'alice tried `sh` with --privileged in web-1; it failed (exit 126)',
+    ],
+    [{ argv: ['sh x'], exact: false, settings: null }, 'alice tried `sh x` in web-1; it failed (exit 126)'],
+  ]
+  for (const [what, expected] of table) {
+    const all = detectionsOf(t, 'abc', { a: sampleExec(what), b: caller, c: failed })
     t.is(all.at(-1)?.summary, expected)
   }
 })
@@ -291,7 +317,9 @@ test('an entry is judged after the engine had time to report an exec, and report
         time: 2_000_000,
         container: web,
         summary: 'root on the host entered web-1 with nsenter, bypassing Docker, and ran `sh` as uid 1000',
-        subject: ['nsenter', 'app'],
+        subject: ['sh', '/app'],
+        targetUser: 'uid 1000',
+        actor: 'root with /usr/bin/nsenter',
         eventKey: `${web.id}:5000:100`,
         evidence: {
           argv: ['sh'],

@@ -18,6 +18,11 @@ import { observing } from '../../support/observed.ts'
 import { sampleExec } from '../../support/samples.ts'
 
 const settings = resourceLimitBreach.settings.parse({})
+const atOnce = { resolve_hold: '0s' }
+/** A condition resolves with the first sample that no longer meets it. */
+const withoutResolveHold = resourceLimitBreach.settings.parse({
+  ...{ memory: atOnce, memory_pressure: atOnce, cpu: atOnce, pids: atOnce },
+})
 
 type Seen = ContainerEvent | OomVictim
 
@@ -45,7 +50,7 @@ function plays(
       container: seen$.pipe(filter((seen) => seen.kind === 'container')),
       'oom-victim': seen$.pipe(filter((seen) => seen.kind === 'oom-victim')),
     })
-    const detected$ = resourceLimitBreach.detect(observed, settings)
+    const detected$ = resourceLimitBreach.detect(observed, withoutResolveHold)
     const lines$ = detected$.pipe(map(lineOf))
     expectObservable(lines$).toBe(expected, detections)
   })
@@ -146,6 +151,46 @@ test('a process count near its limit for 30 s is reported, and its end', (t) => 
     f: 'pids-near-limit firing',
     r: 'pids-near-limit resolved',
   })
+})
+
+/** The detections of a container that uses these shares of its memory, in percent, once a second from the start. */
+function memoryDetections(t: ExecutionContext, percents: readonly (number | null)[]): string[] {
+  const lines: string[] = []
+  marbles(t, ({ cold, flush }) => {
+    const samples$ = cold(percents.map((percent) => (percent === null ? '-' : 'a') + ' 999ms').join(' '), {
+      a: 0,
+    })
+    const resources$ = samples$.pipe(
+      map(() => asyncScheduler.now()),
+      map((time) => sample(time, { memory: { workingSetBytes: (percents[time / 1_000] ?? 0) * 10 } })),
+    )
+    resourceLimitBreach
+      .detect(observing({ resources: resources$ }), settings)
+      .subscribe(({ rule, state, summary, time }) => {
+        lines.push(`${time / 1_000} s: ${rule} ${state} (${summary})`)
+      })
+    flush()
+  })
+  return lines
+}
+
+const seconds = (count: number, percent: number | null) => Array.from({ length: count }, () => percent)
+
+test('memory near its limit for 45 s of every 65 s is one finding, until it has been low for 5 minutes', (t) => {
+  const cycles = Array.from({ length: 10 }, () => [...seconds(45, 92), ...seconds(20, 10)]).flat()
+  const lines = memoryDetections(t, [...cycles, ...seconds(300, 61)])
+  t.deepEqual(lines, [
+    '30 s: memory-near-limit firing (web-1: memory at 92 % of its limit (920 B of 1000 B))',
+    '930 s: memory-near-limit resolved (memory below 80 % of the limit for 5 min (now 61 %))',
+  ])
+})
+
+test('a gap without samples does not count as below the limit', (t) => {
+  const before = [...seconds(31, 92), ...seconds(200, 10)]
+  const resolved = (percents: readonly (number | null)[]) => memoryDetections(t, percents).length === 2
+  t.true(resolved([...before, ...seconds(101, 10)]))
+  t.false(resolved([...before, ...seconds(200, null), ...seconds(101, 10)]))
+  t.true(resolved([...before, ...seconds(200, null), ...seconds(301, 10)]))
 })
 
 const throttled = (periods: number, throttledPeriods: number) =>

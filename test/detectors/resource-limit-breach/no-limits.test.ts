@@ -3,7 +3,7 @@ import { missingLimits, noLimits } from '../../../detectors/resource-limit-breac
 import { type Given, sample } from '../../sources/resources/samples.ts'
 
 const table: [given: Given, missing: string[], words: string][] = [
-  [{}, [], 'web-1: memory, CPU and process limits are set'],
+  [{}, [], 'memory, CPU and process limits are set'],
   [{ cpu: { quotaCores: null } }, ['cpu'], 'web-1: no CPU limit'],
   [
     { memory: { limitBytes: null }, pids: { limit: null } },
@@ -22,6 +22,8 @@ for (const [given, missing, words] of table) {
     const seen = sample(0, given)
     t.deepEqual(missingLimits(seen), missing)
     t.is(noLimits.judge({ firing: false }, seen).firing, missing.length > 0)
-    t.deepEqual(noLimits.describe(seen, null, { firing: true }), { summary: words, evidence: { missing } })
+    const firing = noLimits.describe(seen, null, { firing: true })
+    const summary = missing.length > 0 ? firing.summary : noLimits.resolution(seen, { firing: false })
+    t.deepEqual({ ...firing, summary }, { summary: words, evidence: { missing } })
   })
 }

@@ -2,7 +2,7 @@ import test from 'ava'
 import { memoryPressure, type Pressure, pressure } from '../../../detectors/resource-limit-breach/pressure.ts'
 import { sample } from '../../sources/resources/samples.ts'
 
-const threshold = { ratio: 0.2, resolve_ratio: 0.1, hold: 30_000 }
+const threshold = { ratio: 0.2, resolve_ratio: 0.1, hold: 30_000, resolve_hold: 10_000 }
 const { start } = memoryPressure(threshold)
 
 /** The state after samples every five seconds, in which processes waited for these shares of the time. */
@@ -26,16 +26,36 @@ test('one long stall is not pressure, and a calm period restarts the wait', (t) 
   t.false(after(...times(5, 0.3), 0, 0, ...times(5, 0.3)).firing)
 })
 
-test('it resolves below the lower ratio', (t) => {
-  t.true(after(...times(8, 0.3), ...times(4, 0.12)).firing)
+test('it resolves after the whole wait below the lower ratio', (t) => {
+  t.true(after(...times(8, 0.3), ...times(20, 0.12)).firing)
+  // The average of the last ten seconds falls below it with the second sample.
+  t.true(after(...times(8, 0.3), ...times(3, 0.09)).firing)
   t.false(after(...times(8, 0.3), ...times(4, 0.09)).firing)
+  t.true(after(...times(8, 0.3), ...times(3, 0.09), 0.3, ...times(3, 0.09)).firing)
 })
 
 test('a new cgroup, a clock that is set back and a missing reading restart the measurement', (t) => {
   const firing = after(...times(8, 0.3))
-  t.false(pressure(firing, 50_000, { someSeconds: 0, fullSeconds: 0 }, threshold).firing)
-  t.false(pressure(firing, 1_000, { someSeconds: 99, fullSeconds: 0 }, threshold).firing)
-  t.false(pressure(firing, 50_000, null, threshold).firing)
+  const restarted = { firing: true, some: null, wait: { reason: 'unmeasured' } }
+  t.like(pressure(firing, 45_000, { someSeconds: 0, fullSeconds: 0 }, threshold), restarted)
+  t.like(pressure(firing, 1_000, { someSeconds: 99, fullSeconds: 0 }, threshold), restarted)
+  t.like(pressure(firing, 45_000, null, threshold), restarted)
+})
+
+test('pressure that cannot be measured is not below anything; only a lasting lack of values resolves it', (t) => {
+  const missing = (before: Pressure, count: number) =>
+    times(count, 0).reduce(
+      (state, _, index) => pressure(state, 45_000 + index * 5_000, null, threshold),
+      before,
+    )
+  const below = after(...times(8, 0.3), ...times(3, 0.09))
+  t.true(missing(after(...times(8, 0.3)), 2).firing)
+  t.false(missing(after(...times(8, 0.3)), 3).firing)
+  t.true(missing(below, 2).firing)
+  t.is(
+    memoryPressure(threshold).resolution(sample(0), start),
+    'memory pressure could not be measured for 10 s',
+  )
 })
 
 test('the finding gives the share of time lost', (t) => {
@@ -51,4 +71,9 @@ test('the finding gives the share of time lost', (t) => {
       swap_bytes: 50,
     },
   })
+})
+
+test('a resolution gives the share of time lost now', (t) => {
+  const now = memoryPressure(threshold).resolution(sample(0), { ...start, some: 0.03 })
+  t.is(now, 'processes waited for memory less than 10 % of the time for 10 s (now 3 %)')
 })

@@ -61,7 +61,7 @@ test('a quiet period is reported only if it ends a loop', (t) => {
   const quiet: Quiet = { action: 'quiet', after: lifecycle(3_000, 'started') }
   t.deepEqual(detectionsOf(...restart(1_000), quiet), [])
   const [, end] = detectionsOf(...restart(1_000), ...restart(2_000), ...restart(3_000), quiet)
-  t.like(end, { state: 'resolved', time: 303_000, summary: 'web-1: no restart for 5 min' })
+  t.like(end, { state: 'resolved', time: 303_000, summary: 'no restart for 5 min' })
 })
 
 test('removing the container ends its loop', (t) => {
@@ -71,7 +71,7 @@ test('removing the container ends its loop', (t) => {
     ...restart(3_000),
     lifecycle(4_000, 'removed'),
   )
-  t.like(end, { state: 'resolved', time: 4_000, summary: 'web-1: container removed' })
+  t.like(end, { state: 'resolved', time: 4_000, summary: 'the container was removed' })
 })
 
 test('deliberate restarts are not a loop, by stop or by kill, however long the container takes to stop', (t) => {

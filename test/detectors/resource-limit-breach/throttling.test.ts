@@ -6,7 +6,7 @@ import {
 } from '../../../detectors/resource-limit-breach/throttling.ts'
 import { sample } from '../../sources/resources/samples.ts'
 
-const threshold = { throttled_ratio: 0.25, hold: 300_000 }
+const threshold = { throttled_ratio: 0.25, hold: 300_000, resolve_hold: 60_000 }
 const { start } = cpuThrottled(threshold)
 
 const at = (
@@ -48,10 +48,37 @@ test('an idle container is not throttled', (t) => {
   t.like(after(at(0, 5, 5), at(300, 5, 5)), { firing: false, share: 0 })
 })
 
-test('a share that fluctuates around the threshold does not end it; one well below does', (t) => {
-  const firing = after(at(0, 0, 0), at(300, 3_000, 900))
-  t.true(throttling(firing, at(600, 6_000, 900 + 610), threshold).firing)
-  t.false(throttling(firing, at(600, 6_000, 900 + 590), threshold).firing)
+test('a share that fluctuates around the threshold does not end it; one below it for the whole wait does', (t) => {
+  const firing = after(at(0, 0, 0), at(300, 3_000, 760))
+  const calm = Array.from({ length: 9 }, (_, index) => at(310 + index * 10, 3_100 + index * 100, 760))
+  const through = (samples: typeof calm) =>
+    samples.reduce((before, one) => throttling(before, one, threshold), firing)
+  t.like(through(calm.slice(0, 1)), { firing: true, wait: { since: 310_000 } })
+  t.true(through(calm.slice(0, 6)).firing)
+  t.false(through(calm.slice(0, 7)).firing)
+  const peak = at(360, 3_600, 1_360)
+  t.true(
+    through([
+      ...calm.slice(0, 5),
+      peak,
+      ...calm.slice(6).map(({ time }) => at(time / 1000, time / 100, 1_360)),
+    ]).firing,
+  )
+})
+
+test('throttling that costs almost no time ends it too', (t) => {
+  const firing = after(at(0, 0, 0), at(300, 3_000, 1_500))
+  const idle = Array.from({ length: 9 }, (_, index) =>
+    at(620 + index * 10, 3_010 + index, 1_510 + index, 150),
+  )
+  const ended = idle.reduce((before, one) => throttling(before, one, threshold), firing)
+  t.false(ended.firing)
+  const { resolution } = cpuThrottled(threshold)
+  t.is(resolution(at(700, 0, 0), { ...ended, share: 0.9 }), 'CPU throttled for a negligible time for 1 min')
+  t.is(
+    resolution(at(700, 0, 0), { ...ended, share: 0.03 }),
+    'CPU throttled in at most 25 % of its scheduling periods for 1 min (now 3 %)',
+  )
 })
 
 test('a new cgroup or a clock that is set back starts a new window', (t) => {

@@ -38,7 +38,8 @@ test('a change by a container is critical and names process, container, old and 
     time: 2_000_000.25,
     container: web,
     summary: 'sh (pid 4242) in web-1 changed kernel.core_pattern from `core` to `|/x %p`',
-    subject: ['/proc/sys/kernel/core_pattern', '|/x %p'],
+    subject: ['/proc/sys/kernel/core_pattern', 'changed', '|/x %p'],
+    actor: 'alice with /bin/sh',
     eventKey: 'core_pattern /proc/sys/kernel/core_pattern |/x %p 4242 2000000',
     evidence: {
       file: 'core_pattern',

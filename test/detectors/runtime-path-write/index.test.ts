@@ -22,7 +22,8 @@ test('a write from a container names process and container, and gives the digest
     time: 2_000_000.25,
     container,
     summary: 'sh (pid 4242) in web-1 overwrote /usr/sbin/runc',
-    subject: ['/usr/sbin/runc'],
+    subject: ['/usr/sbin/runc', 'written', 'bb', '755', '0:0'],
+    actor: 'root with /bin/sh',
     eventKey: 'written /usr/sbin/runc 10 4242 2000000',
     evidence: {
       path: '/usr/sbin/runc',

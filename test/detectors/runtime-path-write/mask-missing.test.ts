@@ -116,18 +116,25 @@ test('the finding names the container, the path and what was found there', (t) =
   })
 })
 
-test('the condition of a renamed container resolves under its old name', (t) => {
+test('the condition of a renamed container continues, and resolves under its current name', (t) => {
   marbles(t, ({ cold, flush }) => {
     const renamed = sampleContainer({ name: 'web-2' })
     const later: Record<string, MaskObservation> = {
       ...observations,
       n: { ...observe(keys), container: renamed },
     }
+    const end: ContainerObservation = {
+      ...{ kind: 'container', action: 'died', time: 3_000, exitCode: 0, previousName: null },
+      container: renamed,
+    }
     const reported: string[] = []
-    maskConditions(observing({ masks: cold('kn-', later), container: cold('--d', ends) })).subscribe(
-      ({ state, container }) => reported.push(`${state} ${container?.name}`),
-    )
+    maskConditions(
+      observing({
+        masks: cold('kn-', later),
+        container: cold('--d', { d: end }),
+      }),
+    ).subscribe(({ state, container }) => reported.push(`${state} ${container?.name}`))
     flush()
-    t.deepEqual(reported, ['firing web-1', 'resolved web-1', 'firing web-2', 'resolved web-2'])
+    t.deepEqual(reported, ['firing web-1', 'firing web-2', 'resolved web-2'])
   })
 })

@@ -69,7 +69,7 @@ test('it fires once while the container runs, whichever is known first, and reso
     ['f-------', '-c-r----', '--------'],
     ['f-------', '-h-d----', '--------'],
     ['f-------', '-s-d-s-d', '-F-R-F-R'],
-    ['f-------', '-s---n---d', '-F---(RF)R'],
+    ['f-------', '-s---n---d', '-F---F---R'],
   ]
   for (const [files, containers, expected] of cases) {
     marbles(t, ({ cold, expectObservable }) => {

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { ReplaySubject } from 'rxjs'
+import { TestScheduler } from 'rxjs/testing'
 import type { Observed } from '../../../agent/model/detector.ts'
 import type { Detection } from '../../../agent/model/finding.ts'
 import type {
@@ -43,9 +44,14 @@ function detectionsOf(
     ...observationsByKind(observations$),
     memory: emptyMemory(),
   }
-  const subscription = overwriteAttempts(observed).subscribe((detection) => detections.push(detection))
-  for (const observation of [...before, ...observations]) observations$.next(observation)
-  subscription.unsubscribe()
+  new TestScheduler(() => undefined).run(({ flush }) => {
+    const subscription = overwriteAttempts(observed).subscribe((detection) => detections.push(detection))
+    for (const observation of [...before, ...observations]) {
+      observations$.next(observation)
+      flush()
+    }
+    subscription.unsubscribe()
+  })
   return detections
 }
 
@@ -219,7 +225,7 @@ test('opening the runtime from a container is an attempt, unless the container s
   t.like(detectionsOf([opened()]), [
     {
       summary: 'cat (pid 4300) in web-1 opened the runtime /usr/sbin/runc through /proc',
-      subject: ['cat'],
+      subject: ['/bin/cat', '/usr/sbin/runc'],
     },
   ])
   const profiler = sampleContainer({ details: { pidMode: 'host' } })

@@ -28,7 +28,7 @@ test('a usermode helper is reported with its path, location and arguments', (t) 
       {
         rule: 'usermode-helper-from-container',
         summary: `the kernel ran \`/proc/77/root/h\` as root on the host, ${location}`,
-        subject: ['/proc/77/root/h'],
+        subject: ['/proc/77/root/h', via],
         eventKey: '9:8',
         evidence: { path: '/proc/77/root/h', found_by: via, program: '/bin/dash', pid: 9, parent_pid: 2 },
       },

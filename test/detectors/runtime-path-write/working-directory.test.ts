@@ -51,7 +51,7 @@ test('a container configured with one is reported once, even if it never runs', 
       time: 1,
       container: seen('/proc/self/fd/7').container,
       summary: 'web-1 is configured with the working directory /proc/self/fd/7 (CVE-2024-21626 pattern)',
-      subject: ['configuration'],
+      subject: ['/app', '/proc/self/fd/7', 'configuration'],
       eventKey,
       evidence: { working_directory: '/proc/self/fd/7', command: ['/app'] },
     }

@@ -224,7 +224,7 @@ test('the finding names the program, its ids and the configured user', (t) => {
     ).toBe('-d', {
       d: {
         summary: 'su runs as root in web-1 (`su -`, web-1 is configured for uid 1000)',
-        subject: ['/tmp/su'],
+        subject: ['su', '-', '/tmp/su', 'unknown'],
         evidence: {
           program: '/tmp/su',
           argv: ['su', '-'],

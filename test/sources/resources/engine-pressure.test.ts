@@ -8,7 +8,7 @@ const thrash =
   'dd if=/dev/zero of=/big bs=1M count=64; ' +
   'for i in 1 2 3 4; do (while [ ! -e /calm ]; do cat /big > /dev/null; done) & done; sleep 600'
 const limits = ['--memory=32m', '--memory-swap=32m', '--cpus=0.5', '--pids-limit=20']
-const settings = { memory_pressure: { ratio: 0.1, resolve_ratio: 0.05, hold: '2s' } }
+const settings = { memory_pressure: { ratio: 0.1, resolve_ratio: 0.05, hold: '2s', resolve_hold: '1s' } }
 
 test('a container that waits for memory is sampled when the kernel notifies, and fires until it is calm', async (t) => {
   const web = await runContainer(t, 'pressed', limits, 'sh', '-c', thrash)

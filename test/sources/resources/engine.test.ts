@@ -104,11 +104,31 @@ test('filling memory is near its limit, and freeing it resolves that', async (t)
     'while [ ! -e /tmp/empty ]; do sleep 0.2; done; rm /fill/*; sleep 600'
   const options = ['--memory=128m', '--memory-swap=128m', '--cpus=0.5', '--pids-limit=20', '--tmpfs=/fill']
   const web = await runContainer(t, 'filled', options, 'sh', '-c', script)
-  const watched = await watch(t, web, { memory: { hold: '500ms' } })
+  const watched = await watch(t, web, { memory: { hold: '500ms', resolve_hold: '1s' } })
   await until(() => reportedRules(watched).includes('memory-near-limit firing'))
   t.true(Number(watched.detections[0]?.evidence['ratio']) >= 0.9)
   await docker('exec', web.id, 'touch', '/tmp/empty')
   await until(() => reportedRules(watched).includes('memory-near-limit resolved'))
+  t.regex(watched.detections.at(-1)?.summary ?? '', /^memory below 80 % of the limit for 1 s \(now \d+ %\)$/)
+})
+
+test('memory that is filled and freed again and again is near its limit once', async (t) => {
+  const script =
+    'while [ ! -e /tmp/stop ]; do for i in 1 2 3 4 5 6 7 8 9; do dd if=/dev/zero of=/fill/$i bs=1M count=13; done 2> /dev/null; ' +
+    'sleep 1; rm /fill/*; sleep 1; done; sleep 600'
+  const options = ['--memory=128m', '--memory-swap=128m', '--cpus=1', '--pids-limit=20', '--tmpfs=/fill']
+  const web = await runContainer(t, 'flapping', options, 'sh', '-c', script)
+  const watched = await watch(t, web, { memory: { hold: '200ms', resolve_hold: '5s' } })
+  const peaks = () => {
+    const near = watched.samples.map(
+      ({ memory }) => memory.workingSetBytes / (memory.limitBytes ?? Infinity) >= 0.9,
+    )
+    return near.filter((isNear, index) => isNear && !near[index - 1]).length
+  }
+  await until(() => peaks() >= 4, 60_000)
+  t.deepEqual(reportedRules(watched), ['memory-near-limit firing'])
+  await docker('exec', web.id, 'touch', '/tmp/stop')
+  await until(() => reportedRules(watched).includes('memory-near-limit resolved'), 30_000)
 })
 
 test('page cache that fills a container does not count as near its limit', async (t) => {

@@ -5,11 +5,18 @@ import type { ExecInspect, InspectExec } from './exec-inspect.ts'
 import { observationOf } from './exec-observation.ts'
 import type { EngineExec, TrackedExecs } from './tracked-execs.ts'
 
+/**
+ * When a process of a container started, in epoch milliseconds; null if it is not running, or is not the container's:
+ * the engine may be on another host.
+ */
+export type StartOfProcess = (pid: number, containerId: string) => number | null
+
 export type ExecLifecycleOptions = {
   tracked: Pick<TrackedExecs, 'done' | 'forget'>
   inspect: InspectExec
   containerOf: (id: string) => Container | undefined
   emit: (observation: ExecObservation | ExecEnded) => void
+  startOf: StartOfProcess
   /** Epoch milliseconds. */
   now: () => number
 }
@@ -50,6 +57,7 @@ export function createExecLifecycle({
   inspect,
   containerOf,
   emit,
+  startOf,
   now,
 }: ExecLifecycleOptions): ExecLifecycle {
   function started(exec: EngineExec, event: DockerEvent): void {
@@ -76,7 +84,14 @@ export function createExecLifecycle({
   function report(exec: EngineExec, startedAt: number): void {
     exec.inspect ??= null
     exec.reported = true
-    emit(observationOf(exec.id, currentContainer(exec), startedAt, exec.inspect, exec.commandLine))
+    const observation = observationOf(
+      exec.id,
+      currentContainer(exec),
+      startedAt,
+      exec.inspect,
+      exec.commandLine,
+    )
+    emit(exec.foundAt === null ? observation : { ...observation, foundAt: exec.foundAt })
   }
 
   function check(exec: EngineExec, time: number): void {
@@ -86,7 +101,7 @@ export function createExecLifecycle({
       const exitCode = result?.exitCode ?? null
       // An engine restarted under running containers has forgotten their execs; that does not mean that they ended.
       if (isRunning || exec.end !== null) return
-      if (result === null || exitCode !== null) exec.end = { time, exitCode }
+      if (result === null || exitCode !== null) exec.end = { time, exitCode, ...failedStart(result) }
       else exec.checkAt = now() + failedStartMs
       reportWhenReady(exec)
     })
@@ -94,6 +109,13 @@ export function createExecLifecycle({
 
   function checkSoon(exec: EngineExec): void {
     exec.checkAt = now() + eventDelayMs
+  }
+
+  /** No event reported its start: the kernel knows when its process started. */
+  function foundRunning(exec: EngineExec): void {
+    exec.foundAt = exec.lastSeenAt
+    const startedAt = startOf(exec.inspect?.settings.pid ?? 0, exec.container.id) ?? exec.foundAt
+    exec.startedAt = Math.min(startedAt, exec.foundAt)
   }
 
   function currentContainer(exec: EngineExec): Container {
@@ -124,9 +146,9 @@ export function createExecLifecycle({
     foundStarted(exec, result, time) {
       exec.inspect = result
       exec.startedAt = time
-      exec.lastSeenAt = now()
+      exec.lastSeenAt = exec.foundAt = now()
       if (result.running) exec.checkAt = now() + failedStartMs
-      else exec.end = { time: now(), exitCode: result.exitCode }
+      else exec.end = { time: now(), exitCode: result.exitCode, ...failedStart(result) }
       reportWhenReady(exec)
     },
     report,
@@ -136,12 +158,18 @@ export function createExecLifecycle({
       const isDue = exec.checkAt !== null && time >= exec.checkAt
       if (exec.startedAt === null) {
         // The inspect found it running, and its start event did not follow.
-        if (isDue) exec.startedAt = exec.lastSeenAt
+        if (isDue) foundRunning(exec)
         else if (time - exec.lastSeenAt > keepUnstartedMs) tracked.forget(exec.id)
       } else if (exec.reported && isDue) check(exec, time)
       if (!exec.reported) reportWhenReady(exec)
     },
   }
+}
+
+/** The engine keeps the pid of an ended exec, so one without a pid never had a process. */
+function failedStart(result: ExecInspect | null | undefined): Pick<ExecEnded, 'hasFailedToStart'> {
+  const isCannotRun = result?.exitCode === 126 || result?.exitCode === 127
+  return isCannotRun && result?.settings.pid === 0 ? { hasFailedToStart: true } : {}
 }
 
 // The engine answers an exec inspect within milliseconds, even while the exec is slow to start. If it takes longer,

@@ -6,7 +6,7 @@ import { containerOfEvent } from '../inventory/identity.ts'
 import { isUp } from '../inventory/lifecycle.ts'
 import { createInspectionWaitQueue } from './inspection-wait-queue.ts'
 import { createInspectExec } from './exec-inspect.ts'
-import { createExecLifecycle } from './exec-lifecycle.ts'
+import { createExecLifecycle, type StartOfProcess } from './exec-lifecycle.ts'
 import { execIdOf } from './exec-observation.ts'
 import { createNamedExecs, type NamedExec } from './named-execs.ts'
 import { createSlicedRound } from './sliced-round.ts'
@@ -19,6 +19,7 @@ export type ExecTrackerOptions = {
   containerOf: (id: string) => Container | undefined
   emit: (observation: ExecObservation | ExecEnded) => void
   lose: (reason: string) => void
+  startOf: StartOfProcess
   /** Epoch milliseconds. */
   now: () => number
 }
@@ -44,6 +45,7 @@ export function createExecTracker({
   containerOf,
   emit,
   lose,
+  startOf,
   now,
 }: ExecTrackerOptions): ExecTracker {
   const tracked = trackedExecs((evicted) => {
@@ -51,7 +53,7 @@ export function createExecTracker({
     lose('queue-full')
   })
   const inspect = createInspectExec({ client, calls, lose })
-  const lifecycle = createExecLifecycle({ tracked, inspect, containerOf, emit, now })
+  const lifecycle = createExecLifecycle({ tracked, inspect, containerOf, emit, startOf, now })
   const unidentified = createUnidentifiedExecs({
     client,
     calls,

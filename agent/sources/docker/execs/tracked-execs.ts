@@ -1,5 +1,6 @@
 import { BoundedMap, BoundedSet } from '../../../lib/bounded-map.ts'
 import type { Container } from '../../../model/container.ts'
+import type { ExecEnded } from '../../../model/observation.ts'
 import type { ExecInspect } from './exec-inspect.ts'
 
 /**
@@ -14,8 +15,10 @@ export type EngineExec = {
   commandLine: string
   /** Undefined while the inspect is pending, null if it gave no result. */
   inspect: ExecInspect | null | undefined
-  /** Start time from the event; null before that. */
+  /** Start time from the event, or from the kernel if it was found running; null before that. */
   startedAt: number | null
+  /** When it was found running, if no event reported its start. */
+  foundAt: number | null
   /** When it was last mentioned by an event or an inspect. */
   lastSeenAt: number
   reported: boolean
@@ -24,13 +27,21 @@ export type EngineExec = {
   checkAt: number | null
 }
 
-export type ExecEnd = { time: number; exitCode: number | null }
+export type ExecEnd = Pick<ExecEnded, 'time' | 'exitCode' | 'hasFailedToStart'>
 
 /** An exec known only from an event or a listing. */
 export function newEngineExec(
   known: Pick<EngineExec, 'id' | 'container' | 'commandLine' | 'lastSeenAt'>,
 ): EngineExec {
-  return { ...known, inspect: undefined, startedAt: null, reported: false, end: null, checkAt: null }
+  return {
+    ...known,
+    inspect: undefined,
+    startedAt: null,
+    foundAt: null,
+    reported: false,
+    end: null,
+    checkAt: null,
+  }
 }
 
 /** The execs whose end is not reported yet, and the ids of enough ended ones that none is reported twice. */

@@ -20,7 +20,7 @@ test('a kill that the container survived is reported with the limit and the memo
     time: 1_000,
     container: container(),
     summary: 'web-1: out of memory, 1 process killed (limit 512 MiB)',
-    subject: [],
+    subject: [`memory limit ${512 * mib}`],
     eventKey: 'oom:x',
     evidence: {
       kills: 1,

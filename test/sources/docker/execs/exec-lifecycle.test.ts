@@ -74,7 +74,7 @@ for (const [claim, answer] of [
 }
 
 test('a failed start ends when the inspect has its exit code', async (t) => {
-  const { tracker, execs, words, later } = tracking()
+  const { tracker, execs, seen, words, later } = tracking()
   execs.set(one, exec(one, ['id'], { ExitCode: 126 }))
   tracker.onEvent(event('exec_create', one))
   tracker.onEvent(event('exec_start', one))
@@ -83,7 +83,23 @@ test('a failed start ends when the inspect has its exit code', async (t) => {
   t.is(words().length, 1)
   await later(200)
   t.deepEqual(words().slice(1), ['ended 1 126'])
+  t.like(seen.at(-1), { hasFailedToStart: true })
 })
+
+for (const [title, answer] of [
+  ['had a process', { ExitCode: 127, Pid: 7 }],
+  ['ended with another code', { ExitCode: 1, Pid: 0 }],
+] as const) {
+  test(`an exec that ${title} did not fail to start`, async (t) => {
+    const { tracker, execs, seen, later } = tracking()
+    execs.set(one, exec(one, ['id'], answer))
+    tracker.onEvent(event('exec_start', one))
+    await settled()
+    await later(5_100)
+    t.is(seen.length, 2)
+    t.false('hasFailedToStart' in seen[1]!)
+  })
+}
 
 test('an exec that is still running does not end', async (t) => {
   const { tracker, execs, words, later } = tracking()

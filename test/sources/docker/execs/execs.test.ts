@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { Container } from '../../../../agent/model/container.ts'
-import { tracking, exec, event, settled, one, two, web } from './tracking.ts'
+import { at, tracking, exec, event, settled, one, two, web } from './tracking.ts'
 
 test('an exec in an unknown container has the container of its event', async (t) => {
   const { tracker, execs, seen, state, later } = tracking()
@@ -49,6 +49,23 @@ test('a running exec whose start was missed is reported when containers are comp
   t.deepEqual(words(), ['exec 1 ["top"]'])
   tracker.onEvent(event('exec_die', one, '', { exitCode: '1' }))
   t.deepEqual(words().slice(1), ['ended 1 1'])
+})
+
+test('a running exec whose start was missed is dated by the start of its process, if that is known', async (t) => {
+  for (const [start, expected] of [
+    [at - 600_000, { time: at - 600_000, foundAt: at }],
+    [undefined, { time: at, foundAt: at }],
+    // The pid was reused meanwhile.
+    [at + 500, { time: at, foundAt: at }],
+  ] as const) {
+    const { tracker, execs, starts, seen, later } = tracking()
+    execs.set(one, exec(one, ['top'], { Running: true, Pid: 42 }))
+    if (start !== undefined) starts.set(42, start)
+    tracker.reconcile(listing(one))
+    await settled()
+    await later(1_100)
+    t.like(seen[0], expected)
+  }
 })
 
 test('an exec whose end was missed ends when containers are compared', async (t) => {

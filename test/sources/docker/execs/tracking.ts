@@ -23,6 +23,7 @@ export function tracking(container: Container = web, limits = { concurrency: 8, 
   const execIds: string[] = []
   const seen: (ExecObservation | ExecEnded)[] = []
   const lost: string[] = []
+  const starts = new Map<number, number>()
   const inspected: string[] = []
   const state: { now: number; container: Container | undefined; answers: boolean } = {
     now: at,
@@ -46,12 +47,14 @@ export function tracking(container: Container = web, limits = { concurrency: 8, 
     containerOf: () => state.container,
     emit: (observation) => seen.push(observation),
     lose: (reason) => lost.push(reason),
+    startOf: (pid, containerId) => (containerId === 'abc' ? (starts.get(pid) ?? null) : null),
     now: () => state.now,
   })
   return {
     tracker,
     execs,
     execIds,
+    starts,
     seen,
     lost,
     inspected,
