@@ -4,13 +4,26 @@ import * as https from 'node:https'
 import type { HttpClientConfig } from '../agent/config/http-client.ts'
 import { messageOf } from '../agent/lib/errors.ts'
 import { version } from '../agent/lib/version.ts'
+import { clockSkew } from './date-header.ts'
 
-/** Sends one body. Resolves to whether it was accepted; rejects with an error that a retry may resolve. */
+/** The response to one request. `rejected`: invalid, so a retry would not help. `refused`: a retry may succeed. */
+export type Answer = {
+  outcome: 'accepted' | 'rejected' | 'refused'
+  /** The status as text: `HTTP 503 Service Unavailable`. */
+  status: string
+  /** How far the receiver's clock is ahead of ours, in milliseconds; null if the response does not show it. */
+  clockSkewMs: number | null
+}
+
+/** What a request depends on besides its content. `now` is the current time in epoch milliseconds. */
+export type PostOptions = { now: () => number; signal: AbortSignal }
+
+/** Sends one body. Rejects if there is no response. */
 export type Post = (
   body: string,
   headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-) => Promise<boolean>
+  options: PostOptions,
+) => Promise<Answer>
 
 /**
  * Posts JSON to one URL with the configured certificates and credentials. Node's fetch does not support client
@@ -20,7 +33,7 @@ export function poster(url: string, config: HttpClientConfig): Post {
   const target = new URL(url)
   const isTls = target.protocol === 'https:'
 
-  return async (body, headers, signal) => {
+  return async (body, headers, { now, signal }) => {
     const { tls, authorization } = await secretsOf(config)
     const aborted = AbortSignal.any([signal, AbortSignal.timeout(config.timeout)])
     const options = {
@@ -34,32 +47,37 @@ export function poster(url: string, config: HttpClientConfig): Post {
         ...headers,
       },
     }
-    const status = await new Promise<number>((resolve, reject) => {
-      const request = isTls
-        ? https.request(target, { ...options, ...tls, agent: false })
-        : http.request(target, { ...options, agent: false })
-      request.once('error', reject)
-      request.once('response', (response) => {
-        // Only the status is needed, and the body may be endless.
-        response.once('error', () => undefined)
-        response.destroy()
-        resolve(response.statusCode ?? 0)
-      })
-      request.end(body)
-    }).catch((error: unknown) => {
+    const startedAt = performance.now()
+    const { statusCode = 0, headers: answered } = await new Promise<http.IncomingMessage>(
+      (resolve, reject) => {
+        const request = isTls
+          ? https.request(target, { ...options, ...tls, agent: false })
+          : http.request(target, { ...options, agent: false })
+        request.once('error', reject)
+        request.once('response', (response) => {
+          // Only the status and the date are needed, and the body may be endless.
+          response.once('error', () => undefined)
+          response.destroy()
+          resolve(response)
+        })
+        request.end(body)
+      },
+    ).catch((error: unknown) => {
       throw aborted.aborted && !signal.aborted
         ? new Error(`no answer within ${config.timeout / 1_000} s`, { cause: error })
         : error
     })
-    return isAccepted(status)
+    return {
+      outcome: outcomeOf(statusCode),
+      status: `HTTP ${statusCode} ${http.STATUS_CODES[statusCode] ?? ''}`.trim(),
+      clockSkewMs: clockSkew(answered.date, now(), performance.now() - startedAt),
+    }
   }
 }
 
-/** True if accepted, false if rejected as invalid (4xx). Throws for any other status, which is worth a retry. */
-function isAccepted(status: number): boolean {
-  if (status >= 200 && status < 300) return true
-  if (status >= 400 && status < 500 && !temporaryStatuses.has(status)) return false
-  throw new Error(`HTTP ${status} ${http.STATUS_CODES[status] ?? ''}`.trim())
+function outcomeOf(status: number): Answer['outcome'] {
+  if (status >= 200 && status < 300) return 'accepted'
+  return status >= 400 && status < 500 && !temporaryStatuses.has(status) ? 'rejected' : 'refused'
 }
 
 // 408 and 429 ask for a retry (RFC 9110, RFC 6585). Wrong credentials or a wrong path are not the alert's fault: it

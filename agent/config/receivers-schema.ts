@@ -27,6 +27,10 @@ const webhook = z
       .default('tidewatch')
       .describe('tidewatch: the finding itself; falco: the format of Falco alerts, for falcosidekick.'),
     min_severity: minSeverity,
+    send_resolved: z
+      .boolean()
+      .default(true)
+      .describe('Whether a finding is sent again when it is resolved, or allowed by a changed policy.'),
     secret_file: z
       .string()
       .min(1)

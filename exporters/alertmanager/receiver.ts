@@ -18,14 +18,16 @@ export function alertmanagerReceiver(config: Config['alertmanagers'][number]): R
     name: `alertmanager/${host}${base}`,
     connectionKey: JSON.stringify({ ...config, min_severity: undefined }),
     minSeverity: config.min_severity,
-    queuedBy: 'fingerprint',
+    // It has its own `send_resolved` for each receiver, and an alert that does not end would fire again.
+    sendResolved: true,
+    corrects: 'alerts',
+    queuedBy: 'alert',
     batchSize,
-    send: (batch, { describe, now, signal }) =>
-      post(
-        JSON.stringify(batch.map(({ finding, deliveredAt }) => toAlert(finding, deliveredAt, now, describe))),
-        {},
-        signal,
-      ),
+    send: async (batch, { describe, now, correctionMs, signal }) => {
+      const shared = { describe, now: now(), correctionMs }
+      const alerts = batch.map(({ finding, deliveredAt }) => toAlert(finding, { ...shared, deliveredAt }))
+      return await post(JSON.stringify(alerts), {}, { now, signal })
+    },
     remindAfter: (finding, deliveredAt, now) => (isOver(finding, deliveredAt, now) ? null : resendMs),
   }
 }

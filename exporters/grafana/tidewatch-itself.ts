@@ -143,6 +143,16 @@ export const tidewatchItself = () =>
           warnFrom: 10,
           badFrom: 100,
         }),
+        lines({
+          title: 'Clock skew',
+          description:
+            'Difference between the clocks of the daemon and of each receiver; from 30 s on, the times of alerts are corrected.',
+          unit: 's',
+          queries: {
+            '{{receiver}} on {{instance}}': `abs(tidewatch_receiver_clock_skew_seconds${selector()})`,
+          },
+          warnFrom: 30,
+        }),
         bars({
           title: 'Lost findings and log lines',
           description:

@@ -23,6 +23,9 @@ export type DaemonMetricsOptions = {
   statuses: () => readonly SourceStatus[]
 }
 
+// A webhook without new findings is not measured, and its clock may have been fixed.
+const skewLifetimeMs = 3_600_000
+
 /** Metrics about tidewatch itself: sources, losses, deliveries, the process. */
 export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOptions) {
   const { version, sources, detectors, statuses } = options
@@ -93,6 +96,18 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
     ['receiver'],
     () => options.receivers.map((receiver) => [{ receiver }, options.notificationQueueLength(receiver)]),
   )
+  const skews = new Map<string, { ms: number; at: number }>()
+  make.mirror(
+    'tidewatch_receiver_clock_skew_seconds',
+    'How far the receiver’s clock is ahead of this host’s, by its responses of the last hour; negative if it is behind.',
+    ['receiver'],
+    () =>
+      options.receivers.flatMap((receiver) => {
+        const skew = skews.get(receiver)
+        const isCurrent = skew !== undefined && options.now() - skew.at < skewLifetimeMs
+        return isCurrent ? [[{ receiver }, skew.ms / 1_000] as const] : []
+      }),
+  )
   make.mirror(
     'tidewatch_store_up',
     '1 while findings are stored in the state directory; 0 while they are only in memory.',
@@ -162,6 +177,9 @@ export function createDaemonMetrics(make: Instruments, options: DaemonMetricsOpt
       notifications.inc({ receiver, outcome }, count)
       // Also for reminders (count 0): they are not new deliveries, but prove that the receiver is up.
       if (outcome === 'delivered') lastSuccess.set({ receiver }, options.now() / 1_000)
+    },
+    clockSkew(receiver: string, ms: number): void {
+      skews.set(receiver, { ms, at: options.now() })
     },
     configurationLoaded: (successful: boolean, now: number) => {
       reloaded.set(successful ? 1 : 0)

@@ -36,7 +36,7 @@ td.what { overflow-wrap: anywhere; min-width: 16rem; width: 45% }
 .info { color: var(--blue) } .healthy { color: var(--green) } .starting, .resolved { color: var(--soft) }
 small { color: var(--soft) }
 .text { padding-top: 1.5rem; max-width: 46rem } .text h1 { margin-bottom: 1rem } .text pre { padding: .8rem 1rem; overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: .6rem }
-summary { cursor: pointer }
+summary { cursor: pointer } .end { color: var(--soft) } .times { white-space: nowrap }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .5rem 0 .2rem; font-size: .9rem }
 dt { color: var(--soft) } dd { margin: 0; font-family: ui-monospace, 'DejaVu Sans Mono', monospace; overflow-wrap: anywhere }
 footer { padding-top: 1.5rem; padding-bottom: 2.5rem }

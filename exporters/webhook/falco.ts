@@ -2,6 +2,8 @@ import type { Finding, Severity } from '../../agent/model/finding.ts'
 import { printable } from '../../agent/lib/text.ts'
 import { evidenceLines, evidenceText } from '../evidence.ts'
 import type { Describe } from '../receiver.ts'
+import { endOf, outcomeOf, resolutionOf } from '../resolution.ts'
+import { isoTime } from '../../agent/lib/iso-time.ts'
 
 /**
  * An alert in the format of Falco's `json_output` (https://falco.org/docs/concepts/outputs/formatting/). falcosidekick
@@ -28,12 +30,14 @@ const priorities: Readonly<Record<Severity, string>> = {
 
 /** Converts a finding. Evidence uses Falco's field names where they exist, and `tidewatch.…` otherwise. */
 export function toFalco(finding: Finding, { techniqueOf }: Pick<Describe, 'techniqueOf'>): FalcoAlert {
-  const { id, severity, rule, time, host, detector, state, kind, count, fingerprint, container } = finding
-  const what = state === 'resolved' ? `resolved: ${finding.summary}` : finding.summary
+  const { id, severity, rule, host, detector, state, kind, count, fingerprint, container } = finding
+  // The end of a finding must not alert like its start: receivers route by priority.
+  const priority = priorities[state === 'firing' ? severity : 'info']
+  const time = state === 'firing' ? finding.time : isoTime(endOf(finding))
   return {
     uuid: id,
-    output: printable(`${time}: ${priorities[severity]} ${what}`),
-    priority: priorities[severity],
+    output: printable(`${time}: ${priority} ${textOf(finding)}`),
+    priority,
     rule,
     time,
     source: 'tidewatch',
@@ -46,10 +50,19 @@ export function toFalco(finding: Finding, { techniqueOf }: Pick<Describe, 'techn
       ...imageFields(container?.image ?? ''),
       ...processFields(finding.evidence),
       ...evidenceFields(finding.evidence),
+      'tidewatch.severity': severity,
+      'tidewatch.resolution': resolutionOf(finding),
       'tidewatch.count': count,
       'tidewatch.fingerprint': fingerprint,
     }),
   }
+}
+
+function textOf(finding: Finding): string {
+  const { summary, state, count } = finding
+  const resolution = resolutionOf(finding)
+  if (state !== 'firing') return `${outcomeOf(finding)}: ${summary}${resolution && ` (${resolution})`}`
+  return count > 1 ? `${summary} (${count} times)` : summary
 }
 
 /** Splits repository and tag: a colon after the last slash starts the tag, one before it belongs to a port. */

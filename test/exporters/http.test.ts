@@ -14,31 +14,49 @@ function scratch(t: ExecutionContext): string {
   return directory
 }
 
-const post = (url: string, config: Partial<HttpClientConfig> = {}) =>
-  poster(url, { timeout: 5_000, ...config })('{}', {}, new AbortController().signal)
+const ask = async (url: string, config: Partial<HttpClientConfig> = {}, now = Date.now) =>
+  await poster(url, { timeout: 5_000, ...config })('{}', {}, { now, signal: new AbortController().signal })
 
-for (const [status, outcome] of [
-  [200, true],
-  [204, true],
-  [400, false],
-  [422, false],
-  [413, false],
-  [401, 'HTTP 401 Unauthorized'],
-  [404, 'HTTP 404 Not Found'],
-  [408, 'HTTP 408 Request Timeout'],
-  [429, 'HTTP 429 Too Many Requests'],
-  [302, 'HTTP 302 Found'],
-  [500, 'HTTP 500 Internal Server Error'],
-  [503, 'HTTP 503 Service Unavailable'],
+const post = async (url: string, config: Partial<HttpClientConfig> = {}) =>
+  (await ask(url, config)).outcome === 'accepted'
+
+for (const [code, outcome, status] of [
+  [200, 'accepted', 'HTTP 200 OK'],
+  [204, 'accepted', 'HTTP 204 No Content'],
+  [400, 'rejected', 'HTTP 400 Bad Request'],
+  [422, 'rejected', 'HTTP 422 Unprocessable Entity'],
+  [413, 'rejected', 'HTTP 413 Payload Too Large'],
+  [401, 'refused', 'HTTP 401 Unauthorized'],
+  [404, 'refused', 'HTTP 404 Not Found'],
+  [408, 'refused', 'HTTP 408 Request Timeout'],
+  [429, 'refused', 'HTTP 429 Too Many Requests'],
+  [302, 'refused', 'HTTP 302 Found'],
+  [500, 'refused', 'HTTP 500 Internal Server Error'],
+  [503, 'refused', 'HTTP 503 Service Unavailable'],
 ] as const) {
-  const what = outcome === true ? 'accepted' : outcome === false ? 'rejected permanently' : 'worth a retry'
-  test(`a response with status ${status} is ${what}`, async (t) => {
+  test(`a response with status ${code} means ${outcome}`, async (t) => {
     const receiver = await startHttpReceiver(t)
-    receiver.replyWith((response) => response.writeHead(status).end())
-    if (typeof outcome === 'boolean') t.is(await post(receiver.url), outcome)
-    else await t.throwsAsync(post(receiver.url), { message: outcome })
+    receiver.replyWith((response) => response.writeHead(code).end())
+    t.like(await ask(receiver.url), { outcome, status })
   })
 }
+
+test('the clock of the receiver is compared by the Date header, also of refusals', async (t) => {
+  const receiver = await startHttpReceiver(t)
+  receiver.replyWith((response) => response.writeHead(503).end())
+  for (const skewMs of [-360_000, 0, 360_000]) {
+    const { clockSkewMs } = await ask(receiver.url, {}, () => Date.now() - skewMs)
+    t.true(Math.abs((clockSkewMs ?? Infinity) - skewMs) < 2_000, `${clockSkewMs}`)
+  }
+  for (const date of [undefined, 'soon']) {
+    receiver.replyWith((response) => {
+      response.sendDate = false
+      if (date !== undefined) response.setHeader('Date', date)
+      response.end()
+    })
+    t.is((await ask(receiver.url)).clockSkewMs, null)
+  }
+})
 
 test('the password file is read for every request, without its trailing newline', async (t) => {
   const receiver = await startHttpReceiver(t)

@@ -322,7 +322,12 @@ export const properties = [
         if (!/^[A-Z_]+=/.test(line)) throw new Error(`not a field: ${line}`)
       }
       checkLine(syslogLine(entry, { host: 'h', pid: 1, time: new Date(0) }))
-      const { annotations } = toAlert(finding, null, 0, describeRules)
+      const { annotations } = toAlert(finding, {
+        deliveredAt: null,
+        now: 0,
+        correctionMs: 0,
+        describe: describeRules,
+      })
       for (const [name, value] of Object.entries(annotations)) {
         if (!/^[a-zA-Z_]\w*$/.test(name)) throw new Error(`not a name: ${name}`)
         if (name.startsWith('evidence_') || name === 'description') checkLine(value)

@@ -85,6 +85,15 @@ and on (job, instance, receiver) tidewatch_notification_queue_length > 0
       'The receiver rejected them, or they could not be delivered for one day. They will not be sent again, but are still stored: list them with tidewatch findings, and check the URL of the receiver.',
     hasDaemon: true,
   },
+  TidewatchClockSkew: {
+    severity: 'warning',
+    expr: 'abs(tidewatch_receiver_clock_skew_seconds) > 30',
+    for: '10m',
+    summary: `${at}: its clock and that of {{ $labels.receiver }} differ by more than 30 s.`,
+    description:
+      'One of the two clocks is wrong. The times of alerts are corrected for Alertmanager, but those in findings, logs and metrics are not. Check the time synchronisation (NTP) of both hosts.',
+    hasDaemon: true,
+  },
   TidewatchReloadFailed: {
     severity: 'warning',
     expr: 'tidewatch_config_last_reload_successful == 0',

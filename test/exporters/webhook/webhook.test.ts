@@ -1,20 +1,23 @@
 import { configuration } from '../../../agent/daemon/configuration.ts'
 import { createHmac } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import type { Finding } from '../../../agent/model/finding.ts'
+import { accepts } from '../../../exporters/receiver.ts'
 import { receiversOf } from '../../../exporters/receivers.ts'
 import { toFalco } from '../../../exporters/webhook/falco.ts'
+import { makeCertificates } from '../../support/certificates.ts'
 import { startHttpReceiver } from '../../support/receiver.ts'
 import { sampleFinding } from '../../support/samples.ts'
 import { describeRules } from '../../support/describe.ts'
 
-const send = async (webhook: object, finding: Finding, now = 1_000_000) => {
+const send = async (webhook: object, finding: Finding, now = 1_000_000, correctionMs = 0) => {
   const [receiver] = receiversOf(configuration.schema.parse({ webhooks: [webhook] }))
   const { signal } = new AbortController()
-  return await receiver?.send([{ finding, deliveredAt: null }], { describe: describeRules, now, signal })
+  const options = { describe: describeRules, now: () => now, correctionMs, signal }
+  return (await receiver?.send([{ finding, deliveredAt: null }], options))?.outcome === 'accepted'
 }
 
 test('a webhook receives the finding as it is stored', async (t) => {
@@ -38,6 +41,56 @@ test('the signature covers the body and the time', async (t) => {
   t.is(headers?.['x-tidewatch-timestamp'], '1700000000')
   const digest = createHmac('sha256', 'swordfish').update(`1700000000.${body}`).digest('hex')
   t.is(headers?.['x-tidewatch-signature'], `sha256=${digest}`)
+})
+
+for (const [title, server, tls_config, corrected] of [
+  ['over verified TLS, the timestamp of a signature follows', 'tls', {}, true],
+  [
+    'over unverified TLS, the timestamp of a signature does not follow',
+    'tls',
+    { insecure_skip_verify: true },
+    false,
+  ],
+  ['without TLS, the timestamp of a signature does not follow', 'plain', undefined, false],
+] as const) {
+  test(`${title} the receiver’s clock`, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'tidewatch-test-webhook-'))
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+    const secret_file = join(directory, 'secret')
+    writeFileSync(secret_file, 'swordfish')
+    const { ca, serverCert, serverKey } = makeCertificates(directory)
+    const files = { cert: readFileSync(serverCert), key: readFileSync(serverKey) }
+    const { url, requests } = await startHttpReceiver(t, server === 'tls' ? files : undefined)
+    const tls = tls_config === undefined ? {} : { tls_config: { ...tls_config, ca_file: ca } }
+    t.true(await send({ url, secret_file, ...tls }, sampleFinding(), 1_700_000_000_000, 360_000))
+    t.is(requests[0]?.headers['x-tidewatch-timestamp'], corrected ? '1700000360' : '1700000000')
+  })
+}
+
+for (const [title, change, min_severity, send_resolved, expected] of [
+  ['a new finding', 'new', 'info', false, true],
+  ['a finding below its severity', 'new', 'critical', true, false],
+  ['a repeat', 'repeated', 'info', false, true],
+  ['a condition that fires again', 'reopened', 'info', false, true],
+  ['a resolution', 'resolved', 'info', true, true],
+  ['a resolution that it does not want', 'resolved', 'info', false, false],
+  ['an allowed finding', 'suppressed', 'info', true, true],
+  ['an allowed finding, without ends', 'suppressed', 'info', false, false],
+  ['a finding that is no longer allowed', 'released', 'info', false, true],
+] as const) {
+  test(`a webhook is ${expected ? '' : 'not '}notified of ${title}`, (t) => {
+    const webhooks = [{ url: 'http://a.example', min_severity, send_resolved }]
+    const [receiver] = receiversOf(configuration.schema.parse({ webhooks }))
+    t.is(receiver && accepts(receiver, { change, finding: sampleFinding() }), expected)
+  })
+}
+
+test('the settings that decide what is sent do not replace the connection', (t) => {
+  const keyOf = (rest: object) =>
+    receiversOf(configuration.schema.parse({ webhooks: [{ url: 'http://a.example', ...rest }] }))[0]
+      ?.connectionKey
+  t.is(keyOf({ send_resolved: false, min_severity: 'info' }), keyOf({}))
+  t.not(keyOf({ timeout: '1s' }), keyOf({}))
 })
 
 test('the names of receivers contain no secrets and are unique', (t) => {
@@ -72,6 +125,46 @@ test('evidence uses Falco’s field names where they exist, and its own otherwis
     'tidewatch.caller': '{"pid":7}',
   })
 })
+
+for (const [title, finding, priority, output] of [
+  ['a finding', { severity: 'critical' }, 'Critical', '2026-11-23T17:42:10.123Z: Critical web-1 is full'],
+  [
+    'a repeated finding',
+    { severity: 'warning', count: 12 },
+    'Warning',
+    '2026-11-23T17:42:10.123Z: Warning web-1 is full (12 times)',
+  ],
+  [
+    'a resolution',
+    {
+      severity: 'critical',
+      state: 'resolved',
+      count: 2,
+      resolved_at: '2026-11-23T18:00:00.000Z',
+      resolution: 'web-1 was\nremoved',
+    },
+    'Informational',
+    '2026-11-23T18:00:00.000Z: Informational resolved: web-1 is full (web-1 was\\nremoved)',
+  ],
+  [
+    'a resolution of an early version',
+    { severity: 'critical', state: 'resolved', last_seen: '2026-11-23T18:00:00.000Z' },
+    'Informational',
+    '2026-11-23T18:00:00.000Z: Informational resolved: web-1 is full',
+  ],
+  [
+    'a finding that is now allowed',
+    { severity: 'critical', state: 'suppressed', suppressed: { by: 'allow[0]', reason: 'backup' } },
+    'Informational',
+    '2026-11-23T17:42:10.123Z: Informational allowed: web-1 is full (backup)',
+  ],
+] as const) {
+  test(`${title} has the Falco priority ${priority}`, (t) => {
+    const alert = toFalco(sampleFinding({ summary: 'web-1 is full', ...finding }), describeRules)
+    t.like(alert, { priority, output, time: output.slice(0, 24) })
+    t.is(alert.output_fields['tidewatch.severity'], finding.severity)
+  })
+}
 
 for (const [image, repository, tag] of [
   ['nginx', 'nginx', undefined],
