@@ -89,7 +89,7 @@ export function createContainerMetrics(
     'tidewatch_container_restarts_total',
     'Restarts by the restart policy, as counted by Docker.',
     containerLabels,
-    series.totals(({ container }) => container.details?.restartCount ?? 0),
+    series.totals(({ container }) => container.details?.restartCount ?? 0, 'container'),
   )
   make.mirror(
     'tidewatch_container_limit_missing',

@@ -2,9 +2,9 @@ import type { Publication } from '../../agent/findings/publication.ts'
 import type { Detector } from '../../agent/model/detector.ts'
 import type { DetectorConfig } from '../../agent/config/detectors-schema.ts'
 import type { Finding, Severity } from '../../agent/model/finding.ts'
-import { others } from './container-series.ts'
+import type { Observation } from '../../agent/model/observation.ts'
+import { type FindingLabels, findingLabels, findingSeries } from './finding-series.ts'
 import { type Instruments, type Series, sumOf } from './instruments.ts'
-import { otherName } from './series-budget.ts'
 
 export type FindingMetricsOptions = {
   detectors: readonly Detector[]
@@ -16,13 +16,6 @@ export type FindingMetricsOptions = {
   /** Maximum number of time series about containers; findings use an eighth of them. */
   maxSeries: number
 }
-
-const labelNames = ['container', 'image', 'detector', 'rule', 'severity'] as const
-type Labels = (typeof labelNames)[number]
-type Entry = { finding: Finding; isOwn: boolean; count: number; lastAt: number }
-
-// Long enough for an alert on the series to fire and be investigated.
-const seriesLifetimeMs = 3_600_000
 
 /** Findings as counters for alerting rules. */
 export function createFindingMetrics(make: Instruments, options: FindingMetricsOptions) {
@@ -49,42 +42,29 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
     }
   }
   initializeRules()
+  const startedAt = now()
   const latency = make.histogram(
     'tidewatch_detection_latency_seconds',
-    'Time from the event to the finding.',
+    'Time from the event to the finding, for events since the daemon started.',
     ['detector'],
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   )
 
-  const entries = new Map<string, Entry>()
-  const maxOwn = Math.max(1, Math.floor(maxSeries / 8))
-  const labelsOf = ({ container, detector, rule, severity }: Finding): Record<Labels, string> => ({
-    container: container === null ? '' : (nameOf(container.id) ?? container.name),
-    image: container?.image ?? '',
-    detector,
-    rule,
-    severity,
-  })
-  function* perContainer(valueOf: (entry: Entry) => number): Generator<Series<Labels>> {
-    for (const [key, entry] of entries) {
-      if (entry.lastAt < now() - seriesLifetimeMs) entries.delete(key)
-      else yield [{ ...labelsOf(entry.finding), ...(entry.isOwn ? {} : others) }, valueOf(entry)]
-    }
-  }
+  const series = findingSeries({ nameOf, now, maxSeries: Math.max(1, Math.floor(maxSeries / 8)) })
   make.mirrorTotal(
     'tidewatch_container_findings_total',
     'Findings by container; a series is removed one hour after its last finding.',
-    labelNames,
-    () => perContainer(({ count }) => count),
+    findingLabels,
+    series.counts,
   )
   make.mirror(
     'tidewatch_finding_last_timestamp_seconds',
     'Time of the last finding with these labels, Unix time.',
-    labelNames,
-    () => perContainer(({ finding }) => Date.parse(finding.last_seen) / 1_000),
+    findingLabels,
+    series.times,
   )
-  make.mirror('tidewatch_findings_active', 'Conditions that are currently firing.', labelNames, () =>
-    countActive(firing().map(labelsOf)),
+  make.mirror('tidewatch_findings_active', 'Conditions that are currently firing.', findingLabels, () =>
+    countActive(firing().map(series.labelsOf)),
   )
 
   return {
@@ -95,23 +75,23 @@ export function createFindingMetrics(make: Instruments, options: FindingMetricsO
       return { info: sum('info'), warning: sum('warning'), critical: sum('critical') }
     },
     published({ change, finding }: Publication): void {
-      const { detector, rule, severity, container } = finding
+      const { detector, rule, severity } = finding
       if (finding.state === 'suppressed') {
         if (change !== 'updated') suppressed.inc({ detector, rule, reason: 'allowed' })
         return
       }
+      if (change === 'repeated' || change === 'reopened') return series.seenAgain(finding)
       if (change !== 'new' && change !== 'released') return
       findings.count({ detector, rule, severity }, 1, { finding_id: finding.id })
-      latency.observe(
-        { detector },
-        Math.max(0, Date.parse(finding.detected_at) - Date.parse(finding.time)) / 1_000,
-      )
-      const key = `${container?.id ?? ''} ${rule} ${severity}`
-      // An attacker who creates endless containers gets one series per rule and cannot hide the findings of others.
-      const isOwn = entries.has(key) || entries.size < maxOwn
-      const keyOrOther = isOwn ? key : `${otherName} ${rule} ${severity}`
-      const counted = (entries.get(keyOrOther)?.count ?? 0) + 1
-      entries.set(keyOrOther, { finding, isOwn, count: counted, lastAt: now() })
+      const time = Date.parse(finding.time)
+      // What began while no daemon ran says nothing about how fast this one is.
+      if (time >= startedAt) {
+        latency.observe({ detector }, Math.max(0, Date.parse(finding.detected_at) - time) / 1_000)
+      }
+      series.published(finding)
+    },
+    observed(observation: Observation): void {
+      if (observation.kind === 'container') series.observed(observation)
     },
     suppressed: ({ detector, rule }: Finding, reason: SuppressionReason) =>
       suppressed.inc({ detector, rule, reason }),
@@ -124,8 +104,8 @@ export const suppressionReasons = ['allowed', 'folded', 'throttled'] as const
 export type SuppressionReason = (typeof suppressionReasons)[number]
 
 /** Counts the conditions of one rule and container in one series. */
-function countActive(all: readonly Record<Labels, string>[]): Series<Labels>[] {
-  const counts = new Map<string, [Record<Labels, string>, number]>()
+function countActive(all: readonly FindingLabels[]): Series<keyof FindingLabels>[] {
+  const counts = new Map<string, [FindingLabels, number]>()
   for (const labels of all) {
     const key = JSON.stringify(Object.values(labels))
     counts.set(key, [labels, (counts.get(key)?.[1] ?? 0) + 1])

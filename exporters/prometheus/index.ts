@@ -43,6 +43,7 @@ export function createMetrics(options: MetricsOptions) {
     ...daemon,
     observed(observation: Observation): void {
       daemon.observed(observation)
+      findings.observed(observation)
       perContainer.observed(observation)
       runtimeFiles.observed(observation)
       masks.observed(observation)

@@ -105,6 +105,16 @@ export const healthCases: Readonly<Record<string, { fires: readonly Case[]; sile
       }),
     ],
   },
+  TidewatchClockSkew: {
+    fires: [
+      fires('15m', { [of('tidewatch_receiver_clock_skew_seconds', receiver)]: '360x20' }, receiver),
+      fires('15m', { [of('tidewatch_receiver_clock_skew_seconds', receiver)]: '-31x20' }, receiver),
+    ],
+    silent: [
+      silent('15m', { [of('tidewatch_receiver_clock_skew_seconds', receiver)]: '-29x20' }),
+      silent('15m', { [of('tidewatch_receiver_clock_skew_seconds', receiver)]: '360x8 0x20' }),
+    ],
+  },
   TidewatchReloadFailed: {
     fires: [fires('8m', { [of('tidewatch_config_last_reload_successful')]: '1 0x20' })],
     silent: [

@@ -117,6 +117,17 @@ test('promtool’s linter accepts the rendered metrics, whatever the order of fo
   }
 })
 
+test('the detection latency is that of events since the daemon started', async (t) => {
+  const { metrics, state, has } = setUp()
+  const isoOf = (time: number) => new Date(time).toISOString()
+  const count = 'tidewatch_detection_latency_seconds_count{detector="exec-into-container"}'
+  const detected_at = isoOf(state.time + 500)
+  metrics.published(published({ time: isoOf(state.time - 1), detected_at }))
+  metrics.published(published({ time: isoOf(state.time), detected_at }))
+  t.true(await has(`${count} 1`))
+  t.true(await has(count.replace('count', 'sum') + ' 0.5'))
+})
+
 test('every enabled rule starts at 0, so that its first finding is an increase', async (t) => {
   const { has, metrics } = setUp()
   const line =
@@ -156,6 +167,33 @@ test('losses of the store and the log are read when the metrics are scraped', as
   state.findingsLost = 1_000
   t.true(await has('# TYPE tidewatch_store_findings_lost_total counter'))
   t.true(await has('tidewatch_store_findings_lost_total 1000'))
+})
+
+test('the clock skew of a configured receiver is exposed for an hour after its last measurement', async (t) => {
+  const { metrics, state, series } = setUp()
+  const skews = async () => await series('tidewatch_receiver_clock_skew_seconds')
+  t.deepEqual(await skews(), [])
+  metrics.clockSkew('alertmanager/a', 360_250)
+  metrics.clockSkew('webhook/gone', 360_250)
+  t.deepEqual(await skews(), ['tidewatch_receiver_clock_skew_seconds{receiver="alertmanager/a"} 360.25'])
+  state.time += 3_599_999
+  t.is((await skews()).length, 1)
+  state.time += 1
+  t.deepEqual(await skews(), [])
+})
+
+test('a repeat is no new finding, but moves the time of the last one', async (t) => {
+  const { metrics, has } = setUp()
+  const finding = sampleFinding()
+  metrics.published({ change: 'new', finding, eventKey: null })
+  const again = sampleFinding({ count: 2, last_seen: '2026-11-23T17:52:10.000Z' })
+  for (const change of ['repeated', 'reopened'] as const)
+    metrics.published({ change, finding: again, eventKey: null })
+  const labels = `detector="exec-into-container",rule="interactive-shell",severity="warning"`
+  t.true(await has(`tidewatch_findings_total{${labels}} 1`))
+  const own = `container="web-1",image="nginx:1.27",${labels}`
+  t.true(await has(`tidewatch_container_findings_total{${own}} 1`))
+  t.true(await has(`tidewatch_finding_last_timestamp_seconds{${own}} ${Date.parse(again.last_seen) / 1_000}`))
 })
 
 test('the engine cannot create labels of the event counter', async (t) => {

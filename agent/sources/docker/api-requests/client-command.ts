@@ -24,12 +24,13 @@ const composeClient = 'docker-compose'
 const clients = new Set(['docker', composeClient])
 
 /** Whether a client's name for a container means this one: its name, or a prefix of its id. */
-export function isNamed(container: Container, reference: string): boolean {
-  const { id, name, labels } = container
-  // Here a Swarm task has its name without the task id.
-  const taskName = labels['com.docker.swarm.task.name'] ?? ''
-  const isTask = reference === taskName && taskName.startsWith(`${name}.`)
+export function isNamed({ id, name, engineName }: Container, reference: string): boolean {
   return (
-    reference !== '' && (reference === name || reference === `/${name}` || id.startsWith(reference) || isTask)
+    reference !== '' && (names(reference, name) || names(reference, engineName) || id.startsWith(reference))
   )
+}
+
+/** The API also accepts a name with a slash before it. */
+function names(reference: string, name: string): boolean {
+  return reference === name || reference === `/${name}`
 }

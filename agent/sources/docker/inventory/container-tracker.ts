@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../../lib/bounded-map.ts'
 import { type Container, type ContainerLookup, unknownContainer } from '../../../model/container.ts'
 import type { ContainerAction, ContainerObservation, DockerEvent } from '../../../model/observation.ts'
 import type { CallQueue } from '../client/call-queue.ts'
@@ -5,6 +6,8 @@ import type { DockerClient } from '../client/client.ts'
 import { containerOfEvent, containerOfInspect } from './identity.ts'
 import { lateContainers } from './late-containers.ts'
 import { textOf } from '../../../lib/json-object.ts'
+import { createTaskNames } from './task-names.ts'
+import { hasOpenInspect, newTrack, type Step, type Track } from './track.ts'
 import {
   type InspectResult,
   type Change,
@@ -15,7 +18,6 @@ import {
   lifecycleActions,
   missedChanges,
   needsInspect,
-  type Run,
   runOf,
   wasReported,
 } from './lifecycle.ts'
@@ -45,6 +47,11 @@ export type ContainerTracker = {
 export function createContainerTracker(options: ContainerTrackerOptions): ContainerTracker {
   const { client, calls, emit, lose, onReconciled, now } = options
   const tracks = new Map<string, Track>()
+  // Listed, and removed before they were inspected: their processes may still have to be named.
+  const vanished = new BoundedMap<string, Container>(maxVanished)
+  const names = createTaskNames<Track>((track, previousName) => {
+    if (track.reported) report(track, { ...change('renamed', now()), previousName })
+  })
   const isLate = lateContainers({
     client,
     calls,
@@ -59,17 +66,7 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
   function trackOf(container: Container): Track {
     const earlier = tracks.get(container.id)
     if (earlier !== undefined) return earlier
-    const track: Track = {
-      container,
-      reported: false,
-      reportedUp: false,
-      reconciled: { start: 0, end: 0 },
-      removedAt: null,
-      waiting: [],
-      inspecting: false,
-      gone: false,
-      unanswered: false,
-    }
+    const track = newTrack(container)
     tracks.set(container.id, track)
     return track
   }
@@ -128,14 +125,14 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
     result: InspectResult,
   ): void {
     const before = track.container
-    track.container = containerAfter(before, event, action, result)
+    names.update(track, containerAfter(before, event, action, result))
     if (!wasReported(track, action, event.time)) report(track, changeOfEvent(event, action, before, result))
   }
 
   function settleReconcile(track: Track, result: InspectResult): void {
     if (result === null) return settleVanished(track)
     const before = track.container
-    if (result !== undefined) track.container = containerOfInspect(result)
+    if (result !== undefined) names.update(track, containerOfInspect(result))
     const changes = track.reported
       ? missedChanges(before, track.reportedUp, result, now())
       : [change('seen', now())]
@@ -146,14 +143,16 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
 
   function settleVanished(track: Track): void {
     track.container = { ...track.container, state: 'dead' }
-    if (track.reported) report(track, change('removed', now()))
-    else tracks.delete(track.container.id)
+    if (track.reported) return report(track, change('removed', now()))
+    forget(track)
+    vanished.setNewest(track.container.id, track.container)
   }
 
   function report(track: Track, latest: Change): void {
     if (latest.action === 'removed') {
       if (track.reportedUp) report(track, change('died', latest.time))
       track.removedAt = now()
+      names.forget(track)
     }
     if (latest.action === 'started') track.reportedUp = true
     if (latest.action === 'died') track.reportedUp = false
@@ -162,13 +161,18 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
     emit({ kind: 'container', container: track.container, ...latest })
   }
 
+  function forget(track: Track): void {
+    names.forget(track)
+    tracks.delete(track.container.id)
+  }
+
   function known(): Track[] {
     return [...tracks.values()].filter(({ removedAt }) => removedAt === null)
   }
 
   return {
     view: {
-      get: (id) => tracks.get(id)?.container,
+      get: (id) => tracks.get(id)?.container ?? vanished.get(id),
       all: () => known().map(({ container }) => container),
       running: () =>
         // The inspect for an earlier event can already show a start that is not reported yet. A sampler of that
@@ -194,6 +198,8 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
       const toCheck = new Set(
         [...listedTracks, ...tracks.values()].filter((track) => track.removedAt === null),
       )
+      // Before any is reported, so that all have their names from the start.
+      for (const track of toCheck) names.update(track, track.container)
       let pending = toCheck.size + 1
       const oneDone = (): void => {
         pending -= 1
@@ -213,33 +219,10 @@ export function createContainerTracker(options: ContainerTrackerOptions): Contai
   }
 }
 
-/** An inspect that had no result is repeated. */
-function hasOpenInspect({ inspecting, waiting, unanswered, gone }: Track): boolean {
-  return inspecting || waiting.length > 0 || (unanswered && !gone)
-}
-
-type Track = {
-  container: Container
-  /** Whether anything was reported of it, and whether it was last reported as running. */
-  reported: boolean
-  reportedUp: boolean
-  /** The run that a comparison with the engine reported; the events that led to it are late. */
-  reconciled: Run
-  removedAt: number | null
-  waiting: Step[]
-  inspecting: boolean
-  /** The last inspect found no such container, or had no result. */
-  gone: boolean
-  unanswered: boolean
-}
-
-/** A pending step of a container: an event, or (null) a comparison with the engine. */
-type Step =
-  | { event: DockerEvent; action: ContainerAction; done?: undefined }
-  | { event: null; done?: () => void }
-
 // For late events, and for processes whose kernel events come after the end of their container.
 const keepRemovedMs = 60_000
+
+const maxVanished = 1_000
 
 // Steps of one container; an engine that responds handles them within seconds.
 const maxWaiting = 256

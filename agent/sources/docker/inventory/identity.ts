@@ -1,8 +1,8 @@
 import type { Container, ContainerIdentity, ContainerState } from '../../../model/container.ts'
 import type { DockerEvent } from '../../../model/observation.ts'
-import { detailsOf } from './details.ts'
+import { detailsOf, timeOf } from './details.ts'
 import { boundedTexts, engineAttributes } from '../client/bounded.ts'
-import { type JsonObject, objectOf, textOf, textsOf } from '../../../lib/json-object.ts'
+import { type JsonObject, numberOf, objectOf, textOf, textsOf } from '../../../lib/json-object.ts'
 
 /**
  * Parses the response to `GET /containers/{id}/json`. A field that is missing or of the wrong type counts as unset.
@@ -13,6 +13,7 @@ export function containerOfInspect(inspect: JsonObject): Container {
     ...identity({
       id: textOf(inspect['Id']),
       name: textOf(inspect['Name']),
+      createdAt: timeOf(inspect['Created']),
       image: textOf(config['Image']),
       imageId: textOf(inspect['Image']),
       labels: boundedTexts(config['Labels']),
@@ -28,6 +29,7 @@ export function containerOfListing(entry: JsonObject): Container {
     ...identity({
       id: textOf(entry['Id']),
       name: textsOf(entry['Names'])[0] ?? '',
+      createdAt: numberOf(entry['Created']) * 1_000,
       image: textOf(entry['Image']),
       imageId: textOf(entry['ImageID']),
       labels: boundedTexts(entry['Labels']),
@@ -41,22 +43,44 @@ export function containerOfListing(entry: JsonObject): Container {
  * Builds a container from an event, if it is gone before it can be inspected. The engine mixes its own attributes
  * with the container's labels.
  */
-export function containerOfEvent({ actorId, attributes }: DockerEvent): Container {
+export function containerOfEvent({ actorId, action, time, attributes }: DockerEvent): Container {
   const { name = '', image = '' } = attributes
   const labels = Object.fromEntries(Object.entries(attributes).filter(([key]) => !engineAttributes.has(key)))
+  const createdAt = action === 'create' ? time : 0
   return {
-    ...identity({ id: actorId, name, image, imageId: '', labels }),
+    ...identity({ id: actorId, name, createdAt, image, imageId: '', labels }),
     state: 'unknown',
     details: null,
   }
 }
 
-type Names = Pick<ContainerIdentity, 'id' | 'name' | 'image' | 'imageId' | 'labels'>
+/** A Swarm task: one of the replicas of a service. */
+export type Task = { id: string; slotName: string }
 
-function identity({ id, name, image, imageId, labels }: Names): ContainerIdentity {
+/**
+ * The Swarm task of a container, or null. Its container is named `service.slot.task-id`, and each task has a new id.
+ * The labels count only if they match the name, which the engine sets: an image may carry any label.
+ */
+export function taskOf({
+  engineName,
+  labels,
+}: Pick<ContainerIdentity, 'engineName' | 'labels'>): Task | null {
+  const id = labels['com.docker.swarm.task.id']
+  const isTask = id !== undefined && id !== '' && engineName === labels['com.docker.swarm.task.name']
+  return isTask && engineName.endsWith(`.${id}`)
+    ? { id, slotName: engineName.slice(0, -id.length - 1) }
+    : null
+}
+
+type Names = Pick<ContainerIdentity, 'id' | 'name' | 'createdAt' | 'image' | 'imageId' | 'labels'>
+
+function identity({ id, name, createdAt, image, imageId, labels }: Names): ContainerIdentity {
+  const engineName = name.replace(/^\//, '')
   return {
     id,
-    name: nameOf(name.replace(/^\//, ''), labels),
+    name: taskOf({ engineName, labels })?.slotName ?? engineName,
+    engineName,
+    createdAt,
     image: image.replace(/@sha256:[0-9a-f]*$/, ''),
     imageId,
     labels,
@@ -65,16 +89,6 @@ function identity({ id, name, image, imageId, labels }: Names): ContainerIdentit
     k8sNamespace: labels['io.kubernetes.pod.namespace'] ?? '',
     k8sPod: labels['io.kubernetes.pod.name'] ?? '',
   }
-}
-
-/**
- * A Swarm task's container is named `service.slot.task-id`, and each task has a new id. The labels count only if they
- * match the name, which the engine sets: an image may carry any label.
- */
-function nameOf(name: string, labels: Readonly<Record<string, string>>): string {
-  const taskId = labels['com.docker.swarm.task.id']
-  const isTask = taskId !== undefined && taskId !== '' && name === labels['com.docker.swarm.task.name']
-  return isTask && name.endsWith(`.${taskId}`) ? name.slice(0, -taskId.length - 1) : name
 }
 
 const states = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'] as const

@@ -19,6 +19,7 @@ import { supervise } from '../../../lib/streams.ts'
 import { createCallQueue } from '../client/call-queue.ts'
 import type { DockerClient } from '../client/client.ts'
 import { createContainerTracker } from './container-tracker.ts'
+import type { StartOfProcess } from '../execs/exec-lifecycle.ts'
 import { createExecTracker, type ExecTracker } from '../execs/execs.ts'
 import { createLosses } from '../events/losses.ts'
 import { sourceDown, sourceUp } from '../../../model/source-reports.ts'
@@ -29,6 +30,7 @@ export type InventoryOptions = {
   events$: Observable<DockerEvent>
   /** Emits when events may have been missed: the event stream was reconnected, or reports a gap. */
   reconcile$: Observable<unknown>
+  startOf?: StartOfProcess
   /** Epoch milliseconds. */
   now: () => number
   pulse?: Pulse
@@ -44,6 +46,7 @@ export function containerInventory({
   client,
   events$,
   reconcile$,
+  startOf = () => null,
   now,
   pulse = () => undefined,
 }: InventoryOptions): Inventory {
@@ -59,6 +62,7 @@ export function containerInventory({
     containerOf: (id) => containers.view.get(id),
     emit: (observation) => observations$.next(observation),
     lose: (reason) => losses.add(reason),
+    startOf,
     now,
   })
   const containers = createContainerTracker({

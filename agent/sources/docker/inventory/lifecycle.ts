@@ -41,9 +41,9 @@ export function containerAfter(
   result: InspectResult,
 ) {
   if (result) return containerOfInspect(result)
-  const name = action === 'renamed' ? containerOfEvent(event).name : before.name
+  const { name, engineName } = action === 'renamed' ? containerOfEvent(event) : before
   const state = result === null ? 'dead' : (stateAfter[action] ?? before.state)
-  const after: Container = { ...before, name, state }
+  const after: Container = { ...before, name, engineName, state }
   return isUp(after) || after.details === null ? after : { ...after, details: { ...after.details, pid: 0 } }
 }
 
@@ -94,7 +94,7 @@ function exitCodeOfInspect(inspect: JsonObject): number | null {
 
 /** The inspect for another event may have shown the new name before this event was handled. */
 function previousNameOf({ attributes }: DockerEvent, before: Container): string {
-  if (before.name !== attributes['name']) return before.name
+  if (before.engineName !== attributes['name']) return before.name
   return (attributes['oldName'] ?? '').replace(/^\//, '')
 }
 
@@ -122,7 +122,8 @@ export function missedChanges(
   if (wasUp && !isUp(after)) changes.push(change('died', run.end || now, exitCodeOfInspect(result)))
   if (restarted) changes.push(change('died', run.start || now))
   if (restarted || (!wasUp && isUp(after))) changes.push(change('started', run.start || now))
-  if (before.name !== after.name) changes.push({ ...change('renamed', now), previousName: before.name })
+  if (before.engineName !== after.engineName)
+    changes.push({ ...change('renamed', now), previousName: before.name })
   if (JSON.stringify(before.details?.limits) !== JSON.stringify(after.details?.limits)) {
     changes.push(change('updated', now))
   }

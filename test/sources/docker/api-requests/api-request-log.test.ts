@@ -1,7 +1,7 @@
 import test from 'ava'
 import { clientKey, apiRequestLog } from '../../../../agent/sources/docker/api-requests/api-request-log.ts'
 import type { ApiRequest } from '../../../../agent/model/observation.ts'
-import { sampleExec } from '../../../support/samples.ts'
+import { sampleContainer, sampleExec } from '../../../support/samples.ts'
 import { createLine, sampleClient, sampleRequest, startLine } from './caller-samples.ts'
 
 const execId = 'e'.repeat(64)
@@ -27,9 +27,8 @@ test('a create without its start may be for an exec in that container only', (t)
     const { requests } = sample()
     requests.add(sampleRequest({ text: createLine(named) }))
     t.true(requests.isUncertain(exec))
-    t.false(
-      requests.isUncertain({ time, container: { ...exec.container, name: 'other', id: 'f'.repeat(64) } }),
-    )
+    const other = sampleContainer({ name: 'other', id: 'f'.repeat(64) })
+    t.false(requests.isUncertain({ time, container: other }))
   }
 })
 

@@ -7,7 +7,7 @@ const container = sampleContainer({ id, name: 'web-1', composeService: 'web' })
 const task = sampleContainer({
   id,
   name: 'web.1',
-  labels: { 'com.docker.swarm.task.name': 'web.1.q7x', 'com.docker.swarm.task.id': 'q7x' },
+  engineName: 'web.1.q7x',
 })
 const argv = ['sh', '-c', 'exit 3']
 

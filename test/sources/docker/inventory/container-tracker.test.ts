@@ -60,9 +60,13 @@ function tracking(limits = { concurrency: 8, limit: 100 }) {
   }
 }
 
-function running(id = 'abc', overrides: { name?: string; labels?: object; start?: number } = {}): JsonObject {
+function running(
+  id = 'abc',
+  overrides: { name?: string; labels?: object; start?: number; created?: number } = {},
+): JsonObject {
   return {
     Id: id,
+    Created: iso(overrides.created ?? at - 6_000),
     Name: `/${overrides.name ?? 'web'}`,
     State: { Status: 'running', Running: true, Pid: 7, StartedAt: iso(overrides.start ?? at - 5_000) },
     Config: { Image: 'nginx', Labels: overrides.labels ?? {} },
@@ -369,6 +373,21 @@ test('a removed container is remembered for a minute', async (t) => {
   t.is(tracker.view.get('abc'), undefined)
 })
 
+test('a listed container that is removed before its inspect keeps its name, and is not a container of the host', async (t) => {
+  const { tracker, seen, hold, release } = tracking()
+  hold()
+  tracker.reconcile([listed()], () => undefined)
+  tracker.onEvent(dockerEvent('destroy', { attributes: { name: 'web', image: 'nginx' } }))
+  release()
+  await settled()
+  t.like(tracker.view.get('abc'), { name: 'web', image: 'nginx', details: null })
+  t.deepEqual([tracker.view.all(), tracker.view.running()], [[], []])
+  t.deepEqual(
+    seen.map(({ action }) => action),
+    ['removed'],
+  )
+})
+
 test('a rename is reported with the previous name', async (t) => {
   const { tracker, inspects, seen } = tracking()
   inspects.set('abc', running())
@@ -378,6 +397,105 @@ test('a rename is reported with the previous name', async (t) => {
   tracker.onEvent(dockerEvent('rename', { attributes: { name: 'new', oldName: '/lie' } }))
   await settled()
   t.deepEqual([seen[1]?.action, seen[1]?.container.name, seen[1]?.previousName], ['renamed', 'new', 'web'])
+})
+
+const taskLabels = (taskId: string) => ({
+  'com.docker.swarm.task.id': taskId,
+  'com.docker.swarm.task.name': `shop.1.${taskId}`,
+})
+const runningTask = (taskId: string, created: number): JsonObject =>
+  running(taskId, { name: `shop.1.${taskId}`, labels: taskLabels(taskId), created })
+const listedTask = (taskId: string, created: number, state = 'running'): Container =>
+  containerOfListing({
+    Id: taskId,
+    Names: [`/shop.1.${taskId}`],
+    Labels: taskLabels(taskId),
+    State: state,
+    Created: Math.floor(created / 1_000),
+  })
+const taskEvent = (action: string, taskId: string) =>
+  dockerEvent(action, {
+    actorId: taskId,
+    attributes: { name: `shop.1.${taskId}`, ...taskLabels(taskId), exitCode: '0' },
+  })
+
+test('a Swarm task is renamed before the next one of its slot is reported, and keeps that name', async (t) => {
+  const { tracker, inspects, words, seen } = tracking()
+  inspects.set('old-4567', runningTask('old-4567', at - 9_000))
+  tracker.onEvent(taskEvent('start', 'old-4567'))
+  await settled()
+  inspects.set('new-4567', runningTask('new-4567', at - 1_000))
+  tracker.onEvent(taskEvent('create', 'new-4567'))
+  tracker.onEvent(taskEvent('start', 'new-4567'))
+  await settled()
+  t.deepEqual(words(), [
+    'started shop.1 running',
+    'renamed shop.1.old-45 running',
+    'created shop.1 running',
+    'started shop.1 running',
+  ])
+  t.is(seen[1]?.previousName, 'shop.1')
+  inspects.delete('new-4567')
+  for (const action of ['die', 'destroy']) tracker.onEvent(taskEvent(action, 'new-4567'))
+  await settled()
+  await reconcile(tracker, [listedTask('old-4567', at - 9_000)])
+  tracker.onEvent(taskEvent('die', 'old-4567'))
+  await settled()
+  t.deepEqual(words().slice(4), ['died shop.1 dead', 'removed shop.1 dead', 'died shop.1.old-45 running'])
+})
+
+test('a restarted daemon gives the tasks of one slot the same names from the first report', async (t) => {
+  for (const newState of ['running', 'exited']) {
+    const { tracker, inspects, words } = tracking()
+    const [old, fresh] = [at - 9_000, at - 1_000]
+    inspects.set('old-4567', runningTask('old-4567', old))
+    inspects.set('new-4567', { ...runningTask('new-4567', fresh), State: { Status: newState } })
+    await reconcile(tracker, [listedTask('old-4567', old), listedTask('new-4567', fresh, newState)])
+    t.deepEqual(words(), ['seen shop.1.old-45 running', `seen shop.1 ${newState}`])
+  }
+})
+
+test('the inspects decide between tasks that were created in the same second', async (t) => {
+  const { tracker, inspects, words } = tracking()
+  const [old, fresh] = [at + 100, at + 900]
+  inspects.set('old-4567', runningTask('old-4567', old)).set('new-4567', runningTask('new-4567', fresh))
+  await reconcile(tracker, [listedTask('new-4567', fresh), listedTask('old-4567', old)])
+  t.deepEqual(words(), ['seen shop.1 running', 'seen shop.1.old-45 running'])
+})
+
+test('an ended task that is started again next to a newer one is renamed first', async (t) => {
+  const { tracker, inspects, words } = tracking()
+  const [old, fresh] = [at - 9_000, at - 1_000]
+  inspects.set('old-4567', { ...runningTask('old-4567', old), State: { Status: 'exited' } })
+  inspects.set('new-4567', runningTask('new-4567', fresh))
+  await reconcile(tracker, [listedTask('new-4567', fresh), listedTask('old-4567', old, 'exited')])
+  inspects.set('old-4567', runningTask('old-4567', old))
+  tracker.onEvent(taskEvent('start', 'old-4567'))
+  await settled()
+  t.deepEqual(words(), [
+    'seen shop.1 running',
+    'seen shop.1 exited',
+    'renamed shop.1.old-45 running',
+    'started shop.1.old-45 running',
+  ])
+})
+
+test('tasks that the engine was too slow to inspect get their names from the events', async (t) => {
+  const { tracker, inspects, words } = tracking()
+  for (const id of ['old-4567', 'new-4567']) inspects.set(id, new Error('no response within 10 s'))
+  for (const [id, time] of [
+    ['old-4567', at],
+    ['new-4567', at + 5_000],
+  ] as const) {
+    tracker.onEvent({ ...taskEvent('create', id), time })
+    tracker.onEvent({ ...taskEvent('start', id), time })
+    await settled()
+  }
+  t.deepEqual(words().slice(2), [
+    'renamed shop.1.old-45 running',
+    'created shop.1 created',
+    'started shop.1 running',
+  ])
 })
 
 test('events of other objects, or without an id, are ignored', async (t) => {

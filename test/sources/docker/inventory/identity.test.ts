@@ -9,6 +9,7 @@ import { dockerEvent } from '../../../support/docker-event.ts'
 const inspect = {
   Id: 'abc',
   Name: '/web-1',
+  Created: '2026-11-24T05:34:25.987654321Z',
   Image: 'sha256:1234',
   RestartCount: 2,
   ExecIDs: ['e1', 'e2'],
@@ -56,6 +57,8 @@ test('an inspect response becomes a container', (t) => {
   t.deepEqual(containerOfInspect(inspect), {
     id: 'abc',
     name: 'web-1',
+    engineName: 'web-1',
+    createdAt: Date.parse('2026-11-24T05:34:25.987Z'),
     image: 'nginx:1.27',
     imageId: 'sha256:1234',
     labels: inspect.Config.Labels,
@@ -155,7 +158,8 @@ for (const [name, labels, expected] of [
   ['/plain', {}, 'plain'],
 ] as const) {
   test(`the container ${name} with ${Object.keys(labels).length} Swarm labels is named ${expected}`, (t) => {
-    t.is(containerOfInspect({ Id: 'abc', Name: name, Config: { Labels: labels } }).name, expected)
+    const container = containerOfInspect({ Id: 'abc', Name: name, Config: { Labels: labels } })
+    t.deepEqual([container.name, container.engineName], [expected, name.slice(1)])
   })
 }
 
@@ -178,8 +182,9 @@ test('a listing gives a container its name and state', (t) => {
     Image: 'nginx',
     ImageID: 'sha256:1',
     State: 'exited',
+    Created: 1_795_500_000,
     Labels: { a: 'b' },
   }
-  const { name, state, labels } = containerOfListing(listed)
-  t.deepEqual([name, state, labels], ['web', 'exited', { a: 'b' }])
+  const { name, state, labels, createdAt } = containerOfListing(listed)
+  t.deepEqual([name, state, labels, createdAt], ['web', 'exited', { a: 'b' }, 1_795_500_000_000])
 })
