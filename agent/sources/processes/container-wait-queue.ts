@@ -4,18 +4,24 @@ export type WaitQueue<Item> = {
   hold(container: string, item: Item): boolean
   /** Releases, in order, the items whose container is known or whose wait has timed out. */
   release(): void
+  /** Releases all items, because nothing more will become known. */
+  releaseAll(): void
   readonly size: number
 }
 
 export type WaitQueueOptions<Item> = {
   isKnown: (container: string, item: Item) => boolean
   release: (item: Item) => void
+  /** Whether an event or a list of the engine has named the container. */
+  isNamed: (container: string) => boolean
   /** Whether the engine was asked and has not answered yet. */
   isPending: (container: string) => boolean
   /** Monotonic milliseconds. */
   now: () => number
-  /** How long items wait for the engine to report a container, counted from the container's first item. */
+  /** How long items wait for the rest of a named container, counted from the container's first item. */
   waitMs?: number
+  /** How long they wait for the name: the event that has it is read late on a busy host. */
+  nameWaitMs?: number
   /** The limit while a request to the engine is pending: on a busy host the answer takes seconds. */
   maxWaitMs?: number
   maxItems?: number
@@ -27,10 +33,12 @@ export type WaitQueueOptions<Item> = {
  */
 export function containerWaitQueue<Item>({
   isKnown,
+  isNamed,
   release: releaseItem,
   isPending,
   now,
   waitMs = 1_000,
+  nameWaitMs = defaultNameWaitMs,
   maxWaitMs = 30_000,
   maxItems = 10_000,
 }: WaitQueueOptions<Item>): WaitQueue<Item> {
@@ -57,7 +65,10 @@ export function containerWaitQueue<Item>({
 
   function hasTimedOut(container: string, { since }: { since: number }): boolean {
     const waitedMs = now() - since
-    return waitedMs >= waitMs && (waitedMs >= maxWaitMs || !isPending(container))
+    // First, because it asks the engine about a container that it has not named.
+    const isOpen = isPending(container)
+    if (isOpen) return waitedMs >= maxWaitMs
+    return waitedMs >= (isNamed(container) ? waitMs : nameWaitMs)
   }
 
   function release(): void {
@@ -66,7 +77,7 @@ export function containerWaitQueue<Item>({
       const first = items[0]
       if (first !== undefined && (isKnown(container, first) || hasTimedOut(container, queue)))
         releaseQueue(items)
-      if (items.length === 0 && now() - since >= waitMs + forgetMs) waiting.delete(container)
+      if (items.length === 0 && now() - since >= nameWaitMs + forgetMs) waiting.delete(container)
     }
   }
 
@@ -82,11 +93,18 @@ export function containerWaitQueue<Item>({
   return {
     hold,
     release,
+    releaseAll,
     get size() {
       return size
     },
   }
 }
 
-// Long enough that the execs of one burst do not each wait a second; short enough to bound the memory.
+/**
+ * The longest wait for a container's name if the engine, when asked, does not know the container: it was removed, and
+ * the events about it are still to be read; or it belongs to another engine.
+ */
+export const defaultNameWaitMs = 5_000
+
+// Long enough that the execs of one burst do not each wait; short enough to bound the memory.
 const forgetMs = 60_000

@@ -15,7 +15,12 @@ import type { KnownProcess, Membership, PriorState } from './table/known-process
 export type EnrichedProcess = Omit<ProcessObservation, 'kind' | 'time' | 'container' | 'origin'>
 
 /** The state before a change (the parent's for a new process), and whether the change was seen as it happened. */
-export type ChangeDetails = { prior: PriorState | undefined; isExact: boolean }
+export type ChangeDetails = {
+  prior: PriorState | undefined
+  isExact: boolean
+  /** The process itself was found, some time after its start. */
+  isNew?: boolean
+}
 
 /** Describes a process immediately after a change, because it keeps changing and may exit. */
 export type Enrichment = (

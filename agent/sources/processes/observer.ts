@@ -89,7 +89,8 @@ export function processObserver(options: ObserverOptions): ProcessObserver {
     details: ChangeDetails,
   ): void {
     const seen = enrich(subject, membership, change, details)
-    publications.add({ time: timeOf(sinceBoot), subject, membership, seen })
+    const began = details.isNew === true ? { since: seen.process.startedAt } : {}
+    publications.add({ time: timeOf(sinceBoot), subject, membership, seen: { ...seen, ...began } })
   }
 
   function killed(process: KnownProcess, membership: Membership, sinceBoot: number): ProcessKilled {

@@ -49,6 +49,7 @@ export function publicationQueue({
     // The name alone is not enough: detectors use the container's configuration.
     isKnown: (_id, { membership, subject }) =>
       Boolean(membershipResolver.container(membership, subject)?.details),
+    isNamed: (id) => containers.get(id) !== undefined,
     release: publish,
     isPending: (id) => containers.isPending(id),
     now,

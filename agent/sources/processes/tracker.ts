@@ -97,7 +97,8 @@ export function processTracker(options: TrackerOptions): ProcessTracker {
       if (!admit(process)) return
       process.membership = parent?.membership ?? null
       process.gain = parent?.gain ?? null
-      attribute(process, 'found', sinceBoot, null, { prior: parent && priorStateOf(parent), isExact: false })
+      const prior = parent && priorStateOf(parent)
+      attribute(process, 'found', sinceBoot, null, { prior, isExact: false, isNew: true })
       return
     }
     if (known.exit !== null) return

@@ -20,8 +20,9 @@ test('items of a known container pass, others wait in order', (t) => {
   t.is(waiting.size, 0)
 })
 
-test('items wait at most one second after a container’s first item if no request to the engine is pending', (t) => {
-  const { waiting, released, forward } = sample()
+test('items of a named container wait at most one second if no request to the engine is pending', (t) => {
+  const { waiting, named, released, forward } = sample()
+  named.add('db')
   waiting.hold('db', 'db-1')
   forward(900)
   waiting.hold('db', 'db-2')
@@ -29,9 +30,44 @@ test('items wait at most one second after a container’s first item if no reque
   waiting.release()
   t.deepEqual(released, ['db-1', 'db-2'])
   t.false(waiting.hold('db', 'db-3'))
-  forward(60_000)
+  forward(64_000)
   waiting.release()
   t.true(waiting.hold('db', 'db-4'))
+})
+
+test('items of a container without a name wait for it at most five seconds, and a minute later wait again', (t) => {
+  const { waiting, named, released, forward } = sample()
+  waiting.hold('db', 'db-1')
+  waiting.hold('cache', 'cache-1')
+  forward(4_000)
+  waiting.release()
+  t.deepEqual(released, [])
+  named.add('cache')
+  waiting.release()
+  t.deepEqual(released, ['cache-1'])
+  forward(1_000)
+  waiting.release()
+  t.deepEqual(released, ['cache-1', 'db-1'])
+  t.false(waiting.hold('db', 'db-2'))
+  forward(60_000)
+  waiting.release()
+  t.true(waiting.hold('db', 'db-3'))
+})
+
+test('the engine is asked about a container as soon as something waits for it', (t) => {
+  const asked: string[] = []
+  const { waiting } = sample({ isPending: (container) => asked.push(container) > 0 })
+  waiting.hold('db', 'db-1')
+  waiting.release()
+  t.deepEqual(asked, ['db'])
+})
+
+test('all items can be released at once', (t) => {
+  const { waiting, released } = sample()
+  waiting.hold('db', 'db-1')
+  waiting.hold('cache', 'cache-1')
+  waiting.releaseAll()
+  t.deepEqual([released, waiting.size], [['db-1', 'cache-1'], 0])
 })
 
 test('while a request to the engine is pending, items wait for the answer, for at most 30 seconds', (t) => {
@@ -71,15 +107,17 @@ test('items above the limit are released, not dropped', (t) => {
 
 function sample(options: Partial<WaitQueueOptions<string>> = {}) {
   const known = new Set<string>()
+  const named = new Set<string>()
   const pending = new Set<string>()
   const released: string[] = []
   let now = 0
   const waiting = containerWaitQueue<string>({
     isKnown: (container) => known.has(container),
+    isNamed: (container) => named.has(container),
     isPending: (container) => pending.has(container),
     release: (item) => void released.push(item),
     now: () => now,
     ...options,
   })
-  return { waiting, known, pending, released, forward: (ms: number) => void (now += ms) }
+  return { waiting, known, named, pending, released, forward: (ms: number) => void (now += ms) }
 }

@@ -45,15 +45,24 @@ test('a process waits until the engine has described its container, and is publi
   )
 })
 
-test('a container that the engine does not know is published by its id after a second', (t) => {
+test('a container that the engine does not know is published by its id after five seconds', (t) => {
   const { add, everySecond, forward, published } = sample(t)
   add(1, sampleMembership({ id }))
-  forward(999)
+  forward(4_999)
   everySecond()
   t.deepEqual(published, [])
   forward(1)
   everySecond()
   t.is(published[0]?.container.name, id.slice(0, 12))
+})
+
+test('a container that is gone before its inspect is published with its name after a second', (t) => {
+  const { add, know, everySecond, forward, published } = sample(t)
+  add(1, sampleMembership({ id }))
+  know(sampleContainer({ id, name: 'web', details: null }))
+  forward(1_000)
+  everySecond()
+  t.is(published[0]?.container.name, 'web')
 })
 
 test('a container is published under the id that the engine knows', (t) => {

@@ -118,14 +118,25 @@ test('an observation waits until the engine has described the container', async 
   t.is(observed()[0]?.container, web)
 })
 
-test('a container unknown to the engine is reported by its id after a second, and not delayed again', async (t) => {
+test('a container unknown to the engine is reported by its id after five seconds, and not delayed again', async (t) => {
   const { tracker, observed, clock } = sample(t, [])
   tracker.executed(init, 6_000)
-  clock.forward(1_001)
+  clock.forward(5_001)
   await until(() => observed().length === 1)
   t.like(observed()[0]?.container, { id, name: id.slice(0, 12), details: null })
   tracker.executed({ ...init, program: running('second') }, 7_000)
   t.is(observed().length, 2)
+})
+
+test('a process found in /proc began when it started, and one that is known when it changed', (t) => {
+  const { tracker, observed } = sample(t)
+  tracker.found(init, 60_000)
+  tracker.found({ ...init, euid: 0, uid: 0, program: running('second') }, 61_000)
+  tracker.executed({ ...init, program: running('third') }, 62_000)
+  t.deepEqual(
+    observed().map(({ since }) => since),
+    [observed()[0]?.process.startedAt, undefined, undefined],
+  )
 })
 
 test('observations wait longer while a request to the engine is pending', async (t) => {

@@ -1,4 +1,9 @@
-import { type Container, type ContainerView, unknownContainer } from '../../../model/container.ts'
+import {
+  type Container,
+  type ContainerView,
+  containerOfId,
+  unknownContainer,
+} from '../../../model/container.ts'
 import type { Process, ProcessOrigin } from '../../../model/observation.ts'
 import type { KnownProcess, Membership, SeenProcess } from './known-process.ts'
 import type { ProcessTable } from './table.ts'
@@ -66,5 +71,5 @@ export function containerFor(
   { id, build }: Pick<Membership, 'id' | 'build'>,
   containers: ContainerView,
 ): Container {
-  return (build ? undefined : containers.get(id)) ?? unknownContainer(id, build ? 'build' : id.slice(0, 12))
+  return build ? unknownContainer(id, 'build') : (containers.get(id) ?? containerOfId(id))
 }

@@ -1,4 +1,4 @@
-import { type Container, type ContainerView, unknownContainer } from '../../../model/container.ts'
+import { type Container, type ContainerView, containerOfId } from '../../../model/container.ts'
 import type { FileState, RuntimeFileOpened } from '../../../model/observation.ts'
 import { containerFor } from '../../processes/table/describe.ts'
 import type { KnownProcess, Membership, SeenProcess } from '../../processes/table/known-process.ts'
@@ -85,7 +85,7 @@ export function openerResolver({ procRoot, table, containers, containerOfPid }: 
     for (const { program, membership } of table.ancestors(process)) {
       if (membership !== null) return null
       const id = program().argv.findLast((argument) => /^[0-9a-f]{64}$/.test(argument))
-      if (id !== undefined) return containers.get(id) ?? unknownContainer(id, id.slice(0, 12))
+      if (id !== undefined) return containers.get(id) ?? containerOfId(id)
     }
     return null
   }
