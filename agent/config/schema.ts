@@ -3,6 +3,7 @@ import { logFormats } from '../log/log.ts'
 import type { Container } from '../model/container.ts'
 import { type DetectorSection, detectorsSchemaOf, type SectionSchemas } from './detectors-schema.ts'
 import { sectionFor } from './overrides.ts'
+import { listenConflict } from './listen-addresses.ts'
 import { type PolicyLanguage, policySchemaOf } from './policy-schema.ts'
 import { alertmanagersSchema, webhooksSchema } from './receivers-schema.ts'
 import { sourcesSchema } from './sources-schema.ts'
@@ -65,8 +66,15 @@ export function configSchemaOf(sections: SectionSchemas, language: PolicyLanguag
         listen_addresses: z
           .array(listenAddress)
           .min(1)
+          .superRefine((addresses, { addIssue }) => {
+            const conflict = listenConflict(addresses)
+            if (conflict !== null)
+              addIssue({ code: 'custom', path: [conflict.index], message: conflict.message })
+          })
           .default([defaultListenAddress])
-          .describe('Addresses that serve metrics and the status page.'),
+          .describe(
+            'Addresses that serve metrics and the status page. `:PORT` and `[::]:PORT` serve IPv4 too, unless an IPv4 address with that port is also listed.',
+          ),
         external_url: httpUrl
           .optional()
           .describe(

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { isOnlyIPv6, type ListenAddress, parseListenAddress } from '../../agent/config/listen-addresses.ts'
 import { errorCode, messageOf, UserError } from '../../agent/lib/errors.ts'
 import type { Exposition } from '../prometheus/index.ts'
 import { type Authenticate, authentication } from './authentication.ts'
@@ -30,10 +31,13 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
   using opening = new DisposableStack()
   const servers: Server[] = []
   const handle = handler(options)
-  for (const address of options.addresses)
-    servers.push(opening.adopt(await listen(address, options.config, handle), closeServer))
+  const addresses = options.addresses.map(parseListenAddress)
+  for (const address of addresses) {
+    const ipv6Only = isOnlyIPv6(address, addresses)
+    servers.push(opening.adopt(await listen(address, ipv6Only, options.config, handle), closeServer))
+  }
   const scheme = options.config.current().tls === null ? 'http' : 'https'
-  const urls = servers.map((server) => urlOf(scheme, server))
+  const urls = [...new Set(servers.map((server) => urlOf(scheme, server)))]
   const resources = opening.move()
   return { urls, close: () => resources.dispose() }
 }
@@ -47,15 +51,21 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 const limits = { requestTimeout: 10_000, headersTimeout: 5_000 }
 
-function listen(address: string, config: WatchedWebConfig, handle: Handler): Promise<Server> {
-  const { host, port } = splitAddress(address)
+function listen(
+  { text, host, port }: ListenAddress,
+  ipv6Only: boolean,
+  config: WatchedWebConfig,
+  handle: Handler,
+): Promise<Server> {
   const { tls } = config.current()
   const server = tls === null ? createServer(limits, handle) : tlsServer(tls, config, handle)
   server.prependListener('connection', () => config.refresh())
   server.maxConnections = 256
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(address, error)))
-    server.listen({ host, port }, () => resolve(server))
+    server.once('error', (error) => reject(listenError(text, error)))
+    // Without a host, Node listens on IPv4 alone where the host has no IPv6.
+    const anyHost = ipv6Only ? '::' : undefined
+    server.listen({ host: host === '' ? anyHost : host, port, ipv6Only }, () => resolve(server))
   })
 }
 
@@ -163,12 +173,6 @@ function isLocal({ socket }: IncomingMessage): boolean {
   return isLoopback(socket.localAddress) && isLoopback(socket.remoteAddress)
 }
 
-function splitAddress(address: string): { host: string | undefined; port: number } {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, '')
-  return { host: host === '' ? undefined : host, port: Number(address.slice(colon + 1)) }
-}
-
 function urlOf(scheme: string, server: Server): string {
   const { address, port, family } = server.address() as AddressInfo
   const host =
@@ -176,11 +180,13 @@ function urlOf(scheme: string, server: Server): string {
   return `${scheme}://${host}:${port}`
 }
 
-function listenError(address: string, error: Error): UserError {
+/** What the user can do if an address cannot be listened on. */
+export function listenError(address: string, error: Error): UserError {
   const reasons: Readonly<Record<string, string>> = {
     EADDRINUSE: 'address already in use; stop the other process or choose another --web.listen-address',
     EACCES: 'permission denied; choose a port above 1023',
     EADDRNOTAVAIL: 'this host has no such address',
+    EAFNOSUPPORT: 'IPv6 is disabled on this host; choose an IPv4 address, such as 0.0.0.0 for all of them',
   }
   const reason = reasons[errorCode(error)] ?? messageOf(error)
   return new UserError(`cannot listen on ${address}: ${reason}`)

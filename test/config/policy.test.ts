@@ -65,7 +65,7 @@ test('the first matching override is merged into the detector’s section', (t) 
   if (!('config' in parsed)) throw new Error(JSON.stringify(parsed.problems))
   const of = (name: string, image: string) =>
     detectorConfigFor(parsed.config, 'resource-limit-breach', sampleContainer({ name, image }))
-  const base = { ratio: 0.7, resolve_ratio: 0.6, hold: 30_000 }
+  const base = { ratio: 0.7, resolve_ratio: 0.6, hold: 30_000, resolve_hold: 300_000 }
   t.deepEqual(of('x', 'y')['memory'], base)
   t.deepEqual(of('x', 'nginx:1')['memory'], { ...base, ratio: 0.97 })
   t.deepEqual(of('first-1', 'nginx:1')['memory'], { ...base, hold: 300_000 })

@@ -47,7 +47,14 @@ export function sampleStatus(): Status {
     latest: [
       sampleFinding({ summary: hostile, evidence: { argv: ['sh', '-c', 'evidence-of-it'], comm: hostile } }),
       sampleFinding({ ...named(`"><img src=x onerror="document.title='owned'">`), severity: 'critical' }),
-      sampleFinding({ ...named('</td></table><iframe srcdoc="x">'), severity: 'info', state: 'resolved' }),
+      sampleFinding({
+        ...named('</td></table><iframe srcdoc="x">'),
+        severity: 'info',
+        state: 'resolved',
+        count: 1_234,
+        resolved_at: '2026-11-23T18:00:00.000Z',
+        resolution: `ended by ${hostile}`,
+      }),
       sampleFinding({ ...named(`{{ 7*7 }}\n\u0000\u200B${'x'.repeat(250)}`), summary: 'y'.repeat(900) }),
       sampleFinding({ ...named('‮txt.exe'), rule: '<svg/onload=alert(2)>', container: null }),
     ],

@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 import test, { type ExecutionContext } from 'ava'
-import { serveWeb, type WebOptions } from '../../../exporters/web/server.ts'
+import { listenError, serveWeb, type WebOptions } from '../../../exporters/web/server.ts'
 import { renderStatusPage } from '../../../exporters/web/status-page.ts'
 import { openWebConfig } from '../../../exporters/web/watched-web-config.ts'
 import { freePort } from '../../support/processes.ts'
@@ -71,10 +71,55 @@ test('an unavailable address is one clear error', async (t) => {
   await t.throwsAsync(serve(t, { addresses: ['192.0.2.1:0'] }), { message: /this host has no such address/ })
 })
 
+test('without IPv6 on the host, the error says what to configure', (t) => {
+  const error = Object.assign(new Error('listen EAFNOSUPPORT'), { code: 'EAFNOSUPPORT' })
+  t.is(
+    listenError('[::]:80', error).message,
+    'cannot listen on [::]:80: IPv6 is disabled on this host; choose an IPv4 address, such as 0.0.0.0 for all of them',
+  )
+})
+
 test('several addresses are served, including IPv6', async (t) => {
   const { urls } = await serve(t, { addresses: ['127.0.0.1:0', '[::1]:0'] })
   t.regex(urls.join(' '), /^http:\/\/127\.0\.0\.1:\d+ http:\/\/\[::1\]:\d+$/)
   for (const url of urls) t.is((await fetch(`${url}/-/healthy`)).status, 200)
+})
+
+for (const wildcard of ['[::]', '']) {
+  for (const isReversed of [false, true]) {
+    test(`0.0.0.0 and ${wildcard || 'no host'} with one port serve both families${isReversed ? ', in either order' : ''}`, async (t) => {
+      const port = await freePort()
+      const addresses = [`0.0.0.0:${port}`, `${wildcard}:${port}`]
+      const { urls } = await serve(t, { addresses: isReversed ? addresses.toReversed() : addresses })
+      t.deepEqual(urls, [`http://localhost:${port}`])
+      for (const host of ['127.0.0.1', '[::1]'])
+        t.is((await fetch(`http://${host}:${port}/-/healthy`)).status, 200, host)
+    })
+  }
+
+  test(`${wildcard || 'no host'} alone serves both families`, async (t) => {
+    const port = await freePort()
+    const { urls } = await serve(t, { addresses: [`${wildcard}:${port}`] })
+    t.deepEqual(urls, [`http://localhost:${port}`])
+    for (const host of ['127.0.0.1', '[::1]'])
+      t.is((await fetch(`http://${host}:${port}/-/healthy`)).status, 200, host)
+  })
+}
+
+test('next to one IPv4 address, [::] serves IPv6 only', async (t) => {
+  const port = await freePort()
+  await serve(t, { addresses: [`[::]:${port}`, `127.0.0.2:${port}`] })
+  t.is((await fetch(`http://127.0.0.2:${port}/-/healthy`)).status, 200)
+  t.is((await fetch(`http://[::1]:${port}/-/healthy`)).status, 200)
+  await t.throwsAsync(fetch(`http://127.0.0.1:${port}/-/healthy`))
+})
+
+test('if another process has the IPv4 half of a port, the error names the address', async (t) => {
+  const port = await freePort()
+  await serve(t, { addresses: [`127.0.0.1:${port}`] })
+  await t.throwsAsync(serve(t, { addresses: [`[::]:${port}`, `0.0.0.0:${port}`] }), {
+    message: new RegExp(`^cannot listen on 0\\.0\\.0\\.0:${port}: address already in use`),
+  })
 })
 
 test('hostile text stays text on the page', (t) => {
@@ -91,6 +136,16 @@ test('the page shows counters, events and losses', (t) => {
   t.regex(page, />2<\/b ?><span>critical since start</)
   t.regex(page, />1,234<\/b ?><span>warnings since start</)
   t.regex(page, /class="number" title="events">98,765<\/td> ?<td class="number" title="lost">17</)
+})
+
+test('the page shows how often a finding was repeated, when it ended and why', (t) => {
+  const [full, bare] = [true, false].map((withEvidence) =>
+    renderStatusPage(sampleStatus(), withEvidence).replace(/\s+/g, ' '),
+  )
+  t.regex(full ?? '', /<summary>[^<]* <b class="times">×1,234<\/b ?><\/summary/)
+  t.regex(full ?? '', /<div class="end">resolved 2026-11-23 18:00:00: ended by &lt;script/)
+  t.regex(bare ?? '', /means interactive-shell <b class="times">×1,234</)
+  t.regex(bare ?? '', /<div class="end">resolved 2026-11-23 18:00:00<\/div>/)
 })
 
 test('remote clients see what the rules mean, but no evidence', (t) => {
