@@ -3,8 +3,9 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '../config/units.ts'
 import { stateDirectory } from '../config/state-directory.ts'
 import { type Finding, severities } from '../model/finding.ts'
+import { BoundedMap } from '../lib/bounded-map.ts'
 import { printable } from '../lib/text.ts'
-import { readFindings } from '../store/read.ts'
+import { readWithRevision } from '../store/read.ts'
 import { addOption, type Flags, resolveConfig } from './options.ts'
 import { renderTable } from './table.ts'
 
@@ -31,7 +32,7 @@ export function findingsCommand(): Command {
     )
     .option('--container <name>', 'only findings in this container')
     .option('--suppressed', 'show suppressed findings instead of reported ones')
-    .option('--follow', 'keep printing new findings as they arrive')
+    .option('--follow', 'keep printing findings that are new or change: repeats, results, resolutions')
     .addOption(
       new Option('--format <format>', 'output format; json prints one finding per line')
         .choices(['table', 'json'])
@@ -45,29 +46,44 @@ async function printFindings(flags: FindingsFlags): Promise<void> {
   const since = flags.since === undefined ? 0 : Date.now() - flags.since
   const severity = severities.find((name) => name === flags.severity)
   const query = { ...flags, severity, since, suppressed: flags.suppressed === true }
-  const found = readFindings(directory, query)
-  print(found, flags.format, true)
-  let lastId = found.at(-1)?.id ?? ''
+  const write = flags.format === 'json' ? printJson : tablePrinter()
+  const found = readWithRevision(directory, query)
+  write(found.findings)
+  let { revision } = found
   while (flags.follow === true) {
     await sleep(followMs)
-    const more = readFindings(directory, { ...query, afterId: lastId })
-    print(more, flags.format, false)
-    lastId = more.at(-1)?.id ?? lastId
+    let more = readWithRevision(directory, { ...query, afterRevision: revision })
+    // The daemon has created a new store.
+    if (more.revision < revision) more = readWithRevision(directory, { ...query, afterRevision: 0 })
+    write(more.findings)
+    revision = more.revision
   }
 }
 
 const followMs = 500
 
-function print(findings: readonly Finding[], format: 'table' | 'json', withHead: boolean): void {
-  if (format === 'json') {
-    process.stdout.write(findings.map((finding) => `${JSON.stringify(finding)}\n`).join(''))
-  } else if (withHead || findings.length > 0) {
-    const text = renderTable(
-      ['TIME', 'SEVERITY', 'STATE', 'RULE', 'CONTAINER', 'SUMMARY'],
-      findings.map(row),
-      widths,
-    )
-    process.stdout.write(withHead ? text : text.slice(text.indexOf('\n') + 1))
+function printJson(findings: readonly Finding[]): void {
+  process.stdout.write(findings.map((finding) => `${JSON.stringify(finding)}\n`).join(''))
+}
+
+const maxShown = 10_000
+
+/** Prints the head of the table once, and a finding again only if its row changed: details arrive one by one. */
+function tablePrinter(): (findings: readonly Finding[]) => void {
+  const shown = new BoundedMap<string, string>(maxShown)
+  let isFirst = true
+  return (findings) => {
+    const rows = findings.flatMap((finding) => {
+      const cells = row(finding)
+      const text = cells.join('\t')
+      if (shown.get(finding.id) === text) return []
+      shown.setNewest(finding.id, text)
+      return [cells]
+    })
+    if (!isFirst && rows.length === 0) return
+    const text = renderTable(['TIME', 'SEVERITY', 'STATE', 'RULE', 'CONTAINER', 'SUMMARY'], rows, widths)
+    process.stdout.write(isFirst ? text : text.slice(text.indexOf('\n') + 1))
+    isFirst = false
   }
 }
 
@@ -83,12 +99,13 @@ function row(finding: Finding): string[] {
     kind === 'event' && state === 'firing' ? '' : state,
     rule,
     printable(container?.name ?? ''),
-    printable(finding.summary) + (count > 1 ? ` (${count} times)` : '') + allowedAs(finding),
+    printable(finding.summary) + (count > 1 ? ` (${count} times)` : '') + endOf(finding),
   ]
 }
 
-function allowedAs({ suppressed }: Finding): string {
-  return suppressed === undefined ? '' : ` (allowed: ${printable(suppressed.reason)})`
+function endOf({ suppressed, state, resolution }: Finding): string {
+  if (suppressed !== undefined) return ` (allowed: ${printable(suppressed.reason)})`
+  return state === 'resolved' && resolution ? ` (resolved: ${printable(resolution)})` : ''
 }
 
 function parseSince(text: string): number {
