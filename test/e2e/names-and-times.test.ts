@@ -31,7 +31,9 @@ test('a container that was removed before the engine was asked about it has its 
   const options = ['--rm', '--network=none', '--user=1000', '--name', name]
   const ran = await docker('run', ...options, image, '/bin/setuid', 'drop-root', '/bin/true')
   t.is(ran.stderr, '')
-  const finding = await until(() => daemon.findings({ detector: 'unexpected-root-process' })[0])
+  const finding = await until(
+    () => daemon.findings({ detector: 'unexpected-root-process', container: name })[0],
+  )
   t.like(finding, { rule: 'setuid-program', container: { name, image } })
   t.true(finding.summary.includes(` in ${name} `), finding.summary)
 })

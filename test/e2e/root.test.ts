@@ -204,7 +204,8 @@ test.serial(
     }
     t.deepEqual(ways(), new Set(['root-in-nonroot-container']))
     const reported = allows.findings({ container, severity: 'critical', suppressed: false })
-    t.deepEqual(rulesOf(reported), ['root-in-nonroot-container'])
+    // Each command is an act of its own, because no finding of the entry covers them.
+    t.deepEqual(new Set(rulesOf(reported)), new Set(['root-in-nonroot-container']))
   },
 )
 
