@@ -126,5 +126,6 @@ function installPrograms(): void {
     '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf': 'fonts-dejavu-core',
     'systemd-analyze': 'systemd',
     'dpkg-deb': 'dpkg',
+    faketime: 'faketime',
   })
 }

@@ -19,7 +19,8 @@ function setUp(value: object = {}) {
   const { config } = parsed
   const state = { time: 2_000_004 }
   const now = () => state.time
-  const store = prepareTables(openDatabase(':memory:'))
+  const database = openDatabase(':memory:')
+  const store = prepareTables(database)
   const policy = createPolicy({ config: config.policy, now, onNotice: () => {} })
   let lastId = 0
   const findings = sampleFindings({
@@ -59,7 +60,7 @@ function setUp(value: object = {}) {
     )
     return due.map(({ id, count }) => `${Number(id)}×${count}`)
   }
-  return { state, store, publisher, counted, exec, stored, sent }
+  return { state, database, store, publisher, counted, exec, stored, sent }
 }
 
 test('repeats increase the count of one finding, and later ones create a new finding', (t) => {
@@ -206,6 +207,18 @@ test('conditions and their ends are not throttled', (t) => {
   }
   t.is(counted.filter((what) => what === 'new firing').length, 20)
   t.is(counted.filter((what) => what === 'resolved resolved').length, 20)
+})
+
+test('what fires is stored again in a store that replaced an unusable one', (t) => {
+  const { database, store, publisher } = setUp()
+  const detection = sampleDetection({ rule: 'source-degraded', container: null, subject: ['processes'] })
+  publisher.publish({ detector: monitorIntegrity, detection })
+  const before = store.firing()
+  database.exec('DELETE FROM findings')
+  t.deepEqual(store.firing(), [])
+  publisher.storeAgain()
+  t.is(before.length, 1)
+  t.deepEqual(store.firing(), before)
 })
 
 test('a burst of 100,000 findings is one finding and a few writes', (t) => {
