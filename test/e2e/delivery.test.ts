@@ -122,9 +122,17 @@ test('each finding is notified once despite failing Alertmanagers, and a conditi
   t.true(((await outcome(nameOf(hanging.url), 'failed')) ?? 0) >= 1)
   t.is(await outcome(nameOf(hanging.url), 'delivered'), 0)
   const output = webhook.requests.map(
-    ({ body }) => JSON.parse(body) as { rule: string; output_fields: Record<string, string>; tags: string[] },
+    ({ body }) =>
+      JSON.parse(body) as {
+        uuid: string
+        rule: string
+        output_fields: Record<string, string>
+        tags: string[]
+      },
   )
   const ofContainer = output.filter(({ output_fields }) => output_fields['container.name'] === container)
-  t.is(ofContainer.filter(({ rule }) => rule === 'exec-command').length, programs.length)
+  // A command that could not be started is corrected, with the same ID.
+  const commands = ofContainer.filter(({ rule }) => rule === 'exec-command').map(({ uuid }) => uuid)
+  t.is(new Set(commands).size, programs.length)
   t.true(ofContainer.some(({ rule, tags }) => rule === 'no-limits' && tags.includes('resolved')))
 })
