@@ -31,7 +31,8 @@ export function prepareTables(database: DatabaseSync) {
      ON CONFLICT DO NOTHING`,
   )
   const enqueue = database.prepare(
-    `INSERT INTO outbox (receiver, key, finding_id, next_at) VALUES (?, ?, ?, ?)
+    `INSERT INTO outbox (receiver, key, finding_id, next_at)
+       SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM findings WHERE id = ?3)
      ON CONFLICT (receiver, key) DO UPDATE
        SET delivered_at = iif(finding_id = excluded.finding_id, delivered_at, NULL),
            finding_id = excluded.finding_id, next_at = excluded.next_at`,
@@ -106,7 +107,7 @@ export function prepareTables(database: DatabaseSync) {
         return true
       })
     },
-    /** Queues stored findings for a receiver again. */
+    /** Queues findings for a receiver again, if they are stored. */
     enqueue(findings: readonly Finding[], { name, queuedBy }: Queue, now: number): void {
       transaction(database, () => {
         for (const finding of findings) enqueue.run(name, queueKey(finding, queuedBy), finding.id, now)

@@ -280,6 +280,16 @@ test('a reader can follow new findings and changes, and misses none', (t) => {
   t.deepEqual(follow(4), [4, []])
 })
 
+test('findings can be queued for another receiver, if they are stored', (t) => {
+  const { store } = open(t)
+  store.save(finding('1'), null, [], 0)
+  store.enqueue([finding('1'), finding('missing')], am, 100)
+  t.deepEqual(
+    store.due('am', 100, 10).map((due) => due.finding.id),
+    ['1'],
+  )
+})
+
 test('conditions that ended since a time are found, oldest first', (t) => {
   const { store } = open(t)
   const ended = (id: string, resolved_at: string) =>
