@@ -42,15 +42,15 @@ export function processActor(
 }
 
 /**
- * An actor with the program that it used: the same user by `docker` and by a script are two actors. The path tells a
- * copy elsewhere from the original. Arguments are left out, because they can contain PIDs and temporary paths.
+ * An actor with the program that it used: the same user by `docker` and by a script are two actors. The path
+ * distinguishes a copy elsewhere from the original. Arguments are left out, because they can contain PIDs and temporary paths.
  */
 export function withProgram(actor: string, program: Program | null): string {
   const path = program === null ? '' : programPath(program)
   return path === '' ? actor : `${actor} with ${path}`
 }
 
-/** A user as whom something was done: `root` however it is written, and everything else as it is. */
+/** The user that an operation ran as: `root` however it is written, and everything else as it is. */
 export function targetUserOf(user: string): string {
   return isRootUser(user) ? 'root' : user
 }

@@ -29,8 +29,8 @@ export type Repeats = {
   /** Folds the finding if it is a repeat. */
   fold(finding: Finding, eventKey: string | null): boolean
   /**
-   * Call for each finding to report: its repeats are folded from now on. Returns the finding to publish. If an earlier
-   * act turned out to be somebody's, and this looks as that did at first, this gets a fingerprint of its own.
+   * Call for each finding to report: its repeats are folded from now on. Returns the finding to publish. It gets a
+   * fingerprint of its own if it looks like an earlier act whose actor became known only after that was published.
    */
   open(finding: Finding): Finding
   /** Undoes `open` for a finding that turned out to be stored already. */

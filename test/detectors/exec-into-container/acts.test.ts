@@ -83,7 +83,7 @@ const different: [title: string, one: Given, other: Given][] = [
   ['a terminal and none', { argv: ['top'], settings: { tty: true } }, { argv: ['top'] }],
   ['--privileged, in a privileged container too', { settings: { privileged: true } }, {}],
   ['two login users', {}, { by: mallory }],
-  ['a login user and nobody known', {}, { by: null }],
+  ['a login user and an unknown one', {}, { by: null }],
   ['a login user and the engine’s own client', {}, { by: unknown }],
   ['one user by two programs', {}, { by: byProgram('/usr/bin/python3') }],
   ['one user by two programs of one name', {}, { by: byProgram('/tmp/docker') }],
