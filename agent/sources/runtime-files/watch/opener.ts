@@ -42,8 +42,11 @@ export function openerResolver({ procRoot, table, containers, containerOfPid }: 
     if (process === null) return 'gone'
     const container = containerOfPid(pid)
     if (container === null) return null
+    const mountinfo = tryRead(`${directory}/mountinfo`)
+    // A process that has exited meanwhile has no mounts, and neither a command line nor an executable.
+    if (mountinfo === '') return 'gone'
     // A process may open the file through a mount of its own.
-    if (file.location !== null && isMounted(tryRead(`${directory}/mountinfo`), file.location)) return null
+    if (file.location !== null && isMounted(mountinfo, file.location)) return null
     return openerOf(process, container, runs(process, file))
   }
 

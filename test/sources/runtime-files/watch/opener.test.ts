@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test from 'ava'
 import { openerResolver } from '../../../../agent/sources/runtime-files/watch/opener.ts'
 import { noProgram } from '../../../../agent/sources/processes/table/known-process.ts'
 import { processTable } from '../../../../agent/sources/processes/table/table.ts'
+import { fakeProc } from '../../processes/fake-proc.ts'
 import { fakeClock, knownProcess } from '../../processes/samples.ts'
 import { sampleContainer } from '../../../support/samples.ts'
 
@@ -65,4 +68,21 @@ test('a container that the engine does not know is reported by its id', (t) => {
 
 test('a process that cannot be inspected is reported as gone', (t) => {
   t.is(runtime().resolveRunning(13, file), 'gone')
+})
+
+test('a process that exits while it is inspected is not taken for one without the mount that it used', async (t) => {
+  const proc = await fakeProc(t)
+  await proc.add({ pid: 1 })
+  await proc.add({ pid: 13, mountNamespace: 7, argv: [] })
+  const { resolveRunning } = openerResolver({
+    procRoot: proc.root,
+    table: processTable({ clock: fakeClock() }),
+    containers: { get: () => undefined, all: () => [], running: () => [] },
+    containerOfPid: () => sampleContainer(),
+  })
+  // An exited process still has a directory, but its mountinfo is empty.
+  await writeFile(join(proc.root, '13/mountinfo'), '')
+  t.is(resolveRunning(13, file), 'gone')
+  await writeFile(join(proc.root, '13/mountinfo'), '1 0 8:1 / / rw - ext4 /dev/sda1 rw\n')
+  t.like(resolveRunning(13, file), { opener: { pid: 13 }, byRuntime: false })
 })
