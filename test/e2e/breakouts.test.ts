@@ -78,6 +78,7 @@ function newName(): string {
 /** Starts a sleeping container. */
 async function runContainer(t: ExecutionContext<Context>, ...options: string[]) {
   const name = newName()
+  t.teardown(() => tryDocker('rm', '--force', name))
   await docker('run', '-d', '--network=none', '--name', name, ...options, t.context.image, 'sleep', '600')
   const pid = (await docker('inspect', '--format', '{{.State.Pid}}', name)).trim()
   return { name, pid }
@@ -137,6 +138,7 @@ serial(`${many} starts of containers of all kinds, with execs, cause no breakout
   for (let count = 0; count < many; count++) {
     const name = newName()
     names.push(name)
+    t.teardown(() => tryDocker('rm', '--force', name))
     const options = ['-d', '--network=none', '--name', name, ...(kinds[count % kinds.length] ?? [])]
     await docker('run', ...options, image, 'sleep', count % 2 === 0 ? '0' : '600')
     if (count % 2 === 0) continue
@@ -149,7 +151,6 @@ serial(`${many} starts of containers of all kinds, with execs, cause no breakout
   await run('nsenter', '-t', last.pid, '-m', 'umount', '/proc/keys')
   await expectFinding(t, 'mask-missing', last.name)
   for (const name of names) t.deepEqual(findingsOf(t, name), [], name)
-  await docker('rm', '-f', last.name, ...names)
 })
 
 async function intactContainers({ context: { daemon } }: ExecutionContext<Context>): Promise<number> {
