@@ -58,7 +58,7 @@ export function maintenance({
 
   return merge(
     unconfirmed$.pipe(tap(publisher.resolveUnconfirmed)),
-    interval(repeatsEveryMs).pipe(tap(() => publisher.flushRepeats())),
+    interval(repeatsEveryMs).pipe(tap(publisher.flushRepeats)),
     interval(throttledEveryMs).pipe(tap(publisher.reportThrottled)),
     timer(0, expiredEveryMs).pipe(tap(reconsiderIfExpired)),
     interval(restoreEveryMs).pipe(tap(restoreStore)),

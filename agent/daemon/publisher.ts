@@ -40,12 +40,14 @@ export type Publisher = {
   reconsider(): void
   /** Moves the conditions of a container to its current name. */
   renamed(container: Container): void
-  /** Stores how often findings were repeated since the last call; `isLast` at the end of the daemon. */
-  flushRepeats(isLast?: boolean): void
+  /** Stores how often findings were repeated since the last call. */
+  flushRepeats(): void
   /** Stores the open conditions again, in a store that replaced an unusable one. */
   storeAgain(): void
   /** Reports how many findings the budgets suppressed since the last call, if any. */
   reportThrottled(): void
+  /** Call when the daemon stops: reports the repeats and throttled acts that were not reported yet. */
+  finish(): void
   detectorFailed(name: string, error: unknown): void
   /** Each stored finding and what changed about it. */
   published$: Observable<Publication>
@@ -113,6 +115,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
     save({ change: isNews ? 'repeated' : 'updated', finding, eventKey: null })
   }
 
+  function reportThrottled(): void {
+    const throttled = throttle.takeThrottled()
+    if (throttled === null) return
+    findings.from(monitorIntegrity, throttledDetection(throttled, now())).forEach(save)
+  }
+
   function detectorFailed(name: string, error: unknown): void {
     metrics.detectorFailed(name)
     log.error(`error in detector ${name}, which keeps running: ${messageOf(error)}`, {
@@ -138,14 +146,14 @@ export function createPublisher(options: PublisherOptions): Publisher {
     },
     reconsider: () => findings.reconsider().forEach(save),
     renamed: (container) => findings.renamed(container).forEach(save),
-    flushRepeats: (isLast) => repeats.take(isLast).forEach(repeated),
+    flushRepeats: () => repeats.take().forEach(repeated),
     storeAgain() {
       for (const finding of findings.open()) store.save(finding, null, [], now())
     },
-    reportThrottled() {
-      const throttled = throttle.takeThrottled()
-      if (throttled === null) return
-      findings.from(monitorIntegrity, throttledDetection(throttled, now())).forEach(save)
+    reportThrottled,
+    finish() {
+      repeats.take(true).forEach(repeated)
+      reportThrottled()
     },
   }
 }

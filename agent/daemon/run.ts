@@ -59,7 +59,7 @@ export async function runDaemon(config: Config, load: () => Config): Promise<voi
   const status = daemonStatus({ ...components, now })
   const web = resources.adopt(await serve(config, { components, status, now }), ({ close }) => close())
   const url = web.urls[0] ?? ''
-  resources.defer(() => publisher.flushRepeats(true))
+  resources.defer(publisher.finish)
   const running = resources.adopt(new Subscription(), unsubscribe)
 
   let isStarted = false

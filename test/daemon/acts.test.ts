@@ -90,8 +90,7 @@ function run(acts: readonly RealAct[], budget: number) {
     clock.now += wait
   }
   late.forEach(reportCaller)
-  publisher.flushRepeats(true)
-  publisher.reportThrottled()
+  publisher.finish()
   return { store, logged }
 }
 

@@ -132,7 +132,7 @@ test('receivers are notified of repeats at intervals, with the count', (t) => {
     if (second === 120) t.deepEqual(sent(), ['1×121'])
   }
   t.deepEqual(sent(), [])
-  publisher.flushRepeats(true)
+  publisher.finish()
   t.deepEqual(sent(), ['1×130'])
 })
 
@@ -190,6 +190,13 @@ test('findings beyond the budget are counted and reported in one finding per min
         '15 more findings suppressed in the last minute: 15 exec-command in web-1 (5, 6, 7 and 12 more)',
     },
   ])
+})
+
+test('throttled acts of the last minute are reported when the daemon stops', (t) => {
+  const { store, publisher, exec } = setUp({ policy: { throttle: { per_container: 1 } } })
+  for (const name of ['a', 'b', 'c']) exec(name, { subject: [name] })
+  publisher.finish()
+  t.like(store.latest(1), [{ rule: 'findings-throttled', evidence: { count: 2 } }])
 })
 
 test('conditions and their ends are not throttled', (t) => {
