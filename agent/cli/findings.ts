@@ -5,6 +5,7 @@ import { stateDirectory } from '../config/state-directory.ts'
 import { type Finding, severities } from '../model/finding.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { printable } from '../lib/text.ts'
+import { outcomeOf, resolutionOf } from '../../exporters/resolution.ts'
 import { readWithRevision } from '../store/read.ts'
 import { addOption, type Flags, resolveConfig } from './options.ts'
 import { renderTable } from './table.ts'
@@ -103,9 +104,9 @@ function row(finding: Finding): string[] {
   ]
 }
 
-function endOf({ suppressed, state, resolution }: Finding): string {
-  if (suppressed !== undefined) return ` (allowed: ${printable(suppressed.reason)})`
-  return state === 'resolved' && resolution ? ` (resolved: ${printable(resolution)})` : ''
+function endOf(finding: Finding): string {
+  const reason = resolutionOf(finding)
+  return reason === '' ? '' : ` (${outcomeOf(finding)}: ${reason})`
 }
 
 function parseSince(text: string): number {

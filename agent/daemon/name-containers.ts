@@ -90,10 +90,11 @@ type Held = { detected: Detected; needsName: boolean }
 // Only detections of containers without a name wait for it.
 const releaseMs = 50
 
-function named({ detector, detection }: Detected, containers: ContainerLookup): Detected {
+function named(detected: Detected, containers: ContainerLookup): Detected {
+  const { detector, detection } = detected
   const { container, summary } = detection
   const known = container !== null && isOnlyId(container) ? containers.get(container.id) : undefined
-  if (container === null || known === undefined) return { detector, detection }
+  if (container === null || known === undefined) return detected
   return {
     detector,
     detection: { ...detection, container: known, summary: withName(summary, container, known) },

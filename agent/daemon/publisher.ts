@@ -110,7 +110,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     if (known === null) return
     const last_seen = lastSeen > known.last_seen ? lastSeen : known.last_seen
     const finding = { ...known, count: known.count + count, last_seen }
-    // Nobody was notified of a finding that is allowed.
+    // Receivers were not notified of a finding that is allowed.
     const isNews = isDue && finding.state === 'firing'
     save({ change: isNews ? 'repeated' : 'updated', finding, eventKey: null })
   }

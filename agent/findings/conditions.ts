@@ -178,7 +178,7 @@ function knownBefore({ key, finding }: StoredCondition): Condition {
   return { key, finding, container: unknownContainer(container.id, container.name, container.image) }
 }
 
-/** Summaries name their container once. */
+/** Summaries of conditions name their container once. */
 function replaceName(summary: string, name: string, newName: string): string {
   const literal = name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
   return summary.replace(new RegExp(`(?<![\\w.-])${literal}(?![\\w.-])`), () => newName)

@@ -21,6 +21,14 @@ export function processEvidence({ exe, argv, pid, parentPid, containerUid }: Pro
   }
 }
 
+/**
+ * The command line of a process and its file, as the subject of what it did: a program that names itself like another
+ * does something else. The file comes last, because the positions of arguments decide what is redacted.
+ */
+export function commandSubject({ argv, exe, comm }: Pick<Process, 'argv' | 'exe' | 'comm'>): string[] {
+  return [...argv, exe || comm]
+}
+
 /** One process of a list: its command line and pid. */
 export function processLine(pid: number, exe: string, argv: readonly string[]): string {
   return `${clip(argv.length > 0 ? commandLine(argv) : exe, 256)} (pid ${pid})`

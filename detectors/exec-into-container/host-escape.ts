@@ -5,6 +5,8 @@ import type { Detection } from '../../agent/model/finding.ts'
 import type { HostFiles, ProcessObservation } from '../../agent/model/observation.ts'
 import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
+import { commandSubject } from '../../agent/model/process-evidence.ts'
+import { userNameOfId } from '../../agent/model/user-name.ts'
 import { timesOfProcess } from '../../agent/model/times.ts'
 import { ancestryOf, loginUserIn } from './lineage.ts'
 
@@ -47,8 +49,8 @@ function describeEscaped(seen: Escaped): Detection {
     ...timesOfProcess(seen),
     container,
     summary: `${program} in ${container.name} escaped into ${places[hostFiles]}${ranPhrase(process.argv)}`,
-    subject: [...process.argv, process.exe || process.comm, hostFiles],
-    targetUser: process.uid === 0 ? 'root' : `uid ${process.uid}`,
+    subject: [...commandSubject(process), hostFiles],
+    targetUser: userNameOfId(process.uid),
     // The first of the lineage is the process itself; a process of the container's own has no ancestor outside.
     actor: entryActor(lineage.slice(1)),
     eventKey: `${container.id}:${process.pid}:${process.startTicks}`,

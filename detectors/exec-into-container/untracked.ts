@@ -19,7 +19,7 @@ import { recheckDelayMs, settledExec } from '../../agent/model/exec-view.ts'
 import type { Detection } from '../../agent/model/finding.ts'
 import type { EnteringProcess } from '../../agent/model/observation.ts'
 import { clip, clipArgv, quotedCommand } from '../../agent/lib/text.ts'
-import { userName } from '../../agent/model/user-name.ts'
+import { userName, userNameOfId } from '../../agent/model/user-name.ts'
 import { unknownCaller } from './caller.ts'
 import {
   type Entered,
@@ -29,6 +29,7 @@ import {
   isRuntimeInit,
   programOf,
 } from '../../agent/model/entry.ts'
+import { commandSubject } from '../../agent/model/process-evidence.ts'
 import { timesOfProcess } from '../../agent/model/times.ts'
 import { ancestryOf, loginUserIn } from './lineage.ts'
 import { isShell } from './rules.ts'
@@ -78,16 +79,15 @@ function describeEntry(seen: Entered): Detection {
     ...timesOfProcess(seen),
     container,
     summary: summaryOf(seen, name, tool),
-    // The file too: a program that names itself like another is another act.
-    subject: [...process.argv, process.exe || process.comm],
-    targetUser: userOf(process.containerUid),
+    subject: commandSubject(process),
+    targetUser: userNameOfId(process.containerUid),
     actor: entryActor(by),
     eventKey: entryKey(seen),
     evidence: {
       argv: clipArgv(process.argv),
       program: clip(process.exe, 1_024),
       pid: process.pid,
-      user: userOf(process.containerUid),
+      user: userNameOfId(process.containerUid),
       configured_user: container.details?.user,
       tool: name,
       tool_pid: tool?.pid,
@@ -122,10 +122,6 @@ function runAsPhrase({ container, process: { containerUid } }: Entered): string 
   const configured = container.details?.user ?? ''
   const isExpected = containerUid !== 0 || isRootUser(configured)
   return isExpected
-    ? userOf(containerUid)
+    ? userNameOfId(containerUid)
     : `root (${container.name} is configured for ${userName(configured)})`
-}
-
-function userOf(uid: number): string {
-  return uid === 0 ? 'root' : `uid ${uid}`
 }

@@ -5,7 +5,7 @@ import type {
   ExecObservation,
   RuntimeFileOpened,
 } from '../../agent/model/observation.ts'
-import { userName } from '../../agent/model/user-name.ts'
+import { userNameOfId } from '../../agent/model/user-name.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
 import type { Attempt } from './attempts.ts'
 
@@ -69,7 +69,7 @@ export function openedAttempt(seen: RuntimeFileOpened): Attempt | null {
       : `${program} (pid ${opener.pid}) in ${container.name} opened the runtime ${path} through /proc`,
     // Its arguments are left out: a search of /proc has another PID in each.
     subject: [byRuntime ? 'runtime' : opener.exe || program, path],
-    targetUser: userName(String(opener.uid)),
+    targetUser: userNameOfId(opener.uid),
     key: `${container.id}:${opener.pid}:${startTicks}`,
     evidence: {
       path,

@@ -1,4 +1,4 @@
-import { defer, filter, ignoreElements, map, merge, mergeMap, type Observable, tap, timer } from 'rxjs'
+import { defer, delay, filter, ignoreElements, merge, mergeMap, type Observable, tap } from 'rxjs'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import { type Attempt, gatherAttempts } from './attempts.ts'
@@ -37,7 +37,7 @@ export function overwriteAttempts(observed: Observed): Observable<Detection> {
       ),
       on('exec').pipe(
         // A caller that was seen is reported in the same turn, after the exec.
-        mergeMap((seen) => timer(0).pipe(map(() => seen))),
+        delay(0),
         mergeMap((seen) =>
           report(requestedAttempt(seen, observed.execs.factsOf(seen.execId)?.caller ?? null)),
         ),

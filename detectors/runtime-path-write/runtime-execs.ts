@@ -7,7 +7,7 @@ import type {
 import { isSandboxProgram } from '../../agent/model/sandbox-program.ts'
 import { isRuntimeProgram } from '../../agent/model/runtime-program.ts'
 import { processEvidence } from '../../agent/model/process-evidence.ts'
-import { userName } from '../../agent/model/user-name.ts'
+import { userNameOfId } from '../../agent/model/user-name.ts'
 import { BoundedMap } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, commandLine } from '../../agent/lib/text.ts'
 import { isOwnExecutable } from './attempt-steps.ts'
@@ -127,7 +127,7 @@ function attemptOf({ process, container, origin, time }: ProcessObservation): At
     summary: `${container.name} executed the host’s runtime instead of its own program: \`${line}\``,
     // One attack executes the runtime several times, with other arguments each.
     subject: ['runtime'],
-    targetUser: userName(String(process.containerUid)),
+    targetUser: userNameOfId(process.containerUid),
     key: `${container.id}:${process.pid}:${process.startTicks}`,
     evidence: {
       ...processEvidence(process),

@@ -4,9 +4,10 @@ import { normalize } from 'node:path/posix'
 import type { Observed } from '../../agent/model/detector.ts'
 import type { Detection, Rule } from '../../agent/model/finding.ts'
 import type { ContainerObservation, ProcessObservation } from '../../agent/model/observation.ts'
-import { userName } from '../../agent/model/user-name.ts'
+import { userNameOfId } from '../../agent/model/user-name.ts'
 import { BoundedSet } from '../../agent/lib/bounded-map.ts'
 import { baseName, clip, clipArgv, commandLine } from '../../agent/lib/text.ts'
+import { commandSubject } from '../../agent/model/process-evidence.ts'
 import { timesOfProcess } from '../../agent/model/times.ts'
 
 export const directoryRules = {
@@ -79,8 +80,8 @@ function runningEscape(seen: ProcessObservation, actor: string | undefined): Det
     ...timesOfProcess(seen),
     container,
     summary: `${program} in ${container.name} has a working directory outside the container, ${clip(process.workingDirectory, 160)}: \`${clip(commandLine(process.argv), 120)}\``,
-    subject: [...process.argv, process.exe || process.comm, process.workingDirectory],
-    targetUser: userName(String(process.containerUid)),
+    subject: [...commandSubject(process), process.workingDirectory],
+    targetUser: userNameOfId(process.containerUid),
     actor,
     // Its descendants start in the same directory.
     eventKey: `outside:${container.id}:${container.details?.startedAt ?? 0}:${pid}:${startTicks}`,

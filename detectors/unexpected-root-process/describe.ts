@@ -2,8 +2,8 @@ import { withProgram } from '../../agent/model/actor.ts'
 import { isoTime } from '../../agent/lib/iso-time.ts'
 import type { Detection, Json } from '../../agent/model/finding.ts'
 import type { FileOrigin, Gain, ProcessObservation, ProgramFile } from '../../agent/model/observation.ts'
-import { processEvidence } from '../../agent/model/process-evidence.ts'
-import { userName } from '../../agent/model/user-name.ts'
+import { commandSubject, processEvidence } from '../../agent/model/process-evidence.ts'
+import { userName, userNameOfId } from '../../agent/model/user-name.ts'
 import { baseName, clip, quotedCommand } from '../../agent/lib/text.ts'
 import { timesOfProcess } from '../../agent/model/times.ts'
 import { capabilityNames } from './capabilities.ts'
@@ -29,7 +29,7 @@ export function describe(
     container,
     summary: summaryOf(seen, rule, beyond),
     subject: subjectOf(seen, rule),
-    targetUser: isRoot ? 'root' : userName(String(process.containerUid)),
+    targetUser: isRoot ? 'root' : userNameOfId(process.containerUid),
     actor: actorOf(seen, startedBy),
     eventKey: eventKeyOf(seen, rule),
     also,
@@ -58,7 +58,7 @@ function summaryOf(seen: ProcessObservation, rule: string, beyond: bigint): stri
     case 'privilege-escalation':
       return `${escalationPhrase(seen, program, beyond)} (${command})`
     case 'setuid-program': {
-      const who = gain === undefined ? 'a process' : userName(String(gain.before.uid))
+      const who = gain === undefined ? 'a process' : userNameOfId(gain.before.uid)
       const from = file?.origin === 'image' ? ' of the image' : ''
       return `${who} ran ${program}, a ${kindOf(file)}${from}, in ${name} (${command})`
     }
@@ -102,10 +102,10 @@ function kindOf(file: ProgramFile | undefined): string {
     : 'setuid program'
 }
 
-/** The file too: a program that names itself like another, or comes from elsewhere, is another act. */
+/** The origin too: a program from elsewhere is another act. */
 function subjectOf(seen: ProcessObservation, rule: string): string[] {
   const { process, file, gain } = seen
-  const command = [...process.argv, process.exe || process.comm]
+  const command = commandSubject(process)
   if (rule === 'new-root-program') return [...command, programNames(seen)[0] ?? '']
   const origin = file?.origin ?? 'unknown'
   return rule === 'privilege-escalation'
@@ -116,7 +116,7 @@ function subjectOf(seen: ProcessObservation, rule: string): string[] {
 /** Who started it, and which user and program it was before it gained its rights. */
 function actorOf({ gain, process }: ProcessObservation, startedBy: string | undefined): string | undefined {
   if (gain === undefined) return startedBy
-  const before = userName(String(gain.before.uid))
+  const before = userNameOfId(gain.before.uid)
   const gainer = gain.by.pid === process.pid ? before : withProgram(before, { ...gain.by, argv: [] })
   return startedBy === undefined ? gainer : `${startedBy}, ${gainer}`
 }
