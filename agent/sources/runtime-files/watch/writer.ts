@@ -33,7 +33,10 @@ export function identifyWriter(options: WriterOptions): Identify {
     const seesAllProcesses = catchUp()
     const running = readLiving(procRoot, pid)
     const known = running === null ? table.latest(pid) : table.find(running)
-    const hasExited = running === null || !hasProgram(running)
+    // The command line goes a moment before the rest: what is left of a program would hide what the table knows.
+    const isEnding = running !== null && running.program().argv.length === 0
+    const hasExited =
+      running === null || !hasProgram(running) || (isEnding && known !== undefined && hasProgram(known))
     const container = containerOfPid(pid)
     const process = (hasExited ? known : running) ?? running
     const pending =
